@@ -1,0 +1,43 @@
+"""Typed options: one dataclass field carries its default, its help, and its allowed range.
+
+Help pages, completion and validation all read the same metadata, so they cannot disagree.
+Nothing here imports Hydra or torch: completion must stay fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+REQUIRED = "???"
+"""OmegaConf's marker of a value that the user must give."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """A dataclass field with a help line and an allowed range.
+
+    ``minimum``/``maximum`` are inclusive, ``above``/``below`` exclusive; for a list they hold for
+    every element. ``choices`` lists the strings that are allowed.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "below": below,
+        "choices": tuple(choices) if choices is not None else None,
+    }
+    if isinstance(default, list):
+        values = list(default)
+        return field(default_factory=lambda: list(values), metadata=metadata)
+    return field(default=default, metadata=metadata)

@@ -1,0 +1,334 @@
+"""The typed configuration of every command: one dataclass a node, one table of groups.
+
+A group is a folder of ``conf/``; its options are that folder's files, each typed by the dataclass
+named in :data:`GROUPS`. Ranges live in the fields' metadata (:mod:`lipsort_cli.config.options`);
+rules between fields live in :mod:`lipsort_cli.config.validate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from lipsort_cli.config.options import REQUIRED, option
+
+# --- data -------------------------------------------------------------------------------------
+
+
+@dataclass
+class DigitsData:
+    """scikit-learn's 1,797 real 8x8 digits, embedded: no download."""
+
+    name: str = "digits"
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class DownloadedData:
+    """A torchvision data set under ``root``, downloaded when absent."""
+
+    name: str = REQUIRED
+    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
+    download: bool = option(True, "fetch the files with torchvision when absent")
+    validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class NpzData:
+    """Your own arrays: x_train, y_train, x_test, y_test in one .npz file."""
+
+    name: str = "npz"
+    path: str = option(REQUIRED, "the .npz file")
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+# --- model, activation, constraint ------------------------------------------------------------
+
+
+@dataclass
+class MlpModel:
+    """Fully connected network."""
+
+    name: str = "mlp"
+    widths: list[int] = option([512, 512, 512], "hidden widths", minimum=1)
+    bias: bool = option(True, "dense layers have a bias")
+    dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
+    lipschitz: float = option(1.0, "the network is scaled to this constant", above=0)
+
+
+@dataclass
+class Activation:
+    """An activation without parameters."""
+
+    name: str = REQUIRED
+
+
+@dataclass
+class GroupedActivation:
+    """An activation over contiguous groups of features."""
+
+    name: str = REQUIRED
+    group_size: int = option(4, "features a group", minimum=2)
+
+
+@dataclass
+class LeakyActivation:
+    """Leaky ReLU."""
+
+    name: str = "leaky_relu"
+    slope: float = option(0.01, "slope below zero", minimum=-1, maximum=1)
+
+
+@dataclass
+class Constraint:
+    """A constraint set without parameters."""
+
+    name: str = REQUIRED
+
+
+@dataclass
+class BjorckConstraint:
+    """Orthonormal weights through differentiable Bjorck iterations."""
+
+    name: str = "bjorck"
+    order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
+    iterations: int = option(20, "iterations a forward pass", minimum=1)
+
+
+@dataclass
+class SpectralConstraint:
+    """Largest singular value at most 1, by power iteration."""
+
+    name: str = "spectral"
+    iterations: int = option(1, "power iterations a step", minimum=1)
+
+
+@dataclass
+class LinfConstraint:
+    """Absolute row sums at most 1."""
+
+    name: str = "linf"
+    method: str = option("softmax", "how rows are kept inside", choices=["softmax", "projection"])
+    sharpness: float = option(4.0, "standard deviation of the first logits (softmax)", above=0)
+
+
+@dataclass
+class ParsevalConstraint:
+    """One Bjorck step after every update: near-orthonormal."""
+
+    name: str = "parseval"
+    beta: float = option(0.5, "step of the retraction", above=0, maximum=0.5)
+
+
+# --- loss, optimizer, schedule ----------------------------------------------------------------
+
+
+@dataclass
+class CrossEntropyLoss:
+    """Cross-entropy of temperature * (logits - margin * onehot), divided by the temperature."""
+
+    name: str = "cross_entropy"
+    temperature: float = option(1.0, "sharpness of the softmax", above=0)
+    margin: float = option(0.0, "offset taken from the true logit", minimum=0)
+
+
+@dataclass
+class MarginLoss:
+    """A hinge with a margin, in units of logits."""
+
+    name: str = REQUIRED
+    margin: float = option(2.0, "difference of logits asked for", above=0)
+
+
+@dataclass
+class HkrLoss:
+    """Kantorovich-Rubinstein term plus ``alpha`` times a hinge."""
+
+    name: str = "hkr"
+    margin: float = option(1.0, "margin of the hinge", above=0)
+    alpha: float = option(10.0, "weight of the hinge", minimum=0)
+
+
+@dataclass
+class StiefelOptimizer:
+    """Steepest descent on the Stiefel manifold; what is not orthonormal goes to ``rest``."""
+
+    name: str = "stiefel"
+    lr: float = option(0.1, "spectral length of a step", above=0)
+    momentum: float = option(0.9, "momentum of the orthonormal weights", minimum=0, below=1)
+    polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
+    rest: str = option("adam", "rule of every other weight", choices=["adam", "sgd", "aggmo"])
+    rest_lr: float = option(0.001, "learning rate of every other weight", above=0)
+    weight_decay: float = option(0.0, "decay of every other weight", minimum=0)
+
+
+@dataclass
+class AdamOptimizer:
+    """Adam; orthonormal weights are projected back after each step."""
+
+    name: str = "adam"
+    lr: float = option(0.001, "learning rate", above=0)
+    beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class SgdOptimizer:
+    """SGD with Nesterov momentum; orthonormal weights are projected back after each step."""
+
+    name: str = "sgd"
+    lr: float = option(0.1, "learning rate", above=0)
+    momentum: float = option(0.9, "Nesterov momentum", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class AggmoOptimizer:
+    """Aggregated momentum; orthonormal weights are projected back after each step."""
+
+    name: str = "aggmo"
+    lr: float = option(0.1, "learning rate", above=0)
+    betas: list[float] = option([0.0, 0.9, 0.99], "damping of each velocity", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class Schedule:
+    """A learning-rate schedule over the whole run."""
+
+    name: str = REQUIRED
+    warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
+
+
+@dataclass
+class StepSchedule:
+    """Multiply by ``gamma`` at each milestone."""
+
+    name: str = "step"
+    warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
+    milestones: list[float] = option([0.5, 0.75], "shares of the run", above=0, below=1)
+    gamma: float = option(0.1, "factor at each milestone", above=0, maximum=1)
+
+
+# --- what every training command shares -------------------------------------------------------
+
+
+@dataclass
+class Augmentation:
+    """Random affine maps of training images; all zero leaves the images as they are."""
+
+    shift: float = option(0.0, "largest translation, in pixels", minimum=0)
+    rotation: float = option(0.0, "largest rotation, in degrees", minimum=0, maximum=180)
+    zoom: float = option(0.0, "largest relative change of size", minimum=0, below=1)
+    shear: float = option(0.0, "largest shear", minimum=0, maximum=1)
+
+
+@dataclass
+class Training:
+    """The training loop."""
+
+    epochs: int = option(30, "passes over the training set", minimum=1)
+    batch_size: int = option(256, "examples a step", minimum=1)
+    precision: str = option(
+        "auto",
+        "matrix products while training; certificates are never computed in it",
+        choices=["auto", "float32", "bfloat16"],
+    )
+    gradient_clip: Optional[float] = option(None, "largest gradient norm; null: no limit", above=0)
+    checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+    log_every: int = option(50, "steps between logged metrics", minimum=1)
+
+
+@dataclass
+class Attack:
+    """Projected gradient descent at the end of a run."""
+
+    points: int = option(1000, "test points attacked; 0: none", minimum=0)
+    steps: int = option(20, "gradient steps", minimum=1)
+    restarts: int = option(1, "random starts", minimum=1)
+
+
+@dataclass
+class Evaluation:
+    """What is measured at the end of a run, on the test set."""
+
+    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    eps: list[float] = option([0.1, 0.5, 1.0, 1.58], "radii, in raw input units", above=0)
+    attack: Attack = field(default_factory=Attack)
+
+
+@dataclass
+class TrainConfig:
+    """`lipsort train`."""
+
+    data: Any = REQUIRED
+    model: Any = REQUIRED
+    activation: Any = REQUIRED
+    constraint: Any = REQUIRED
+    loss: Any = REQUIRED
+    optimizer: Any = REQUIRED
+    schedule: Any = REQUIRED
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    seed: int = option(0, "seeds weights, order and augmentation", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
+    threads: int = option(0, "CPU threads; 0: as torch chooses", minimum=0)
+    tensorboard: bool = option(False, "also write TensorBoard event files")
+    resume: Optional[str] = option(None, "continue this interrupted run directory")
+
+
+# --- groups: conf/<group>/<option>.yaml is typed by the dataclass beside it -------------------
+
+GROUPS: dict[str, dict[str, type]] = {
+    "data": {
+        "digits": DigitsData,
+        "mnist": DownloadedData,
+        "fashion_mnist": DownloadedData,
+        "cifar10": DownloadedData,
+        "npz": NpzData,
+    },
+    "model": {"mlp": MlpModel},
+    "activation": {
+        "maxmin": Activation,
+        "groupsort": GroupedActivation,
+        "fullsort": Activation,
+        "relu": Activation,
+        "leaky_relu": LeakyActivation,
+        "absolute_value": Activation,
+        "maxout": GroupedActivation,
+        "tanh": Activation,
+        "sigmoid": Activation,
+        "identity": Activation,
+    },
+    "constraint": {
+        "orthonormal": Constraint,
+        "bjorck": BjorckConstraint,
+        "spectral": SpectralConstraint,
+        "linf": LinfConstraint,
+        "parseval": ParsevalConstraint,
+        "none": Constraint,
+    },
+    "loss": {
+        "cross_entropy": CrossEntropyLoss,
+        "multi_margin": MarginLoss,
+        "worst_class_hinge": MarginLoss,
+        "hkr": HkrLoss,
+    },
+    "optimizer": {
+        "stiefel": StiefelOptimizer,
+        "adam": AdamOptimizer,
+        "sgd": SgdOptimizer,
+        "aggmo": AggmoOptimizer,
+    },
+    "schedule": {
+        "constant": Schedule,
+        "cosine": Schedule,
+        "one_cycle": Schedule,
+        "step": StepSchedule,
+    },
+}
+
+COMMANDS: dict[str, type] = {"train": TrainConfig}
+"""Primary configuration ``conf/<command>.yaml`` of every Hydra command."""
