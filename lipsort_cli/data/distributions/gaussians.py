@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ class AxisMixture(Pair):
         inner = np.flatnonzero(sign)  # beyond the tails F - G is zero to rounding
         changes = [
             brentq(lambda t: float(self._difference(t)), grid[i], grid[j], xtol=1e-13)
-            for i, j in zip(inner[:-1], inner[1:], strict=True)
+            for i, j in itertools.pairwise(inner)
             if sign[i] != sign[j]
         ]
         knots = np.array([low, *changes, high])

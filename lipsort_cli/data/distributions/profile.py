@@ -1,4 +1,4 @@
-"""Piecewise linear functions of one variable: the optimal potentials of one-dimensional transport."""
+"""Piecewise linear functions of one variable: the potentials of transport on the line."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Wasserstein-1 distances: transport, critics, and bounds on both sides."""
