@@ -1,0 +1,214 @@
+"""From the arguments after a command to its ``run(config, directory)``, through Hydra.
+
+The whole of Hydra stays available: overrides, ``-m``, launchers, ``--cfg``, ``--info``,
+``hydra.run.dir=``. Added before it: a RUN argument, ``resume=RUN``, and a check of the whole
+configuration before any directory is made. Hydra is imported here, so import this late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from lipsort_cli import runs
+from lipsort_cli.cli import resume
+from lipsort_cli.cli.table import Command
+from lipsort_cli.config import validate
+from lipsort_cli.config.compose import Composer, resolved_run_directory
+from lipsort_cli.config.store import config_name
+from lipsort_cli.config.tree import config_root
+from lipsort_cli.config.typed import to_typed
+from lipsort_cli.console import console, warn
+from lipsort_cli.errors import LipsortError, UsageError
+
+
+class Task:
+    """What Hydra calls with the composed configuration; an object, so that launchers pickle it."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+
+    def __call__(self, config: DictConfig) -> None:
+        state = HydraConfig.get()
+        directory = Path(state.runtime.output_dir)
+        typed = to_typed(config, self.command.name)
+        if state.mode == RunMode.MULTIRUN:
+            label = " ".join(state.overrides.task) or "defaults"
+            console.print(f"Job {state.job.num}: {label}", markup=False, style="bold")
+        execute(self.command, typed, directory)
+
+
+def execute(command: Command, typed: Any, directory: Path) -> None:
+    """Import the command and run it; a termination signal counts as Ctrl-C."""
+    for warning in validate.warnings(typed):
+        warn(warning)
+    with _terminating():
+        importlib.import_module(command.module).run(typed, directory)
+
+
+def launch(command: Command, arguments: list[str]) -> None:
+    """Run ``lipsort COMMAND ARGUMENTS...``.
+
+    Raises:
+        UsageError: the command line or the configuration is wrong; nothing was written.
+        LipsortError: anything else that the user can act on.
+    """
+    options = _parse(arguments)
+    overrides = _with_run(command, list(options.overrides), _is_query(options))
+    target, others = resume.split(overrides)
+    if target is not None and not command.takes:
+        if options.multirun:
+            raise UsageError("resume: found with -m; allowed: one run at a time, without -m")
+        resume.run(command, target, others, show=options.cfg is not None, execute=execute)
+        return
+    if options.config_path is not None:
+        options.config_path = str(Path(options.config_path).absolute())
+    # Only what runs must be sound throughout; a query shows whatever can be composed.
+    if not (options.hydra_help or options.shell_completion or options.experimental_rerun):
+        _check(command, options, overrides)
+    _hydra(command, options, overrides)
+
+
+def _is_query(options: argparse.Namespace) -> bool:
+    """Whether the arguments ask Hydra for information instead of a run."""
+    return bool(
+        options.cfg or options.info or options.hydra_help or options.shell_completion
+    )
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Hydra's own arguments; overrides may stand before, between and after its flags."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> None:
+        raise UsageError(f"{message}; see `lipsort --help`")
+
+    parser.error = refuse  # type: ignore[assignment, method-assign]
+    return parser.parse_intermixed_args(arguments)
+
+
+def _with_run(command: Command, overrides: list[str], query: bool) -> list[str]:
+    """Turn a RUN argument into the override ``run=DIRECTORY``; find one where there is none."""
+    positional = [text for text in overrides if "=" not in text and not text.startswith("~")]
+    if not command.takes:
+        if positional:
+            raise UsageError(
+                f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "
+                f"key=value only: see `lipsort {command.name} --help`"
+            )
+        return overrides
+    named = [text for text in overrides if text.startswith("run=")]
+    if len(positional) + len(named) > 1:
+        given = ", ".join([*positional, *named])
+        raise UsageError(f"found {given}; allowed: one RUN directory")
+    rest = [text for text in overrides if text not in positional and text not in named]
+    argument = positional[0] if positional else None
+    if named:
+        argument = named[0].removeprefix("run=").strip("'\"")
+    if query and argument is None:
+        return rest
+    directory = runs.find_run(argument, command.takes)
+    return [f"run={quoted(str(directory))}", *rest]
+
+
+def quoted(value: str) -> str:
+    """``value`` as a quoted string of Hydra's override grammar."""
+    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _check(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:
+    with Composer(
+        command.name,
+        name=options.config_name,
+        path=Path(options.config_path) if options.config_path else None,
+        extra=Path(options.config_dir).absolute() if options.config_dir else None,
+    ) as composer:
+        config = composer.check(
+            overrides, multirun=options.multirun, ranges=not _is_query(options)
+        )
+        multirun = options.multirun or config.hydra.mode == RunMode.MULTIRUN
+        if _is_query(options) or multirun or command.takes:
+            return
+        directory = resolved_run_directory(config)
+        if directory is not None and (directory / runs.RECORD).exists():
+            raise UsageError(
+                f"hydra.run.dir: found {directory}, which holds a run already; choose another "
+                f"folder, or continue that run with resume={directory}"
+            )
+
+
+def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:
+    """Hand over to Hydra's main with an argv that it parses without surprises."""
+    argv, debug = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *_flags(options), *overrides]
+    # Otherwise Hydra prints errors itself, and ends the process with exit code 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(
+            version_base="1.3",
+            config_path=str(config_root()),
+            config_name=config_name(command.name),
+        )(Task(command))()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(str(error).strip()) from error
+    except OSError as error:
+        raise _os_error(error) from error
+    finally:
+        sys.argv = argv
+        if debug is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = debug
+
+
+def _os_error(error: OSError) -> LipsortError:
+    """A file that could not be read or written, as a message."""
+    if error.filename is None:
+        return LipsortError(str(error))
+    return runs.write_error(Path(str(error.filename)), error)
+
+
+def _flags(options: argparse.Namespace) -> list[str]:
+    """The parsed flags of Hydra, spelled out again."""
+    flags = []
+    for name, value in vars(options).items():
+        if name == "overrides" or value is None or value is False:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        # With `=`, an optional value cannot swallow the override that follows.
+        flags.append(flag if value is True else f"{flag}={value}")
+    return flags
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM interrupt as Ctrl-C does, so that a stopped job leaves a resumable run."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: a launcher's worker
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,105 @@
+"""``resume=RUN``: go on with a run exactly as it was begun.
+
+The configuration is the one that the run saved of itself, not one composed anew: files of
+``conf/`` may have changed since. Only what cannot change the result may be given anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lipsort_cli import runs
+from lipsort_cli.cli.table import Command
+from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.console import console
+from lipsort_cli.errors import LipsortError, UsageError
+
+ADJUSTABLE = ("device", "threads", "tensorboard", "training.checkpoint_seconds")
+"""Keys that may be given together with ``resume=``: none of them changes what is computed."""
+
+
+def split(overrides: list[str]) -> tuple[str | None, list[str]]:
+    """The directory that ``resume=`` names, if it is there, and all other overrides."""
+    values = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    others = [text for text in overrides if not text.startswith("resume=")]
+    if len(values) > 1:
+        raise UsageError(f"resume: found {' and '.join(values)}; allowed: one run directory")
+    value = values[0].strip("'\"") if values else None
+    return (None if value in (None, "null") else value), others
+
+
+def run(
+    command: Command,
+    target: str,
+    others: list[str],
+    *,
+    show: bool,
+    execute: Callable[[Command, Any, Path], None],
+) -> None:
+    """Resume the run in ``target``; with ``show``, print its configuration instead.
+
+    Raises:
+        UsageError: it is no run of this command, it still runs, or an override would change it.
+    """
+    directory = Path(target).expanduser()
+    if not directory.is_dir():
+        raise UsageError(f"resume: found {target}, which is no directory")
+    if not (directory / runs.RECORD).is_file():
+        raise UsageError(
+            f"resume: found {target}, which is no run directory: it holds no {runs.RECORD}"
+        )
+    try:
+        record = runs.read_record(directory)
+    except LipsortError as error:
+        raise UsageError(f"resume: {error}") from error
+    if record["command"] != command.name:
+        raise UsageError(
+            f"resume: found {target}, a run of `lipsort {record['command']}`; "
+            f"allowed: a run of `lipsort {command.name}`"
+        )
+    config = _saved(directory, command)
+    _adjust(config, others)
+    config.resume = str(directory.resolve())
+    if show:
+        console.print(OmegaConf.to_yaml(config), markup=False, end="")
+        return
+    typed = to_typed(config, command.name)
+    if record["status"] == "finished":
+        console.print(f"{directory} is finished already; nothing to do.", markup=False)
+        return
+    if runs.is_alive(record):
+        raise UsageError(
+            f"resume: found {target}, which still runs as process {record['pid']}; "
+            "wait for it, or stop it first"
+        )
+    execute(command, typed, directory.resolve())
+
+
+def _saved(directory: Path, command: Command) -> DictConfig:
+    path = directory / ".hydra" / "config.yaml"
+    try:
+        saved = OmegaConf.load(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"resume: {path} is missing, so the run cannot be resumed") from error
+    except Exception as error:  # whatever a damaged YAML file makes the parser raise
+        raise UsageError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+    return from_plain(saved, command.name)
+
+
+def _adjust(config: DictConfig, others: list[str]) -> None:
+    for text in others:
+        key, _, value = text.partition("=")
+        if key not in ADJUSTABLE:
+            raise UsageError(
+                f"{key}: found together with resume=; allowed there: {', '.join(ADJUSTABLE)}; "
+                "a run is finished as it was begun"
+            )
+        try:
+            OmegaConf.update(config, key, value)
+        except OmegaConfBaseException as error:
+            raise UsageError(f"{key}: found {value}; {str(error).splitlines()[0]}") from error

@@ -1,0 +1,116 @@
+"""The commands, as data. A command is one line here, one module, one YAML file, one dataclass.
+
+``lipsort X-Y`` runs ``run(config, directory)`` of ``lipsort_cli/commands/x_y.py`` with the
+configuration ``conf/x_y.yaml``. A line whose module does not exist is not shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that Hydra configures."""
+
+    name: str
+    help: str
+    aliases: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    """Commands whose run directories it works on; empty: it makes a run directory of its own."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Worked examples for its help page: what it does, and the command line."""
+
+    @property
+    def key(self) -> str:
+        """Name of its module, its YAML file and, mostly, its dataclass' key."""
+        return self.name.replace("-", "_")
+
+    @property
+    def module(self) -> str:
+        """Import path of the module that implements it."""
+        return f"lipsort_cli.commands.{self.key}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is implemented; asks the file system, imports nothing."""
+        return (_PACKAGE / "commands" / f"{self.key}.py").is_file()
+
+
+TABLE: tuple[Command, ...] = (
+    Command(
+        "train",
+        "Train a classifier; evaluate it clean, certified and attacked.",
+        aliases=("train-classifier",),
+        examples=(
+            ("The digits, in seconds", "lipsort train"),
+            (
+                "ReLU beside GroupSort, as a sweep",
+                "lipsort train -m activation=relu,maxmin seed=0,1,2",
+            ),
+            (
+                "A narrower network on MNIST with bigger margins",
+                "lipsort train data=mnist model.widths=[256,256] loss.margin=4",
+            ),
+        ),
+    ),
+    Command(
+        "certify",
+        "Issue a certificate for a trained run.",
+        takes=("train",),
+        examples=(
+            ("The newest run", "lipsort certify"),
+            ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
+            ("For exact real arithmetic", "lipsort certify arithmetic=real"),
+        ),
+    ),
+    Command(
+        "attack",
+        "Attack a trained run, to sandwich its certificate from above.",
+        takes=("train",),
+        examples=(
+            ("The newest run", "lipsort attack"),
+            ("A run by its directory", "lipsort attack outputs/train/DATE/TIME"),
+            ("What can be set, as YAML", "lipsort attack --cfg job"),
+        ),
+    ),
+    Command(
+        "export",
+        "Export a trained run as a plain network.",
+        takes=("train",),
+        examples=(
+            ("The newest run", "lipsort export"),
+            ("A run by its directory", "lipsort export outputs/train/DATE/TIME"),
+            ("What can be set, as YAML", "lipsort export --cfg job"),
+        ),
+    ),
+    Command(
+        "estimate-wasserstein",
+        "Bound the Wasserstein-1 distance of two distributions.",
+        aliases=("wasserstein",),
+        examples=(
+            ("The default pair", "lipsort estimate-wasserstein"),
+            ("Another pair", "lipsort estimate-wasserstein distribution=three_cones"),
+            (
+                "GroupSort and ReLU critics, as a sweep",
+                "lipsort estimate-wasserstein -m activation=maxmin,relu",
+            ),
+        ),
+    ),
+)
+
+
+def available() -> list[Command]:
+    """The commands that are implemented."""
+    return [command for command in TABLE if command.exists]
+
+
+def find(name: str) -> Command | None:
+    """The command that a name or alias stands for, implemented or not."""
+    for command in TABLE:
+        if name == command.name or name in command.aliases:
+            return command
+    return None

@@ -1,0 +1,190 @@
+"""From command-line overrides to a typed configuration, or to all faults in one message.
+
+Hydra stops at the first fault, in its own words. Here a composition that fails is taken apart:
+every override is tried on its own, what is wrong with it is said in terms of the key, what was
+found and what is allowed, and the rest is checked for ranges and cross-field rules as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hydra.version import setbase
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lipsort_cli.config.explain import explain_override, is_group
+from lipsort_cli.config.store import config_name, register
+from lipsort_cli.config.tree import config_root
+from lipsort_cli.config.typed import faults_of, usage_error
+from lipsort_cli.errors import UsageError
+
+_CHECKED_JOBS = 64
+"""Jobs of a sweep that are checked before it starts; the others are checked as they start."""
+
+
+class Composer:
+    """Hydra's configuration loader, set up for one command; a context manager.
+
+    Args:
+        command: name of the command.
+        name: another primary configuration (``--config-name``).
+        path: another configuration tree (``--config-path``).
+        extra: a folder that is searched first (``--config-dir``).
+    """
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        name: str | None = None,
+        path: Path | None = None,
+        extra: Path | None = None,
+    ) -> None:
+        self.command = command
+        self.name = name or config_name(command)
+        self._path = path or config_root()
+        self._extra = extra
+
+    def __enter__(self) -> Composer:
+        register()
+        setbase("1.3")
+        search_path = create_config_search_path(str(self._path))
+        if self._extra is not None:
+            if not self._extra.is_dir():
+                raise UsageError(f"--config-dir: found {self._extra}, which is no directory")
+            search_path.prepend(
+                provider="command-line",
+                path=f"file://{self._extra}",
+                anchor=SearchPathQuery(provider="schema"),
+            )
+        GlobalHydra.instance().clear()
+        self._hydra = Hydra.create_main_hydra2(
+            task_name=self.command, config_search_path=search_path
+        )
+        self.loader = self._hydra.config_loader
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        GlobalHydra.instance().clear()
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """The composed configuration with its ``hydra`` node; raises as Hydra does."""
+        return self._hydra.compose_config(
+            config_name=self.name,
+            overrides=overrides,
+            run_mode=RunMode.RUN,
+            from_shell=False,
+            with_log_configuration=False,
+        )
+
+    def parse(self, overrides: list[str]) -> tuple[list[Override], list[str]]:
+        """Parsed overrides, and one fault for each that is not of Hydra's grammar."""
+        parser = OverridesParser.create(config_loader=self.loader)
+        parsed, faults = [], []
+        for text in overrides:
+            try:
+                parsed.append(parser.parse_override(text))
+            except HydraException as error:
+                if "=" not in text:
+                    faults.append(f"found {text!r}; allowed: an override such as key=value")
+                else:
+                    detail = str(error).splitlines()[0]
+                    faults.append(
+                        f"found {text!r}, which is not in Hydra's override grammar: {detail}; "
+                        "quote values that hold special characters: \"key='value'\""
+                    )
+        return parsed, faults
+
+    def check(self, overrides: list[str], *, multirun: bool, ranges: bool = True) -> DictConfig:
+        """Compose, and make sure that what will run is sound; the first job of a sweep.
+
+        ``ranges`` also checks missing values, ranges and cross-field rules.
+
+        Raises:
+            UsageError: all faults together.
+        """
+        parsed, faults = self.parse(overrides)
+        sound = []
+        for override in parsed:
+            if override.is_sweep_override() and not multirun:
+                faults.append(
+                    f"{override.key_or_group}: found {override.get_value_string()}, a list of "
+                    "choices to sweep over; add -m to sweep, or quote it as one value"
+                )
+            elif override.is_sweep_override() and not override.is_discrete_sweep():
+                pass  # an interval is for a sweeper plugin to sample from
+            else:
+                sound.append(override)
+        try:
+            jobs = list(itertools.islice(self._jobs(sound), _CHECKED_JOBS))
+            composed = [self.compose(job) for job in jobs]
+        except (HydraException, OmegaConfBaseException) as error:
+            found, kept = self._explain(sound)
+            faults += found or [str(error).splitlines()[0]]
+            composed = [self._or_nothing(kept)]
+        if ranges:
+            for config in composed:
+                faults += faults_of(config, self.command) if config is not None else []
+        if faults:
+            raise usage_error(list(dict.fromkeys(faults)))
+        assert composed[0] is not None
+        return composed[0]
+
+    def _jobs(self, overrides: list[Override]) -> Any:
+        """The overrides of each job of a sweep; of the one job without sweeps."""
+        return map(list, itertools.product(*(self._variants(o) for o in overrides)))
+
+    @staticmethod
+    def _variants(override: Override) -> list[str]:
+        if not override.is_sweep_override():
+            return [str(override.input_line)]
+        key = override.get_key_element()
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+    def _or_nothing(self, overrides: list[str]) -> DictConfig | None:
+        try:
+            return self.compose(overrides)
+        except (HydraException, OmegaConfBaseException):
+            return None
+
+    def _explain(self, overrides: list[Override]) -> tuple[list[str], list[str]]:
+        """Faults of single overrides, and the overrides that compose together.
+
+        Choices of options come first: they decide which keys there are.
+        """
+        ordered = sorted(overrides, key=lambda o: not is_group(o.key_or_group, self.loader))
+        faults: list[str] = []
+        kept: list[str] = []
+        for override in ordered:
+            good = None
+            for variant in self._variants(override):
+                try:
+                    self.compose([*kept, variant])
+                except (HydraException, OmegaConfBaseException) as error:
+                    value = variant.partition("=")[2]
+                    base = self._or_nothing(kept)
+                    faults.append(explain_override(override, value, error, base, self.loader))
+                else:
+                    good = good or variant
+            if good is not None:
+                kept.append(good)
+        return faults, kept
+
+
+def resolved_run_directory(config: DictConfig) -> Path | None:
+    """Where Hydra will put a single run; None where that cannot be told beforehand."""
+    try:
+        return Path(str(OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True)))
+    except (OmegaConfBaseException, ValueError):
+        return None

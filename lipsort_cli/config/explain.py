@@ -1,0 +1,135 @@
+"""What is wrong with one override: the key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from lipsort_cli.config import validate
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
+
+_EXTRAS = {
+    "hydra/launcher": "more come with the extra: pip install 'lipsort[launchers]'",
+}
+
+
+def explain_override(
+    override: Override, value: str, error: Exception, base: DictConfig | None, loader: Any
+) -> str:
+    """One line on an override that does not compose with ``base``, the overrides before it."""
+    key = override.key_or_group
+    if is_group(key, loader):
+        return _bad_option(key, value, loader)
+    found = _find(base, key) if base is not None else None
+    if found is None:
+        return f"{key}: {_first(error)}"
+    parent, last, path = found
+    if last is None:
+        return f"{key}: {_first(error)}"
+    if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
+        return _unknown_key(key, last, parent, path, loader)
+    entry = _field(parent, last)
+    if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
+        keys = ", ".join(map(str, parent[last]))
+        return f"{key}: found {value}; it is a node with the keys {keys}: set {key}.KEY=VALUE"
+    if entry is None:
+        return f"{key}: found {value}; {_first(error)}"
+    return f"{key}: found {value}; allowed: {describe(entry, OmegaConf.get_type(parent))}"
+
+
+def is_group(key: str, loader: Any) -> bool:
+    """Whether ``key`` names a configuration group, and not a value."""
+    return bool(loader.get_group_options(key, results_filter=ObjectType.CONFIG))
+
+
+def describe(entry: Any, owner: Any) -> str:
+    """The values that a dataclass field allows, in words."""
+    hint = typing.get_type_hints(owner)[entry.name]
+    metadata = entry.metadata
+    if metadata.get("choices"):
+        return ", ".join(metadata["choices"])
+    limits = validate.allowed(metadata)
+    if not limits:
+        return words(hint)
+    each = ", each" if typing.get_origin(hint) is list else ""
+    return f"{words(hint)}{each} {limits}"
+
+
+def words(hint: Any) -> str:
+    """A type annotation in words: ``list[int]`` is "a list of whole numbers"."""
+    origin = typing.get_origin(hint)
+    if origin in (list, Sequence):
+        inner = words(typing.get_args(hint)[0]).removeprefix("a ")
+        return f"a list of {inner if inner == 'text' else inner + 's'}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(words(part) for part in typing.get_args(hint))
+    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _bad_option(group: str, value: str, loader: Any) -> str:
+    options = loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+    near = difflib.get_close_matches(value, options, n=2)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    extra = f" ({_EXTRAS[group]})" if group in _EXTRAS else ""
+    return f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}{hint}"
+
+
+def _unknown_key(key: str, last: str, parent: DictConfig, path: str, loader: Any) -> str:
+    keys = [str(name) for name in parent]
+    if not path:
+        keys = [name for name in keys if name != "hydra"]
+        keys += [g for g in loader.list_groups("") if g not in (*keys, "hydra", "schema")]
+    near = difflib.get_close_matches(last, keys, n=2)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    where = f"keys of {path}" if path else "keys"
+    return f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
+
+
+def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | None:
+    """The deepest node on the way to ``key``, the part of the key that it lacks or holds, its path.
+
+    The part is None where the way ends at a value that is no node.
+    """
+    node: Any = config
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        path = ".".join(parts[:depth])
+        if not isinstance(node, DictConfig) or node._is_missing() or node._is_none():
+            return None
+        # `part in node` would be False for a value that is yet missing.
+        if part not in node.keys() or depth == len(parts) - 1:  # noqa: SIM118
+            return node, part, path
+        child = node._get_node(part)
+        if not isinstance(child, DictConfig):
+            return node, None, path
+        node = child
+    return None
+
+
+def _field(parent: DictConfig, name: str) -> Any:
+    kind = OmegaConf.get_type(parent)
+    if is_dataclass(kind):
+        for entry in fields(kind):
+            if entry.name == name:
+                return entry
+    return None
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

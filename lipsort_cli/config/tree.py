@@ -1,0 +1,42 @@
+"""The YAML tree ``conf/``: where it lies, and which options it offers. Imports no Hydra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lipsort_cli.errors import LipsortError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def config_root() -> Path:
+    """The folder of the shipped configuration: inside the wheel, or beside the package."""
+    for candidate in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise LipsortError(
+        f"the configuration tree is missing: neither {_PACKAGE / 'conf'} nor "
+        f"{_PACKAGE.parent / 'conf'} holds train.yaml; reinstall lipsort"
+    )
+
+
+def group_names() -> list[str]:
+    """The groups of ``conf/``: its folders."""
+    return sorted(path.name for path in config_root().iterdir() if path.is_dir())
+
+
+def group_options(group: str) -> list[str]:
+    """The options of a group: its YAML files, without their ending."""
+    return sorted(path.stem for path in (config_root() / group).glob("*.yaml"))
+
+
+def heading(path: Path) -> list[str]:
+    """The comment lines at the head of a YAML file, without ``# `` and Hydra's directives."""
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.lstrip("#").strip()
+        if text and not text.startswith("@package"):
+            lines.append(text)
+    return lines

@@ -1,0 +1,152 @@
+"""From a composed configuration to an instance of the command's dataclass."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from lipsort_cli.config import validate
+from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.store import config_class
+from lipsort_cli.errors import UsageError
+
+
+def usage_error(faults: list[str]) -> UsageError:
+    """One error for all faults, each on its own line."""
+    if len(faults) == 1:
+        return UsageError(faults[0])
+    lines = [f"the configuration has {len(faults)} faults:", *(f"  {fault}" for fault in faults)]
+    return UsageError("\n".join(lines))
+
+
+def to_typed(config: DictConfig, command: str) -> Any:
+    """The instance of the command's dataclass that ``config`` describes, checked and resolved.
+
+    Raises:
+        UsageError: all faults together.
+    """
+    typed, faults = _convert(config, command)
+    if faults:
+        raise usage_error(faults)
+    return typed
+
+
+def faults_of(config: DictConfig, command: str) -> list[str]:
+    """All faults of a composed configuration; empty for a sound one."""
+    return _convert(config, command)[1]
+
+
+def from_plain(values: Any, command: str) -> DictConfig:
+    """Type a configuration that was saved as plain YAML by the schema of its command.
+
+    Each group's node is typed by the dataclass of the option that its ``name`` names.
+
+    Raises:
+        UsageError: it does not fit the schema.
+    """
+    try:
+        plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
+        typed = OmegaConf.structured(config_class(command))
+        for group, options in GROUPS.items():
+            node = plain.get(group) if isinstance(plain, DictConfig) else None
+            if isinstance(node, DictConfig) and node.get("name") in options:
+                typed[group] = OmegaConf.structured(options[node["name"]])
+        merged = OmegaConf.merge(typed, plain)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"not a configuration of `lipsort {command}`: {_first(error)}") from error
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
+    own = copy.deepcopy(config)
+    if "hydra" in own:
+        with open_dict(own):
+            del own["hydra"]
+    expected = config_class(command)
+    if OmegaConf.get_type(own) is not expected:
+        name = command.replace("-", "_")
+        return None, [
+            f"the primary configuration is not typed; let its defaults list start with "
+            f"schema/command/{name}@_here_, as conf/{name}.yaml does"
+        ]
+    faults = list(_unknown(own, ""))
+    if faults:
+        return None, faults
+    for parent, name, key in list(_leaves(own, "")):
+        child = parent._get_node(name)
+        if child._is_missing():
+            faults.append(_missing_fault(parent, name, key))
+            _fill(parent, name)
+        elif child._is_interpolation():
+            try:
+                parent[name]
+            except OmegaConfBaseException as error:
+                cause = str(error.__cause__ or error).splitlines()[0]
+                faults.append(f"{key}: found {child._value()}; {cause}")
+                _fill(parent, name)
+    try:
+        OmegaConf.resolve(own)
+        typed = OmegaConf.to_object(own)
+    except OmegaConfBaseException as error:
+        return None, [*faults, f"{error.full_key or 'configuration'}: {_first(error)}"]
+    return typed, faults + validate.faults(typed)
+
+
+def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
+    """Keys that ``+key=value`` put where no field is, and fields that ``~key`` took away."""
+    kind = OmegaConf.get_type(node)
+    if not is_dataclass(kind):
+        return
+    names = [entry.name for entry in fields(kind)]
+    for key in node:
+        if key not in names:
+            yield f"{prefix}{key}: no such key; keys of {prefix[:-1] or 'the configuration'}: " + (
+                ", ".join(names)
+            )
+            continue
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and isinstance(child._content, dict):
+            yield from _unknown(child, f"{prefix}{key}.")
+    for name in names:
+        if name not in node.keys():  # noqa: SIM118 -- `in node` is False for missing values
+            yield f"{prefix}{name}: removed, but required"
+
+
+def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, str, str]]:
+    """Node, name and whole key of every value that is no node; resolves nothing."""
+    for name in node.keys():  # noqa: SIM118 -- a DictConfig is no dict
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and isinstance(child._content, dict):
+            yield from _leaves(child, f"{prefix}{name}.")
+        elif child is not None:
+            yield node, str(name), f"{prefix}{name}"
+
+
+def _missing_fault(parent: DictConfig, name: str, key: str) -> str:
+    if key in GROUPS:
+        return f"{key}: required, and not given; add {key}=OPTION, one of {', '.join(GROUPS[key])}"
+    kind = OmegaConf.get_type(parent)
+    helps = {f.name: f.metadata.get("help") for f in fields(kind)} if is_dataclass(kind) else {}
+    what = f" ({helps[name]})" if helps.get(name) else ""
+    return f"{key}: required, and not given{what}; add {key}=VALUE"
+
+
+def _fill(parent: DictConfig, name: str) -> None:
+    """Stand something in for a missing value, so that the others can be checked too."""
+    for stand_in in (None, "missing", 1):
+        try:
+            parent[name] = stand_in
+        except OmegaConfBaseException:
+            continue
+        return
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

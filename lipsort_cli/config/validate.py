@@ -1,0 +1,183 @@
+"""Ranges and rules between fields: everything that types alone do not say.
+
+Every check returns messages instead of raising, so that all faults are reported together.
+Torch-free; a rule that needs the data (number of classes, image size) belongs to the command.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from itertools import pairwise
+from typing import Any
+
+from lipsort_cli.config.schema import GROUPS
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def faults(config: Any) -> list[str]:
+    """All faults of a configuration: values out of range first, then rules between fields."""
+    found = list(_out_of_range(config, ""))
+    for rule in RULES:
+        found.extend(rule(config))
+    return found
+
+
+def allowed(metadata: Any) -> str:
+    """The allowed values of an option in words; empty when every value of its type is."""
+    if metadata.get("choices"):
+        return ", ".join(metadata["choices"])
+    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
+    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
+    return " and ".join(part for part in (low, high) if part)
+
+
+def _bound(metadata: Any, key: str, sign: str) -> str:
+    value = metadata.get(key)
+    return "" if value is None else f"{sign}{value:g}"
+
+
+def _out_of_range(node: Any, prefix: str) -> Iterator[str]:
+    for entry in fields(node):
+        key = f"{prefix}{entry.name}"
+        value = getattr(node, entry.name)
+        if is_dataclass(value):
+            yield from _out_of_range(value, f"{key}.")
+        elif not entry.metadata and entry.name in GROUPS and value is not None:
+            # A group's node that no dataclass of the group types.
+            options = ", ".join(sorted(GROUPS[entry.name]))
+            yield f"{key}: found {value!r}; choose with {key}=OPTION, one of {options}"
+        elif isinstance(value, list):
+            for position, element in enumerate(value):
+                yield from _value_faults(f"{key}[{position}]", element, entry.metadata)
+        elif value is not None:
+            yield from _value_faults(key, value, entry.metadata)
+
+
+def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
+    choices = metadata.get("choices")
+    if choices is not None:
+        if value not in choices:
+            yield f"{key}: found {value!r}; allowed: {', '.join(choices)}"
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not math.isfinite(value):
+        yield f"{key}: found {value}; allowed: a finite number"
+        return
+    inside = (
+        (metadata.get("minimum") is None or value >= metadata["minimum"])
+        and (metadata.get("maximum") is None or value <= metadata["maximum"])
+        and (metadata.get("above") is None or value > metadata["above"])
+        and (metadata.get("below") is None or value < metadata["below"])
+    )
+    if not inside:
+        yield f"{key}: found {value}; allowed: {allowed(metadata)}"
+
+
+# --- rules between fields ---------------------------------------------------------------------
+
+
+def _name_matches_type(config: Any) -> Iterator[str]:
+    for group, options in GROUPS.items():
+        node = getattr(config, group, None)
+        if is_dataclass(node) and options.get(getattr(node, "name", "")) is not type(node):
+            yield (
+                f"{group}.name: found {getattr(node, 'name', None)!r}; it is set by the choice "
+                f"of {group}={'|'.join(sorted(options))}, not by hand"
+            )
+
+
+def _widths_divide(config: Any) -> Iterator[str]:
+    widths = getattr(getattr(config, "model", None), "widths", None)
+    size = getattr(getattr(config, "activation", None), "group_size", None)
+    name = getattr(getattr(config, "activation", None), "name", None)
+    if name == "maxmin":
+        size = 2
+    if not isinstance(widths, list) or not isinstance(size, int) or size < 1:
+        return
+    for position, width in enumerate(widths):
+        if isinstance(width, int) and width % size:
+            lower = width - width % size
+            nearest = f"{lower} or {lower + size}" if lower else f"{size}"
+            yield (
+                f"model.widths[{position}]: found {width}, which activation={name} cannot split "
+                f"into groups of {size}; nearest widths: {nearest}"
+            )
+
+
+def _widths_given(config: Any) -> Iterator[str]:
+    widths = getattr(getattr(config, "model", None), "widths", None)
+    if widths == [] and getattr(getattr(config, "model", None), "dropout", 0.0) > 0:
+        yield "model.dropout: a network without hidden layers (model.widths=[]) has none"
+
+
+def _one_cycle_warmup(config: Any) -> Iterator[str]:
+    schedule = getattr(config, "schedule", None)
+    if getattr(schedule, "name", None) == "one_cycle" and getattr(schedule, "warmup", 0) > 0:
+        yield (
+            f"schedule.warmup: found {schedule.warmup}; schedule=one_cycle brings its own "
+            "warm-up: leave it at 0, or choose schedule=cosine"
+        )
+
+
+def _milestones_rise(config: Any) -> Iterator[str]:
+    milestones = getattr(getattr(config, "schedule", None), "milestones", None)
+    if milestones is not None and any(
+        b <= a for a, b in pairwise(milestones)
+    ):
+        yield f"schedule.milestones: found {milestones}; allowed: increasing shares of the run"
+
+
+def _radii_rise(config: Any) -> Iterator[str]:
+    radii = getattr(getattr(config, "evaluation", None), "eps", None)
+    if radii is None:
+        return
+    if not radii:
+        yield "evaluation.eps: found []; allowed: at least one radius, such as [1.58]"
+    elif any(b <= a for a, b in pairwise(radii)):
+        yield f"evaluation.eps: found {radii}; allowed: increasing radii, each one once"
+
+
+def _device_exists(config: Any) -> Iterator[str]:
+    device = getattr(config, "device", None)
+    if isinstance(device, str) and not _DEVICE.fullmatch(device):
+        yield f"device: found {device!r}; allowed: auto, cpu, cuda, cuda:N, mps"
+
+
+RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
+    _name_matches_type,
+    _widths_divide,
+    _widths_given,
+    _one_cycle_warmup,
+    _milestones_rise,
+    _radii_rise,
+    _device_exists,
+)
+"""Every rule takes a whole configuration and passes over the fields that it does not have."""
+
+
+def warnings(config: Any) -> list[str]:
+    """What is allowed but seldom meant."""
+    found = []
+    norm = getattr(getattr(config, "evaluation", None), "norm", None)
+    constraint = getattr(getattr(config, "constraint", None), "name", None)
+    if norm == "linf" and constraint in ("orthonormal", "bjorck", "spectral", "parseval"):
+        found.append(
+            f"evaluation.norm=linf with constraint={constraint}, which bounds the L2 norm: "
+            "certificates will be weak; constraint=linf is made for it"
+        )
+    if norm == "l2" and constraint == "linf":
+        found.append(
+            "evaluation.norm=l2 with constraint=linf, which bounds the L-infinity norm: "
+            "certificates will be weak; add evaluation.norm=linf"
+        )
+    if constraint == "none":
+        found.append(
+            "constraint=none: the network's Lipschitz constant is whatever training makes it; "
+            "certificates will be weak"
+        )
+    return found
