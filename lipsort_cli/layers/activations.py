@@ -1,0 +1,152 @@
+"""Activations that keep a network's Lipschitz constant known.
+
+GroupSort, MaxMin, FullSort and the absolute value keep the norm of the gradient as well
+(Anil, Lucas, Grosse: "Sorting Out Lipschitz Function Approximation", ICML 2019); the others are the
+counterparts that they are compared with. Every activation here is 1-Lipschitz in every lp norm.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.errors import UsageError
+
+_NETWORKS: dict[int, tuple[tuple[int, int], ...]] = {
+    # Batcher's odd-even merge sort: each pair (i, j) leaves the smaller value at i.
+    4: ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2)),
+    8: (
+        *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
+        *((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6)),
+    ),
+}
+
+
+def _compare(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Order two tensors elementwise.
+
+    ``torch.where`` sends the whole gradient to one side at a tie, so the map stays a permutation
+    there; ``minimum`` and ``maximum`` would send half to each side and lose gradient norm.
+    """
+    ordered = low <= high
+    return torch.where(ordered, low, high), torch.where(ordered, high, low)
+
+
+def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
+    """Sort contiguous groups of ``group_size`` features in ascending order.
+
+    Args:
+        x: [..., n, ...] with the features on axis ``dim``; any floating dtype.
+        group_size: features a group; must divide n. Output i*k+j is the (j+1)-th smallest of
+            x[i*k], ..., x[i*k+k-1].
+        dim: the feature axis.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``; exact: values are moved, never computed.
+
+    Raises:
+        UsageError: ``group_size`` does not divide the number of features.
+
+    Example:
+        >>> group_sort(torch.tensor([[3.0, 1.0, 2.0, 5.0]]), 2)
+        tensor([[1., 3., 2., 5.]])
+    """
+    features = x.shape[dim]
+    check_group_size(features, group_size)
+    if group_size == features and group_size not in (2, *_NETWORKS):
+        return x.sort(dim=dim).values
+    dim = dim % x.dim()
+    groups = x.unflatten(dim, (features // group_size, group_size))
+    if group_size == 2:
+        parts = list(_compare(*groups.unbind(dim + 1)))
+    elif group_size in _NETWORKS:
+        parts = list(groups.unbind(dim + 1))
+        for i, j in _NETWORKS[group_size]:
+            parts[i], parts[j] = _compare(parts[i], parts[j])
+    else:
+        return groups.sort(dim=dim + 1).values.flatten(dim, dim + 1)
+    return torch.stack(parts, dim + 1).flatten(dim, dim + 1)
+
+
+def check_group_size(features: int, group_size: int) -> None:
+    """Refuse a group size that does not divide the number of features."""
+    if group_size < 1 or features % group_size:
+        below = features // group_size * group_size if group_size > 0 else 0
+        near = f"{below} or {below + group_size}" if below else f"{group_size}"
+        raise UsageError(
+            f"{features} features cannot be divided into groups of {group_size}; "
+            f"use a width such as {near}, or another group size"
+        )
+
+
+class GroupSort(nn.Module):
+    """GroupSort: contiguous groups of ``group_size`` features, each sorted ascending.
+
+    The Jacobian is a permutation, so the layer is 1-Lipschitz in every lp norm and preserves the
+    norm of the gradient. Shapes: [..., n, ...] to the same; see :func:`group_sort`.
+    """
+
+    def __init__(self, group_size: int, dim: int = -1) -> None:
+        super().__init__()
+        self.group_size = group_size
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sort the groups of [..., n, ...]."""
+        return group_sort(x, self.group_size, self.dim)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"group_size={self.group_size}"
+
+
+class MaxMin(GroupSort):
+    """GroupSort with groups of 2: (min, max) of each neighbouring pair, in this order."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__(2, dim)
+
+
+class FullSort(nn.Module):
+    """GroupSort with one group: all features sorted ascending."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sort [..., n, ...] along the feature axis."""
+        return group_sort(x, x.shape[self.dim], self.dim)
+
+
+class Maxout(nn.Module):
+    """Maximum of each contiguous group: [..., n] to [..., n / group_size].
+
+    1-Lipschitz; the gradient reaches only the largest feature of a group.
+    """
+
+    def __init__(self, group_size: int, dim: int = -1) -> None:
+        super().__init__()
+        self.group_size = group_size
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reduce each group of [..., n, ...] to its maximum."""
+        check_group_size(x.shape[self.dim], self.group_size)
+        dim = self.dim % x.dim()
+        groups = x.unflatten(dim, (x.shape[dim] // self.group_size, self.group_size))
+        # max with indices gives the whole gradient to one of tied features, amax divides it.
+        return groups.max(dim + 1).values
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"group_size={self.group_size}"
+
+
+class AbsoluteValue(nn.Module):
+    """|x| elementwise: 1-Lipschitz, preserves the gradient norm away from 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] to the same shape."""
+        # abs has gradient 0 at 0; where keeps the map norm-preserving there as well.
+        return torch.where(x < 0, -x, x)

@@ -1,0 +1,50 @@
+"""What every constraint set offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Constraint(nn.Module, ABC):
+    """A set of weights [out, in], and a parameter that represents its members.
+
+    The five members are the same for every set: :meth:`forward` maps the parameter to the weight,
+    :meth:`right_inverse` finds a parameter of a given weight, :meth:`sample` draws a first weight,
+    :meth:`violation` measures how far outside a weight is, and :meth:`retract_` brings a parameter
+    back after an optimizer's step.
+    """
+
+    tolerance: ClassVar[float] = 1e-5
+    """Violation that float32 training may leave."""
+    stiefel: ClassVar[bool] = False
+    """The parameter is itself a point of the Stiefel manifold."""
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """The constrained weight [out, in] of a parameter; differentiable."""
+        return parameter
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """A parameter whose weight is ``weight`` [out, in]."""
+        return weight
+
+    @abstractmethod
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """A first weight [out, in], drawn with torch's global generator."""
+
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """Distance measure from the set, 0 inside; computed in binary64."""
+        return 0.0
+
+    def contains(self, weight: Tensor, tolerance: float | None = None) -> bool:
+        """Whether ``weight`` [out, in] is in the set up to ``tolerance``. NaN is not."""
+        limit = self.tolerance if tolerance is None else tolerance
+        return self.violation(weight) <= limit
+
+    @torch.no_grad()
+    def retract_(self, parameter: Tensor) -> None:
+        """Bring a parameter back into the set after a step, in place."""

@@ -1,0 +1,87 @@
+"""L-infinity: every row's absolute sum at most 1, so the operator norm in L-infinity is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lipsort_cli.layers.constraints.base import Constraint
+
+
+def project_rows_l1(weight: Tensor) -> Tensor:
+    """Euclidean projection of each row of [out, in] onto the L1 ball of radius 1.
+
+    Soft thresholding with the threshold of Duchi et al. (ICML 2008), found by sorting. The
+    threshold is clamped at 0: a negative one would inflate rows that are inside already.
+    """
+    magnitude = weight.abs()
+    ordered = magnitude.sort(dim=1, descending=True).values
+    excess = ordered.cumsum(1) - 1
+    rank = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
+    active = (ordered * rank > excess).sum(1, keepdim=True).clamp_min(1)
+    threshold = (excess.gather(1, active - 1) / active).clamp_min(0)
+    return weight.sign() * (magnitude - threshold).clamp_min(0)
+
+
+class _RowSums(Constraint):
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """Largest absolute row sum - 1, at least 0."""
+        total = float(weight.double().abs().sum(1).max())
+        return total if total != total else max(0.0, total - 1.0)
+
+
+class LinfProjection(_RowSums):
+    """Rows projected onto the L1 ball after every step; the parameter is the weight."""
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The weight itself, which must lie inside."""
+        if not self.contains(weight, 1e-3):
+            raise ValueError(
+                f"found a row with absolute sum {1 + self.violation(weight):.6g}; at most 1 has "
+                "a parameter here"
+            )
+        return weight
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """Gaussian rows scaled to absolute sum 1."""
+        weight = torch.randn(out_features, in_features)
+        return weight / weight.abs().sum(1, keepdim=True)
+
+    @torch.no_grad()
+    def retract_(self, parameter: Tensor) -> None:
+        """Project each row."""
+        parameter.copy_(project_rows_l1(parameter))
+
+
+class LinfSoftmax(_RowSums):
+    """Rows as the difference of the two halves of one softmax over 2*in logits.
+
+    w = p[:in] - p[in:] with p = softmax(parameter [out, 2 in]); every w with ||w||_1 <= 1 is
+    reached. Gradient descent on the logits is mirror descent in entropy on the L1 ball. A sharp
+    start (logits of standard deviation ``sharpness``, about 3 to 6) keeps rows near its surface.
+    """
+
+    def __init__(self, sharpness: float = 4.0) -> None:
+        super().__init__()
+        self.sharpness = sharpness
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """Logits [out, 2 in] to weight [out, in]."""
+        positive, negative = parameter.softmax(1).chunk(2, 1)
+        return positive - negative
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Logits of ``weight``: the slack 1 - ||w||_1 is spread evenly over all entries."""
+        if not self.contains(weight, 1e-3):
+            raise ValueError(
+                f"found a row with absolute sum {1 + self.violation(weight):.6g}; at most 1 has "
+                "a parameter here"
+            )
+        slack = (1 - weight.abs().sum(1, keepdim=True)).clamp_min(0) / (2 * weight.shape[1])
+        halves = torch.cat([weight.clamp_min(0) + slack, (-weight).clamp_min(0) + slack], 1)
+        return halves.clamp_min(torch.finfo(weight.dtype).tiny).log()
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """The weight of Gaussian logits with standard deviation ``sharpness``."""
+        return self.forward(self.sharpness * torch.randn(out_features, 2 * in_features))

@@ -1,0 +1,44 @@
+"""Orthonormal rows or columns, whichever are fewer: the Stiefel manifold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lipsort_cli.layers.constraints.base import Constraint
+from lipsort_cli.layers.constraints.polynomials import orthonormality_error, polar_factor
+
+
+class Orthonormal(Constraint):
+    """W W^T = I (out <= in) or W^T W = I: every singular value is 1.
+
+    The layer keeps the norm of the gradient that passes back through it when out <= in, and
+    is 1-Lipschitz in L2 always. The parameter is the weight itself;
+    :class:`lipsort_cli.optim.LipschitzOptimizer` keeps it on the manifold.
+    """
+
+    stiefel = True
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The weight itself, which must be orthonormal."""
+        if not self.contains(weight, 1e-3):
+            raise ValueError(
+                f"found a weight {tuple(weight.shape)} with orthonormality error "
+                f"{self.violation(weight):.3g}; only orthonormal weights (error at most 1e-3) "
+                "have a parameter here"
+            )
+        return weight
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """Haar-distributed [out, in]."""
+        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
+
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """Largest absolute entry of W W^T - I (smaller side)."""
+        return orthonormality_error(weight)
+
+    @torch.no_grad()
+    def retract_(self, parameter: Tensor) -> None:
+        """Replace by the polar factor: the nearest point of the manifold."""
+        parameter.copy_(polar_factor(parameter))

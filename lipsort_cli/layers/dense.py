@@ -1,0 +1,67 @@
+"""The dense layer with a constrained weight."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.layers.constraints import Constraint, Orthonormal
+
+
+class Dense(nn.Module):
+    """y = x W^T + b with W in a constraint set.
+
+    Args:
+        in_features: size of the last axis of the input.
+        out_features: size of the last axis of the output.
+        bias: whether b is there; it starts at 0.
+        constraint: the set; :class:`Orthonormal` where none is given. Its parameter is
+            :attr:`parameter`, its weight :attr:`weight`, computed afresh at every access, so that
+            it is never stale.
+
+    Shapes: [..., in] to [..., out].
+
+    Example:
+        >>> layer = Dense(4, 2)
+        >>> bool(torch.linalg.matrix_norm(layer.weight, 2) < 1 + 1e-5)
+        True
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        constraint: Constraint | None = None,
+    ) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(
+                f"found {in_features} input and {out_features} output features; at least 1 each"
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+        self.constraint = Orthonormal() if constraint is None else constraint
+        with torch.no_grad():
+            weight = self.constraint.sample(out_features, in_features)
+            self.parameter = nn.Parameter(self.constraint.right_inverse(weight).clone())
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+
+    @property
+    def weight(self) -> Tensor:
+        """The constrained weight [out, in]."""
+        weight: Tensor = self.constraint(self.parameter)
+        return weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        return nn.functional.linear(x, self.weight, self.bias)
+
+    @torch.no_grad()
+    def retract_(self) -> None:
+        """Bring the parameter back into its set after an optimizer's step."""
+        self.constraint.retract_(self.parameter)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

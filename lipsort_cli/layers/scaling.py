@@ -1,0 +1,46 @@
+"""Layers without weights that change the units of what passes through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Scale(nn.Module):
+    """y = factor * x: makes a 1-Lipschitz network ``factor``-Lipschitz."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = float(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] to the same shape."""
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"factor={self.factor}"
+
+
+class Normalize(nn.Module):
+    """y = (x - mean) / std per channel of [N, C, ...]; constant max(1 / std).
+
+    Part of the network, so that certificates stay in units of the raw input.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or not all(value > 0 for value in std):
+            raise ValueError(f"found mean {list(mean)}, std {list(std)}; one each, std above 0")
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, ...] to the same shape."""
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        return (x - self.mean.view(shape)) / self.std.view(shape)

@@ -1,0 +1,64 @@
+"""From a network and a configuration to an optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from lipsort_cli.layers import Dense
+from lipsort_cli.optim.optimizer import Group, Stiefel
+
+
+def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
+    """Parameter groups of ``network`` by the constraints of its layers.
+
+    Args:
+        network: any module; its :class:`~lipsort_cli.layers.Dense` layers are looked at.
+        config: an optimizer's configuration: ``name`` (stiefel, adam, sgd, aggmo) and its fields.
+            With ``stiefel``, orthonormal weights move on the manifold and the rest by ``config.rest``;
+            with another name everything moves by it and is brought back into its set afterwards.
+
+    Returns:
+        The optimizer; retractions of the constraints are part of its step.
+    """
+    dense = [layer for layer in network.modules() if isinstance(layer, Dense)]
+    manifold = []
+    if config.name == "stiefel":
+        manifold = [layer.parameter for layer in dense if layer.constraint.stiefel]
+    chosen = {id(parameter) for parameter in manifold}
+    rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
+    groups: list[Group] = []
+    if manifold:
+        groups.append(
+            {
+                "params": manifold,
+                "rule": "stiefel",
+                "lr": config.lr,
+                "momentum": config.momentum,
+                "polar_steps": config.polar_steps,
+            }
+        )
+    if rest:
+        groups.append({"params": rest, **_rest_options(config)})
+    optimizer = Stiefel(groups)
+    for layer in dense:
+        if id(layer.parameter) not in chosen:
+            optimizer.after_step.append(layer.retract_)
+    return optimizer
+
+
+def _rest_options(config: Any) -> Group:
+    if config.name == "stiefel":
+        options: Group = {"rule": config.rest, "lr": config.rest_lr}
+        if config.rest == "aggmo":
+            options["betas"] = (0.0, 0.9, 0.99)
+    else:
+        options = {"rule": config.name, "lr": config.lr}
+        if config.name == "adam":
+            options["betas"] = (config.beta1, config.beta2)
+        elif config.name == "sgd":
+            options["momentum"] = config.momentum
+        elif config.name == "aggmo":
+            options["betas"] = tuple(config.betas)
+    return {**options, "weight_decay": config.weight_decay}

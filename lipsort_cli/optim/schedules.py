@@ -1,0 +1,52 @@
+"""Learning-rate schedules as functions of the share of the run that is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def schedule_factor(
+    name: str,
+    progress: float,
+    *,
+    warmup: float = 0.0,
+    milestones: Sequence[float] = (),
+    gamma: float = 0.1,
+) -> float:
+    """Factor of the learning rate at ``progress`` in [0, 1].
+
+    ``constant``: 1. ``cosine``: (1 + cos(pi p)) / 2. ``one_cycle``: from 1/25 up to 1 over the first
+    30 %, then a cosine to 0 (Smith 2018). ``step``: times ``gamma`` at each milestone passed. The
+    first share ``warmup`` ramps up linearly, multiplied with the schedule.
+    """
+    if name == "constant":
+        factor = 1.0
+    elif name == "cosine":
+        factor = (1 + math.cos(math.pi * progress)) / 2
+    elif name == "one_cycle":
+        if progress < 0.3:
+            factor = 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
+        else:
+            factor = (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
+    elif name == "step":
+        factor = gamma ** sum(progress >= milestone for milestone in milestones)
+    else:
+        raise ValueError(f"found schedule {name!r}; allowed are constant, cosine, one_cycle, step")
+    return factor * min(1.0, progress / warmup) if warmup > 0 else factor
+
+
+def build_schedule(optimizer: Optimizer, config: Any, total_steps: int) -> LambdaLR:
+    """The schedule of a configuration (``name``, ``warmup``, ...) over ``total_steps`` steps."""
+    options = {k: v for k, v in vars(config).items() if k != "name"}
+
+    def factor(step: int) -> float:
+        # The middle of the step: neither end of a schedule is wasted on a zero rate.
+        progress = min(1.0, (step + 0.5) / total_steps)
+        return schedule_factor(config.name, progress, **options)
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,18 @@
+"""Networks built from a configuration, and their plain form."""
+
+from lipsort_cli.zoo.build import build_network
+from lipsort_cli.zoo.factories import build_activation, build_constraint
+from lipsort_cli.zoo.graph import network_bytes, network_graph, save_network
+from lipsort_cli.zoo.mlp import build_mlp
+from lipsort_cli.zoo.network import Network
+
+__all__ = [
+    "Network",
+    "build_activation",
+    "build_constraint",
+    "build_mlp",
+    "build_network",
+    "network_bytes",
+    "network_graph",
+    "save_network",
+]

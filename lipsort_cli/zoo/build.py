@@ -1,0 +1,26 @@
+"""Networks from configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lipsort_cli.zoo.factories import build_activation, build_constraint
+from lipsort_cli.zoo.mlp import build_mlp
+from lipsort_cli.zoo.network import Network
+
+
+def build_network(
+    model: Any, activation: Any, constraint: Any, input_shape: Sequence[int], outputs: int
+) -> Network:
+    """The network of the configuration groups ``model``, ``activation`` and ``constraint``."""
+    return build_mlp(
+        input_shape,
+        outputs,
+        model.widths,
+        lambda: build_activation(activation),
+        lambda: build_constraint(constraint),
+        bias=model.bias,
+        dropout=model.dropout,
+        lipschitz=model.lipschitz,
+    )

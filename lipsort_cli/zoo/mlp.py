@@ -1,0 +1,57 @@
+"""Fully connected Lipschitz networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from lipsort_cli.layers import Dense, Maxout, MaxMin, Scale
+from lipsort_cli.layers.constraints import Constraint, Orthonormal
+from lipsort_cli.zoo.network import Network
+
+
+def build_mlp(
+    input_shape: Sequence[int],
+    outputs: int,
+    widths: Sequence[int],
+    activation: Callable[[], nn.Module] = MaxMin,
+    constraint: Callable[[], Constraint] = Orthonormal,
+    *,
+    bias: bool = True,
+    dropout: float = 0.0,
+    lipschitz: float = 1.0,
+) -> Network:
+    """Flatten, then (dense, activation, dropout) for each width, scaling, and a dense head.
+
+    Args:
+        input_shape: shape of one input; [N, *input_shape] goes in, [N, outputs] comes out.
+        outputs: classes, or 1 for a critic.
+        widths: hidden widths before the activation; multiples of its group size.
+        activation: makes a fresh activation for each layer.
+        constraint: makes a fresh constraint for each layer.
+        bias: whether dense layers have one.
+        dropout: share of features dropped after each activation while training.
+        lipschitz: the network is ``lipschitz`` times a network of constrained layers.
+
+    Example:
+        >>> network = build_mlp((1, 8, 8), 10, [64, 64])
+        >>> len(network)
+        6
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    features = math.prod(input_shape)
+    for width in widths:
+        layers.append(Dense(features, width, bias, constraint()))
+        layers.append(activation())
+        features = width
+        if isinstance(layers[-1], Maxout):
+            features //= layers[-1].group_size
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+    if lipschitz != 1.0:
+        # Before the head, so that the head stays the last layer and margins keep their meaning.
+        layers.append(Scale(lipschitz))
+    layers.append(Dense(features, outputs, bias, constraint()))
+    return Network(layers, input_shape, outputs)

@@ -1,0 +1,27 @@
+"""The network that every command trains: layers in a row, with the shape of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+
+class Network(nn.Sequential):
+    """Layers applied one after the other to [N, *input_shape], giving [N, outputs].
+
+    The last layer is a :class:`~lipsort_cli.layers.Dense`: the head, whose rows a margin is measured
+    between.
+    """
+
+    def __init__(
+        self, layers: Iterable[nn.Module], input_shape: Sequence[int], outputs: int
+    ) -> None:
+        super().__init__(*layers)
+        self.input_shape = tuple(input_shape)
+        self.outputs = outputs
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layer."""
+        return self[len(self) - 1]
