@@ -1,0 +1,30 @@
+"""Issuing certificates: proven bounds, certified radii, certificate files. Imports no torch.
+
+The numerical kernels are the verifier's (:mod:`lipsort_cli.verifier`); this room adds what an
+issuer needs, and never the other way round.
+"""
+
+from lipsort_cli.certificates.points import (
+    CertifiedPoints,
+    Evaluation,
+    certified_accuracy,
+    certify_points,
+    evaluate,
+    lipschitz_bound,
+    load_network,
+)
+from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound
+from lipsort_cli.verifier.graph import Network
+
+__all__ = [
+    "CertifiedPoints",
+    "Evaluation",
+    "LayerBound",
+    "LayerwiseBound",
+    "Network",
+    "certified_accuracy",
+    "certify_points",
+    "evaluate",
+    "lipschitz_bound",
+    "load_network",
+]

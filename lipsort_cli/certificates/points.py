@@ -1,0 +1,161 @@
+"""Certified radii of points, in process: what `lipsort train` and `lipsort certify` call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound, layer_bounds, product
+from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.graph import Network, read_network
+from lipsort_cli.verifier.radii import certified_radii, output_errors, split
+from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS, Arithmetic, gradual_underflow, up
+
+INFLATION = 2.0**-32
+"""Issued layer bounds are raised by this share, so that another machine's sums confirm them."""
+GUARD = 4.0
+"""Issued radii allow for this multiple of binary64's own error, for the same reason."""
+
+REFUSED = {
+    name: f"{name} has no proven error bound here: products are rounded to so few bits, in ways "
+    "that differ between devices, that no useful radius survives"
+    for name in ("tf32", "bf16", "bfloat16", "fp16", "float16", "half")
+}
+
+
+class Evaluation(NamedTuple):
+    """``logits`` float64 ``[N, C]``; every logit is within ``error`` ``[N]`` of the true one."""
+
+    logits: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+class CertifiedPoints(NamedTuple):
+    """``predictions`` int64 ``[N]``; ``radii`` float64 ``[N]``, 0.0 where nothing is certified.
+
+    ``lipschitz`` bounds the whole network's constant. Evidence: proven.
+    """
+
+    predictions: NDArray[np.int64]
+    radii: NDArray[np.float64]
+    lipschitz: float
+    norm: str
+    arithmetic: str
+
+
+def load_network(path: str | Path) -> Network:
+    """Read and check ``model.safetensors``. Raises LipsortError when it is no sound network."""
+    try:
+        return read_network(Path(path))
+    except (Invalid, Unsupported) as error:
+        raise LipsortError(f"{path}: {error}") from None
+
+
+def resolve_arithmetic(name: str) -> Arithmetic:
+    """The arithmetic called ``name``; raises UsageError with the reason for those refused."""
+    if name.lower() in REFUSED:
+        raise UsageError(f"arithmetic={name}: {REFUSED[name.lower()]}. Use binary32 or binary64.")
+    if name not in ARITHMETICS:
+        raise UsageError(f"arithmetic={name}: allowed are {', '.join(ARITHMETICS)}")
+    return ARITHMETICS[name]
+
+
+def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
+    """Proven layer bounds with room for another machine's rounding."""
+    if norm not in NORMS:
+        raise UsageError(f"norm={norm}: allowed are {', '.join(NORMS)}")
+    if not gradual_underflow():
+        raise LipsortError(
+            "this process flushes subnormal numbers to zero, which the bounds do not allow; "
+            "start a new process without torch.set_flush_denormal(True)"
+        )
+    return [
+        bound
+        if bound.method in ("1-Lipschitz", "factor", "slope", "1/4", "zero")
+        else replace(bound, value=float(up(bound.value * (1 + INFLATION))))
+        for bound in layer_bounds(network, norm)
+    ]
+
+
+def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> LayerwiseBound:
+    """Upper bound of the Lipschitz constant from ``norm`` to ``norm``; ``body``: without the head.
+
+    Computed in binary64, rounded upwards. Evidence: proven.
+    """
+    bounds = issued_bounds(network, norm)
+    return product(bounds[: len(split(network).body)] if body else bounds)
+
+
+def evaluate(
+    network: Network, inputs: ArrayLike, arithmetic: str, *, norm: str = "l2"
+) -> Evaluation:
+    """Logits of ``inputs [N, *input_shape]`` in binary64, and how far they can be off.
+
+    The error covers the distance to the network's value in ``arithmetic``: ``real`` (exact
+    weights, exact operations), or binary32/binary64 with sums in any order, fused or not.
+    """
+    array = check_inputs(network, inputs)
+    try:
+        logits, errors = output_errors(network, array, norm, resolve_arithmetic(arithmetic))
+    except Unsupported as error:
+        raise UsageError(str(error)) from None
+    return Evaluation(logits, errors)
+
+
+def certify_points(
+    network: Network,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    norm: str,
+    arithmetic: str,
+    bounds: list[LayerBound] | None = None,
+) -> CertifiedPoints:
+    """Radii within which every input keeps its label: ``||x' - x|| <= radius``, in raw units.
+
+    ``inputs`` float ``[N, *input_shape]``, ``labels`` int ``[N]``. ``arithmetic``: ``real``,
+    ``binary64`` or ``binary32`` (any summation order, fused or not).
+    """
+    array = check_inputs(network, inputs)
+    target = np.asarray(labels)
+    if target.shape != (len(array),) or not np.issubdtype(target.dtype, np.integer):
+        raise UsageError(
+            f"labels: expected {len(array)} integers, found {target.dtype} {list(target.shape)}"
+        )
+    kind = resolve_arithmetic(arithmetic)
+    bounds = issued_bounds(network, norm) if bounds is None else bounds
+    try:
+        found = certified_radii(network, array, target.astype(np.int64), norm, kind, bounds, GUARD)
+    except Unsupported as error:
+        raise UsageError(str(error)) from None
+    return CertifiedPoints(found.predictions, found.radii, product(bounds).value, norm, arithmetic)
+
+
+def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[str, float]:
+    """Share of points with a radius of at least each ``eps``; ``{}`` without points."""
+    if len(points.radii) == 0:
+        return {}
+    return {_key(value): float((points.radii >= value).mean()) for value in eps}
+
+
+def _key(value: float) -> str:
+    return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+
+
+def check_inputs(network: Network, inputs: Any) -> NDArray[np.floating[Any]]:
+    """Inputs as float32 or float64 ``[N, *input_shape]``; raises UsageError otherwise."""
+    array = np.asarray(inputs)
+    if array.dtype not in (np.float32, np.float64):
+        raise UsageError(f"inputs: expected float32 or float64, found {array.dtype}")
+    if array.shape[1:] != network.input_shape or array.ndim != len(network.input_shape) + 1:
+        raise UsageError(
+            f"inputs: expected [N, {', '.join(map(str, network.input_shape))}], "
+            f"found {list(array.shape)}"
+        )
+    return array
