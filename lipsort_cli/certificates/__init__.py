@@ -4,6 +4,7 @@ The numerical kernels are the verifier's (:mod:`lipsort_cli.verifier`); this roo
 issuer needs, and never the other way round.
 """
 
+from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
     Evaluation,
@@ -13,18 +14,23 @@ from lipsort_cli.certificates.points import (
     lipschitz_bound,
     load_network,
 )
+from lipsort_cli.certificates.w1 import W1Certificate, issue_w1_certificate
 from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound
 from lipsort_cli.verifier.graph import Network
 
 __all__ = [
     "CertifiedPoints",
     "Evaluation",
+    "IssuedCertificate",
     "LayerBound",
     "LayerwiseBound",
     "Network",
+    "W1Certificate",
     "certified_accuracy",
     "certify_points",
     "evaluate",
+    "issue_certificate",
+    "issue_w1_certificate",
     "lipschitz_bound",
     "load_network",
 ]

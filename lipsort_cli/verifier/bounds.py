@@ -59,12 +59,15 @@ def layer_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [layer_bound(layer, norm) for layer in network.layers]
 
 
-def layer_bound(layer: Layer, norm: str, witness: float = 0.0) -> LayerBound:
-    """A proven bound of one layer. A good ``witness`` saves time; a bad one costs tightness."""
+def layer_bound(layer: Layer, norm: str, method: str = "", witness: float = 0.0) -> LayerBound:
+    """A proven bound of one layer; for a spectral norm ``method`` and ``witness`` pick the proof.
+
+    Without a method the tightest is taken. A bad witness costs tightness, never soundness.
+    """
     if layer.op == "dense":
         assert layer.weight is not None
-        value, method, used = dense_bound(layer.weight, norm, witness)
-        return LayerBound(layer.index, layer.op, value, method, used)
+        value, used, found = dense_bound(layer.weight, norm, method, witness)
+        return LayerBound(layer.index, layer.op, value, used, found)
     if layer.op == "normalize":
         _, std = normalization(layer)
         return LayerBound(layer.index, layer.op, float(up(1.0 / std.min())), "largest 1/std")
@@ -87,7 +90,7 @@ def product(bounds: list[LayerBound]) -> LayerwiseBound:
 
 
 def dense_bound(
-    weight: NDArray[np.float32], norm: str, witness: float = 0.0
+    weight: NDArray[np.float32], norm: str, method: str = "", witness: float = 0.0
 ) -> tuple[float, str, float]:
     """Upper bound of ``||W||`` from ``norm`` to ``norm``, its method and its witness."""
     absolute = np.abs(weight).astype(np.float64)
@@ -97,10 +100,12 @@ def dense_bound(
     if norm == "l1":
         sums = inflate(absolute.sum(axis=0), weight.shape[0])
         return float(np.max(sums)), "largest absolute column sum", 0.0
-    return spectral_bound(weight, witness)
+    return spectral_bound(weight, method, witness)
 
 
-def spectral_bound(weight: NDArray[np.float32], witness: float = 0.0) -> tuple[float, str, float]:
+def spectral_bound(
+    weight: NDArray[np.float32], method: str = "", witness: float = 0.0
+) -> tuple[float, str, float]:
     """Upper bound of the largest singular value of ``weight [out, in]``."""
     matrix = weight.astype(np.float64)
     largest = float(np.abs(matrix).max())
@@ -117,11 +122,13 @@ def spectral_bound(weight: NDArray[np.float32], witness: float = 0.0) -> tuple[f
     gram_error = float(mul_up(gamma(inner + 2, UNIT), frobenius2)) + 2.0**-900
     one = math.ldexp(1.0, -2 * exponent)
     best = (frobenius2, "frobenius", 0.0)
-    square = _square_bound(gram, gram_error, one, factorize=False)
-    if square < best[0]:
-        best = (square, "residual", one)
-    if best[1] != "residual" or square > one * (1 + 2.0**-24):
-        for center in _centers(gram, frobenius2, size + inner, witness):
+    if method in ("", "residual"):
+        square = _square_bound(gram, gram_error, one, factorize=False)
+        best = min(best, (square, "residual", one))
+    tight = best[1] == "residual" and best[0] <= one * (1 + 2.0**-24)
+    if method == "cholesky" or (not method and not tight):
+        estimates = _centers(gram, frobenius2, size + inner) if not method else iter([witness])
+        for center in estimates:
             square = _square_bound(gram, gram_error, center, factorize=True)
             if square < math.inf:
                 best = min(best, (square, "cholesky", center))
@@ -130,12 +137,8 @@ def spectral_bound(weight: NDArray[np.float32], witness: float = 0.0) -> tuple[f
     return math.ldexp(root, exponent), best[1], best[2]
 
 
-def _centers(
-    gram: NDArray[np.float64], frobenius2: float, count: int, witness: float
-) -> Iterator[float]:
+def _centers(gram: NDArray[np.float64], frobenius2: float, count: int) -> Iterator[float]:
     """Numbers to try for ``c^2``, each a little further above the largest eigenvalue."""
-    if float(np.diag(gram).max()) <= witness <= 2 * frobenius2:
-        yield witness
     estimate = _largest_eigenvalue(gram)
     if not math.isfinite(estimate):
         return
@@ -175,6 +178,8 @@ def _square_bound(
 ) -> float:
     """``c^2 + ||c^2 I - G - R R'||_F`` rounded up, with ``R = 0`` or a Cholesky factor."""
     size = gram.shape[0]
+    if not 0 < center < math.inf:
+        return math.inf
     shifted = -gram
     shifted[np.diag_indices(size)] += center
     scale = add_up(_frobenius(gram), mul_up(center, up(math.sqrt(size))))

@@ -62,10 +62,14 @@ def split(network: Network) -> Split:
 
 @dataclass(frozen=True)
 class Radii:
-    """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``."""
+    """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``.
+
+    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax.
+    """
 
     predictions: NDArray[np.int64]
     radii: Floats
+    possible: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,12 @@ def certified_radii(
     flat = inputs.reshape(len(inputs), network.inputs)
     predictions = np.zeros(len(flat), dtype=np.int64)
     radii = np.zeros(len(flat))
+    possible = np.ones((len(flat), network.classes), dtype=bool)
     for part in chunks(len(flat)):
-        predictions[part], radii[part] = _chunk(
+        predictions[part], radii[part], possible[part] = _chunk(
             parts, head, flat[part], labels[part], norm, arithmetic, bounds, guard
         )
-    return Radii(predictions, radii)
+    return Radii(predictions, radii, possible)
 
 
 def _chunk(
@@ -128,7 +133,7 @@ def _chunk(
     arithmetic: Arithmetic,
     bounds: list[LayerBound],
     guard: float,
-) -> tuple[NDArray[np.int64], Floats]:
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
     values = inputs.astype(np.float64)
     finite = np.isfinite(values).all(axis=1)
     values = np.where(finite[:, None], values, 0.0)
@@ -156,7 +161,10 @@ def _chunk(
             rate = mul_up(error, slope)
         else:
             other, rate = 0.0 * sizes, 0.0 * sizes
-        allowed = (labels >= 0) & (labels < classes)
+        doubt = 4 * (np.asarray(own) + mul_up(head.rows, guard * state.d64[:, None]))
+        leader = logits[np.arange(len(values)), predictions][:, None] - doubt.max(axis=1)[:, None]
+        possible = ~(logits + doubt < leader)
+        allowed: NDArray[np.bool_] = (labels >= 0) & (labels < classes)
         chosen = np.where(allowed, labels, 0)
         row = np.arange(len(values))
         pairs = head.pairs[chosen]
@@ -175,7 +183,7 @@ def _chunk(
         good = allowed & finite & (predictions == labels) & (smallest > 0)
         good &= state.fits(np.where(good, smallest, 0.0), arithmetic)
         good &= classes > 1
-    return predictions, np.where(good, smallest, 0.0)
+    return predictions, np.where(good, smallest, 0.0), possible
 
 
 def _tail(parts: Split, count: int, flushed: float) -> tuple[int, float]:

@@ -1,0 +1,144 @@
+"""Issuing classification certificates: every point's certified radius in one file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lipsort_cli.certificates.files import (
+    encode_inputs,
+    layer_entries,
+    network_entry,
+    store_certificate,
+    store_network,
+    store_tensors,
+    write,
+)
+from lipsort_cli.certificates.points import (
+    CertifiedPoints,
+    certify_points,
+    check_inputs,
+    issued_bounds,
+    load_network,
+)
+from lipsort_cli.errors import UsageError
+from lipsort_cli.verifier.bounds import product
+from lipsort_cli.verifier.data import input_digests
+from lipsort_cli.verifier.format import FORMAT, VERSION
+from lipsort_cli.verifier.radii import split
+from lipsort_cli.verifier.tensors import digest_array
+from lipsort_cli.verifier.words import assumptions, classification_statement
+
+
+class IssuedCertificate(NamedTuple):
+    """The file at ``path``, its claim in words and the points it covers."""
+
+    path: Path
+    statement: str
+    points: CertifiedPoints
+
+
+def issue_certificate(
+    directory: Path,
+    network_path: Path,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    norm: str = "l2",
+    arithmetic: str = "binary32",
+    eps: Iterable[float] = (),
+    index: ArrayLike | None = None,
+    source: str = "",
+) -> IssuedCertificate:
+    """Write ``certificate.json``, ``points.csv`` and the data covered into ``directory``.
+
+    ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]``, ``index [N]``:
+    positions in the data set (default ``0..N-1``), ``eps``: radii whose counts are stated.
+    """
+    directory, network_path = Path(directory), Path(network_path)
+    network = load_network(network_path)
+    if network.classes < 2:
+        raise UsageError(f"{network_path} has one output; a classifier needs two or more")
+    array, target = check_inputs(network, inputs), np.asarray(labels)
+    if len(array) == 0:
+        raise UsageError("no points: a certificate needs at least one")
+    bounds = issued_bounds(network, norm)
+    points = certify_points(network, array, target, norm=norm, arithmetic=arithmetic, bounds=bounds)
+    target = target.astype(np.int64)
+    if target.min() < 0 or target.max() >= network.classes:
+        raise UsageError(f"labels: expected 0 to {network.classes - 1}")
+    positions = np.arange(len(array)) if index is None else np.asarray(index)
+    directory.mkdir(parents=True, exist_ok=True)
+    encoding, encoded = encode_inputs(array)
+    counts = {
+        "points": len(array),
+        "correct": int((points.predictions == target).sum()),
+        "certified": int((points.radii > 0).sum()),
+    }
+    statement = classification_statement(norm, arithmetic, *counts.values())
+    certificate: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": "classification",
+        "claim": {
+            "property": "constant label",
+            "norm": norm,
+            "ball": "closed",
+            "units": "raw input",
+            "domain": "every input of the ball that the arithmetic represents",
+            "arithmetic": arithmetic,
+        },
+        "statement": statement,
+        "assumptions": assumptions(network, arithmetic),
+        "summary": {
+            **counts,
+            "certified_at": [
+                {"eps": float(value).hex(), "count": int((points.radii >= value).sum())}
+                for value in eps
+            ],
+        },
+        "network": network_entry(network, store_network(directory, network_path)),
+        "layers": layer_entries(bounds),
+        "lipschitz": {
+            "body": product(bounds[: len(split(network).body)]).value.hex(),
+            "network": product(bounds).value.hex(),
+        },
+        "data": {
+            **store_tensors(directory, {"inputs": encoded, "labels": target}),
+            "encoding": encoding,
+            "inputs_sha256": digest_array(array),
+            "labels_sha256": digest_array(target),
+            "source": source,
+        },
+        "points": {
+            "index": [int(value) for value in positions],
+            "input_sha256": input_digests(array),
+            "label": target.tolist(),
+            "prediction": points.predictions.tolist(),
+            "radius": [float(value).hex() for value in points.radii],
+        },
+    }
+    write(directory / "points.csv", _table(positions, target, points))
+    return IssuedCertificate(store_certificate(directory, certificate), statement, points)
+
+
+def _table(positions: np.ndarray, labels: np.ndarray, points: CertifiedPoints) -> bytes:
+    """The points as CSV for people; ``repr`` keeps every digit of the radius."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["index", "label", "prediction", "certified_radius"])
+    for row in zip(
+        positions.tolist(),
+        labels.tolist(),
+        points.predictions.tolist(),
+        points.radii.tolist(),
+        strict=True,
+    ):
+        writer.writerow([*row[:3], repr(row[3])])
+    return stream.getvalue().encode("ascii")

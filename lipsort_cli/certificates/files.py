@@ -1,0 +1,105 @@
+"""Writing certificate folders: certificate, network and data side by side, each atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.verifier.bounds import LayerBound
+from lipsort_cli.verifier.data import pixels
+from lipsort_cli.verifier.format import content_digest, parse_certificate
+from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.strictjson import sha256
+
+CERTIFICATE = "certificate.json"
+NETWORK = "model.safetensors"
+DATA = "certificate-data.safetensors"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace ``path`` atomically. Raises LipsortError naming path and reason."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise LipsortError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def store_network(directory: Path, network_path: Path) -> dict[str, str]:
+    """The certificate's ``network.file`` entries; copies the file when it lies elsewhere."""
+    try:
+        contents = network_path.read_bytes()
+    except OSError as error:
+        raise LipsortError(f"cannot read {network_path}: {error.strerror or error}") from None
+    name = network_path.name
+    if network_path.resolve().parent != directory.resolve():
+        name = NETWORK
+        write(directory / name, contents)
+    return {"file": name, "file_sha256": sha256(contents)}
+
+
+def network_entry(network: Network, stored: dict[str, str]) -> dict[str, str]:
+    """The ``network`` field of a certificate."""
+    return {
+        **stored,
+        "graph_sha256": network.graph_digest(),
+        "weights_sha256": network.weights_digest(),
+    }
+
+
+def layer_entries(bounds: list[LayerBound]) -> list[dict[str, Any]]:
+    """The ``layers`` field of a certificate."""
+    return [
+        {
+            "index": bound.index,
+            "op": bound.op,
+            "bound": bound.value.hex(),
+            "method": bound.method,
+            "witness": bound.witness.hex(),
+        }
+        for bound in bounds
+    ]
+
+
+def store_tensors(directory: Path, tensors: dict[str, NDArray[Any]]) -> dict[str, str]:
+    """Write ``certificate-data.safetensors``; returns ``file`` and ``file_sha256``."""
+    from safetensors.numpy import save
+
+    contents = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+    write(directory / DATA, contents)
+    return {"file": DATA, "file_sha256": sha256(contents)}
+
+
+def encode_inputs(inputs: NDArray[np.floating[Any]]) -> tuple[str, NDArray[Any]]:
+    """The smallest exact encoding: eight-bit pixels where the floats are those, else the floats."""
+    if inputs.dtype == np.float32 and inputs.size and inputs.min() >= 0 and inputs.max() <= 1:
+        levels = np.rint(inputs * np.float32(255)).astype(np.uint8)
+        if np.array_equal(pixels(levels), inputs):
+            return "uint8/255", levels
+    return str(inputs.dtype), inputs
+
+
+def store_certificate(directory: Path, certificate: dict[str, Any]) -> Path:
+    """Add the digest, check the structure as the verifier will, and write ``certificate.json``."""
+    certificate = {**certificate, "digest": content_digest(certificate)}
+    contents = json.dumps(certificate, indent=1, allow_nan=False).encode("ascii")
+    parse_certificate(contents)
+    path = directory / CERTIFICATE
+    write(path, contents)
+    return path

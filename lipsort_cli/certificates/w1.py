@@ -1,0 +1,113 @@
+"""Issuing certificates of lower bounds of Wasserstein-1 between two weighted samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipsort_cli.certificates.files import (
+    layer_entries,
+    network_entry,
+    store_certificate,
+    store_network,
+    store_tensors,
+)
+from lipsort_cli.certificates.points import GUARD, check_inputs, issued_bounds, load_network
+from lipsort_cli.errors import UsageError
+from lipsort_cli.verifier.bounds import product
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.format import FORMAT, VERSION
+from lipsort_cli.verifier.radii import SLACK
+from lipsort_cli.verifier.rounding import down
+from lipsort_cli.verifier.tensors import digest_array
+from lipsort_cli.verifier.w1 import check_measure, w1_lower_bound
+from lipsort_cli.verifier.words import assumptions, w1_statement
+
+
+class W1Certificate(NamedTuple):
+    """Proven: W1 of the two weighted samples is at least ``value``. ``path``: the file."""
+
+    value: float
+    path: Path
+    lipschitz: float
+
+
+def issue_w1_certificate(
+    directory: Path,
+    network_path: Path,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    x_weights: ArrayLike | None = None,
+    y_weights: ArrayLike | None = None,
+    norm: str = "l2",
+    source: str = "",
+) -> W1Certificate:
+    """Issue ``certificate.json`` in ``directory`` for a critic and two samples, all stored there.
+
+    ``x [n, *input_shape]``, ``y [m, *input_shape]`` float32 or float64 (stored as given, exact);
+    weights ``[n]``, ``[m]`` non-negative, divided by their sum; None: uniform. ``norm``: ground
+    metric, ``l2``, ``linf`` or ``l1``. The critic at ``network_path`` has a single output. Raises
+    UsageError for samples or weights that make no measures. Evidence: proven.
+    """
+    directory, network_path = Path(directory), Path(network_path)
+    network = load_network(network_path)
+    if network.classes != 1:
+        raise UsageError(f"a critic has one output, {network_path} has {network.classes}")
+    tensors: dict[str, NDArray[Any]] = {
+        "x": check_inputs(network, x),
+        "y": check_inputs(network, y),
+    }
+    for side, given in (("x", x_weights), ("y", y_weights)):
+        weights = None if given is None else np.asarray(given, dtype=np.float64)
+        if len(tensors[side]) == 0:
+            raise UsageError(f"{side}: a measure needs at least one point")
+        try:
+            check_measure(tensors[side], weights, side)
+        except Invalid as error:
+            raise UsageError(str(error)) from None
+        if weights is not None:
+            tensors[f"{side}_weights"] = weights
+    bounds = issued_bounds(network, norm)
+    first, second = tensors.get("x_weights"), tensors.get("y_weights")
+    value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, bounds, GUARD)
+    value = max(0.0, float(down(value * (1 - SLACK))))
+    directory.mkdir(parents=True, exist_ok=True)
+    lipschitz = product(bounds).value
+    path = store_certificate(
+        directory,
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": "w1_lower_bound",
+            "claim": {
+                "property": "lower bound of Wasserstein-1",
+                "norm": norm,
+                "units": "raw input",
+                "measures": "the two weighted samples stored, weights divided by their sum",
+                "arithmetic": "real",
+                "value": value.hex(),
+            },
+            "statement": w1_statement(norm, value, len(tensors["x"]), len(tensors["y"])),
+            "assumptions": assumptions(network, "real"),
+            "network": network_entry(network, store_network(directory, network_path)),
+            "layers": layer_entries(bounds),
+            "lipschitz": {"network": lipschitz.hex()},
+            "data": {**store_tensors(directory, tensors), "source": source},
+            "x": _measure(tensors, "x"),
+            "y": _measure(tensors, "y"),
+        },
+    )
+    return W1Certificate(value, path, lipschitz)
+
+
+def _measure(tensors: dict[str, NDArray[Any]], side: str) -> dict[str, Any]:
+    weights = tensors.get(f"{side}_weights")
+    return {
+        "count": len(tensors[side]),
+        "samples_sha256": digest_array(tensors[side]),
+        "weights_sha256": None if weights is None else digest_array(weights),
+    }

@@ -1,0 +1,137 @@
+"""The certificate format, version 1: which fields there are, and the integrity of the file.
+
+Described field by field in ``docs/certificates.md``; ``docs/certificate.schema.json`` is the same
+for other languages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.fields import (
+    choice,
+    digest,
+    file_name,
+    integer,
+    listing,
+    number,
+    optional,
+    record,
+    text,
+)
+from lipsort_cli.verifier.graph import OPERATIONS
+from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS
+from lipsort_cli.verifier.strictjson import canonical, parse, sha256
+
+FORMAT = "lipsort-certificate"
+VERSION = 1
+METHODS = (
+    "residual",
+    "cholesky",
+    "frobenius",
+    "zero",
+    "largest absolute row sum",
+    "largest absolute column sum",
+    "largest 1/std",
+    "factor",
+    "slope",
+    "1/4",
+    "1-Lipschitz",
+)
+ENCODINGS = ("uint8/255", "float32", "float64")
+
+_NETWORK = record(file=file_name, file_sha256=digest, graph_sha256=digest, weights_sha256=digest)
+_LAYER = record(
+    index=integer(0),
+    op=choice(*OPERATIONS),
+    bound=number(),
+    method=choice(*METHODS),
+    witness=number(),
+)
+_COMMON = {
+    "format": choice(FORMAT),
+    "version": integer(VERSION, VERSION),
+    "kind": choice("classification", "w1_lower_bound"),
+    "digest": digest,
+    "statement": text,
+    "assumptions": listing(text),
+    "network": _NETWORK,
+    "layers": listing(_LAYER, minimum=1),
+}
+
+CLASSIFICATION = record(
+    **_COMMON,
+    claim=record(
+        property=choice("constant label"),
+        norm=choice("l2", "linf"),
+        ball=choice("closed"),
+        units=choice("raw input"),
+        domain=choice("every input of the ball that the arithmetic represents"),
+        arithmetic=choice(*ARITHMETICS),
+    ),
+    lipschitz=record(body=number(), network=number()),
+    data=record(
+        file=file_name,
+        file_sha256=digest,
+        encoding=choice(*ENCODINGS),
+        inputs_sha256=digest,
+        labels_sha256=digest,
+        source=text,
+    ),
+    points=record(
+        index=listing(integer(0)),
+        input_sha256=listing(digest),
+        label=listing(integer(0)),
+        prediction=listing(integer(0)),
+        radius=listing(number()),
+    ),
+    summary=record(
+        points=integer(1),
+        correct=integer(0),
+        certified=integer(0),
+        certified_at=listing(record(eps=number(), count=integer(0))),
+    ),
+)
+
+_MEASURE = record(count=integer(1), samples_sha256=digest, weights_sha256=optional(digest))
+W1 = record(
+    **_COMMON,
+    claim=record(
+        property=choice("lower bound of Wasserstein-1"),
+        norm=choice(*NORMS),
+        units=choice("raw input"),
+        measures=choice("the two weighted samples stored, weights divided by their sum"),
+        arithmetic=choice("real"),
+        value=number(),
+    ),
+    lipschitz=record(network=number()),
+    data=record(file=file_name, file_sha256=digest, source=text),
+    x=_MEASURE,
+    y=_MEASURE,
+)
+
+
+def parse_certificate(data: bytes) -> dict[str, Any]:
+    """Parse, check the digest, then the structure. Raises Invalid or Unsupported."""
+    value = parse(data, "certificate")
+    if not isinstance(value, dict):
+        raise Invalid("certificate", "expected a JSON object")
+    if "digest" in value and value["digest"] != content_digest(value):
+        raise Invalid("digest", "the contents were changed after the certificate was issued")
+    if value.get("format") != FORMAT:
+        raise Unsupported("format", f"{value.get('format')!r:.40}; known is {FORMAT!r}")
+    version = value.get("version")
+    if type(version) is not int or version != VERSION:
+        raise Unsupported("version", f"{version!r:.40}; known is {VERSION}")
+    kind = value.get("kind")
+    if kind == "classification":
+        return dict(CLASSIFICATION(value, ""))
+    if kind == "w1_lower_bound":
+        return dict(W1(value, ""))
+    raise Unsupported("kind", f"{kind!r:.40}; known are 'classification' and 'w1_lower_bound'")
+
+
+def content_digest(certificate: dict[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of everything but the digest itself."""
+    return sha256(canonical({key: item for key, item in certificate.items() if key != "digest"}))
