@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -11,19 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from lipsort_cli import __version__
-from lipsort_cli.cli.table import Command, available
+from lipsort_cli.cli.table import PLAIN, Command, Plain, available
 from lipsort_cli.errors import LipsortError
 
 app = typer.Typer(
     name="lipsort",
-    help="Neural networks of known Lipschitz constant: train them, certify them, verify the "
-    "certificates, and bound Wasserstein distances with them.",
-    epilog="`lipsort COMMAND --help` shows what a command can be told, with examples.",
-    no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    invoke_without_command=True,
+    # Typer's rich renderer costs as much as everything else here; our pages are drawn directly.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
@@ -50,58 +48,118 @@ def _complain(message: str) -> None:
     from lipsort_cli.console import errors
 
     errors.print("lipsort: ", end="", style="bold red")
-    errors.print(message, markup=False)
+    errors.print(message, markup=False, soft_wrap=True)
+
+
+_SETTINGS: dict[str, Any] = {
+    # What follows a command is its own business: Hydra's grammar, or its own parser's.
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
+    "add_help_option": False,
+}
 
 
 def _add(command: Command) -> None:
-    """Register a Hydra command under its name and its aliases; Hydra parses what follows it."""
+    """Register a Hydra command under its name and its aliases."""
 
-    def body(
-        context: typer.Context,
-        arguments: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
-    ) -> None:
+    def body(context: typer.Context) -> None:
         with reported():
-            given = [*(arguments or []), *context.args]
-            if "--help" in given or "-h" in given:
+            if "--help" in context.args or "-h" in context.args:
                 from lipsort_cli.cli.help import show
 
                 show(command)
                 return
             from lipsort_cli.cli.launch import launch
 
-            launch(command, given)
+            launch(command, context.args)
 
-    settings: dict[str, Any] = {
-        "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
-        "add_help_option": False,
-    }
-    app.command(command.name, help=command.help, **settings)(body)
-    for alias in command.aliases:
-        app.command(alias, help=f"Alias of [bold]{command.name}[/].", **settings)(body)
+    for name in (command.name, *command.aliases):
+        app.command(name, help=command.help, **_SETTINGS)(body)
+
+
+def _add_plain(command: Plain) -> None:
+    def body(context: typer.Context) -> None:
+        with reported():
+            code = importlib.import_module(command.module).main(context.args)
+        sys.exit(code)
+
+    app.command(command.name, help=command.help, **_SETTINGS)(body)
 
 
 for _command in available():
     _add(_command)
+for _plain in PLAIN:
+    if _plain.exists:
+        _add_plain(_plain)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"lipsort {__version__}")
-        raise typer.Exit
+def _shell(name: str) -> str:
+    from lipsort_cli.cli.complete import SCRIPTS
+    from lipsort_cli.errors import UsageError
+
+    if name not in SCRIPTS:
+        raise UsageError(f"completion: found {name!r}; allowed: {', '.join(SCRIPTS)}")
+    return name
 
 
-@app.callback()
+@app.callback(context_settings={"help_option_names": []})
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
+    context: typer.Context,
+    wants_help: Annotated[bool, typer.Option("--help", "-h")] = False,
+    version: Annotated[bool, typer.Option("--version")] = False,
+    install_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
+    show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
 ) -> None:
     """Take the options that belong to no command."""
+    with reported():
+        if version:
+            print(f"lipsort {__version__}")
+        elif show_completion is not None:
+            from lipsort_cli.cli.complete import SCRIPTS
+
+            print(SCRIPTS[_shell(show_completion)], end="")
+        elif install_completion is not None:
+            from lipsort_cli.cli.complete import install
+
+            start = install(_shell(install_completion))
+            print(f"Completion is installed; open a new shell, or run: source {start}")
+        elif wants_help or context.invoked_subcommand is None:
+            from lipsort_cli.cli.pages import show_root
+
+            show_root()
+        else:
+            return
+        raise typer.Exit
 
 
 def main() -> None:
     """Entry point of the script ``lipsort``."""
-    app()
+    shell = os.environ.get("_LIPSORT_COMPLETE")
+    if shell:
+        from lipsort_cli.cli.complete import answer
+
+        answer(shell)
+    elif sys.argv[1:] in ([], ["--help"], ["-h"]):
+        # Without the parser, whose validation library takes longer to load than all the rest.
+        from lipsort_cli.cli.pages import show_root
+
+        show_root()
+    else:
+        with reported():
+            _known(sys.argv[1])
+        app()
+
+
+def _known(name: str) -> None:
+    """Refuse a command that does not exist, naming those that do."""
+    names = [str(info.name) for info in app.registered_commands]
+    if not name.startswith("-") and name not in names:
+        from difflib import get_close_matches
+
+        from lipsort_cli.errors import UsageError
+
+        near = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no command {name!r}; allowed: {', '.join(names)}{hint}")
 
 
 if __name__ == "__main__":

@@ -288,9 +288,7 @@ def is_alive(record: dict[str, Any]) -> bool:
 # --- finding runs -----------------------------------------------------------------------------
 
 
-def find_run(
-    argument: str | None, commands: tuple[str, ...], root: Path = Path("outputs")
-) -> Path:
+def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path("outputs")) -> Path:
     """The absolute directory of the finished run that a command works on.
 
     ``argument`` names it; None takes the newest finished run of ``commands`` under ``root``, and

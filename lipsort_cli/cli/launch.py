@@ -44,6 +44,7 @@ class Task:
         self.command = command
 
     def __call__(self, config: DictConfig) -> None:
+        """Check the configuration of this job once more, and run it."""
         state = HydraConfig.get()
         directory = Path(state.runtime.output_dir)
         typed = to_typed(config, self.command.name)
@@ -86,9 +87,7 @@ def launch(command: Command, arguments: list[str]) -> None:
 
 def _is_query(options: argparse.Namespace) -> bool:
     """Whether the arguments ask Hydra for information instead of a run."""
-    return bool(
-        options.cfg or options.info or options.hydra_help or options.shell_completion
-    )
+    return bool(options.cfg or options.info or options.hydra_help or options.shell_completion)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -139,9 +138,7 @@ def _check(command: Command, options: argparse.Namespace, overrides: list[str]) 
         path=Path(options.config_path) if options.config_path else None,
         extra=Path(options.config_dir).absolute() if options.config_dir else None,
     ) as composer:
-        config = composer.check(
-            overrides, multirun=options.multirun, ranges=not _is_query(options)
-        )
+        config = composer.check(overrides, multirun=options.multirun, ranges=not _is_query(options))
         multirun = options.multirun or config.hydra.mode == RunMode.MULTIRUN
         if _is_query(options) or multirun or command.takes:
             return

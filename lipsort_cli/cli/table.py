@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lipsort_cli.config.tree import config_root
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -36,8 +38,9 @@ class Command:
 
     @property
     def exists(self) -> bool:
-        """Whether it is implemented; asks the file system, imports nothing."""
-        return (_PACKAGE / "commands" / f"{self.key}.py").is_file()
+        """Whether it is implemented and configured; asks the file system, imports nothing."""
+        module = _PACKAGE / "commands" / f"{self.key}.py"
+        return module.is_file() and (config_root() / f"{self.key}.yaml").is_file()
 
 
 TABLE: tuple[Command, ...] = (
@@ -114,3 +117,27 @@ def find(name: str) -> Command | None:
         if name == command.name or name in command.aliases:
             return command
     return None
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A command that needs no configuration: ``main(arguments) -> exit code`` of its module."""
+
+    name: str
+    help: str
+
+    @property
+    def module(self) -> str:
+        """Import path of the module that implements it."""
+        return f"lipsort_cli.commands.{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is implemented."""
+        return (_PACKAGE / "commands" / f"{self.name}.py").is_file()
+
+
+PLAIN: tuple[Plain, ...] = (
+    Plain("verify", "Re-derive every claim of a certificate, independently."),
+    Plain("zoo", "List networks, activations, constraints, data sets, presets."),
+)

@@ -1,0 +1,1 @@
+"""Typed configurations: schema, registration, composition, validation."""

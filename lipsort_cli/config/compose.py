@@ -128,10 +128,10 @@ class Composer:
                 sound.append(override)
         try:
             jobs = list(itertools.islice(self._jobs(sound), _CHECKED_JOBS))
-            composed = [self.compose(job) for job in jobs]
+            composed: list[DictConfig | None] = [self.compose(job) for job in jobs]
         except (HydraException, OmegaConfBaseException) as error:
             found, kept = self._explain(sound)
-            faults += found or [str(error).splitlines()[0]]
+            faults += found or [str(error).splitlines()[0]]  # they fail only together
             composed = [self._or_nothing(kept)]
         if ranges:
             for config in composed:

@@ -8,7 +8,7 @@ rules between fields live in :mod:`lipsort_cli.config.validate`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from lipsort_cli.config.options import REQUIRED, option
 
@@ -235,7 +235,7 @@ class Training:
         "matrix products while training; certificates are never computed in it",
         choices=["auto", "float32", "bfloat16"],
     )
-    gradient_clip: Optional[float] = option(None, "largest gradient norm; null: no limit", above=0)
+    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
     log_every: int = option(50, "steps between logged metrics", minimum=1)
 
@@ -276,7 +276,7 @@ class TrainConfig:
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
     threads: int = option(0, "CPU threads; 0: as torch chooses", minimum=0)
     tensorboard: bool = option(False, "also write TensorBoard event files")
-    resume: Optional[str] = option(None, "continue this interrupted run directory")
+    resume: str | None = option(None, "continue this interrupted run directory")
 
 
 # --- groups: conf/<group>/<option>.yaml is typed by the dataclass beside it -------------------

@@ -78,8 +78,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     faults = list(_unknown(own, ""))
     if faults:
         return None, faults
-    for parent, name, key in list(_leaves(own, "")):
-        child = parent._get_node(name)
+    for parent, child, name, key in list(_leaves(own, "")):
         if child._is_missing():
             faults.append(_missing_fault(parent, name, key))
             _fill(parent, name)
@@ -87,7 +86,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
             try:
                 parent[name]
             except OmegaConfBaseException as error:
-                cause = str(error.__cause__ or error).splitlines()[0]
+                cause = _first(error.__cause__ or error)
                 faults.append(f"{key}: found {child._value()}; {cause}")
                 _fill(parent, name)
     try:
@@ -104,7 +103,7 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
     if not is_dataclass(kind):
         return
     names = [entry.name for entry in fields(kind)]
-    for key in node:
+    for key in map(str, node):
         if key not in names:
             yield f"{prefix}{key}: no such key; keys of {prefix[:-1] or 'the configuration'}: " + (
                 ", ".join(names)
@@ -118,14 +117,14 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
             yield f"{prefix}{name}: removed, but required"
 
 
-def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, str, str]]:
-    """Node, name and whole key of every value that is no node; resolves nothing."""
-    for name in node.keys():  # noqa: SIM118 -- a DictConfig is no dict
+def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, Any, str, str]]:
+    """Parent, OmegaConf node, name and whole key of every single value; resolves nothing."""
+    for name in map(str, node.keys()):
         child = node._get_node(name)
         if isinstance(child, DictConfig) and isinstance(child._content, dict):
             yield from _leaves(child, f"{prefix}{name}.")
         elif child is not None:
-            yield node, str(name), f"{prefix}{name}"
+            yield node, child, name, f"{prefix}{name}"
 
 
 def _missing_fault(parent: DictConfig, name: str, key: str) -> str:
@@ -147,6 +146,6 @@ def _fill(parent: DictConfig, name: str) -> None:
         return
 
 
-def _first(error: Exception) -> str:
+def _first(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -117,18 +117,17 @@ def _widths_given(config: Any) -> Iterator[str]:
 
 def _one_cycle_warmup(config: Any) -> Iterator[str]:
     schedule = getattr(config, "schedule", None)
-    if getattr(schedule, "name", None) == "one_cycle" and getattr(schedule, "warmup", 0) > 0:
+    warmup = getattr(schedule, "warmup", 0)
+    if getattr(schedule, "name", None) == "one_cycle" and warmup > 0:
         yield (
-            f"schedule.warmup: found {schedule.warmup}; schedule=one_cycle brings its own "
+            f"schedule.warmup: found {warmup}; schedule=one_cycle brings its own "
             "warm-up: leave it at 0, or choose schedule=cosine"
         )
 
 
 def _milestones_rise(config: Any) -> Iterator[str]:
     milestones = getattr(getattr(config, "schedule", None), "milestones", None)
-    if milestones is not None and any(
-        b <= a for a, b in pairwise(milestones)
-    ):
+    if milestones is not None and any(b <= a for a, b in pairwise(milestones)):
         yield f"schedule.milestones: found {milestones}; allowed: increasing shares of the run"
 
 

@@ -1,0 +1,222 @@
+"""Completion for bash and zsh, from the catalogue alone: no Hydra, no torch.
+
+The shell's script hands over the words of the line up to the cursor; the answer is one candidate a
+line. Candidates that end in ``=``, ``.`` or ``/`` are to be continued, so no space follows them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from lipsort_cli.cli.table import PLAIN, Command, available, find
+from lipsort_cli.config import catalog
+from lipsort_cli.config.tree import group_names, group_options
+
+VARIABLE = "_LIPSORT_COMPLETE"
+"""Set by the scripts to ask for candidates: ``bash`` or ``zsh``."""
+
+_FLAGS = ("--help", "--multirun", "--cfg", "--resolve", "--info", "--package", "--config-dir",
+          "--config-name", "--hydra-help")  # fmt: skip
+_AFTER = {
+    "--cfg": ("job", "hydra", "all"),
+    "-c": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    "-i": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+_HYDRA = ("hydra.run.dir=", "hydra.sweep.dir=", "hydra/launcher=", "hydra/sweeper=")
+_PLUGINS = {
+    "hydra/launcher": (("joblib", "joblib"), ("submitit_local", "submitit"),
+                       ("submitit_slurm", "submitit")),
+    "hydra/sweeper": (),
+}  # fmt: skip
+
+BASH = """\
+# Completion of lipsort for bash.
+_lipsort_complete() {
+    local IFS=$'\\n'
+    COMPREPLY=( $(_LIPSORT_COMPLETE=bash COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" \\
+        COMP_WORDBREAKS="$COMP_WORDBREAKS" "${COMP_WORDS[0]}" 2>/dev/null) )
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=./] ]]; then
+        compopt -o nospace 2>/dev/null
+    fi
+}
+complete -F _lipsort_complete lipsort
+"""
+
+ZSH = """\
+#compdef lipsort
+# Completion of lipsort for zsh.
+_lipsort_complete() {
+    local -a all open closed
+    all=("${(@f)$(_LIPSORT_COMPLETE=zsh COMP_LINE="${(j: :)words[1,CURRENT]}" \\
+        "${words[1]}" 2>/dev/null)}")
+    open=("${(@M)all:#*[=./]}")
+    closed=("${(@)all:#*[=./]}")
+    (( ${#open} )) && compadd -Q -S '' -- "${open[@]}"
+    (( ${#closed} )) && compadd -Q -- "${closed[@]}"
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+compdef _lipsort_complete lipsort
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH}
+
+
+def answer(shell: str) -> None:
+    """Print the candidates for the line that the environment describes."""
+    line = os.environ.get("COMP_LINE", "")
+    if shell == "bash":
+        # bash counts the cursor in bytes.
+        point = int(os.environ.get("COMP_POINT", len(line.encode())))
+        line = line.encode()[:point].decode(errors="ignore")
+    words = line.split()
+    current = words.pop() if words and not line[-1:].isspace() else ""
+    strip = 0
+    if shell == "bash":
+        # readline replaces only what follows the last word break, such as the `=` of `data=`.
+        breaks = os.environ.get("COMP_WORDBREAKS", "")
+        strip = max((current.rfind(b) + 1 for b in breaks), default=0)
+    for candidate in candidates(words[1:], current):
+        sys.stdout.write(candidate[strip:] + "\n")
+
+
+def candidates(words: list[str], current: str) -> list[str]:
+    """Whole words that may stand for ``current`` after ``lipsort WORDS...``, in order."""
+    if not words:
+        names = [name for c in available() for name in (c.name, *c.aliases)]
+        flags = ["--help", "--version", "--install-completion", "--show-completion"]
+        names += [command.name for command in PLAIN if command.exists]
+        return _starting([*names, *flags], current)
+    if words[-1] in ("--install-completion", "--show-completion"):
+        return _starting(SCRIPTS, current)
+    if words[0] == "zoo":
+        return _starting(group_names(), current)
+    command = find(words[0])
+    if command is None:
+        return _paths(current)
+    if words[-1] in _AFTER:
+        return _starting(_AFTER[words[-1]], current)
+    if words[-1] in ("--config-dir", "-cd"):
+        return _paths(current)
+    if current.startswith("-"):
+        return _starting(_FLAGS, current)
+    if "=" in current:
+        return _values(command, words, current)
+    first = not any("=" in word or not word.startswith("-") for word in words[1:])
+    runs = _runs(command, current) if command.takes and first else []
+    return [*runs, *_names(command, words, current)]
+
+
+def _starting(options: Iterable[str], current: str) -> list[str]:
+    return [option for option in options if option.startswith(current)]
+
+
+def _chosen(command: Command, words: list[str]) -> dict[str, str]:
+    """The option of each group as the line has it so far."""
+    chosen = dict(catalog.default_options(command.name))
+    for word in words:
+        group, sign, option = word.partition("=")
+        if sign and group in chosen:
+            chosen[group] = option.split(",")[0]
+    return chosen
+
+
+def _all_keys(command: Command, words: list[str]) -> list[catalog.Key]:
+    chosen = _chosen(command, words)
+    keys = list(catalog.plain_keys(command.name))
+    for group, option in chosen.items():
+        keys += [
+            key
+            for key in catalog.group_keys(group, option)
+            if not key.options or option in key.options
+        ]
+    return keys
+
+
+def _names(command: Command, words: list[str], current: str) -> list[str]:
+    """Groups, keys and nodes: one level at a time, as a directory tree is completed."""
+    sign = current[: len(current) - len(current.lstrip("+~"))]
+    typed = current[len(sign) :]
+    level = typed.rpartition(".")[0]
+    prefix = f"{level}." if level else ""
+    found: dict[str, None] = {}
+    if not level:
+        found |= dict.fromkeys(f"{group}=" for group in catalog.default_options(command.name))
+    for key in _all_keys(command, words):
+        if key.name.startswith(prefix):
+            head, dot, _ = key.name[len(prefix) :].partition(".")
+            found[f"{prefix}{head}{'.' if dot else '='}"] = None
+    if typed.startswith("hydra"):
+        found |= dict.fromkeys(_HYDRA)
+    return [sign + name for name in _starting(found, typed)]
+
+
+def _values(command: Command, words: list[str], current: str) -> list[str]:
+    """Values of ``key=``; of a sweep ``key=a,b``, of its last element."""
+    left, _, value = current.partition("=")
+    key = left.lstrip("+~")
+    done, comma, last = value.rpartition(",")
+    prefix = f"{left}={done}{comma}"
+    if key in catalog.default_options(command.name):
+        return _starting((prefix + o for o in group_options(key)), prefix + last)
+    if key in _PLUGINS:
+        return _starting((prefix + o for o in _installed(key)), prefix + last)
+    for entry in _all_keys(command, words):
+        if entry.name == key and entry.values:
+            return _starting((prefix + v for v in entry.values), prefix + last)
+    if catalog.is_path(key):
+        return [prefix + path for path in _paths(last)]
+    return []
+
+
+def _installed(group: str) -> list[str]:
+    from importlib.util import find_spec
+
+    names = ["basic"]
+    for name, plugin in _PLUGINS[group]:
+        try:
+            if find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is not None:
+                names.append(name)
+        except ModuleNotFoundError:
+            continue
+    return names
+
+
+def _runs(command: Command, current: str) -> list[str]:
+    if not current:
+        return catalog.run_directories(command.takes)
+    return [path for path in _paths(current) if path.endswith("/")]
+
+
+def _paths(current: str) -> list[str]:
+    """Files and folders that ``current`` may become; hidden ones only where asked for."""
+    folder, slash, start = current.rpartition("/")
+    base = Path(folder or ("/" if slash else ".")).expanduser()
+    try:
+        entries = sorted(base.iterdir())
+    except OSError:
+        return []
+    return [
+        f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in entries
+        if entry.name.startswith(start) and (start or not entry.name.startswith("."))
+    ]
+
+
+def install(shell: str) -> Path:
+    """Write the script, and make the shell's start file read it; returns the start file."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    script = data / "lipsort" / f"completion.{shell}"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(SCRIPTS[shell], encoding="utf-8")
+    home = Path(os.environ.get("ZDOTDIR") or Path.home()) if shell == "zsh" else Path.home()
+    start = home / f".{shell}rc"
+    line = f'[ -f "{script}" ] && source "{script}"'
+    before = start.read_text(encoding="utf-8") if start.is_file() else ""
+    if line not in before.splitlines():
+        gap = "" if before.endswith("\n") or not before else "\n"
+        start.write_text(f"{before}{gap}{line}\n", encoding="utf-8")
+    return start

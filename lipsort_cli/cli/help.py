@@ -1,0 +1,113 @@
+"""The help page of a command: written from the catalogue, so it cannot fall behind."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from lipsort_cli.cli.pages import page, table
+from lipsort_cli.cli.table import Command
+from lipsort_cli.config import catalog
+from lipsort_cli.config.options import REQUIRED
+from lipsort_cli.config.tree import group_options
+from lipsort_cli.config.validate import allowed
+
+_FLAGS = (
+    ("-m, --multirun", "run every combination of comma-separated values"),
+    ("--cfg job", "show the configuration instead of running (--resolve, -p NODE)"),
+    ("--info", "show how the configuration is put together"),
+    ("--config-dir DIR", "a folder of your own presets and options, beside those here"),
+    ("hydra.run.dir=DIR", "put this run's results there"),
+    ("hydra/launcher=NAME", "run sweeps with joblib, submitit_local, submitit_slurm (extra)"),
+)
+
+
+def show(command: Command) -> None:
+    """The page of ``lipsort COMMAND --help``."""
+    out = page()
+    run = "\\[RUN] " if command.takes else ""
+    out.print(f"[bold]Usage:[/] lipsort {command.name} {run}\\[KEY=VALUE]... \\[FLAG]...\n")
+    out.print(command.help)
+    if command.aliases:
+        out.print(f"Also called {', '.join(f'lipsort {name}' for name in command.aliases)}.")
+    if command.takes:
+        whose = " or ".join(f"lipsort {name}" for name in command.takes)
+        out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
+    _examples(out, command)
+    defaults = catalog.default_options(command.name)
+    _groups(out, {group: o for group, o in defaults.items() if group != catalog.PRESETS})
+    _keys(out, command, defaults)
+    _presets(out, command)
+    out.print("\n[bold]Hydra's flags[/], all of which work (see --hydra-help)")
+    out.print(table(_FLAGS))
+
+
+def _examples(out: Console, command: Command) -> None:
+    out.print("\n[bold]Examples[/]")
+    for text, line in command.examples:
+        out.print(f"  # {text}", style="dim")
+        out.print(f"  {line}", markup=False, style="green")
+
+
+def _groups(out: Console, defaults: dict[str, str]) -> None:
+    if not defaults:
+        return
+    out.print("\n[bold]Groups[/]: choose with GROUP=OPTION; the default comes first")
+    rows = []
+    for group, default in defaults.items():
+        others = [option for option in group_options(group) if option != default]
+        rows.append((group, ", ".join([f"[magenta]{default}[/]", *others])))
+    out.print(table(rows))
+
+
+def _keys(out: Console, command: Command, defaults: dict[str, str]) -> None:
+    keys: list[catalog.Key] = []
+    for group, default in defaults.items():
+        keys += catalog.group_keys(group, default, values=True)
+    keys += catalog.plain_keys(command.name)
+    nodes: dict[str, list[catalog.Key]] = {}
+    for key in keys:
+        nodes.setdefault(key.name.rpartition(".")[0], []).append(key)
+    top = nodes.pop("", [])
+    out.print("\n[bold]Keys[/]: set with NODE.KEY=VALUE; shown are default, meaning and range")
+    width = max((len(_short(key)) for key in keys), default=0)
+    for node, members in [("", top), *nodes.items()]:
+        if node:
+            out.print(f"  [bold]{node}.[/]")
+        rows = [_row(key, width) for key in members]
+        out.print(table(rows, styles=("cyan", "magenta"), indent=4 if node else 2))
+
+
+def _short(key: catalog.Key) -> str:
+    return key.name.rpartition(".")[2]
+
+
+def _row(key: catalog.Key, width: int) -> tuple[str, str, str]:
+    default = "required" if key.default == REQUIRED else _shown(key.default)
+    limits = allowed(key.field.metadata)
+    text = key.help.replace("[", "\\[")
+    if limits:
+        text += f" [dim]({limits})[/]"
+    if key.options:
+        text += f" [dim]\\[{', '.join(key.options)}][/]"
+    return _short(key).ljust(width), default.replace("[", "\\["), text
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(_shown(element) for element in value) + "]"
+    text = str(value)
+    if text.startswith("${oc.env:"):
+        variable, _, fallback = text[len("${oc.env:") : -1].partition(",")
+        return f"${variable} or {fallback}"
+    return text
+
+
+def _presets(out: Console, command: Command) -> None:
+    found = catalog.presets(command.name)
+    if found:
+        out.print(f"\n[bold]Presets[/]: lipsort {command.name} {catalog.PRESETS}=NAME")
+        out.print(table([(name, text) for name, _, text in found]))

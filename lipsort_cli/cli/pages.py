@@ -1,0 +1,64 @@
+"""How help pages look, and the page of ``lipsort --help``.
+
+Rich's tables are drawn directly: Typer's own help renderer would import Markdown and traceback
+machinery that a page of text does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from lipsort_cli.cli.table import PLAIN, available
+
+
+def page() -> Console:
+    """A console for pages: at most 100 columns wide, and 80 where there is no terminal."""
+    console = Console(highlight=False)
+    return Console(highlight=False, width=min(console.width, 100) if console.is_terminal else 80)
+
+
+def table(
+    rows: Iterable[tuple[str, ...]], *, styles: tuple[str, ...] = ("cyan",), indent: int = 2
+) -> Padding:
+    """Rows in columns, the first of which is never broken."""
+    content = list(rows)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for index in range(max(map(len, content), default=0)):
+        style = styles[index] if index < len(styles) else ""
+        grid.add_column(style=style, no_wrap=index == 0, overflow="fold")
+    for row in content:
+        grid.add_row(*row)
+    return Padding(grid, (0, 0, 0, indent), expand=False)
+
+
+def show_root() -> None:
+    """The page of ``lipsort --help``."""
+    out = page()
+    out.print("[bold]Usage:[/] lipsort COMMAND \\[KEY=VALUE]...\n")
+    out.print(
+        "Neural networks of known Lipschitz constant: train them, certify them, verify\n"
+        "the certificates, and bound Wasserstein distances with them.\n"
+    )
+    rows = []
+    for command in available():
+        alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
+        rows.append((command.name, command.help + alias))
+    rows += [(command.name, command.help) for command in PLAIN if command.exists]
+    out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
+    out.print(table(rows))
+    out.print("\n[bold]Options[/]")
+    out.print(
+        table(
+            [
+                ("-h, --help", "this page"),
+                ("--version", "the version"),
+                ("--install-completion SHELL", "complete commands and keys in bash or zsh"),
+                ("--show-completion SHELL", "print the completion script instead"),
+            ]
+        )
+    )
+    out.print("\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted; 1 else")

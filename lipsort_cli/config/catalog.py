@@ -1,0 +1,180 @@
+"""What a command can be told, read from the dataclasses and the YAML tree without Hydra.
+
+Help pages, completion and ``lipsort zoo`` are written from this, so it must be quick to import:
+no Hydra, no OmegaConf, no torch; PyYAML only where values of an option's file are wanted.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.config.options import REQUIRED
+from lipsort_cli.config.schema import COMMANDS, GROUPS
+from lipsort_cli.config.tree import config_root, group_options, heading
+
+_DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
+
+PRESETS = "experiment"
+"""The group of presets: each sets several groups and keys at once."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key that can be set, with all that is to be said about it."""
+
+    name: str
+    """The whole key, as ``training.epochs``."""
+    default: Any
+    """Its default; REQUIRED where the user must give it."""
+    field: Field[Any]
+    kind: Any
+    """Its type."""
+    options: tuple[str, ...] = ()
+    """Options of its group that have it; empty: all of them, or it belongs to no group."""
+
+    @property
+    def help(self) -> str:
+        """Its help line."""
+        return str(self.field.metadata.get("help", ""))
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Values that can be enumerated: choices, or those of a boolean."""
+        choices = self.field.metadata.get("choices")
+        if choices:
+            return tuple(choices)
+        return ("true", "false") if self.kind is bool else ()
+
+
+def schema_of(command: str) -> type | None:
+    """The dataclass of a command, under either spelling of its name; None if it has none."""
+    return COMMANDS.get(command) or COMMANDS.get(command.replace("-", "_"))
+
+
+@cache
+def default_options(command: str) -> dict[str, str]:
+    """The groups of a command in the order of its defaults list, each with its default option.
+
+    A defaults list of this tree holds one entry a line, which spares a YAML parser here.
+    """
+    path = config_root() / f"{command.replace('-', '_')}.yaml"
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = _DEFAULT.match(line)
+        if match:
+            found[match[1]] = match[2].strip("\"'")
+    return found
+
+
+def plain_keys(command: str) -> Iterator[Key]:
+    """The keys of a command that belong to no group."""
+    schema = schema_of(command)
+    if schema is not None:
+        yield from _keys(schema, "", skip=tuple(default_options(command)))
+
+
+def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
+    """The keys of a group's options, those of the default option first.
+
+    A key that several options share is listed once, with the first default found. With
+    ``values``, defaults are those of the option's YAML file instead of the dataclass alone.
+    """
+    order = [default, *(o for o in GROUPS.get(group, {}) if o != default)]
+    merged: dict[str, Key] = {}
+    holders: dict[str, list[str]] = {}
+    for option in order:
+        schema = GROUPS.get(group, {}).get(option)
+        if schema is None:
+            continue
+        given = option_values(group, option) if values else {}
+        for key in _keys(schema, f"{group}."):
+            short = key.name.removeprefix(f"{group}.")
+            if short == "name":
+                continue
+            holders.setdefault(key.name, []).append(option)
+            if key.name not in merged:
+                merged[key.name] = Key(key.name, given.get(short, key.default), key.field, key.kind)
+    count = len(GROUPS.get(group, {}))
+    return [
+        Key(k.name, k.default, k.field, k.kind, tuple(holders[k.name]))
+        if len(holders[k.name]) < count
+        else k
+        for k in merged.values()
+    ]
+
+
+def option_values(group: str, option: str) -> dict[str, Any]:
+    """The values that an option's YAML file sets."""
+    import yaml
+
+    path = config_root() / group / f"{option}.yaml"
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return {k: v for k, v in (loaded or {}).items() if k != "defaults"}
+
+
+def describe_option(group: str, option: str) -> str:
+    """One line on an option: the head of its YAML file."""
+    lines = heading(config_root() / group / f"{option}.yaml")
+    return lines[0] if lines else ""
+
+
+def presets(command: str | None = None) -> list[tuple[str, str, str]]:
+    """Name, launching command line and description of each preset (of one command)."""
+    found = []
+    for name in group_options(PRESETS):
+        lines = [*heading(config_root() / PRESETS / f"{name}.yaml"), "", ""]
+        launch, text = lines[0], lines[1]
+        words = launch.removeprefix("$").split()
+        if command is None or words[1:2] == [command]:
+            found.append((name, launch, text))
+    return found
+
+
+def _keys(schema: type, prefix: str, skip: tuple[str, ...] = ()) -> Iterator[Key]:
+    hints = typing.get_type_hints(schema)
+    for entry in fields(schema):
+        kind = _bare(hints[entry.name])
+        if entry.name in skip and not prefix:
+            continue
+        if is_dataclass(kind) and isinstance(kind, type):
+            yield from _keys(kind, f"{prefix}{entry.name}.")
+            continue
+        yield Key(f"{prefix}{entry.name}", _default(entry), entry, kind)
+
+
+def _bare(hint: Any) -> Any:
+    """The type without its ``| None``."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [part for part in typing.get_args(hint) if part is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return hint
+
+
+def _default(entry: Field[Any]) -> Any:
+    if entry.default is not MISSING:
+        return entry.default
+    if entry.default_factory is not MISSING:
+        return entry.default_factory()
+    return REQUIRED
+
+
+def is_path(key: str) -> bool:
+    """Whether a key's value is a path of the file system, by its name."""
+    return key.rpartition(".")[2] in ("path", "root", "dir", "run", "resume", "file", "x", "y")
+
+
+def run_directories(commands: tuple[str, ...], root: Path = Path("outputs")) -> list[str]:
+    """Run directories under ``outputs``, the newest first: what completion offers as RUN."""
+    found = []
+    for command in commands:
+        for pattern in (f"{command}/*/*/run.json", f"{command}/*/*/*/run.json"):
+            found += [str(path.parent) for path in root.glob(pattern)]
+    return sorted(found, reverse=True)
