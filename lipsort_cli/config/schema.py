@@ -141,6 +141,18 @@ class MarginLoss:
 
 
 @dataclass
+class CertifiedRampLoss:
+    """Cross-entropy with a margin plus a smooth count of what is not certified."""
+
+    name: str = "certified_ramp"
+    temperature: float = option(3.0, "sharpness of the softmax", above=0)
+    margin: float = option(3.0, "offset taken from the true logit", minimum=0)
+    target: float = option(2.25, "margin below which an example counts as missing", above=0)
+    sharpness: float = option(0.4, "width of the count's slope, in logits", above=0)
+    weight: float = option(1.0, "weight of the count", minimum=0)
+
+
+@dataclass
 class HkrLoss:
     """Kantorovich-Rubinstein term plus ``alpha`` times a hinge."""
 
@@ -244,7 +256,7 @@ class Training:
 class Attack:
     """Projected gradient descent at the end of a run."""
 
-    points: int = option(1000, "test points attacked; 0: none", minimum=0)
+    points: int | None = option(None, "test points attacked; null: all, 0: none", minimum=0)
     steps: int = option(20, "gradient steps", minimum=1)
     restarts: int = option(1, "random starts", minimum=1)
 
@@ -255,6 +267,11 @@ class Evaluation:
 
     norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
     eps: list[float] = option([0.1, 0.5, 1.0, 1.58], "radii, in raw input units", above=0)
+    arithmetic: str = option(
+        "binary32",
+        "what the certified radii hold for",
+        choices=["real", "binary64", "binary32"],
+    )
     attack: Attack = field(default_factory=Attack)
 
 
@@ -314,6 +331,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "cross_entropy": CrossEntropyLoss,
         "multi_margin": MarginLoss,
         "worst_class_hinge": MarginLoss,
+        "certified_ramp": CertifiedRampLoss,
         "hkr": HkrLoss,
     },
     "optimizer": {

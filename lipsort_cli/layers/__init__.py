@@ -4,8 +4,8 @@ from lipsort_cli.layers.activations import (
     AbsoluteValue,
     FullSort,
     GroupSort,
-    Maxout,
     MaxMin,
+    Maxout,
     check_group_size,
     group_sort,
 )

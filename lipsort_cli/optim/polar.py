@@ -41,7 +41,7 @@ _CUSHION = 1.01
 rounding of bfloat16 would push values out."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def fast_dtype(device_type: str) -> torch.dtype:
     """bfloat16 where the hardware multiplies it faster than float32, float32 elsewhere.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, Maxout, MaxMin
+from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout
 from lipsort_cli.layers.constraints import (
     Bjorck,
     Constraint,

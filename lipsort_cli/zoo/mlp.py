@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from lipsort_cli.layers import Dense, Maxout, MaxMin, Scale
+from lipsort_cli.layers import Dense, MaxMin, Maxout, Scale
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 from lipsort_cli.zoo.network import Network
 

@@ -1,0 +1,6 @@
+"""Image data sets, synthetic distributions and sample files."""
+
+from lipsort_cli.data.dataset import Dataset, Split
+from lipsort_cli.data.loaders import load
+
+__all__ = ["Dataset", "Split", "load"]

@@ -1,0 +1,97 @@
+"""A classification data set in memory: raw inputs, labels, and the three splits."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lipsort_cli.errors import LipsortError, UsageError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs [N, *shape] float32 in raw units (pixels in [0, 1]) and labels [N] int64."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, validation and test split of one data set.
+
+    ``bounds`` is the range that every raw input lies in, where it is known: attacks stay inside.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: int
+    bounds: tuple[float, float] | None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.test.inputs.shape[1:])
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """Name, sizes and a SHA-256 of all inputs and labels, for ``run.json``."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            digest.update(split.inputs.numpy().tobytes())
+            digest.update(split.labels.numpy().tobytes())
+        return {
+            "name": self.name,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "sha256": digest.hexdigest(),
+        }
+
+
+def pixels(values: Tensor) -> Tensor:
+    """uint8 pixels to float32 in [0, 1], each the float32 nearest to k / 255."""
+    return values.to(torch.float32) / 255
+
+
+def make_dataset(
+    name: str,
+    train: Split,
+    test: Split,
+    *,
+    validation: float,
+    bounds: tuple[float, float] | None,
+    classes: int | None = None,
+) -> Dataset:
+    """Check the arrays and hold ``validation`` of the training set out, by a fixed shuffle.
+
+    The split depends on the number of examples only, so that runs with different seeds are
+    validated on the same examples. Nothing is ever selected on the test set.
+    """
+    count = classes or int(max(train.labels.max(), test.labels.max())) + 1
+    if count < 2:
+        raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
+    held_out = round(validation * len(train))
+    if held_out >= len(train):
+        raise UsageError(
+            f"data.validation: found {validation}, which leaves none of {len(train)} training "
+            "examples; take less"
+        )
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    kept = order[held_out:].sort().values
+    chosen = order[:held_out].sort().values
+
+    def part(index: Tensor) -> Split:
+        return Split(train.inputs[index].contiguous(), train.labels[index].contiguous())
+
+    return Dataset(name, part(kept), part(chosen), test, count, bounds)

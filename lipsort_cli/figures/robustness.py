@@ -1,0 +1,77 @@
+"""Certified accuracy against radius, with the attack as its upper curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lipsort_cli.figures.style import COLOURS, picture
+
+_UNITS = {"l2": "L2 radius (raw input units)", "linf": "L-infinity radius (raw input units)"}
+
+
+def draw_robustness(
+    path: Path,
+    radii: ArrayLike,
+    *,
+    norm: str,
+    title: str,
+    clean: float | None = None,
+    attacked: Mapping[float, float] | None = None,
+    eps: ArrayLike = (),
+    claim: str = "certified (proven)",
+) -> None:
+    """Draw the share of examples with a radius of at least r over r.
+
+    Args:
+        path: the PNG file.
+        radii: [N] certified radii, 0 where nothing is certified.
+        norm: ``l2`` or ``linf``, for the axis.
+        title: the run in a few words.
+        clean: accuracy without perturbation, marked at radius 0.
+        attacked: accuracy under attack by radius: what no certificate may exceed.
+        eps: radii to mark with their certified accuracy.
+        claim: label of the certified curve.
+    """
+    values = np.sort(np.asarray(radii, dtype=np.float64))
+    n = len(values)
+    marks = [float(value) for value in np.asarray(eps, dtype=np.float64)]
+    right = 1.05 * max([*marks, *(attacked or ()), float(values[-1]) if n else 0.0, 1e-6])
+    grid = np.linspace(right / 1000, right, 1000)
+    share = 1 - np.searchsorted(values, grid, side="left") / max(n, 1)
+    with picture(path) as (_, axes):
+        axes.fill_between(grid, 100 * share, color=COLOURS[0], alpha=0.15, linewidth=0)
+        axes.plot(grid, 100 * share, color=COLOURS[0], linewidth=2, label=claim)
+        if attacked:
+            known = dict(attacked) if clean is None else {0.0: clean, **attacked}
+            at = sorted(known)
+            axes.plot(
+                at,
+                [100 * known[value] for value in at],
+                "--s",
+                color=COLOURS[1],
+                label="under attack (empirical)",
+            )
+        elif clean is not None:
+            axes.plot([0], [100 * clean], "s", color=COLOURS[1], label="clean (empirical)")
+        for value in marks:
+            height = 100 * float((values >= value).mean()) if n else 0.0
+            axes.plot([value], [height], "o", color=COLOURS[0])
+            axes.annotate(
+                f"{height:.1f}",
+                (value, height),
+                xytext=(4, 5),
+                textcoords="offset points",
+                color=COLOURS[0],
+            )
+        axes.set(
+            xlabel=_UNITS[norm],
+            ylabel="accuracy (%)",
+            title=title,
+            xlim=(-0.01 * right, right),
+            ylim=(0, 104),
+        )
+        axes.legend(loc="upper right")

@@ -1,0 +1,172 @@
+"""What a trained classifier is worth: clean, certified and under attack, on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lipsort_cli.attacks import pgd
+from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
+from lipsort_cli.console import console
+from lipsort_cli.data.dataset import Dataset
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.training.losses import worst_margin
+from lipsort_cli.zoo import Network as TorchNetwork
+
+BATCH = 1000
+SMOOTH = ("tanh", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one network on one test set.
+
+    ``clean`` and ``attacked`` are empirical, ``certified`` is proven for its arithmetic.
+    """
+
+    clean: float
+    certified: dict[str, float]
+    attacked: dict[str, float]
+    attacked_points: int
+    points: CertifiedPoints
+
+    def results(self) -> dict[str, Any]:
+        """The keys of ``results.json``."""
+        found: dict[str, Any] = {
+            "clean_accuracy": self.clean,
+            "certified_accuracy": {
+                "norm": self.points.norm,
+                "eps": self.certified,
+                "evidence": "proven",
+                "arithmetic": self.points.arithmetic,
+                "points": len(self.points.radii),
+            },
+        }
+        if self.attacked:
+            found["attacked_accuracy"] = {
+                "norm": self.points.norm,
+                "eps": self.attacked,
+                "evidence": "empirical",
+                "attack": "pgd",
+                "points": self.attacked_points,
+            }
+        found["lipschitz_bound"] = self.points.lipschitz
+        return found
+
+
+def evaluate(
+    network: TorchNetwork, plain: Network, dataset: Dataset, config: Any, device: torch.device
+) -> Evaluation:
+    """Measure ``network`` on the test set, and certify its plain form ``plain``.
+
+    Args:
+        network: the trained network, on ``device``.
+        plain: the same in plain form, as saved.
+        dataset: its test split is used, and nothing was selected on it.
+        config: the configuration node ``evaluation`` (norm, eps, arithmetic, attack) and ``seed``.
+        device: where the attack runs.
+
+    Raises:
+        LipsortError: an attack fooled a point inside its certified radius: a defect of lipsort.
+    """
+    network.eval()
+    test = dataset.test
+    arithmetic = config.evaluation.arithmetic
+    if arithmetic != "real" and any(layer.op in SMOOTH for layer in plain.layers):
+        console.print(
+            f"certified in real arithmetic: no error bound of {arithmetic} is known for tanh and "
+            "sigmoid",
+            markup=False,
+        )
+        arithmetic = "real"
+    points = certify_points(
+        plain,
+        test.inputs.numpy(),
+        test.labels.numpy(),
+        norm=config.evaluation.norm,
+        arithmetic=arithmetic,
+    )
+    correct = _correct(network, test.inputs, test.labels, device)
+    attacked, count = _attacked(network, dataset, config, device, points)
+    return Evaluation(
+        float(correct.mean()),
+        certified_accuracy(points, config.evaluation.eps),
+        attacked,
+        count,
+        points,
+    )
+
+
+@torch.no_grad()
+def _correct(
+    network: TorchNetwork, inputs: Tensor, labels: Tensor, device: torch.device
+) -> NDArray[np.bool_]:
+    """Whether the true class is strictly ahead: ties and NaN are errors."""
+    margins = [
+        worst_margin(network(x.to(device)), y.to(device)).cpu()
+        for x, y in zip(inputs.split(BATCH), labels.split(BATCH), strict=True)
+    ]
+    correct: NDArray[np.bool_] = (torch.cat(margins) > 0).numpy()
+    return correct
+
+
+def _attacked(
+    network: TorchNetwork,
+    dataset: Dataset,
+    config: Any,
+    device: torch.device,
+    points: CertifiedPoints,
+) -> tuple[dict[str, float], int]:
+    attack, norm = config.evaluation.attack, config.evaluation.norm
+    count = len(dataset.test) if attack.points is None else min(attack.points, len(dataset.test))
+    result: dict[str, float] = {}
+    if count == 0:
+        return result, 0
+    for eps, key in zip(config.evaluation.eps, points_keys(config.evaluation.eps), strict=True):
+        generator = torch.Generator().manual_seed(config.seed)
+        fooled_count = 0
+        for start in range(0, count, BATCH):
+            stop = min(start + BATCH, count)
+            inputs = dataset.test.inputs[start:stop]
+            fooled, moved = pgd(
+                network,
+                inputs.to(device),
+                dataset.test.labels[start:stop].to(device),
+                eps,
+                norm=norm,
+                steps=attack.steps,
+                restarts=attack.restarts,
+                bounds=dataset.bounds,
+                generator=generator,
+            )
+            _check_sandwich(fooled.cpu(), inputs, moved.cpu(), points.radii[start:stop], norm)
+            fooled_count += int(fooled.sum())
+        result[key] = 1 - fooled_count / count
+    return result, count
+
+
+def points_keys(eps: list[float]) -> list[str]:
+    """The keys under which results hold each eps: as :func:`certified_accuracy` writes them."""
+    empty = CertifiedPoints(np.zeros(1, np.int64), np.zeros(1), 1.0, "l2", "real")
+    return list(certified_accuracy(empty, eps))
+
+
+def _check_sandwich(
+    fooled: Tensor, inputs: Tensor, moved: Tensor, radii: NDArray[np.float64], norm: str
+) -> None:
+    """No point may be fooled within its certified radius, measured in binary64."""
+    delta = (moved.double() - inputs.double()).flatten(1)
+    distance = delta.norm(dim=1) if norm == "l2" else delta.abs().amax(1)
+    broken = fooled & (distance <= torch.from_numpy(radii)) & torch.from_numpy(radii > 0)
+    if bool(broken.any()):
+        worst = int(broken.nonzero()[0, 0])
+        raise LipsortError(
+            f"soundness failure: an attack fooled {int(broken.sum())} test points inside their "
+            f"certified radius (for one, {float(distance[worst]):.9g} <= {radii[worst]:.9g}); "
+            "this is a defect of lipsort: please report it with the run directory"
+        )

@@ -1,0 +1,38 @@
+"""Ctrl-C and termination between two steps, never inside one."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from lipsort_cli.console import warn
+
+
+class StepBoundary:
+    """While open, the first SIGINT or SIGTERM sets :attr:`requested`; the second interrupts at once.
+
+    A step that is cut in half leaves weights that no checkpoint may hold.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, object] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        warn("stopping after this step; press Ctrl-C again to stop at once")
+
+    def __enter__(self) -> StepBoundary:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._handle)
+            except ValueError:
+                break  # not in the main thread: signals stay as they are
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before.clear()

@@ -1,0 +1,308 @@
+"""The training loop: the same weights for the same seed, however often it is interrupted."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from lipsort_cli.data.augmentation import Augment
+from lipsort_cli.data.dataset import Dataset, Split
+from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.layers import Dense
+from lipsort_cli.optim import Stiefel
+from lipsort_cli.runs import MetricsLog
+from lipsort_cli.training.checkpoint import (
+    load_checkpoint,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
+from lipsort_cli.training.device import training_dtype
+from lipsort_cli.training.interrupts import StepBoundary
+from lipsort_cli.training.losses import Loss
+from lipsort_cli.training.progress import TrainingProgress
+from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.training.tensorboard import TensorBoardLog
+from lipsort_cli.zoo import Network
+
+EVALUATION_BATCH = 2048
+
+
+@dataclass
+class Window:
+    """Sums over the steps since the last logged line."""
+
+    loss: float = 0.0
+    correct: float = 0.0
+    certified: float = 0.0
+    examples: int = 0
+
+    def add(self, loss: float, correct: float, certified: float, examples: int) -> None:
+        """Count one step."""
+        self.loss += loss * examples
+        self.correct += correct
+        self.certified += certified
+        self.examples += examples
+
+    def means(self) -> dict[str, float]:
+        """Mean loss, accuracy and share certified over the window."""
+        n = max(1, self.examples)
+        return {
+            "loss": self.loss / n,
+            "accuracy": self.correct / n,
+            "certified_accuracy": self.certified / n,
+        }
+
+
+@dataclass
+class Trainer:
+    """Trains ``network`` on ``dataset`` into a run directory.
+
+    Everything random comes from ``seed``: the order of an epoch from (seed, epoch), augmentation
+    from (seed, step), dropout from torch's global generator, whose state is in the checkpoint. A
+    checkpoint is written between two steps only, so a resumed run repeats what a whole run does,
+    bit for bit on the same machine with the same number of threads.
+    """
+
+    config: Any
+    dataset: Dataset
+    network: Network
+    optimizer: Stiefel
+    schedule: LambdaLR
+    loss: Loss
+    device: torch.device
+    directory: Path
+    step: int = 0
+    seconds: float = 0.0
+    window: Window = field(default_factory=Window)
+    latest: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        training = self.config.training
+        self.dtype = training_dtype(training.precision, self.device)
+        self.augment = Augment(self.config.augmentation, self.dataset.input_shape)
+        self.inputs = self.dataset.train.inputs.to(self.device)
+        self.labels = self.dataset.train.labels.to(self.device)
+        self.batch_size = min(training.batch_size, len(self.labels))
+        self.steps_an_epoch = steps_an_epoch(len(self.labels), training.batch_size)
+        self.total_steps = training.epochs * self.steps_an_epoch
+        # The radius that progress is shown for: the largest asked for.
+        self.eps = max(self.config.evaluation.eps)
+        self.norm = self.config.evaluation.norm
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.step // self.steps_an_epoch
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train to the end, from the checkpoint if there is one.
+
+        Raises:
+            Interrupted: Ctrl-C or a termination signal; a checkpoint was written.
+            LipsortError: the loss is not finite, or a file cannot be written.
+        """
+        resumed = self._restore()
+        log = MetricsLog(
+            self.directory / "metrics.jsonl", resume_at=self.step if resumed else None
+        )
+        board = TensorBoardLog(self.directory, self.config.tensorboard, self.step)
+        self.constant = body_constant(self.network, self.norm)
+        began = saved = time.monotonic()
+        before = self.seconds
+        try:
+            with StepBoundary() as boundary, self._progress() as progress:
+                while self.step < self.total_steps:
+                    self._epoch_step()
+                    self.seconds = before + time.monotonic() - began
+                    self._report(log, board, progress)
+                    due = time.monotonic() - saved >= self.config.training.checkpoint_seconds
+                    if boundary.requested or due or self.step == self.total_steps:
+                        self._save()
+                        saved = time.monotonic()
+                    if boundary.requested and self.step < self.total_steps:
+                        raise Interrupted(
+                            f"interrupted after step {self.step} of {self.total_steps}; continue "
+                            f"with `lipsort train resume={self.directory}`"
+                        )
+        finally:
+            log.close()
+            board.close()
+
+    def _epoch_step(self) -> None:
+        position = self.step % self.steps_an_epoch
+        if position == 0 or not hasattr(self, "_order"):
+            self._order = self._epoch_order()
+        index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        self.network.train()
+        inputs, labels = self.inputs[index], self.labels[index]
+        if self.augment.active:
+            generator = torch.Generator().manual_seed(_mix(self.config.seed, 1, self.step))
+            inputs = self.augment(inputs, generator)
+        logits = self._forward(inputs)
+        loss = self.loss(logits, labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise LipsortError(
+                f"the loss is {value} at step {self.step}; lower optimizer.lr, set "
+                "training.gradient_clip, or look for extreme values in the data"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.training.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(
+                self.network.parameters(), self.config.training.gradient_clip
+            )
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        self._count(logits.detach(), labels, value)
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        """Logits with the body in the training precision; the head's margins in float32."""
+        if self.dtype == torch.float32:
+            logits: Tensor = self.network(inputs)
+            return logits
+        with torch.autocast(self.device.type, dtype=self.dtype):
+            for layer in list(self.network)[:-1]:
+                inputs = layer(inputs)
+        output: Tensor = self.network.head(inputs.float())
+        return output
+
+    def _epoch_order(self) -> Tensor:
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, 0, self.epoch))
+        return torch.randperm(len(self.labels), generator=generator).to(self.device)
+
+    # --- what is measured on the way ----------------------------------------------------------
+
+    def _radii(self, logits: Tensor, labels: Tensor) -> Tensor:
+        head = self.network.head
+        assert isinstance(head, Dense)
+        return radii(logits, labels, head.weight.detach(), self.constant, self.norm)
+
+    def _count(self, logits: Tensor, labels: Tensor, loss: float) -> None:
+        radius = self._radii(logits, labels)
+        counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
+        self.window.add(loss, counts[0], counts[1], len(labels))
+
+    def _report(self, log: MetricsLog, board: TensorBoardLog, progress: TrainingProgress) -> None:
+        epoch_ends = self.step % self.steps_an_epoch == 0
+        if self.step % self.config.training.log_every == 0 or self.step == self.total_steps:
+            values = {**self.window.means(), "lr": float(self.optimizer.param_groups[0]["lr"])}
+            log.log(epoch=self.epoch, step=self.step, split="train", **values)
+            board.log("train", self.step, values)
+            self.latest.update(self.window.means())
+            self.window = Window()
+        if epoch_ends:
+            self.constant = body_constant(self.network, self.norm)
+            if len(self.dataset.validation):
+                values = self.validate(self.dataset.validation)
+                log.log(epoch=self.epoch, step=self.step, split="validation", **values)
+                board.log("validation", self.step, values)
+                self.latest.update({f"validation_{k}": v for k, v in values.items()})
+        show = progress.milestone if epoch_ends else progress.update
+        show(self.step, self._text())
+
+    @torch.no_grad()
+    def validate(self, split: Split) -> dict[str, float]:
+        """Accuracy and share certified at the largest eps, in float32, on a split (empirical)."""
+        self.network.eval()
+        correct = certified = 0
+        for inputs, labels in zip(
+            split.inputs.split(EVALUATION_BATCH),
+            split.labels.split(EVALUATION_BATCH),
+            strict=True,
+        ):
+            logits = self.network(inputs.to(self.device))
+            radius = self._radii(logits, labels.to(self.device))
+            correct += int((radius > 0).sum())
+            certified += int((radius > self.eps).sum())
+        n = len(split)
+        return {"accuracy": correct / n, "certified_accuracy": certified / n}
+
+    def _text(self) -> str:
+        shown = self.latest or self.window.means()
+        prefix = "validation_" if "validation_accuracy" in shown else ""
+        return (
+            f"epoch {min(self.epoch + 1, self.config.training.epochs)}"
+            f" loss {shown.get('loss', 0.0):.3f}"
+            f" acc {shown.get(f'{prefix}accuracy', 0.0):.1%}"
+            f" cert@{self.eps:g} {shown.get(f'{prefix}certified_accuracy', 0.0):.1%}"
+        )
+
+    def _progress(self) -> TrainingProgress:
+        return TrainingProgress(self.total_steps, self.step)
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self.directory,
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": {"last_epoch": self.schedule.last_epoch},
+                "step": self.step,
+                "seconds": self.seconds,
+                "window": vars(self.window),
+                "latest": self.latest,
+                "random": random_states(),
+                "threads": torch.get_num_threads(),
+                "data": self.dataset.fingerprint["sha256"],
+            },
+        )
+
+    def _restore(self) -> bool:
+        state = load_checkpoint(self.directory, self.device)
+        if state is None:
+            return False
+        if state["data"] != self.dataset.fingerprint["sha256"]:
+            raise LipsortError(
+                f"{self.directory} was trained on other data than {self.dataset.name} holds now; "
+                "restore the data, or start a new run"
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise LipsortError(
+                f"the checkpoint in {self.directory} belongs to another network "
+                f"({str(error).splitlines()[0]}); start a new run"
+            ) from error
+        self.schedule.last_epoch = state["schedule"]["last_epoch"]
+        for group, base, function in zip(
+            self.optimizer.param_groups,
+            self.schedule.base_lrs,
+            self.schedule.lr_lambdas,
+            strict=True,
+        ):
+            group["lr"] = base * function(self.schedule.last_epoch)
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.window = Window(**state["window"])
+        self.latest = dict(state["latest"])
+        restore_random_states(state["random"])
+        if self.config.threads == 0:
+            torch.set_num_threads(state["threads"])
+        return True
+
+
+def steps_an_epoch(examples: int, batch_size: int) -> int:
+    """Batches that cover all examples, the last one perhaps smaller."""
+    return math.ceil(examples / min(batch_size, examples))
+
+
+def _mix(seed: int, purpose: int, position: int) -> int:
+    """A generator's seed from the run's: distinct for every purpose and position."""
+    # Odd multipliers of splitmix64, so that neighbouring seeds share no streams.
+    mixed = seed * 0x9E3779B97F4A7C15 + purpose * 0xBF58476D1CE4E5B9 + position * 0x94D049BB133111EB
+    return mixed % 2**63

@@ -1,0 +1,104 @@
+"""Losses that ask for a margin between logits.
+
+A network of Lipschitz constant 1 has bounded slopes: it can only be robust where the true logit is
+ahead by a margin, so each loss here says how large a margin it asks for, in units of logits. With
+orthonormal head rows, a margin of m certifies the L2 radius m / sqrt(2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits [N, C] and labels [N] to a scalar: the mean over the batch."""
+
+
+def worst_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """f_y - max_{j != y} f_j of each example: [N, C], [N] to [N]."""
+    true = logits.gather(1, labels[:, None])
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    # max with indices gives a tie's whole gradient to one class.
+    return true[:, 0] - others.max(1).values
+
+
+def cross_entropy(temperature: float, margin: float) -> Loss:
+    """Softmax cross-entropy of T (f - m e_y), divided by T.
+
+    ``temperature`` T sharpens it (towards a hinge), ``margin`` m is taken from the true logit.
+    """
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        offset = margin * functional.one_hot(labels, logits.shape[1])
+        return functional.cross_entropy(temperature * (logits - offset), labels) / temperature
+
+    return loss
+
+
+def multi_margin(margin: float) -> Loss:
+    """The paper's hinge over all classes: mean_j max(0, m - (f_y - f_j)), j other than y."""
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.multi_margin_loss(logits, labels, margin=margin)
+
+    return loss
+
+
+def worst_class_hinge(margin: float) -> Loss:
+    """max(0, m - (f_y - max_{j != y} f_j)): only the nearest wrong class counts."""
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.relu(margin - worst_margin(logits, labels)).mean()
+
+    return loss
+
+
+def certified_ramp(
+    temperature: float, margin: float, target: float, sharpness: float, weight: float
+) -> Loss:
+    """Cross-entropy with a margin, plus ``weight`` times a smooth count of what is not certified.
+
+    The count is the mean of sigmoid((t - (f_y - max_{j != y} f_j)) / s) with ``target`` t and
+    ``sharpness`` s: about 1 below the margin t, about 0 above. It gives up on hopeless examples,
+    which a hinge spends most of its gradient on.
+    """
+    smooth = cross_entropy(temperature, margin)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        missing = torch.sigmoid((target - worst_margin(logits, labels)) / sharpness).mean()
+        return smooth(logits, labels) + weight * missing
+
+    return loss
+
+
+def hkr(margin: float, alpha: float) -> Loss:
+    """Hinge-Kantorovich-Rubinstein loss, one class against the others.
+
+    -mean(f_y - mean_{j != y} f_j) + alpha * worst-class hinge (Serrurier et al., CVPR 2021).
+    """
+    hinge = worst_class_hinge(margin)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        true = logits.gather(1, labels[:, None])[:, 0]
+        others = (logits.sum(1) - true) / (logits.shape[1] - 1)
+        return alpha * hinge(logits, labels) - (true - others).mean()
+
+    return loss
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "cross_entropy": cross_entropy,
+    "multi_margin": multi_margin,
+    "worst_class_hinge": worst_class_hinge,
+    "certified_ramp": certified_ramp,
+    "hkr": hkr,
+}
+
+
+def build_loss(config: Any) -> Loss:
+    """The loss of the configuration group ``loss``."""
+    return LOSSES[config.name](**{k: v for k, v in vars(config).items() if k != "name"})
