@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsort_cli.config.certificates import REFUSED_ARITHMETICS
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound, layer_bounds, product
 from lipsort_cli.verifier.errors import Invalid, Unsupported
@@ -21,12 +22,6 @@ INFLATION = 2.0**-32
 """Issued layer bounds are raised by this share, so that another machine's sums confirm them."""
 GUARD = 4.0
 """Issued radii allow for this multiple of binary64's own error, for the same reason."""
-
-REFUSED = {
-    name: f"{name} has no proven error bound here: products are rounded to so few bits, in ways "
-    "that differ between devices, that no useful radius survives"
-    for name in ("tf32", "bf16", "bfloat16", "fp16", "float16", "half")
-}
 
 
 class Evaluation(NamedTuple):
@@ -59,10 +54,12 @@ def load_network(path: str | Path) -> Network:
 
 def resolve_arithmetic(name: str) -> Arithmetic:
     """The arithmetic called ``name``; raises UsageError with the reason for those refused."""
-    if name.lower() in REFUSED:
-        raise UsageError(f"arithmetic={name}: {REFUSED[name.lower()]}. Use binary32 or binary64.")
     if name not in ARITHMETICS:
-        raise UsageError(f"arithmetic={name}: allowed are {', '.join(ARITHMETICS)}")
+        reason = REFUSED_ARITHMETICS.get(name)
+        raise UsageError(
+            f"arithmetic: found {name!r}; allowed: {', '.join(ARITHMETICS)}"
+            + (f" ({reason})" if reason else "")
+        )
     return ARITHMETICS[name]
 
 

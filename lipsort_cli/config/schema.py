@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
 from lipsort_cli.config.options import REQUIRED, option
 
 # --- data -------------------------------------------------------------------------------------
@@ -348,5 +349,10 @@ GROUPS: dict[str, dict[str, type]] = {
     },
 }
 
-COMMANDS: dict[str, type] = {"train": TrainConfig}
+COMMANDS: dict[str, type] = {
+    "train": TrainConfig,
+    "certify": CertifyConfig,
+    "attack": AttackConfig,
+    "export": ExportConfig,
+}
 """Primary configuration ``conf/<command>.yaml`` of every Hydra command."""

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
+from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.schema import GROUPS
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -147,6 +148,16 @@ def _device_exists(config: Any) -> Iterator[str]:
         yield f"device: found {device!r}; allowed: auto, cpu, cuda, cuda:N, mps"
 
 
+def _arithmetic_known(config: Any) -> Iterator[str]:
+    name = getattr(config, "arithmetic", None)
+    if isinstance(name, str) and name not in ARITHMETIC_NAMES:
+        reason = REFUSED_ARITHMETICS.get(name)
+        yield (
+            f"arithmetic: found {name!r}; allowed: {', '.join(ARITHMETIC_NAMES)}"
+            + (f" ({reason})" if reason else "")
+        )
+
+
 RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _name_matches_type,
     _widths_divide,
@@ -155,6 +166,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _milestones_rise,
     _radii_rise,
     _device_exists,
+    _arithmetic_known,
 )
 """Every rule takes a whole configuration and passes over the fields that it does not have."""
 

@@ -135,7 +135,7 @@ def _chunk(
     guard: float,
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
     values = inputs.astype(np.float64)
-    finite = np.isfinite(values).all(axis=1)
+    finite = np.asarray(np.isfinite(values).all(axis=1))
     values = np.where(finite[:, None], values, 0.0)
     state = propagate(parts.body, bounds[: len(parts.body)], values, norm, arithmetic)
     classes = len(head.rows)

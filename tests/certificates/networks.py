@@ -83,5 +83,6 @@ def mlp(
 
 def save(found: Network, path: Path) -> Path:
     """Write ``model.safetensors``."""
-    save_file(found.tensors(), path, metadata={"lipsort_graph": graph_text(found)})
+    tensors = {name: np.ascontiguousarray(value) for name, value in found.tensors().items()}
+    save_file(tensors, path, metadata={"lipsort_graph": graph_text(found)})
     return path

@@ -1,0 +1,56 @@
+"""`lipsort certify RUN`: issues a certificate for a trained run, and says what it claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from lipsort_cli.certificates import certified_accuracy, issue_certificate
+from lipsort_cli.certificates.runs import open_run
+from lipsort_cli.config.certificates import CertifyConfig
+from lipsort_cli.console import console
+from lipsort_cli.figures.robustness import draw_robustness
+
+
+def run(config: CertifyConfig, directory: Path) -> None:
+    """Certify the test points of ``config.run``; writes the certificate into ``directory``."""
+    trained = open_run(config.run, config.points)
+    eps = list(trained.config.evaluation.eps if config.eps is None else config.eps)
+    issued = issue_certificate(
+        directory,
+        trained.network,
+        trained.inputs,
+        trained.labels,
+        norm=config.norm,
+        arithmetic=config.arithmetic,
+        eps=eps,
+        source=f"{trained.name}, test set, first {len(trained.labels)} points",
+    )
+    points = issued.points
+    clean = float((points.predictions == trained.labels).mean())
+    figure = directory / "figures" / "certificate.png"
+    draw_robustness(
+        figure,
+        points.radii,
+        norm=config.norm,
+        title=f"{trained.name}: certified in {config.arithmetic} arithmetic",
+        clean=clean,
+        attacked={},
+        eps=eps,
+    )
+    table = Table(title=f"{len(points.radii):,} test points, {config.arithmetic} arithmetic")
+    table.add_column("radius", justify="right")
+    table.add_column("certified (proven)", justify="right")
+    for key, share in certified_accuracy(points, eps).items():
+        table.add_row(key, f"{share:.2%}")
+    console.print(table)
+    console.print(issued.statement, markup=False)
+    console.print(
+        f"Lipschitz constant of the network: at most {points.lipschitz:.9g} (proven)", markup=False
+    )
+    console.print(
+        f"Certificate: {issued.path} (with points.csv and {figure.relative_to(directory)}); "
+        f"next: lipsort verify {issued.path}",
+        markup=False,
+    )

@@ -1,0 +1,68 @@
+"""Typed configuration of the commands that work on a trained run's network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import REQUIRED, option
+
+ARITHMETIC_NAMES = ("real", "binary64", "binary32")
+REFUSED_ARITHMETICS = {
+    name: f"{name} keeps so few bits, in ways that differ between devices, that no radius can be "
+    "proven for it"
+    for name in ("tf32", "TF32", "bf16", "bfloat16", "fp16", "float16", "half")
+}
+"""Arithmetics that people ask for, with the reason why there is no certificate for them."""
+
+
+@dataclass
+class CertifyConfig:
+    """`lipsort certify`."""
+
+    run: str = option(REQUIRED, "run directory to certify")
+    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    arithmetic: str = option(
+        "binary32", "how the network is evaluated: real, binary64 or binary32, any summation order"
+    )
+    eps: list[float] | None = option(
+        None, "radii whose counts are stated; null: those of the run's evaluation", above=0
+    )
+    points: int = option(0, "test points covered, from the first on; 0: all", minimum=0)
+
+
+@dataclass
+class AttackConfig:
+    """`lipsort attack`."""
+
+    run: str = option(REQUIRED, "run directory to attack")
+    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    arithmetic: str = option(
+        "binary32", "certificate that is attacked: real, binary64 or binary32"
+    )
+    methods: list[str] = option(
+        ["fgsm", "pgd", "deepfool", "rounding"],
+        "adversaries; foolbox needs the extra 'attacks'",
+        choices=["fgsm", "pgd", "deepfool", "rounding", "foolbox"],
+    )
+    eps: list[float] | None = option(
+        None, "radii of FGSM and PGD; null: those of the run's evaluation", above=0
+    )
+    points: int = option(1000, "test points attacked, from the first on; 0: all", minimum=0)
+    steps: int = option(40, "gradient steps of PGD and DeepFool", minimum=1)
+    restarts: int = option(1, "starts of PGD", minimum=1)
+    box: bool = option(True, "perturbed inputs stay within the data's range, where it is known")
+    seed: int = option(0, "seeds random starts and the rounding search", minimum=0)
+    device: str = option("cpu", "where gradients are computed: auto, cpu, cuda, cuda:N, mps")
+
+
+@dataclass
+class ExportConfig:
+    """`lipsort export`."""
+
+    run: str = option(REQUIRED, "run directory to export")
+    formats: list[str] = option(
+        ["safetensors", "onnx", "torch_export"],
+        "files that are written",
+        choices=["safetensors", "onnx", "torch_export"],
+    )
+    points: int = option(256, "test points on which outputs are compared", minimum=1)
