@@ -12,6 +12,7 @@ from typing import Any
 
 from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
 from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.wasserstein import DISTRIBUTIONS, EstimateWassersteinConfig
 
 # --- data -------------------------------------------------------------------------------------
 
@@ -347,6 +348,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "one_cycle": Schedule,
         "step": StepSchedule,
     },
+    "distribution": DISTRIBUTIONS,
 }
 
 COMMANDS: dict[str, type] = {
@@ -354,5 +356,6 @@ COMMANDS: dict[str, type] = {
     "certify": CertifyConfig,
     "attack": AttackConfig,
     "export": ExportConfig,
+    "estimate-wasserstein": EstimateWassersteinConfig,
 }
 """Primary configuration ``conf/<command>.yaml`` of every Hydra command."""

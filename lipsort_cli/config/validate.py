@@ -15,6 +15,7 @@ from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.wasserstein import critic_faults
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -166,6 +167,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _milestones_rise,
     _radii_rise,
     _device_exists,
+    critic_faults,
     _arithmetic_known,
 )
 """Every rule takes a whole configuration and passes over the fields that it does not have."""

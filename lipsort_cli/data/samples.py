@@ -95,7 +95,7 @@ def make_samples(
     step = max(1, min(CHUNK, 2**25 // max(1, len(total))))
     for start in range(0, len(points), step):
         rows = np.ascontiguousarray(points[start : start + step])
-        digest.update(rows)
+        digest.update(rows.tobytes())
         exact = rows.reshape(len(rows), -1).astype(np.float64)
         with np.errstate(over="ignore"):
             single = exact.astype(np.float32)
@@ -112,7 +112,7 @@ def make_samples(
     centre = total / len(points)
     variance = np.maximum(squares / len(points) - centre**2, 0)
     if weights is not None:
-        digest.update(np.ascontiguousarray(weights))
+        digest.update(weights.tobytes())
     return Samples(
         name,
         points,

@@ -23,9 +23,7 @@ def _to_unit(values: Array, low: float, high: float) -> Array:
     if not len(values):
         raise LipsortError("a confidence bound needs at least one value; found none")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise LipsortError(
-            f"a confidence bound needs low < high, both finite; found {low}, {high}"
-        )
+        raise LipsortError(f"a confidence bound needs low < high, both finite; found {low}, {high}")
     if not (np.isfinite(values).all() and values.min() >= low and values.max() <= high):
         raise LipsortError(f"a confidence bound needs values in [{low}, {high}]")
     return np.clip((values - low) / (high - low), 0.0, 1.0)
@@ -118,9 +116,7 @@ def paired_differences(
     v = np.clip(np.asarray(second, dtype=np.float64), low, high)
     count = min(len(u), len(v))
     if not count:
-        raise LipsortError(
-            "a confidence bound needs samples of both sides; one side has none"
-        )
+        raise LipsortError("a confidence bound needs samples of both sides; one side has none")
     groups = [a[: len(a) // count * count].reshape(count, -1).mean(1) for a in (u, v)]
     span = (high - low) * (1 + 2.0**-50)
     return groups[0] - groups[1], -span, span

@@ -80,13 +80,9 @@ def exact_transport(
         raise LipsortError("exact transport: a distance between samples is not finite")
     a, b = normalised(x_weights, len(x)), normalised(y_weights, len(y))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # non-convergence shows in the gap of the two bounds
+        warnings.simplefilter("ignore")  # non-convergence shows in the gap of the two bounds
         # The solver wants equal sums.
-        plan, log = ot.emd(
-            a, b * (a.sum() / b.sum()), cost, numItermax=10_000_000, log=True
-        )
+        plan, log = ot.emd(a, b * (a.sum() / b.sum()), cost, numItermax=10_000_000, log=True)
     value = float(np.vdot(plan, cost))
     dim = int(np.prod(np.shape(x)[1:], dtype=int))
     upper = coupling_cost(plan, cost, a, b, dim)
@@ -129,9 +125,7 @@ class Block(NamedTuple):
     y_mass: Array
 
 
-def _pieces(
-    order: NDArray[np.int64], weights: Array, blocks: int
-) -> list[tuple[NDArray, Array]]:
+def _pieces(order: NDArray[np.int64], weights: Array, blocks: int) -> list[tuple[NDArray, Array]]:
     """Cut the atoms, in ``order``, at the masses k / blocks; an atom may be cut in two."""
     ends = np.cumsum(weights[order])
     starts = np.concatenate([[0.0], ends[:-1]])
@@ -146,9 +140,7 @@ def _pieces(
     return pieces
 
 
-def random_blocks(
-    a: Array, b: Array, size: int, rng: np.random.Generator
-) -> Iterator[Block]:
+def random_blocks(a: Array, b: Array, size: int, rng: np.random.Generator) -> Iterator[Block]:
     """Blocks of at most about ``size`` rows a side, of equal mass on both sides."""
     blocks = max(1, math.ceil(max(len(a), len(b)) / size))
     x_pieces = _pieces(rng.permutation(len(a)), a, blocks)

@@ -1,0 +1,109 @@
+"""From the configuration group ``distribution`` to a source of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.data.distributions import (
+    AxisMixture,
+    Cones,
+    Pair,
+    ScaledGaussians,
+    Spheres,
+    TranslatedGaussians,
+)
+from lipsort_cli.data.samples import Samples, load_samples, make_samples
+from lipsort_cli.errors import UsageError
+from lipsort_cli.wasserstein.sources import SampleSource, Source, SyntheticSource
+
+PAIRS: dict[str, Callable[[Any], Pair]] = {
+    "absolute_value": lambda c: Cones(dim=1, count=1, radius=c.radius),
+    "three_cones": lambda c: Cones(c.dim, c.count, c.spacing, c.radius),
+    "cone": lambda c: Spheres(c.dim, [0.0], [c.radius]),
+    "shells": lambda c: Spheres(c.dim, list(c.p), list(c.q)),
+    "rings": lambda c: Spheres(c.dim, list(c.p), list(c.q)),
+    "translated_gaussians": lambda c: TranslatedGaussians(c.dim, c.shift, c.std),
+    "scaled_gaussians": lambda c: ScaledGaussians(c.dim, c.std_p, c.std_q),
+    "mixture": lambda c: AxisMixture(
+        c.dim, list(c.p_means), list(c.q_means), list(c.p_weights), list(c.q_weights), c.std
+    ),
+}
+"""Synthetic pairs by the name of their option."""
+
+
+def build_source(config: Any, *, norm: str, holdout: float, rng: np.random.Generator) -> Source:
+    """The source of ``config`` (a dataclass of the group), split with ``rng``.
+
+    Raises:
+        UsageError: files or values are unfit; the message names the key.
+    """
+    if config.name in PAIRS:
+        return SyntheticSource(PAIRS[config.name](config), config.name, norm)
+    if config.name == "translated_cloud":
+        return _cloud(config, norm)
+    if config.name == "files":
+        p = load_samples(config.p, config.p_weights, key="p")
+        q = load_samples(config.q, config.q_weights, key="q")
+        support = None if config.support is None else (config.support[0], config.support[1])
+    else:
+        p, q, support = _dataset(config)
+    return SampleSource(
+        p, q, config.name, rng=rng, rows=config.rows, holdout=holdout, support=support
+    )
+
+
+def _cloud(config: Any, norm: str) -> SampleSource:
+    """Uniform measures on a Gaussian cloud and on its translate.
+
+    W1 = ||t||, as for any measure and its translate. Coordinates are multiples of 2^-12, so that
+    the translate is exact in float32.
+    """
+    pair = TranslatedGaussians(config.dim, config.shift, config.std)
+    grid = 2.0**12
+    cloud = np.round(pair.sample_p(config.points, np.random.default_rng(0)) * grid) / grid
+    step = np.round(np.full(config.dim, config.shift / config.dim**0.5) * grid) / grid
+    order = {"l1": 1, "l2": 2, "linf": np.inf}[norm]
+    p, q = cloud.astype(np.float32), (cloud + step).astype(np.float32)
+    return SampleSource(
+        make_samples(p, None, name="cloud"),
+        make_samples(q, None, name="translated cloud"),
+        config.name,
+        rng=np.random.default_rng(0),
+        truth=float(np.linalg.norm(step, order)),
+    )
+
+
+def _dataset(config: Any) -> tuple[Samples, Samples, tuple[float, float] | None]:
+    from lipsort_cli.data import load
+
+    dataset = load(
+        SimpleNamespace(
+            name=config.dataset, root=config.root, download=config.download, validation=0.0
+        )
+    )
+    splits = {"train": dataset.train, "test": dataset.test}
+    parts = []
+    for key in ("p", "q"):
+        spec = getattr(config, key)
+        name, slash, label = spec.partition("/")
+        if name not in splits or (slash and not label.isdigit()):
+            raise UsageError(
+                f"distribution.{key}: found {spec!r}; allowed: train, test, or a class of one, "
+                "such as train/3"
+            )
+        split = splits[name]
+        points = split.inputs.numpy()
+        if slash:
+            points = points[split.labels.numpy() == int(label)]
+            if not len(points):
+                raise UsageError(
+                    f"distribution.{key}: found {spec!r}; {config.dataset} has the classes 0 to "
+                    f"{dataset.classes - 1}"
+                )
+        named = f"{config.dataset} {spec}"
+        parts.append(make_samples(points, None, name=named, option=f"distribution.{key}"))
+    return parts[0], parts[1], dataset.bounds

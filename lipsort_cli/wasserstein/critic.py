@@ -1,0 +1,145 @@
+"""Critics: networks of one output that are 1-Lipschitz in the ground metric.
+
+W1(P, Q) = sup { E_P f - E_Q f : |f(x) - f(y)| <= ||x - y|| } (Kantorovich and Rubinstein). The
+critic's gradient is bounded in the dual norm: L2 for L2, L1 for an L-infinity ground metric, and
+L-infinity for an L1 ground metric. Every layer is 1-Lipschitz from the ground norm to itself:
+orthonormal weights for L2, absolute row sums at most 1 for L-infinity, column sums for L1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lipsort_cli.layers import Dense, Normalize, Scale
+from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.zoo import Network, build_activation, build_constraint, build_mlp
+
+_NORMS: dict[str, float] = {"l2": 2, "linf": math.inf, "l1": 1}
+
+
+class Transposed(Constraint):
+    """Weights whose transpose is in ``inner``: absolute column sums at most 1 from row sums."""
+
+    def __init__(self, inner: Constraint) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """The transposed weight of ``inner``."""
+        weight: Tensor = self.inner(parameter)
+        return weight.mT
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The parameter of the transpose."""
+        return self.inner.right_inverse(weight.mT)
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """A transposed sample."""
+        return self.inner.sample(in_features, out_features).mT
+
+    def violation(self, weight: Tensor) -> float:
+        """That of the transpose."""
+        return self.inner.violation(weight.mT)
+
+    def retract_(self, parameter: Tensor) -> None:
+        """As ``inner`` does."""
+        self.inner.retract_(parameter)
+
+
+def build_critic(
+    model: Any,
+    activation: Any,
+    constraint: Any,
+    *,
+    norm: str,
+    centre: NDArray[np.float64],
+    spread: float,
+) -> Network:
+    """A critic on points [N, d] in their own units, whatever these are.
+
+    Where points are not of size about 1, they are divided by a power of two s near ``spread`` and
+    the output is multiplied by it: both exact, and the constant stays 1. The first bias starts such
+    that ``centre`` [d] is at the origin. ``model.lipschitz`` scales the whole.
+    """
+
+    def make() -> Constraint:
+        inner = build_constraint(constraint)
+        return Transposed(inner) if norm == "l1" else inner
+
+    scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
+    scale = min(max(scale, 2.0**-60), 2.0**60)
+    dim = len(centre)
+    network = build_mlp(
+        [dim],
+        1,
+        model.widths,
+        lambda: build_activation(activation),
+        make,
+        bias=model.bias,
+        dropout=model.dropout,
+        lipschitz=model.lipschitz * scale,
+    )
+    layers = list(network)
+    if scale != 1.0:
+        layers.insert(1, Normalize([0.0] * dim, [scale] * dim))
+    first = next(layer for layer in layers if isinstance(layer, Dense))
+    if first.bias is not None:
+        with torch.no_grad():
+            start = torch.as_tensor(centre / scale, dtype=torch.float32)
+            first.bias.copy_(-first.weight @ start)
+    return Network(layers, [dim], 1)
+
+
+def objective(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """mean f(x) - mean f(y), for x [n, d] and y [m, d]; to be maximised."""
+    values = critic(torch.cat([x, y]))
+    return values[: len(x)].mean() - values[len(x) :].mean()
+
+
+@torch.no_grad()
+def running_constant(critic: nn.Module, norm: str) -> float:
+    """Product of the layers' operator norms as torch computes them: for the screen, no proof."""
+    value = 1.0
+    for layer in critic.modules():
+        if isinstance(layer, Dense):
+            value *= float(torch.linalg.matrix_norm(layer.weight, _NORMS[norm]))
+        elif isinstance(layer, Scale):
+            value *= abs(layer.factor)
+        elif isinstance(layer, Normalize):
+            value /= float(layer.std.min())
+        elif isinstance(layer, nn.LeakyReLU):
+            value *= max(1.0, abs(layer.negative_slope))
+        elif isinstance(layer, nn.Sigmoid):
+            value *= 0.25
+    return value
+
+
+@torch.no_grad()
+def critic_values(
+    critic: nn.Module, rows: Any, device: torch.device, chunk: int = 4096
+) -> NDArray[np.float64]:
+    """f at rows [n, d], float64 [n], as torch evaluates it: for the screen and pictures."""
+    was_training = critic.training
+    critic.eval()
+    parts = [
+        critic(torch.from_numpy(np.asarray(rows[i : i + chunk])).to(device)).double().cpu().numpy()
+        for i in range(0, len(rows), chunk)
+    ]
+    critic.train(was_training)
+    return np.concatenate(parts)[:, 0]
+
+
+def weighted_gap(
+    f_x: NDArray[np.float64],
+    f_y: NDArray[np.float64],
+    x_weights: NDArray[np.float64] | None,
+    y_weights: NDArray[np.float64] | None,
+) -> float:
+    """sum a f(x) - sum b f(y), weights normalised."""
+    return float(np.average(f_x, weights=x_weights) - np.average(f_y, weights=y_weights))

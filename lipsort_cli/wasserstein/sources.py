@@ -1,0 +1,248 @@
+"""Where the samples come from: a synthetic pair that never runs dry, or two finite samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.data.distributions import Pair
+from lipsort_cli.data.samples import Samples
+from lipsort_cli.errors import UsageError
+
+Points = NDArray[np.float32]
+Weights = NDArray[np.float64]
+
+
+class Rows(Protocol):
+    """Points [n, d], in memory or on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, d]."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Points: ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some rows of a sample, read when asked for; looks like a float32 array [n, d]."""
+
+    samples: Samples
+    index: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, d]."""
+        return len(self.index), self.samples.dim
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Any) -> Points:
+        return self.samples.rows(self.index[index])
+
+
+class Measures(NamedTuple):
+    """Two weighted empirical measures: rows [n, d] and [m, d], weights or None for uniform."""
+
+    x: Rows
+    y: Rows
+    x_weights: Weights | None = None
+    y_weights: Weights | None = None
+
+
+class Source(Protocol):
+    """What the estimator needs of two distributions on R^dim."""
+
+    name: str
+    dim: int
+    truth: float | None
+    """W1 of the measures or populations compared, in the chosen norm, where it is known."""
+    rounding: float
+    """How far points of the files may lie from the float32 points used (sum of both sides)."""
+    centre: NDArray[np.float64]
+    spread: float
+    fingerprint: dict[str, Any]
+    finite: bool
+
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
+        """Points to train on, [count, dim] of each side."""
+
+    def check(self, count: int, rng: np.random.Generator) -> Measures:
+        """A sample to look at the bounds on while training."""
+
+    def compared(self, count: int, rng: np.random.Generator) -> Measures:
+        """The empirical measures that the proven bounds are about."""
+
+    def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
+        """Independent points that the critic never saw; None where there are none."""
+
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Diameters of the supports, where they are known to be bounded."""
+
+
+class SyntheticSource:
+    """A pair of distributions with fresh points every time."""
+
+    finite = False
+    rounding = 0.0
+
+    def __init__(self, pair: Pair, name: str, norm: str) -> None:
+        self.pair = pair
+        self.name = name
+        self.dim = pair.dim
+        self.truth = pair.truth(norm)
+        self.fingerprint: dict[str, Any] = {"name": name, "dim": pair.dim}
+        # A sample of its own, so that no later draw depends on it.
+        x, y = self.batch(2000, np.random.default_rng(0))
+        self.centre = np.zeros(pair.dim)  # sampled means would shift symmetric pairs off centre
+        union = np.concatenate([x, y]).astype(np.float64)
+        self.spread = float(np.sqrt(union.var(0).sum()))
+
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
+        """Fresh points."""
+        return self.pair.sample_p(count, rng), self.pair.sample_q(count, rng)
+
+    def check(self, count: int, rng: np.random.Generator) -> Measures:
+        """Fresh points."""
+        return Measures(*self.batch(count, rng))
+
+    def compared(self, count: int, rng: np.random.Generator) -> Measures:
+        """Fresh points."""
+        return Measures(*self.batch(count, rng))
+
+    def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
+        """Fresh points."""
+        return self.batch(count, rng)
+
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Those of the pair."""
+        return self.pair.diameters(norm)
+
+
+class SampleSource:
+    """Two finite samples; some rows may be held out from training.
+
+    The proven bounds are about all compared rows. Confidence bounds use rows that the critic never
+    saw, and are given for unweighted samples only: rows then count as independent draws.
+    """
+
+    finite = True
+
+    def __init__(
+        self,
+        p: Samples,
+        q: Samples,
+        name: str,
+        *,
+        rng: np.random.Generator,
+        rows: int | None = None,
+        holdout: float = 0.0,
+        support: tuple[float, float] | None = None,
+        truth: float | None = None,
+    ) -> None:
+        if p.dim != q.dim:
+            raise UsageError(
+                f"distribution: {p.name} has points of {p.dim} coordinates, {q.name} of {q.dim}; "
+                "both samples need the same"
+            )
+        self.name = name
+        self.dim = p.dim
+        self.truth = truth
+        self.rounding = p.rounding + q.rounding
+        self.samples = (p, q)
+        self._support = support
+        self._compared, self._trained, self._unseen = [], [], []
+        for key, sample in (("p", p), ("q", q)):
+            if support is not None and not (support[0] <= sample.low and sample.high <= support[1]):
+                raise UsageError(
+                    f"distribution.support: found {list(support)}, but {sample.name} has "
+                    f"coordinates from {sample.low} to {sample.high}"
+                )
+            if rows is not None and rows > len(sample):
+                raise UsageError(
+                    f"distribution.rows: found {rows}, but distribution.{key} has {len(sample)}"
+                )
+            order = rng.permutation(len(sample))
+            kept = len(sample) if rows is None else rows
+            trained = kept - int(holdout * kept)
+            if trained < 1:
+                raise UsageError(f"evaluation.holdout: found {holdout}, which leaves no rows")
+            self._compared.append(np.sort(order[:kept]))
+            self._trained.append(np.sort(order[:trained]))
+            self._unseen.append(order[trained:])
+        self._cumulative = [
+            None if s.weights is None else np.cumsum(s.weights[index])
+            for s, index in zip(self.samples, self._trained, strict=True)
+        ]
+        for key, cumulative in zip("pq", self._cumulative, strict=True):
+            if cumulative is not None and cumulative[-1] <= 0:
+                raise UsageError(
+                    f"distribution.{key}_weights: all rows to train on have weight 0; "
+                    "set evaluation.holdout=0"
+                )
+        self.centre = (p.centre + q.centre) / 2
+        apart = float(np.linalg.norm(p.centre - q.centre)) / 2
+        self.spread = float(np.sqrt((p.spread**2 + q.spread**2) / 2 + apart**2))
+        self.fingerprint: dict[str, Any] = {
+            "name": name,
+            "p": {"name": p.name, "points": len(p), "sha256": p.sha256},
+            "q": {"name": q.name, "points": len(q), "sha256": q.sha256},
+        }
+
+    def _pick(self, side: int, count: int, rng: np.random.Generator) -> Points:
+        trained, cumulative = self._trained[side], self._cumulative[side]
+        if cumulative is None and count >= len(trained):
+            rows = trained
+        elif cumulative is None:
+            rows = trained[rng.integers(len(trained), size=count)]
+        else:
+            place = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
+            rows = trained[np.minimum(place, len(trained) - 1)]
+        return self.samples[side].rows(rows)
+
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
+        """Training rows drawn by weight with replacement; all of them where ``count`` reaches."""
+        return self._pick(0, count, rng), self._pick(1, count, rng)
+
+    def _measures(self, indices: list[NDArray[np.int64]]) -> Measures:
+        p, q = self.samples
+        weights = [
+            None if s.weights is None else s.weights[i]
+            for s, i in zip((p, q), indices, strict=True)
+        ]
+        return Measures(Selection(p, indices[0]), Selection(q, indices[1]), *weights)
+
+    def check(self, count: int, rng: np.random.Generator) -> Measures:
+        """Some training rows."""
+        picked = []
+        for sample, index in zip(self.samples, self._trained, strict=True):
+            chosen = np.sort(rng.permutation(len(index))[:count])
+            if sample.weights is not None and not sample.weights[index[chosen]].any():
+                chosen = np.flatnonzero(sample.weights[index])[:count]
+            picked.append(index[chosen])
+        return self._measures(picked)
+
+    def compared(self, count: int, rng: np.random.Generator) -> Measures:
+        """All compared rows, whatever ``count``."""
+        return self._measures(self._compared)
+
+    def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
+        """All rows that were never trained on, in random order; None if weighted or too few."""
+        if any(s.weights is not None for s in self.samples) or min(map(len, self._unseen)) < 2:
+            return None
+        p, q = self.samples
+        return Selection(p, self._unseen[0]), Selection(q, self._unseen[1])
+
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Of the box that the user says (or the data set is known) to hold every point."""
+        if self._support is None or any(s.weights is not None for s in self.samples):
+            return None
+        side = self._support[1] - self._support[0]
+        factor = {"l2": self.dim**0.5, "l1": float(self.dim), "linf": 1.0}[norm]
+        return side * factor, side * factor
