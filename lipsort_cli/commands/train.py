@@ -57,9 +57,7 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
         config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
     ).to(device)
     optimizer = build_optimizer(network, config.optimizer)
-    total = config.training.epochs * steps_an_epoch(
-        len(dataset.train), config.training.batch_size
-    )
+    total = config.training.epochs * steps_an_epoch(len(dataset.train), config.training.batch_size)
     schedule = build_schedule(optimizer, config.schedule, total)
     loss = build_loss(config.loss)
     return Trainer(config, dataset, network, optimizer, schedule, loss, device, directory)
@@ -118,5 +116,3 @@ def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) 
         f"next: lipsort certify {directory}",
         markup=False,
     )
-
-

@@ -38,8 +38,9 @@ def load_npz(config: Any) -> Dataset:
     except FileNotFoundError as error:
         raise LipsortError(f"{path}: no such file; set data.path to an .npz file") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise LipsortError(
-            f"{path}: not a readable .npz file ({str(error).splitlines()[0] if str(error) else error!r}); "
+            f"{path}: not a readable .npz file ({reason}); "
             f"write one with numpy.savez(path, {', '.join(f'{key}=...' for key in _KEYS)})"
         ) from error
     faults = _faults(arrays)

@@ -51,7 +51,7 @@ def draw_robustness(
             axes.plot(
                 at,
                 [100 * known[value] for value in at],
-                "--s",
+                "s",  # no line: between the radii attacked nothing was measured
                 color=COLOURS[1],
                 label="under attack (empirical)",
             )

@@ -45,4 +45,3 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
     except OSError as error:
         raise write_error(path, error) from error
     write_atomic(path, buffer.getvalue())
-

@@ -15,9 +15,10 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
 
     Args:
         network: any module; its :class:`~lipsort_cli.layers.Dense` layers are looked at.
-        config: an optimizer's configuration: ``name`` (stiefel, adam, sgd, aggmo) and its fields.
-            With ``stiefel``, orthonormal weights move on the manifold and the rest by ``config.rest``;
-            with another name everything moves by it and is brought back into its set afterwards.
+        config: an optimizer's configuration: ``name`` (stiefel, adam, sgd, aggmo) and its
+            fields. With ``stiefel``, orthonormal weights move on the manifold and the rest by
+            ``config.rest``; with another name everything moves by it and is brought back into
+            its set afterwards.
 
     Returns:
         The optimizer; retractions of the constraints are part of its step.

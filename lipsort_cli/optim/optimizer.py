@@ -1,4 +1,4 @@
-"""One optimizer over parameter groups: the manifold's rule for orthonormal weights, others by torch."""
+"""One optimizer over parameter groups: the manifold's rule, and torch's for all the rest."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Stiefel(Optimizer):
     """Steepest descent on the Stiefel manifold, with a rule of its own for every other group.
 
     Args:
-        params: parameters, or groups. A group's ``rule`` is ``stiefel`` (the default: its parameters
-            are orthonormal matrices and stay so), ``adam``, ``sgd`` (Nesterov) or ``aggmo``
-            (aggregated momentum: Lucas et al., ICLR 2019).
+        params: parameters, or groups. A group's ``rule`` is ``stiefel`` (the default: its
+            parameters are orthonormal matrices and stay so), ``adam``, ``sgd`` (Nesterov) or
+            ``aggmo`` (aggregated momentum: Lucas et al., ICLR 2019).
         lr: spectral length of a step (stiefel), learning rate otherwise.
         momentum: of the rules stiefel and sgd.
         polar_steps: Newton-Schulz steps for the direction (stiefel).
@@ -71,7 +71,7 @@ class Stiefel(Optimizer):
                     )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every group; the loss where a closure was given."""
         loss = None
         if closure is not None:
@@ -136,7 +136,7 @@ class Stiefel(Optimizer):
         for parameter in parameters:
             gradient = parameter.grad
             if group["weight_decay"]:
-                gradient = gradient + group["weight_decay"] * parameter  # type: ignore[operator]
+                gradient = gradient + group["weight_decay"] * parameter
             state = self.state[parameter]
             for i, beta in enumerate(group["betas"]):
                 velocity = state.setdefault(f"velocity_{i}", torch.zeros_like(parameter))

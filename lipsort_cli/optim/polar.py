@@ -87,7 +87,8 @@ def approximate_polar(x: Tensor, steps: int, dtype: torch.dtype | None = None) -
     square = y @ y.mT
     # ||Y||_2 <= ||Y Y^T||_F^(1/2), much closer than ||Y||_F where many singular values are
     # alike, and free: the first step needs this product anyway.
-    bound = 1.02 * square.float().norm().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+    # At least 1 unless x is zero, for which any positive number will do.
+    bound = 1.02 * square.float().norm().sqrt().clamp_min(0.5)
     y = y / bound.to(dtype)
     square = square / (bound * bound).to(dtype)
     for step, (a, b, c) in enumerate(polynomials(steps)):

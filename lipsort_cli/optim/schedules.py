@@ -20,9 +20,9 @@ def schedule_factor(
 ) -> float:
     """Factor of the learning rate at ``progress`` in [0, 1].
 
-    ``constant``: 1. ``cosine``: (1 + cos(pi p)) / 2. ``one_cycle``: from 1/25 up to 1 over the first
-    30 %, then a cosine to 0 (Smith 2018). ``step``: times ``gamma`` at each milestone passed. The
-    first share ``warmup`` ramps up linearly, multiplied with the schedule.
+    ``constant``: 1. ``cosine``: (1 + cos(pi p)) / 2. ``one_cycle``: from 1/25 up to 1 over the
+    first 30 %, then a cosine to 0 (Smith 2018). ``step``: times ``gamma`` at each milestone passed.
+    The first share ``warmup`` ramps up linearly, multiplied with the schedule.
     """
     if name == "constant":
         factor = 1.0

@@ -36,8 +36,9 @@ def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
     """The polar factor of a matrix [m, n] that is near the manifold already.
 
     With E = I - X X^T (smaller side), X (I - E)^(-1/2) = X + (E/2 + 3/8 E^2 + 5/16 E^3 + ...) X,
-    with as many terms as the measured ||E|| asks for. E itself is computed in the dtype of ``moved``;
-    products of what is small anyway use ``dtype``, as long as its rounding stays below the target.
+    with as many terms as the measured ||E|| asks for. E itself is computed in the dtype of
+    ``moved``; products of what is small anyway use ``dtype``, as long as its rounding stays below
+    the target.
 
     Returns:
         [m, n] with orthonormality error about 1e-6 in float32.
@@ -101,8 +102,8 @@ def stiefel_step_(
     """Move ``weight`` [m, n] by spectral length ``lr`` against ``momentum`` [m, n], in place.
 
     The direction is the polar factor of the tangent part of the momentum: of all tangent steps of
-    spectral norm 1, about the one that descends fastest. Its length never depends on the gradient's,
-    so that nothing diverges.
+    spectral norm 1, about the one that descends fastest. Its length never depends on the
+    gradient's, so that nothing diverges.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
     tangent = tangent_projection(weight, momentum, dtype)

@@ -1,0 +1,1 @@
+"""The training loop, its losses, checkpoints and what is measured on the way."""

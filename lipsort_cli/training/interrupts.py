@@ -9,7 +9,7 @@ from lipsort_cli.console import warn
 
 
 class StepBoundary:
-    """While open, the first SIGINT or SIGTERM sets :attr:`requested`; the second interrupts at once.
+    """While open, a first SIGINT or SIGTERM sets :attr:`requested`; a second interrupts at once.
 
     A step that is cut in half leaves weights that no checkpoint may hold.
     """

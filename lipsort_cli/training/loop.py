@@ -112,9 +112,7 @@ class Trainer:
             LipsortError: the loss is not finite, or a file cannot be written.
         """
         resumed = self._restore()
-        log = MetricsLog(
-            self.directory / "metrics.jsonl", resume_at=self.step if resumed else None
-        )
+        log = MetricsLog(self.directory / "metrics.jsonl", resume_at=self.step if resumed else None)
         board = TensorBoardLog(self.directory, self.config.tensorboard, self.step)
         self.constant = body_constant(self.network, self.norm)
         began = saved = time.monotonic()
@@ -157,7 +155,7 @@ class Trainer:
                 "training.gradient_clip, or look for extreme values in the data"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.config.training.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(
                 self.network.parameters(), self.config.training.gradient_clip

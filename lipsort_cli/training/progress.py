@@ -24,7 +24,9 @@ class TrainingProgress:
     most one each ``interval`` seconds, and the last.
     """
 
-    def __init__(self, total: int, done: int = 0, unit: str = "step", interval: float = 5.0) -> None:
+    def __init__(
+        self, total: int, done: int = 0, unit: str = "step", interval: float = 5.0
+    ) -> None:
         self._total = total
         self._unit = unit
         self._interval = interval

@@ -34,9 +34,7 @@ class TranslatedGaussians(Pair):
 
     def sample_p(self, count: int, rng: np.random.Generator) -> Points:
         """Points of N(0, std^2 I)."""
-        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(
-            self.std
-        )
+        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(self.std)
 
     def sample_q(self, count: int, rng: np.random.Generator) -> Points:
         """Points of N(t, std^2 I)."""
@@ -70,15 +68,11 @@ class ScaledGaussians(Pair):
 
     def sample_p(self, count: int, rng: np.random.Generator) -> Points:
         """Points of N(0, std_p^2 I)."""
-        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(
-            self.std_p
-        )
+        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(self.std_p)
 
     def sample_q(self, count: int, rng: np.random.Generator) -> Points:
         """Points of N(0, std_q^2 I)."""
-        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(
-            self.std_q
-        )
+        return rng.standard_normal((count, self.dim), dtype=np.float32) * np.float32(self.std_q)
 
     def truth(self, norm: str = "l2") -> float | None:
         """|std_q - std_p| E||Z||; None for linf beyond one dimension."""
@@ -119,11 +113,7 @@ class AxisMixture(Pair):
             ("p", self.p_means, self.p_weights),
             ("q", self.q_means, self.q_weights),
         ):
-            good = (
-                len(means) == len(weights) > 0
-                and min(weights) >= 0
-                and sum(weights) > 0
-            )
+            good = len(means) == len(weights) > 0 and min(weights) >= 0 and sum(weights) > 0
             if not good:
                 raise UsageError(
                     f"distribution.{side}_weights: found {list(weights)} for the {len(means)} "
@@ -139,9 +129,7 @@ class AxisMixture(Pair):
     ) -> Points:
         points = rng.standard_normal((count, self.dim), dtype=np.float32)
         share = np.asarray(weights, dtype=np.float64)
-        chosen = rng.choice(
-            np.asarray(means, np.float32), size=count, p=share / share.sum()
-        )
+        chosen = rng.choice(np.asarray(means, np.float32), size=count, p=share / share.sum())
         points[:, 0] = points[:, 0] * np.float32(self.std) + chosen
         return points
 
@@ -155,9 +143,7 @@ class AxisMixture(Pair):
 
     def _signed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means and signed weights of F - G."""
-        a, b = (
-            np.asarray(w, dtype=np.float64) for w in (self.p_weights, self.q_weights)
-        )
+        a, b = (np.asarray(w, dtype=np.float64) for w in (self.p_weights, self.q_weights))
         means = np.concatenate([self.p_means, self.q_means]).astype(np.float64)
         return means, np.concatenate([a / a.sum(), -b / b.sum()])
 

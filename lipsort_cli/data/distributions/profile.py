@@ -23,9 +23,7 @@ class Profile:
     def __call__(self, t: ArrayLike) -> Values:
         """Values at ``t``, float64, of the same shape."""
         t = np.asarray(t, dtype=np.float64)
-        at_knots = np.concatenate(
-            [[0.0], np.cumsum(np.diff(self.knots) * self.slopes[1:-1])]
-        )
+        at_knots = np.concatenate([[0.0], np.cumsum(np.diff(self.knots) * self.slopes[1:-1])])
         piece = np.searchsorted(self.knots, t)
         left = np.maximum(piece - 1, 0)
         value: Values = at_knots[left] + self.slopes[piece] * (t - self.knots[left])
@@ -49,10 +47,6 @@ def atoms_distance(
     masses = np.concatenate([a / a.sum(), -b / b.sum()])
     knots, place = np.unique(positions, return_inverse=True)
     difference = np.cumsum(np.bincount(place, weights=masses))[:-1]
-    difference[np.abs(difference) < 1e-14] = (
-        0.0  # equal masses that only rounding tells apart
-    )
+    difference[np.abs(difference) < 1e-14] = 0.0  # equal masses that only rounding tells apart
     distance = float(np.sum(np.abs(difference) * np.diff(knots)))
-    return distance, Profile(
-        knots, np.concatenate([[0.0], -np.sign(difference), [0.0]])
-    )
+    return distance, Profile(knots, np.concatenate([[0.0], -np.sign(difference), [0.0]]))

@@ -45,17 +45,13 @@ class Spheres(Pair):
                     "give at least one finite radius >= 0"
                 )
 
-    def _sample(
-        self, radii: Sequence[float], count: int, rng: np.random.Generator
-    ) -> Points:
+    def _sample(self, radii: Sequence[float], count: int, rng: np.random.Generator) -> Points:
         if max(radii) == 0:
             return np.zeros((count, self.dim), dtype=np.float32)
         points = unit_sphere(count, self.dim, rng)
         if len(radii) == 1:
             return points * np.float32(radii[0])
-        chosen = np.asarray(radii, dtype=np.float32)[
-            rng.integers(len(radii), size=count)
-        ]
+        chosen = np.asarray(radii, dtype=np.float32)[rng.integers(len(radii), size=count)]
         return points * chosen[:, None]
 
     def sample_p(self, count: int, rng: np.random.Generator) -> Points:
@@ -67,9 +63,7 @@ class Spheres(Pair):
         return self._sample(self.q, count, rng)
 
     def _radial(self) -> tuple[float, Profile]:
-        return atoms_distance(
-            self.p, np.ones(len(self.p)), self.q, np.ones(len(self.q))
-        )
+        return atoms_distance(self.p, np.ones(len(self.p)), self.q, np.ones(len(self.q)))
 
     def truth(self, norm: str = "l2") -> float | None:
         """The distance of the radii; in other norms than l2 only on the line."""

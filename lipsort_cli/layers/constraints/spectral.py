@@ -57,5 +57,6 @@ class Spectral(Constraint):
     @torch.no_grad()
     def violation(self, weight: Tensor) -> float:
         """sigma_max - 1, at least 0."""
-        sigma = float(torch.linalg.matrix_norm(weight.double(), 2))
-        return sigma if sigma != sigma else max(0.0, sigma - 1.0)
+        if not bool(torch.isfinite(weight).all()):
+            return float("nan")
+        return max(0.0, float(torch.linalg.matrix_norm(weight.double(), 2)) - 1.0)

@@ -1,0 +1,77 @@
+"""Activations: order, exactness, gradients at ties, refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.func import jacrev
+
+from lipsort_cli.errors import UsageError
+from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, Maxout, MaxMin, group_sort
+
+SIZES = [1, 2, 3, 4, 5, 8, 16]
+
+
+@pytest.mark.parametrize("group_size", SIZES)
+@pytest.mark.parametrize("groups", [1, 3])
+def test_groups_are_sorted_ascending_and_contiguous(group_size: int, groups: int) -> None:
+    x = torch.randn(7, groups * group_size)
+    expected = x.view(7, groups, group_size).sort(-1).values.flatten(1)
+    assert torch.equal(group_sort(x, group_size), expected)
+
+
+@pytest.mark.parametrize("dim", [1, -1, -3])
+def test_the_feature_axis_may_be_any(dim: int) -> None:
+    x = torch.randn(2, 8, 8, 8)
+    moved = group_sort(x.movedim(dim, -1), 4).movedim(-1, dim)
+    assert torch.equal(GroupSort(4, dim)(x), moved)
+
+
+def test_maxmin_and_fullsort_are_groupsort() -> None:
+    x = torch.randn(5, 12)
+    assert torch.equal(MaxMin()(x), GroupSort(2)(x))
+    assert torch.equal(FullSort()(x), x.sort(1).values)
+
+
+@given(st.sampled_from(SIZES), st.integers(0, 10**6))
+def test_ties_do_not_lose_gradient_norm(group_size: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    # Small integers: nearly every group has ties.
+    x = torch.randint(-1, 2, (group_size * 2,), generator=generator).double()
+    jacobian = jacrev(lambda row: group_sort(row[None], group_size)[0])(x)
+    assert torch.equal(jacobian @ jacobian.T, torch.eye(len(x), dtype=torch.double))
+
+
+@pytest.mark.parametrize("layer", [GroupSort(4), MaxMin(), FullSort(), AbsoluteValue()])
+def test_values_are_moved_never_computed(layer: torch.nn.Module) -> None:
+    x = torch.randn(3, 8).mul(1e30)
+    assert torch.equal(layer(x).abs().sort(1).values, x.abs().sort(1).values)
+
+
+def test_absolute_value_keeps_gradient_at_zero() -> None:
+    x = torch.tensor([0.0, -2.0, 3.0], requires_grad=True)
+    AbsoluteValue()(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, -1.0, 1.0]
+
+
+def test_maxout_takes_the_largest_and_one_of_a_tie() -> None:
+    x = torch.tensor([[1.0, 4.0, 2.0, 2.0]], requires_grad=True)
+    y = Maxout(2)(x)
+    assert y.tolist() == [[4.0, 2.0]]
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.norm() == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize("layer", [GroupSort(4), Maxout(4)])
+def test_a_width_that_does_not_divide_is_refused_by_name(layer: torch.nn.Module) -> None:
+    with pytest.raises(UsageError, match=r"10 features.*groups of 4.*8 or 12"):
+        layer(torch.zeros(1, 10))
+
+
+def test_nan_stays_nan() -> None:
+    x = torch.tensor([[float("nan"), 1.0]])
+    assert bool(MaxMin()(x).isnan().any())

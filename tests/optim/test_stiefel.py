@@ -1,0 +1,171 @@
+"""The Stiefel optimizer: geometry, directions, other rules against torch's own, state."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lipsort_cli.config.schema import SgdOptimizer, StiefelOptimizer
+from lipsort_cli.layers import Dense
+from lipsort_cli.layers.constraints import orthonormality_error
+from lipsort_cli.optim import Stiefel, build_optimizer
+from lipsort_cli.optim.polar import POLYNOMIALS, approximate_polar, polynomials
+from lipsort_cli.optim.stiefel import retract, stiefel_step_, tangent_projection
+
+SHAPES = [(1, 7), (7, 1), (10, 10), (5, 12), (12, 5)]
+LEAST = {1: 0.2, 2: 0.05, 3: 0.01, 4: 0.003, 5: 0.001}
+
+
+def orthonormal(shape: tuple[int, int]) -> torch.Tensor:
+    return nn.init.orthogonal_(torch.empty(*shape, dtype=torch.double))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_tangent_projection(shape: tuple[int, int]) -> None:
+    weight = orthonormal(shape)
+    ambient = torch.randn(shape, dtype=torch.double)
+    tangent = tangent_projection(weight, ambient, torch.double)
+    side = tangent @ weight.T if shape[0] <= shape[1] else weight.T @ tangent
+    assert torch.allclose(side, -side.T, atol=1e-12)
+    # Idempotent, and the rest is orthogonal to it.
+    assert torch.allclose(tangent_projection(weight, tangent, torch.double), tangent, atol=1e-12)
+    assert float((tangent * (ambient - tangent)).sum()) == pytest.approx(0.0, abs=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1e-2, 0.1, 0.5, 3.0])
+def test_retraction_is_the_polar_factor(shape: tuple[int, int], size: float) -> None:
+    torch.manual_seed(0)
+    moved = orthonormal(shape) + size * torch.randn(shape, dtype=torch.double)
+    u, _, vh = torch.linalg.svd(moved, full_matrices=False)
+    assert torch.allclose(retract(moved, torch.double), u @ vh, atol=5e-6)
+
+
+@pytest.mark.parametrize("steps", sorted(POLYNOMIALS))
+def test_polynomials_take_their_interval_to_one(steps: int) -> None:
+    x = torch.logspace(float(torch.tensor(LEAST[steps]).log10()), 0, 2000, dtype=torch.double)
+    for a, b, c in POLYNOMIALS[steps]:
+        x = a * x + b * x**3 + c * x**5
+    assert float((x - 1).abs().max()) < 0.28
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_approximate_polar_is_bounded_and_aligned(steps: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    for shape in [(40, 40), (20, 60), (60, 20), (1, 9)]:
+        for x in (torch.randn(shape), torch.randn(shape[0], 1) @ torch.randn(1, shape[1])):
+            y = approximate_polar(x, steps, dtype).float()
+            assert float(torch.linalg.matrix_norm(y, 2)) < 1.4
+            u, _, vh = torch.linalg.svd(x, full_matrices=False)
+            # It descends: its inner product with x is near the largest possible, the nuclear norm.
+            assert float((x * y).sum()) > 0.6 * float(torch.linalg.svdvals(x).sum())
+
+
+def test_many_steps_converge() -> None:
+    x = torch.randn(20, 30, dtype=torch.double)
+    u, _, vh = torch.linalg.svd(x, full_matrices=False)
+    assert torch.allclose(approximate_polar(x, 12, torch.double), u @ vh, atol=1e-6)
+    assert len(polynomials(12)) == 12
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
+def test_extreme_gradients_leave_a_finite_orthonormal_weight(scale: float) -> None:
+    weight = orthonormal((8, 8)).float()
+    stiefel_step_(weight, scale * torch.randn(8, 8), 0.1, 3)
+    assert orthonormality_error(weight) <= 1e-5
+
+
+def test_a_step_has_the_asked_length_and_descends() -> None:
+    torch.manual_seed(0)
+    weight = orthonormal((30, 40)).float()
+    target = orthonormal((30, 40)).float()
+    before = weight.clone()
+    stiefel_step_(weight, weight - target, 0.05, 5)
+    assert float(torch.linalg.matrix_norm(weight - before, 2)) == pytest.approx(0.05, rel=0.3)
+    assert float((weight - target).norm()) < float((before - target).norm())
+
+
+def test_finds_the_nearest_rotation() -> None:
+    torch.manual_seed(0)
+    target = orthonormal((12, 12)).float()
+    target[0] *= torch.linalg.det(target).sign()  # the component that the identity can reach
+    weight = nn.Parameter(torch.eye(12))
+    optimizer = Stiefel([weight], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (weight - target).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+    assert float((weight - target).norm()) < 0.02
+
+
+@pytest.mark.parametrize("rule", ["adam", "sgd"])
+def test_other_rules_are_those_of_torch(rule: str) -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.ones(4, 3)) for _ in range(2))
+    first = Stiefel([{"params": [ours], "rule": rule, "lr": 0.05}])
+    second: Any
+    if rule == "adam":
+        second = torch.optim.Adam([theirs], lr=0.05)
+    else:
+        second = torch.optim.SGD([theirs], lr=0.05, momentum=0.9, nesterov=True)
+    for _ in range(10):
+        gradient = torch.randn(4, 3)
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        first.step()
+        second.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_aggregated_momentum_with_one_zero_velocity_is_gradient_descent() -> None:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = Stiefel([{"params": [weight], "rule": "aggmo", "lr": 0.1, "betas": (0.0,)}])
+    weight.grad = torch.tensor([1.0, 2.0, 3.0])
+    optimizer.step()
+    assert torch.allclose(weight, torch.tensor([0.9, 0.8, 0.7]))
+
+
+def test_state_survives_saving() -> None:
+    torch.manual_seed(0)
+    layer = Dense(6, 4)
+    optimizer = build_optimizer(layer, StiefelOptimizer())
+    gradients = [torch.randn(4, 6) for _ in range(4)]
+
+    def advance(module: Dense, chosen: Stiefel, which: list[torch.Tensor]) -> None:
+        for gradient in which:
+            module.parameter.grad = gradient.clone()
+            chosen.step()
+
+    advance(layer, optimizer, gradients[:2])
+    twin = copy.deepcopy(layer)
+    other = build_optimizer(twin, StiefelOptimizer())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    advance(layer, optimizer, gradients[2:])
+    advance(twin, other, gradients[2:])
+    assert torch.equal(layer.parameter, twin.parameter)
+
+
+def test_groups_follow_the_constraints() -> None:
+    network = nn.Sequential(Dense(4, 4), nn.Linear(4, 2))
+    rules = {
+        group["rule"]: len(group["params"])
+        for group in build_optimizer(network, StiefelOptimizer(rest="sgd")).param_groups
+    }
+    assert rules == {"stiefel": 1, "sgd": 3}
+    assert [g["rule"] for g in build_optimizer(network, SgdOptimizer()).param_groups] == ["sgd"]
+
+
+def test_unknown_rules_and_arguments_are_refused() -> None:
+    weight = nn.Parameter(torch.eye(2))
+    with pytest.raises(ValueError, match="allowed are"):
+        Stiefel([{"params": [weight], "rule": "lion"}])
+    with pytest.raises(TypeError, match="known are"):
+        Stiefel([weight], learning_rate=1.0)
+    with pytest.raises(ValueError, match="matrices"):
+        Stiefel([nn.Parameter(torch.zeros(3))])

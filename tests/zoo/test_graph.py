@@ -1,0 +1,89 @@
+"""The plain form: same outputs as the network, every layer named, saved as promised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from lipsort_cli.certificates import evaluate, load_network
+from lipsort_cli.config import schema
+from lipsort_cli.zoo import build_network, network_graph, save_network
+
+MODELS = [
+    schema.MlpModel(widths=[8, 12]),
+    schema.MlpModel(widths=[8], dropout=0.5, lipschitz=3.0, bias=False),
+    schema.MlpModel(widths=[]),
+]
+
+
+def options(group: str) -> list[Any]:
+    """One configuration of every option of a group."""
+    made = []
+    for name, kind in schema.GROUPS[group].items():
+        config = kind()
+        config.name = name
+        made.append(config)
+    return made
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: "x".join(map(str, m.widths)) or "linear")
+@pytest.mark.parametrize("activation", options("activation"), ids=lambda c: c.name)
+@pytest.mark.parametrize("constraint", options("constraint"), ids=lambda c: c.name)
+def test_plain_form_computes_the_same(
+    tmp_path: Path, model: Any, activation: Any, constraint: Any
+) -> None:
+    torch.manual_seed(0)
+    network = build_network(model, activation, constraint, (2, 3), 4).eval()
+    save_network(network, tmp_path / "model.safetensors")
+    plain = load_network(tmp_path / "model.safetensors")
+    x = torch.randn(5, 2, 3)
+    found = evaluate(plain, x.numpy(), "real").logits
+    with torch.no_grad():
+        expected = network.double()(x.double()).numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_file_layout(tmp_path: Path) -> None:
+    network = build_network(
+        schema.MlpModel(widths=[8], dropout=0.1),
+        schema.Activation(name="fullsort"),
+        schema.Constraint(name="orthonormal"),
+        (1, 2, 2),
+        3,
+    )
+    save_network(network, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", "np") as file:
+        graph = json.loads(file.metadata()["lipsort_graph"])
+        assert set(file.keys()) == {
+            f"layers.{i}.{kind}" for i in (1, 3) for kind in ("weight", "bias")
+        }
+    assert graph["input_shape"] == [1, 2, 2]
+    assert graph["classes"] == 3
+    operations = [layer["op"] for layer in graph["layers"]]
+    assert operations == ["flatten", "dense", "groupsort", "dense"]  # no dropout
+    assert graph["layers"][2]["group_size"] == 8
+
+
+def test_a_layer_without_plain_form_is_refused() -> None:
+    from lipsort_cli.zoo import Network
+
+    with pytest.raises(TypeError, match="BatchNorm1d"):
+        network_graph(Network([torch.nn.BatchNorm1d(3)], (3,), 3))
+
+
+def test_training_mode_is_left_as_it_was() -> None:
+    network = build_network(
+        schema.MlpModel(widths=[4]),
+        schema.Activation(name="maxmin"),
+        schema.Constraint(name="orthonormal"),
+        (4,),
+        2,
+    ).train()
+    network_graph(network)
+    assert network.training
