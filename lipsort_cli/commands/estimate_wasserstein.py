@@ -1,0 +1,225 @@
+"""`lipsort estimate-wasserstein`: bounds W1 between two distributions from both sides."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from lipsort_cli.certificates import load_network
+from lipsort_cli.console import console, warn
+from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.training.device import resolve_device
+from lipsort_cli.wasserstein import bounds as found
+from lipsort_cli.wasserstein.bounds import Bound, Plain
+from lipsort_cli.wasserstein.build import build_source
+from lipsort_cli.wasserstein.critic import build_critic, critic_values
+from lipsort_cli.wasserstein.pictures import draw_all
+from lipsort_cli.wasserstein.sources import Source
+from lipsort_cli.wasserstein.training import (
+    COMPARED,
+    EXTRA,
+    HELD_OUT,
+    SPLIT,
+    CriticTrainer,
+    stream,
+)
+from lipsort_cli.zoo import save_network
+
+_CERTIFIED_NUMBERS = 2**28
+"""Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
+
+
+def run(config: Any, directory: Path) -> None:
+    """Estimate in the run directory ``directory``; go on with it where it holds a checkpoint."""
+    began = time.monotonic()
+    device = resolve_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    source = build_source(
+        config.distribution,
+        norm=config.norm,
+        holdout=config.evaluation.holdout,
+        rng=stream(config.seed, SPLIT),
+    )
+    with RunRecord.recording(
+        directory,
+        "estimate-wasserstein",
+        seed=config.seed,
+        device=str(device),
+        data=source.fingerprint,
+    ):
+        trainer = make_trainer(config, source, device, directory)
+        console.print(_headline(config, source), markup=False)
+        trainer.run()
+        save_network(trainer.network, directory / "model.safetensors")
+        console.print("bounding: certificate, transport, held-out samples", markup=False)
+        results = evaluate_critic(trainer)
+        results["seconds"] = round(time.monotonic() - began, 3)
+        write_json(directory / "results.json", results)
+        draw_all(trainer, _describe(config), directory / "figures")
+    _show(config, results, directory)
+
+
+def make_trainer(
+    config: Any, source: Source, device: torch.device, directory: Path
+) -> CriticTrainer:
+    """Critic, optimizer and schedule of a configuration, ready to train."""
+    # Seeded before anything random exists: the weights are drawn next.
+    torch.manual_seed(config.seed)
+    network = build_critic(
+        config.model,
+        config.activation,
+        config.constraint,
+        norm=config.norm,
+        centre=source.centre,
+        spread=source.spread,
+    ).to(device)
+    optimizer = build_optimizer(network, config.optimizer)
+    schedule = build_schedule(optimizer, config.schedule, config.training.steps)
+    return CriticTrainer(config, source, network, optimizer, schedule, device, directory)
+
+
+def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
+    """All bounds that the trained critic and the samples give, as ``results.json`` holds them."""
+    config, source, directory = trainer.config, trainer.source, trainer.directory
+    chosen, norm, seed = config.evaluation, config.norm, config.seed
+    alpha = 1 - config.confidence
+    model = directory / "model.safetensors"
+    critic = Plain.of(load_network(model), norm)
+    compared = source.compared(chosen.points, stream(seed, COMPARED))
+    rounding = found.rounding_in(norm, source.rounding, source.dim)
+    f_x, f_y = critic.values(compared.x), critic.values(compared.y)
+    lower = found.critic_lower(critic, f_x, f_y, compared, rounding)
+    results: dict[str, Any] = {
+        "estimate": Bound(
+            "value",
+            trainer.lower,
+            "empirical",
+            "the critic's value on a training sample",
+            "a training sample",
+        ).entry(),
+        "lipschitz_bound": critic.lipschitz,
+        "norm": norm,
+        "steps": trainer.step,
+        "train_seconds": round(trainer.seconds, 3),
+        "parameters": sum(p.numel() for p in trainer.network.parameters()),
+    }
+    if trainer.stopped:
+        results["stopped_by"] = trainer.stopped
+    if source.truth is not None:
+        results["true"] = source.truth
+    if chosen.certificate:
+        _certify(results, lower, trainer, compared)
+    everything = [lower]
+
+    progress = _announce if source.finite else None
+    upper, exact = found.sample_transport(
+        compared, norm, chosen.transport_points, stream(seed, EXTRA), rounding, progress
+    )
+    everything += upper
+    if exact is not None and len(exact.dual_x) > 1 and f_x[0].std() > 0 and exact.dual_x.std() > 0:
+        correlation = np.corrcoef(f_x[0], exact.dual_x)[0, 1]
+        results["dual_correlation"] = float(correlation)
+
+    held_out = source.held_out(chosen.confidence_points, stream(seed, HELD_OUT))
+    if held_out is not None:
+        everything += found.confidence_lower(critic, _seen(trainer), held_out, alpha, rounding)
+    diameters = source.diameters(norm)
+    if diameters is not None:
+        sizes = (len(compared.x), len(compared.y))
+        everything.append(found.population_upper(upper[0], diameters, sizes, alpha))
+    if chosen.sinkhorn is not None:
+        everything.append(found.sinkhorn_value(compared, norm, chosen.sinkhorn))
+    if chosen.sliced:
+        everything.append(found.sliced_value(compared, chosen.sliced, stream(seed, EXTRA)))
+
+    results["lower_bound"] = lower.entry()
+    results["upper_bound"] = upper[0].entry()
+    for kind in ("lower", "upper"):
+        of_populations = [b for b in everything if b.about == found.POPULATIONS and b.kind == kind]
+        quoted = [b for b in of_populations if b.method.startswith(chosen.bound)] or of_populations
+        if quoted:
+            results[f"population_{kind}_bound"] = quoted[0].entry()
+    results["bounds"] = [bound.entry() for bound in everything]
+    return results
+
+
+def _certify(results: dict[str, Any], lower: Bound, trainer: CriticTrainer, compared: Any) -> None:
+    """Write the certificate, unless the samples are too many to be stored beside it."""
+    numbers = (len(compared.x) + len(compared.y)) * trainer.source.dim
+    if numbers > _CERTIFIED_NUMBERS:
+        warn(
+            f"no certificate: it stores its samples, and these have {numbers:,} coordinates; "
+            "distribution.rows takes a part of them"
+        )
+        return
+    results["certified_value"] = found.certificate(
+        trainer.directory,
+        trainer.directory / "model.safetensors",
+        compared,
+        trainer.config.norm,
+        trainer.source.name,
+    )
+
+
+def _announce(done: int, blocks: int) -> None:
+    console.print(f"transport: block {done}/{blocks}", markup=False)
+
+
+def _seen(trainer: CriticTrainer) -> tuple[float, float]:
+    """The critic's range on points of training: fixed before any held-out point is looked at."""
+    points = trainer.source.batch(5000, stream(trainer.config.seed, EXTRA))
+    values = np.concatenate([critic_values(trainer.network, p, trainer.device) for p in points])
+    return float(values.min()), float(values.max())
+
+
+def _describe(config: Any) -> str:
+    widths = "x".join(str(width) for width in config.model.widths) or "linear"
+    group = getattr(config.activation, "group_size", None)
+    activation = config.activation.name + (f"({group})" if group else "")
+    return f"{config.distribution.name}: {widths} {activation}, {config.constraint.name}"
+
+
+def _headline(config: Any, source: Source) -> str:
+    known = "" if source.truth is None else f", true distance {source.truth:.6g}"
+    metric = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}[config.norm]
+    dual = {"l2": "L2", "linf": "L1", "l1": "L-infinity"}[config.norm]
+    return (
+        f"{_describe(config)}; dimension {source.dim}{known}; ground metric {metric} "
+        f"(the critic's gradient has {dual} norm at most 1)"
+    )
+
+
+def _show(config: Any, results: dict[str, Any], directory: Path) -> None:
+    table = Table(title="Wasserstein-1 distance")
+    for name in ("about", "figure", "value", "evidence", "method"):
+        table.add_column(name, justify="right" if name == "value" else "left")
+    for bound in (results["estimate"], *results["bounds"]):
+        sign = {"lower": "at least", "upper": "at most", "value": "about"}[bound["kind"]]
+        table.add_row(
+            bound["about"], sign, f"{bound['value']:.6g}", bound["evidence"], bound["method"]
+        )
+    console.print(table)
+    if "true" in results:
+        share = results["lower_bound"]["value"] / results["true"] if results["true"] else 0.0
+        console.print(
+            f"True distance {results['true']:.6g}; the proven lower bound is {share:.5f} of it",
+            markup=False,
+        )
+    verify = f"; next: lipsort verify {directory / 'certificate.json'}"
+    console.print(
+        f"{results['steps']} steps in {results['train_seconds']:.1f} s; Lipschitz constant of the "
+        f"critic at most {results['lipschitz_bound']:.9g} (proven)",
+        markup=False,
+    )
+    console.print(
+        f"Results: {directory} (results.json, figures/)"
+        + (verify if "certified_value" in results else ""),
+        markup=False,
+    )

@@ -1,0 +1,224 @@
+"""The answer: bounds of W1, each with what it is about, its evidence and its method."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.certificates import Network, evaluate, lipschitz_bound
+from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, transport_upper
+from lipsort_cli.wasserstein.sources import Measures, Rows
+from lipsort_cli.wasserstein.transport import (
+    Transport,
+    blocked_upper,
+    exact_transport,
+    normalised,
+)
+
+Array = NDArray[np.float64]
+CHUNK = 8192
+
+SAMPLES = "the two samples compared"
+POPULATIONS = "the populations"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One figure: ``kind`` is lower, upper or value; ``about`` says of what distance."""
+
+    kind: str
+    value: float
+    evidence: str
+    method: str
+    about: str
+
+    def entry(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A saved critic with its proven Lipschitz bound in the ground norm."""
+
+    network: Network
+    norm: str
+    lipschitz: float
+
+    @classmethod
+    def of(cls, network: Network, norm: str) -> Plain:
+        """Bound the constant of ``network``."""
+        return cls(network, norm, lipschitz_bound(network, norm).value)
+
+    def values(self, rows: Rows) -> tuple[Array, float]:
+        """f at rows [n, d] in binary64, and the largest error of any value."""
+        outputs, error = [], 0.0
+        for start in range(0, len(rows), CHUNK):
+            points = np.asarray(rows[start : start + CHUNK])
+            found = evaluate(self.network, points, "real", norm=self.norm)
+            outputs.append(found.logits[:, 0])
+            error = max(error, float(np.max(found.error)))
+        return np.concatenate(outputs), error
+
+    def scaled(self, gap: float, error: float) -> float:
+        """(gap - error) / Lipschitz bound, rounded down; a negative gap gives the trivial 0."""
+        if not self.lipschitz > 0 or not gap - error > 0:
+            return 0.0
+        return float((gap - error) / self.lipschitz * (1 - 2.0**-50))
+
+
+def critic_lower(
+    critic: Plain,
+    values: tuple[Array, float],
+    others: tuple[Array, float],
+    measures: Measures,
+    rounding: float,
+) -> Bound:
+    """Proven lower bound of W1 between the samples: their gap of f over its constant.
+
+    sum a f(x) - sum b f(y) <= L W1 for every L-Lipschitz f. Taken off: what the evaluation may
+    be wrong by on each side, the rounding of weights and sums, and how far the float32 points are
+    from those of the files.
+    """
+    (f_x, e_x), (f_y, e_y) = values, others
+    a, b = normalised(measures.x_weights, len(f_x)), normalised(measures.y_weights, len(f_y))
+    gap = math.fsum(a * f_x) - math.fsum(b * f_y)
+    size = float(np.abs(f_x).max() + np.abs(f_y).max())
+    error = (e_x + e_y) * (1 + 2.0**-40) + 16 * 2.0**-53 * size
+    value = max(0.0, critic.scaled(gap, error) - rounding * (1 + 2.0**-50))
+    method = "the critic's gap over its Lipschitz bound, all rounding errors taken off"
+    return Bound("lower", value, "proven", method, SAMPLES)
+
+
+def confidence_lower(
+    critic: Plain,
+    seen: tuple[float, float],
+    held_out: tuple[Rows, Rows],
+    alpha: float,
+    rounding: float,
+) -> list[Bound]:
+    """Lower bounds of W1 between the populations, with confidence 1 - alpha.
+
+    The critic and the interval ``seen`` (its range on samples of training) were fixed before the
+    held-out points were looked at. Clipped to the interval f is still Lipschitz, and a bound of
+    E clip f(X) - E clip f(Y), less evaluation errors, over the constant is a bound of W1.
+    """
+    low, high = seen
+    if not low < high:
+        return []
+    (f_x, e_x), (f_y, e_y) = (critic.values(rows) for rows in held_out)
+    differences, lowest, highest = paired_differences(f_x, f_y, low, high)
+    results = []
+    for name, bound in BOUNDS.items():
+        gap = bound(differences, lowest, highest, alpha)
+        value = critic.scaled(gap, (e_x + e_y) * (1 + 2.0**-40)) - rounding * (1 + 2.0**-50)
+        method = f"{name} bound on {len(f_x):,} + {len(f_y):,} points that the critic never saw"
+        evidence = f"confidence {1 - alpha:g}"
+        results.append(Bound("lower", max(0.0, value), evidence, method, POPULATIONS))
+    return results
+
+
+def sample_transport(
+    measures: Measures,
+    norm: str,
+    limit: int,
+    rng: np.random.Generator,
+    rounding: float,
+    progress: Any = None,
+) -> tuple[list[Bound], Transport | None]:
+    """Upper bound of W1 between the samples: exact where it fits, else of a coupling."""
+    n, m = len(measures.x), len(measures.y)
+    extra = rounding * (1 + 2.0**-50)
+    if max(n, m) <= limit:
+        x, y = np.asarray(measures.x[:]), np.asarray(measures.y[:])
+        exact = exact_transport(x, y, *measures[2:], norm=norm)
+        words = f"exact transport of {n:,} + {m:,} points"
+        return [
+            Bound("upper", exact.upper + extra, "proven", f"{words}, its coupling", SAMPLES),
+            Bound("lower", max(0.0, exact.lower - extra), "proven", f"{words}, its dual", SAMPLES),
+        ], exact
+    value = blocked_upper(
+        measures.x, measures.y, *measures[2:], norm=norm, rng=rng, progress=progress
+    )
+    words = f"a coupling of {n:,} + {m:,} points: exact transport of random blocks of 2,000"
+    return [Bound("upper", value + extra, "proven", words, SAMPLES)], None
+
+
+def population_upper(
+    empirical: Bound, diameters: tuple[float, float], sizes: tuple[int, int], alpha: float
+) -> Bound:
+    """Upper bound for the populations from the samples' transport, bounded supports."""
+    value = transport_upper(empirical.value, diameters, sizes, alpha)
+    method = "exact transport of the samples plus McDiarmid's term for their bounded supports"
+    return Bound("upper", value, f"confidence {1 - alpha:g}", method, POPULATIONS)
+
+
+def sinkhorn_value(measures: Measures, norm: str, regularisation: float) -> Bound:
+    """<G, C> of the entropic plan G: empirical, neither a lower nor an upper bound of W1.
+
+    The plan meets the marginals only up to the solver's tolerance.
+    """
+    import ot
+
+    from lipsort_cli.wasserstein.transport import costs
+
+    cost = costs(measures.x[:], measures.y[:], norm)
+    a = normalised(measures.x_weights, len(cost))
+    b = normalised(measures.y_weights, cost.shape[1])
+    plan = ot.sinkhorn(
+        a,
+        b / b.sum() * a.sum(),
+        cost,
+        regularisation,
+        method="sinkhorn_log",
+        numItermax=2000,
+        warn=False,
+    )
+    method = f"Sinkhorn with regularisation {regularisation:g}: cost of the entropic plan"
+    return Bound("value", float(np.vdot(plan, cost)), "empirical", method, SAMPLES)
+
+
+def sliced_value(measures: Measures, directions: int, rng: np.random.Generator) -> Bound:
+    """Mean W1 of ``directions`` projections on random lines: at most W1, another distance.
+
+    Projections on unit vectors are 1-Lipschitz in L2, so each term, and their mean, is at most W1.
+    """
+    import ot
+
+    x, y = (np.asarray(rows[:], dtype=np.float64) for rows in measures[:2])
+    a = normalised(measures.x_weights, len(x))
+    b = normalised(measures.y_weights, len(y))
+    total = 0.0
+    for _ in range(directions):
+        line = rng.standard_normal(x.shape[1])
+        line /= np.linalg.norm(line)
+        total += float(ot.wasserstein_1d(x @ line, y @ line, a, b, p=1))
+    method = f"sliced distance over {directions} directions: not W1, at most W1 in L2"
+    return Bound("value", total / directions, "empirical", method, SAMPLES)
+
+
+def rounding_in(norm: str, rounding: float, dim: int) -> float:
+    """A Euclidean displacement as a bound in ``norm``: ||.||_1 <= sqrt(d) ||.||_2."""
+    return rounding * (math.sqrt(dim) * (1 + 2.0**-50) if norm == "l1" else 1.0)
+
+
+def certificate(directory: Path, model: Path, measures: Measures, norm: str, source: str) -> float:
+    """Write the certificate of the proven lower bound into ``directory``; the value it claims."""
+    from lipsort_cli.certificates import issue_w1_certificate
+
+    issued = issue_w1_certificate(
+        directory,
+        model,
+        np.asarray(measures.x[:]),
+        np.asarray(measures.y[:]),
+        x_weights=measures.x_weights,
+        y_weights=measures.y_weights,
+        norm=norm,
+        source=source,
+    )
+    return issued.value

@@ -1,0 +1,144 @@
+"""Pictures of an estimate: the potential, the bounds on the way, the critic on both samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.figures.style import COLOURS, picture
+
+Array = NDArray[np.float64]
+Evaluate = Callable[[NDArray[np.float32]], Array]
+
+
+def draw_line(
+    path: Path, x: Array, y: Array, critic: Evaluate, potential: Evaluate | None, title: str
+) -> None:
+    """The potential over both densities, for points x [n, 1] and y [m, 1]."""
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    margin = 0.15 * (high - low) or 1.0
+    grid = np.linspace(low - margin, high + margin, 801, dtype=np.float32)[:, None]
+    values = critic(grid)
+    with picture(path) as (_, axes):
+        bins = np.linspace(low - margin, high + margin, 81)
+        density = axes.twinx()
+        density.hist(x[:, 0], bins, density=True, color=COLOURS[0], alpha=0.3, label="P")
+        density.hist(y[:, 0], bins, density=True, color=COLOURS[1], alpha=0.3, label="Q")
+        density.set_ylabel("density")
+        density.grid(False)
+        axes.plot(grid[:, 0], values - values.mean(), color=COLOURS[2], label="critic")
+        if potential is not None:
+            best = potential(grid)
+            best = best + np.median(values - values.mean() - best)
+            axes.plot(grid[:, 0], best, "--", color="0.3", label="optimal potential")
+        axes.set(xlabel="x", ylabel="f(x)", title=title)
+        axes.set_zorder(density.get_zorder() + 1)
+        axes.patch.set_visible(False)
+        lines = [*axes.get_legend_handles_labels()[0], *density.get_legend_handles_labels()[0]]
+        axes.legend(lines, [str(line.get_label()) for line in lines], loc="best")
+
+
+def draw_plane(
+    path: Path,
+    x: Array,
+    y: Array,
+    critic: Evaluate,
+    gradient: Callable[[NDArray[np.float32]], Array],
+    rays: tuple[Array, Array] | None,
+    title: str,
+) -> None:
+    """Contours of the critic over the plane, its gradients along the transport rays [k, 2]."""
+    both = np.concatenate([x, y])
+    low, high = np.quantile(both, 0.001, axis=0), np.quantile(both, 0.999, axis=0)
+    centre, half = (low + high) / 2, 0.62 * float((high - low).max() or 1.0)
+    axis = np.linspace(-half, half, 161)
+    grid = np.stack(np.meshgrid(centre[0] + axis, centre[1] + axis), axis=2)
+    values = critic(grid.reshape(-1, 2).astype(np.float32)).reshape(161, 161)
+    with picture(path) as (_, axes):
+        drawn = axes.contour(
+            grid[..., 0], grid[..., 1], values, levels=24, cmap="viridis", linewidths=0.8
+        )
+        axes.clabel(drawn, drawn.levels[::4], fontsize=6)
+        axes.scatter(x[:400, 0], x[:400, 1], s=6, color=COLOURS[0], alpha=0.6, label="P")
+        axes.scatter(y[:400, 0], y[:400, 1], s=6, color=COLOURS[1], alpha=0.6, label="Q")
+        if rays is not None:
+            start, end = (ray[:60] for ray in rays)
+            axes.plot(
+                np.stack([start[:, 0], end[:, 0]]),
+                np.stack([start[:, 1], end[:, 1]]),
+                color="0.75",
+                linewidth=0.6,
+                zorder=0,
+            )
+            middle = (start + end) / 2
+            arrows = gradient(middle.astype(np.float32))
+            axes.quiver(
+                *middle.T, *arrows.T, angles="xy", color="0.2", width=0.003, label="gradient of f"
+            )
+        axes.set_aspect("equal")
+        axes.set(xlabel="x1", ylabel="x2", title=title)
+        axes.legend(loc="upper right", fontsize=7)
+
+
+def draw_history(
+    path: Path,
+    history: list[tuple[int, float]],
+    upper: float | None,
+    truth: float | None,
+    title: str,
+) -> None:
+    """Lower bound against steps, with the upper bound and the truth."""
+    steps, values = zip(*history, strict=True)
+    with picture(path) as (_, axes):
+        axes.plot(steps, values, color=COLOURS[0], label="lower: critic (empirical)")
+        if upper is not None:
+            axes.axhline(upper, color=COLOURS[1], label="upper: exact transport (empirical)")
+        if truth is not None:
+            axes.axhline(truth, color="0.3", linestyle="--", label="true distance")
+        axes.set(xlabel="training step", ylabel="W1 on the check sample", title=title)
+        axes.legend(loc="lower right")
+
+
+def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None:
+    """Histogram of the critic's gradient norms on transport rays: 1 where it is optimal."""
+    with picture(path) as (_, axes):
+        top = max(1.05, float(norms.max()) * 1.02)
+        axes.hist(norms, np.linspace(0, top, 60), color=COLOURS[0])
+        axes.axvline(1, color="0.3", linestyle="--", label="optimal: 1")
+        axes.set(
+            xlabel=f"{dual} norm of the gradient on transport rays",
+            ylabel="points",
+            title=f"{title}: mean {norms.mean():.4f}",
+        )
+        axes.legend(loc="upper left")
+
+
+def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
+    """Histograms of the critic on both samples: the distance of their means is the bound."""
+    bins = np.histogram_bin_edges(np.concatenate([f_x, f_y]), 60)
+    with picture(path) as (_, axes):
+        for values, colour, name in ((f_x, COLOURS[0], "P"), (f_y, COLOURS[1], "Q")):
+            axes.hist(
+                values, bins, color=colour, alpha=0.5, label=f"{name}: mean {values.mean():.4g}"
+            )
+            axes.axvline(values.mean(), color=colour, linestyle="--", linewidth=1)
+        axes.set(xlabel="f", ylabel="points", title=title)
+        axes.legend()
+
+
+def draw_comparison(path: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
+    """Bars of how close each critic of a sweep came, with the reference as a line at 1."""
+    shares = [row["share"] for row in rows]
+    with picture(path) as (figure, axes):
+        figure.set_size_inches(7, 1.2 + 0.4 * len(rows))
+        places = np.arange(len(rows))[::-1]
+        axes.barh(places, shares, color=COLOURS[0])
+        for place, share in zip(places, shares, strict=True):
+            axes.text(max(share, 0) + 0.01, place, f"{share:.4f}", va="center", fontsize=8)
+        axes.axvline(1, color="0.3", linestyle="--")
+        axes.set_yticks(places, names, fontsize=8)
+        axes.set(xlabel="proven lower bound / reference", xlim=(0, 1.15))
