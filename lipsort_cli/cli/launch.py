@@ -38,13 +38,33 @@ from lipsort_cli.errors import LipsortError, UsageError
 
 
 class Task:
-    """What Hydra calls with the composed configuration; an object, so that launchers pickle it."""
+    """What Hydra calls with the composed configuration; an object, so that launchers pickle it.
+
+    In this process, errors are kept for the end instead of raised: the other jobs of a sweep run
+    all the same, and Hydra has nothing to print of its own. A copy in another process raises,
+    because only that reaches us from there.
+    """
 
     def __init__(self, command: Command) -> None:
         self.command = command
+        self.errors: list[Exception] = []
+        self._local = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"command": self.command, "errors": [], "_local": False}
 
     def __call__(self, config: DictConfig) -> None:
         """Check the configuration of this job once more, and run it."""
+        try:
+            self._run(config)
+        except Exception as error:
+            if not self._local:
+                raise
+            if self.errors or HydraConfig.get().mode == RunMode.MULTIRUN:
+                warn(f"job {HydraConfig.get().job.num}: {error}")
+            self.errors.append(error)
+
+    def _run(self, config: DictConfig) -> None:
         state = HydraConfig.get()
         directory = Path(state.runtime.output_dir)
         typed = to_typed(config, self.command.name)
@@ -156,12 +176,13 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
     sys.argv = [argv[0], *_flags(options), *overrides]
     # Otherwise Hydra prints errors itself, and ends the process with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    task = Task(command)
     try:
         hydra.main(
             version_base="1.3",
             config_path=str(config_root()),
             config_name=config_name(command.name),
-        )(Task(command))()
+        )(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(str(error).strip()) from error
     except OSError as error:
@@ -172,6 +193,9 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = debug
+    if task.errors:
+        error = task.errors[0]
+        raise _os_error(error) if isinstance(error, OSError) else error
 
 
 def _os_error(error: OSError) -> LipsortError:

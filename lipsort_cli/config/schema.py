@@ -338,6 +338,7 @@ GROUPS: dict[str, dict[str, type]] = {
     },
     "optimizer": {
         "stiefel": StiefelOptimizer,
+        "stiefel_critic": StiefelOptimizer,
         "adam": AdamOptimizer,
         "sgd": SgdOptimizer,
         "aggmo": AggmoOptimizer,

@@ -1,0 +1,211 @@
+"""Every wrong configuration is one message that names key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf, open_dict
+
+from lipsort_cli.config import catalog
+from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.config.validate import faults, warnings
+from lipsort_cli.errors import UsageError
+
+
+def check(*overrides: str, multirun: bool = False) -> Any:
+    with Composer("train") as composer:
+        return composer.check(list(overrides), multirun=multirun)
+
+
+def message(*overrides: str, multirun: bool = False) -> str:
+    with pytest.raises(UsageError) as caught:
+        check(*overrides, multirun=multirun)
+    text = str(caught.value)
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["training.epochs=0"], ["training.epochs: found 0; allowed: >= 1"]),
+        (["optimizer.lr=-1"], ["optimizer.lr: found -1.0; allowed: > 0"]),
+        (["optimizer.lr=nan"], ["optimizer.lr: found nan; allowed: a finite number"]),
+        (["optimizer.lr=inf"], ["optimizer.lr: found inf"]),
+        (["optimizer.momentum=1"], ["optimizer.momentum: found 1.0", ">= 0 and < 1"]),
+        (["training.epochs=many"], ["training.epochs: found many; allowed: a whole number >= 1"]),
+        (["training.epochs=1.5"], ["training.epochs: found 1.5; allowed: a whole number"]),
+        (["model.bias=maybe"], ["model.bias: found maybe; allowed: true or false"]),
+        (["model.widths=3"], ["model.widths: found 3; allowed: a list of whole numbers"]),
+        (["model.widths=[2,a]"], ["model.widths: found [2,a]; allowed: a list of whole numbers"]),
+        (["model.widths=[4,0]"], ["model.widths[1]: found 0; allowed: >= 1"]),
+        (["model.widths=[4,7]"], ["model.widths[1]: found 7", "activation=maxmin", "6 or 8"]),
+        (
+            ["activation=groupsort", "activation.group_size=5", "model.widths=[12]"],
+            ["model.widths[0]: found 12", "groups of 5", "10 or 15"],
+        ),
+        (["activation=maxout", "activation.group_size=3", "model.widths=[2]"], ["nearest", ": 3"]),
+        (["training.gradient_clip=0"], ["training.gradient_clip: found 0.0; allowed: > 0"]),
+        (["model.widht=[3]"], ["model.widht: no such key", "did you mean widths?"]),
+        (["epochs=3"], ["epochs: no such key", "training", "seed"]),
+        (["+training.foo=1"], ["training.foo: no such key; keys of training: epochs"]),
+        (["+foo=1"], ["foo: no such key"]),
+        (["~training.epochs"], ["training.epochs"]),
+        (["~model"], ["model: required, and not given; add model=OPTION, one of mlp"]),
+        (["training=4"], ["training: found 4", "set training.KEY=VALUE"]),
+        (["activation=relux"], ["activation: found relux; allowed: absolute_value", "relu?"]),
+        (["data=npz"], ["data.path: required, and not given (the .npz file)"]),
+        (["data.name=mnist"], ["data.name: found 'mnist'", "choice of data="]),
+        (["data=mnist", "data.root=${oc.env:NO_SUCH_VARIABLE}"], ["data.root", "NO_SUCH_VARIABLE"]),
+        (["evaluation.norm=l1"], ["evaluation.norm: found 'l1'; allowed: l2, linf"]),
+        (["evaluation.eps=[]"], ["evaluation.eps: found []"]),
+        (["evaluation.eps=[2,1]"], ["evaluation.eps: found [2.0, 1.0]; allowed: increasing"]),
+        (["evaluation.eps=[0]"], ["evaluation.eps[0]: found 0.0; allowed: > 0"]),
+        (["schedule=one_cycle", "schedule.warmup=0.1"], ["schedule.warmup", "one_cycle"]),
+        (["schedule=step", "schedule.milestones=[0.7,0.3]"], ["schedule.milestones"]),
+        (["device=gpu"], ["device: found 'gpu'; allowed: auto, cpu, cuda"]),
+        (["activation=relu,tanh"], ["activation: found relu,tanh", "add -m"]),
+        (["model.widths=[1"], ["model.widths=[1", "grammar"]),
+        (["foo"], ["found 'foo'; allowed: an override such as key=value"]),
+        (["hydra/launcher=nope"], ["hydra/launcher: found nope; allowed: basic", "launchers"]),
+        (["hydra.run.dri=x"], ["hydra.run.dri: no such key", "dir"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_one_fault(overrides: list[str], parts: list[str]) -> None:
+    text = message(*overrides)
+    for part in parts:
+        assert part in text
+    assert len(text.splitlines()) == 1
+
+
+def test_all_faults_come_together() -> None:
+    text = message(
+        "training.epochs=0",
+        "optimizer.lr=-1",
+        "model.widht=3",
+        "activation=foo",
+        "training.batch_size=abc",
+        "model.widths=[3,5]",
+        "data=npz",
+        "loss.margin=nan",
+    )
+    assert text.startswith("the configuration has 9 faults:")
+    for key in (
+        "training.epochs",
+        "optimizer.lr",
+        "model.widht",
+        "activation:",
+        "training.batch_size",
+        "model.widths[0]",
+        "model.widths[1]",
+        "data.path",
+        "loss.margin",
+    ):
+        assert text.count(f"  {key}") == 1
+
+
+def test_a_choice_is_made_before_its_keys_are_judged() -> None:
+    check("activation.group_size=8", "activation=groupsort", "model.widths=[64]")
+
+
+def test_every_job_of_a_sweep_is_checked_before_it_starts() -> None:
+    text = message("optimizer.lr=0.1,-2", "model.widths=[8],[9]", multirun=True)
+    assert "optimizer.lr: found -2.0" in text
+    assert "model.widths[0]: found 9" in text
+    assert "seed: found x" in message("seed=1,x", "training.epohcs=1", multirun=True)
+
+
+def test_the_resolved_configuration_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPSORT_DATA", "/somewhere")
+    config = check("data=mnist", "training.gradient_clip=2", "model.widths=[]")
+    typed = to_typed(config, "train")
+    assert typed.data.root == "/somewhere"
+    assert typed.training.gradient_clip == 2.0
+    assert typed.model.widths == []
+    assert type(typed.model).__name__ == "MlpModel"
+
+
+def test_a_saved_configuration_is_typed_again(tmp_path: Path) -> None:
+    config = check("activation=groupsort", "activation.group_size=8", "seed=5")
+    with open_dict(config):
+        del config["hydra"]
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    loaded = from_plain(OmegaConf.load(tmp_path / "config.yaml"), "train")
+    assert to_typed(loaded, "train") == to_typed(config, "train")
+    with pytest.raises(UsageError, match="not a configuration"):
+        from_plain({"nonsense": 1}, "train")
+
+
+def test_an_untyped_primary_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("seed: 1\n")
+    with (
+        Composer("train", name="mine", extra=tmp_path) as composer,
+        pytest.raises(UsageError, match="schema/command/train"),
+    ):
+        composer.check([], multirun=False)
+
+
+def test_your_own_presets_are_found(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /activation: relu\nseed: 7\n"
+    )
+    with Composer("train", extra=tmp_path) as composer:
+        config = composer.check(["experiment=mine", "seed=8"], multirun=False)
+    assert (config.activation.name, config.seed) == ("relu", 8)
+    with pytest.raises(UsageError, match="--config-dir"), Composer("train", extra=tmp_path / "no"):
+        pass
+
+
+def _numeric() -> list[catalog.Key]:
+    keys = list(catalog.plain_keys("train"))
+    for group, option in catalog.default_options("train").items():
+        keys += [
+            k for k in catalog.group_keys(group, option) if not k.options or option in k.options
+        ]
+    limits = ("minimum", "maximum", "above", "below")
+    return [k for k in keys if any(k.field.metadata.get(name) is not None for name in limits)]
+
+
+@given(st.sampled_from(_numeric()), st.floats(min_value=1e-3, max_value=1e6))
+@settings(max_examples=200, deadline=None)
+def test_no_value_outside_a_range_passes(key: catalog.Key, distance: float) -> None:
+    typed = to_typed(_DEFAULTS, "train")
+    owner = typed
+    *path, last = key.name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    metadata = key.field.metadata
+    outside = []
+    for name, sign in (("minimum", -1), ("above", -1), ("maximum", 1), ("below", 1)):
+        if metadata.get(name) is not None:
+            outside.append(metadata[name] + sign * distance)
+    outside += [metadata[name] for name in ("above", "below") if metadata.get(name) is not None]
+    for value in outside:
+        setattr(owner, last, [value] if isinstance(getattr(owner, last), list) else value)
+        assert any(fault.startswith(key.name) for fault in faults(typed))
+
+
+_DEFAULTS = check()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "word"),
+    [
+        (["evaluation.norm=linf"], "constraint=linf"),
+        (["constraint=linf"], "evaluation.norm=linf"),
+        (["constraint=none"], "constraint=none"),
+        ([], None),
+        (["constraint=linf", "evaluation.norm=linf"], None),
+    ],
+)
+def test_what_is_seldom_meant_is_said(overrides: list[str], word: str | None) -> None:
+    found = warnings(to_typed(check(*overrides), "train"))
+    assert (word is None) == (not found)
+    assert word is None or word in found[0]
