@@ -137,6 +137,6 @@ def _exact(
     bounds: list[LayerBound],
     folder: Path,
 ) -> str:
-    from lipsort_cli.verifier.exact import check_exactly
+    from lipsort_cli.verifier.exact_claims import check_exactly
 
     return check_exactly(certificate, network, points, bounds, folder)

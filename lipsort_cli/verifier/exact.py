@@ -1,0 +1,311 @@
+"""``--exact``: every inequality of a certificate judged in integers, free of rounding.
+
+Activations are integers times ``2**-FINE``; the floor after each layer costs at most one unit a
+component, carried along as ``err``. Bounds are fixed-point numbers rounded up. The recurrences are
+those of :mod:`lipsort_cli.verifier.evaluation`, the head rule that of
+:mod:`lipsort_cli.verifier.radii`; no floating-point operation takes part in a verdict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.verifier.bounds import LayerBound
+from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.evaluation import exact_activation
+from lipsort_cli.verifier.exact_layers import prove_layer
+from lipsort_cli.verifier.graph import SMOOTH, Layer, Network, normalization
+from lipsort_cli.verifier.integers import (
+    FINE,
+    SCALE,
+    Integers,
+    dyadic,
+    fixed,
+    matrix,
+    norm,
+    rescale,
+    rescale_up,
+    root_up,
+    times,
+    unpack,
+)
+from lipsort_cli.verifier.radii import Split, split
+from lipsort_cli.verifier.rounding import DUAL, Arithmetic
+
+ONE = 1 << SCALE
+CHUNK = 500
+
+
+@dataclass
+class Walk:
+    """Activations of a chunk and their bounds, as in ``evaluation.State`` but in integers."""
+
+    values: Integers
+    err: Any
+    d0: Any
+    d1: Any = 0
+    lip: int = ONE
+    magnitudes: list[tuple[Any, Any]] = field(default_factory=list)
+
+
+class Judge:
+    """Judges points of one network in one norm and arithmetic."""
+
+    def __init__(
+        self, network: Network, bounds: list[LayerBound], kind: str, arithmetic: Arithmetic
+    ) -> None:
+        """Prepare weights as integers; ``bounds`` are proven claims."""
+        for layer in network.layers:
+            if layer.op in SMOOTH:
+                raise Unsupported(f"network.graph.layers[{layer.index}].op", "not exact")
+        self.kind = kind
+        self.arithmetic = arithmetic
+        self.tiny = fixed(arithmetic.tiny)
+        self.bounds = {bound.index: fixed(bound.value) for bound in bounds}
+        self.operands = {
+            layer.index: Operands(layer, kind, self.gamma(layer.inputs + 2), self.tiny)
+            for layer in network.layers
+            if layer.op == "dense"
+        }
+
+    def gamma(self, count: int) -> int:
+        """``n u / (1 - n u)``, rounded up; refused from one half on."""
+        if self.arithmetic.unit == 0 or count == 0:
+            return 0
+        product = count * Fraction(self.arithmetic.unit)
+        if product >= Fraction(1, 3):
+            raise Invalid("claim.arithmetic", f"sums of {count} terms have no useful error bound")
+        error = product / (1 - product)
+        return -((-error.numerator << SCALE) // error.denominator)
+
+    def ones(self, count: int) -> int:
+        """Norm of ``count`` ones."""
+        if self.kind == "linf":
+            return ONE
+        return count << SCALE if self.kind == "l1" else root_up(count << (2 * SCALE))
+
+    def norms(self, values: Integers, scale: int = FINE) -> Any:
+        """Norms of rows as fixed-point numbers, rounded up."""
+        return rescale_up(norm(values, self.kind), scale, SCALE)
+
+    def walk(self, layers: tuple[Layer, ...], inputs: np.ndarray) -> Walk:
+        """Carry float inputs ``[N, n]`` through ``layers``."""
+        exact = dyadic(inputs)
+        values = rescale(exact.values, exact.shift, FINE)
+        zero = np.zeros(len(inputs), dtype=object)
+        lost = 0 if exact.shift <= FINE else self.unit(inputs.shape[1])
+        walk = Walk(values, zero + lost, zero, zero)
+        for layer in layers:
+            self._step(walk, layer)
+        return walk
+
+    def unit(self, count: int) -> int:
+        """What a floor to the activations' grid loses over ``count`` components, in norm."""
+        return rescale_up(self.ones(count), FINE + SCALE, SCALE)
+
+    def _step(self, walk: Walk, layer: Layer) -> None:
+        if layer.op in ("flatten", "identity"):
+            return
+        bound = self.bounds[layer.index]
+        if layer.op == "dense":
+            operands = self.operands[layer.index]
+            sizes = self.norms(operands.magnitude(walk.values))
+            walk.values = operands.apply(walk.values)
+            small = times(operands.flushed, self.ones(layer.width))
+            self._rounded(walk, bound, operands.spread, sizes, layer.inputs + 2, small, layer)
+        elif layer.op == "normalize":
+            mean, std = (dyadic(item) for item in normalization(layer))
+            grid = max(FINE, mean.shift)
+            moved = rescale(walk.values, FINE, grid)
+            means = rescale(mean.values, mean.shift, grid)
+            up = FINE + std.shift
+            sizes = self.norms(-((-(abs(moved) + abs(means)) << up) // (std.values << grid)))
+            walk.values = ((moved - means) << up) // (std.values << grid)
+            low = Fraction(int(std.values.min()), 1 << std.shift)
+            high = Fraction(int(std.values.max()), 1 << std.shift)
+            small = times(fixed(float(8 * (1 + 2 / low)) * 2), self.ones(layer.width))
+            largest = max(ONE, -((-high.numerator << SCALE) // high.denominator))
+            self._rounded(walk, bound, bound, sizes, 6, small, layer, largest)
+        elif layer.op in ("scale", "leaky_relu"):
+            sizes = times(self.norms(walk.values), bound)
+            number = dyadic(np.array([layer.numbers[0]]))
+            scaled = (walk.values * number.values[0]) >> number.shift
+            walk.values = (
+                scaled if layer.op == "scale" else np.where(walk.values > 0, walk.values, scaled)
+            )
+            small = times(8 * (ONE + bound), self.ones(layer.width))
+            self._rounded(walk, bound, bound, sizes, 4, small, layer)
+        else:
+            walk.values = exact_activation(layer, walk.values)
+            walk.d0 = walk.d0 + 4 * times(self.tiny, self.ones(layer.inputs))
+
+    def _rounded(
+        self,
+        walk: Walk,
+        bound: int,
+        spread: int,
+        sizes: Any,
+        count: int,
+        small: int,
+        layer: Layer,
+        largest: int = ONE,
+    ) -> None:
+        error = self.gamma(count)
+        base = sizes + times(spread, walk.err + walk.d0)
+        slope = times(spread, walk.lip + walk.d1)
+        walk.magnitudes.append((2 * times(largest, base), 2 * times(largest, slope)))
+        if error:
+            walk.d0 = times(bound, walk.d0) + times(error, base) + 2 * times(self.tiny, small)
+            walk.d1 = times(bound, walk.d1) + times(error, slope)
+        walk.err = times(bound, walk.err) + self.unit(layer.width)
+        walk.lip = times(walk.lip, bound)
+
+    def fits(self, walk: Walk, radius: Any) -> Any:
+        """Whether nothing overflows within ``radius`` of each point."""
+        if self.arithmetic.unit == 0:
+            return np.ones(len(walk.values), dtype=bool)
+        limit = fixed(self.arithmetic.largest)
+        fits = np.ones(len(walk.values), dtype=bool)
+        for base, slope in walk.magnitudes:
+            fits &= np.asarray(base + times(slope, radius) <= limit, dtype=bool)
+        return fits
+
+
+class Operands:
+    """A dense layer as integers."""
+
+    def __init__(self, layer: Layer, kind: str, error: int, tiny: int) -> None:
+        """Exact weights; ``spread`` bounds the norm of ``|W|`` (with raised subnormal entries)."""
+        assert layer.weight is not None
+        exact = dyadic(layer.weight)
+        self.shift = exact.shift
+        self.exact = exact.values
+        absolute = abs(exact.values)
+        limit = rescale_up(tiny, SCALE, self.shift)
+        subnormal = (absolute > 0) & (absolute < limit)
+        if error and subnormal.any():
+            absolute[subnormal] *= 1 + -(-ONE // error)
+        self.absolute = absolute
+        self.transposed = matrix(exact.values.T)
+        self.transposed_absolute = matrix(absolute.T)
+        bias = np.zeros(layer.width) if layer.bias is None else layer.bias
+        self.bias = dyadic(bias)
+        rows = rescale_up(int(absolute.sum(axis=1).max()), self.shift, SCALE)
+        columns = rescale_up(int(absolute.sum(axis=0).max()), self.shift, SCALE)
+        self.spread = {"linf": rows, "l1": columns}.get(kind, 0)
+        if kind == "l2":
+            frobenius = root_up(int((absolute * absolute).sum()))
+            self.spread = min(root_up(rows * columns), rescale_up(frobenius, self.shift, SCALE))
+        self.flushed = (8 * (layer.inputs + 2) << SCALE) + 4 * rows
+
+    def apply(self, values: Integers) -> Integers:
+        """``floor(W a + b)`` on the activations' grid."""
+        grid = max(FINE + self.shift, self.bias.shift)
+        product = rescale(unpack(matrix(values) * self.transposed), FINE + self.shift, grid)
+        shifted = product + rescale(self.bias.values, self.bias.shift, grid)
+        return np.asarray(rescale(shifted, grid, FINE), dtype=object)
+
+    def magnitude(self, values: Integers) -> Integers:
+        """``|W| |a| + |b|`` on the activations' grid, rounded up."""
+        grid = max(FINE + self.shift, self.bias.shift)
+        product = unpack(matrix(abs(values)) * self.transposed_absolute)
+        sums = rescale(product, FINE + self.shift, grid)
+        sums = sums + rescale(abs(self.bias.values), self.bias.shift, grid)
+        return np.asarray(rescale_up(sums, grid, FINE), dtype=object)
+
+
+class Head:
+    """Exact norms of head rows and their differences, rounded up to fixed point."""
+
+    def __init__(self, parts: Split, classes: int, judge: Judge) -> None:
+        """A missing head stands for unit vectors."""
+        dual = DUAL[judge.kind]
+        if parts.head is None:
+            pair = norm(np.array([[ONE, -ONE]], dtype=object), dual)[0]
+            self.pairs = np.full((classes, classes), pair, dtype=object)
+            self.rows = np.full(classes, ONE, dtype=object)
+            return
+        operands = judge.operands[parts.head.index]
+        self.rows = rescale_up(norm(operands.absolute, dual), operands.shift, SCALE)
+        wide = operands.exact << SCALE
+        self.pairs = np.stack([norm(wide - row, dual) for row in wide])
+        self.pairs = np.asarray(rescale_up(self.pairs, operands.shift, 0), dtype=object)
+
+
+def judge_radii(
+    network: Network,
+    bounds: list[LayerBound],
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    radii: np.ndarray,
+    kind: str,
+    arithmetic: Arithmetic,
+) -> int | None:
+    """The first row whose claimed radius is not proven exactly; None when all are."""
+    parts = split(network)
+    judge = Judge(network, bounds, kind, arithmetic)
+    head = Head(parts, network.classes, judge)
+    rows = np.flatnonzero(radii > 0)
+    flat = inputs.reshape(len(inputs), network.inputs)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        proven = _judge_chunk(parts, judge, head, flat[part], labels[part], radii[part])
+        if not proven.all():
+            return int(part[np.flatnonzero(~proven)[0]])
+    return None
+
+
+def _judge_chunk(
+    parts: Split,
+    judge: Judge,
+    head: Head,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    radii: np.ndarray,
+) -> np.ndarray:
+    radius = np.array([fixed(float(value)) for value in radii], dtype=object)
+    walk = judge.walk(parts.body, inputs)
+    count, flushed = 0, 0
+    if parts.head is None:
+        logits, sizes = walk.values, abs(walk.values)
+    else:
+        operands = judge.operands[parts.head.index]
+        logits, sizes = operands.apply(walk.values), operands.magnitude(walk.values)
+        count, flushed = parts.head.inputs + 2, operands.flushed
+    factor, largest = Fraction(1), Fraction(1)
+    for layer in parts.tail:
+        number = Fraction(layer.numbers[0])
+        factor *= number
+        largest = max(largest, factor)
+        flushed += fixed(float(32 * (1 + number) / min(factor, Fraction(1))))
+    error = judge.gamma(count + 4 * len(parts.tail))
+    drift = (walk.err + walk.d0)[:, None]
+    travel = (walk.lip + walk.d1 + np.zeros(len(inputs), dtype=object))[:, None]
+    base = rescale_up(sizes, FINE, SCALE) + times(head.rows, drift)
+    slope = times(head.rows, travel)
+    other = times(error, base) + 2 * times(judge.tiny, flushed)
+    rate = times(error, slope)
+    row = np.arange(len(inputs))
+    pairs = head.pairs[labels]
+    unit = 1 << (SCALE - FINE)
+    lost = times(pairs, drift) + 2 * unit + other + other[row, labels][:, None]
+    speed = times(pairs, travel) + rate + rate[row, labels][:, None]
+    gap = rescale(logits[row, labels][:, None] - logits, FINE, SCALE)
+    holds = np.asarray(gap - lost - times(speed, radius[:, None]) > 0, dtype=bool)
+    holds[row, labels] = True
+    ceiling = -((-2 * largest.numerator << SCALE) // largest.denominator)
+    walk.magnitudes.append((times(ceiling, base.max(axis=1)), times(ceiling, slope.max(axis=1))))
+    return np.asarray(holds.all(axis=1) & judge.fits(walk, radius))
+
+
+def prove_chain(layers: tuple[Layer, ...], claims: list[LayerBound], kind: str) -> Fraction:
+    """Prove every layer bound exactly; returns their exact product."""
+    product = Fraction(1)
+    for layer, claim in zip(layers, claims, strict=True):
+        prove_layer(layer, claim, kind)
+        product *= Fraction(claim.value)
+    return product
