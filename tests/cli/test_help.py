@@ -1,0 +1,96 @@
+"""Help pages: complete, narrow enough, and quick to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lipsort_cli.cli.table import TABLE, available, find
+from lipsort_cli.config import catalog
+from lipsort_cli.config.tree import group_options
+
+
+def _run(*arguments: str) -> tuple[str, set[str], int]:
+    script = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('MODULES', *sys.modules))\n"
+        f"sys.argv = ['lipsort', *{list(arguments)!r}]\n"
+        "from lipsort_cli.app import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    text, _, modules = done.stdout.rpartition("MODULES")
+    return text, set(modules.split()), done.returncode
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_first_page_lists_the_commands(arguments: list[str]) -> None:
+    text, modules, code = _run(*arguments)
+    assert code == 0
+    for command in available():
+        assert command.name in text
+    assert not {"torch", "hydra", "omegaconf", "numpy", "pydantic", "rich.markdown"} & modules
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", [command.name for command in available()])
+def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
+    text, modules, code = _run(name, "--help")
+    assert code == 0
+    assert not {"torch", "hydra", "omegaconf"} & modules
+    assert max(map(len, text.splitlines())) <= 80
+    command = find(name)
+    assert command is not None
+    assert len(command.examples) >= 3
+    for _, line in command.examples:
+        assert line in text
+    keys = list(catalog.plain_keys(name))
+    for group, default in catalog.default_options(name).items():
+        keys += catalog.group_keys(group, default)
+        for option in group_options(group):
+            assert option in text
+    for key in keys:
+        node, _, last = key.name.rpartition(".")
+        assert f"  {last} " in text
+        assert not node or f"  {node}." in text
+        assert key.help, f"{key.name} has no help line"
+
+
+@pytest.mark.parametrize("command", TABLE, ids=lambda command: command.name)
+def test_the_examples_of_a_page_are_sound(command: object) -> None:
+    import shlex
+
+    from lipsort_cli.cli.table import Command
+    from lipsort_cli.config.compose import Composer
+
+    assert isinstance(command, Command)
+    if not command.exists:
+        pytest.skip("not implemented yet")
+    for _, line in command.examples:
+        words = shlex.split(line)
+        assert words[:2] == ["lipsort", command.name]
+        overrides = [word for word in words[2:] if "=" in word]
+        run = ["run=/tmp/x"] if command.takes else []
+        with Composer(command.name) as composer:
+            composer.check([*run, *overrides], multirun="-m" in words)
+
+
+def test_the_version_is_the_packages() -> None:
+    from lipsort_cli import __version__
+
+    assert _run("--version")[0] == f"lipsort {__version__}\n"
+
+
+def test_zoo_lists_every_option() -> None:
+    text, modules, _ = _run("zoo")
+    assert "torch" not in modules
+    from lipsort_cli.config.schema import GROUPS
+
+    for options in GROUPS.values():
+        for option in options:
+            assert f"  {option} " in text
+    assert "multi_margin" not in _run("zoo", "activation")[0]
