@@ -90,7 +90,12 @@ def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> Layer
 
 
 def evaluate(
-    network: Network, inputs: ArrayLike, arithmetic: str, *, norm: str = "l2"
+    network: Network,
+    inputs: ArrayLike,
+    arithmetic: str,
+    *,
+    norm: str = "l2",
+    bounds: list[LayerBound] | None = None,
 ) -> Evaluation:
     """Logits of ``inputs [N, *input_shape]`` in binary64, and how far they can be off.
 
@@ -99,7 +104,7 @@ def evaluate(
     """
     array = check_inputs(network, inputs)
     try:
-        logits, errors = output_errors(network, array, norm, resolve_arithmetic(arithmetic))
+        logits, errors = output_errors(network, array, norm, resolve_arithmetic(arithmetic), bounds)
     except Unsupported as error:
         raise UsageError(str(error)) from None
     return Evaluation(logits, errors)

@@ -36,9 +36,7 @@ class AttackConfig:
 
     run: str = option(REQUIRED, "run directory to attack")
     norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
-    arithmetic: str = option(
-        "binary32", "certificate that is attacked: real, binary64 or binary32"
-    )
+    arithmetic: str = option("binary32", "certificate that is attacked: real, binary64 or binary32")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
         "adversaries; foolbox needs the extra 'attacks'",
@@ -48,11 +46,10 @@ class AttackConfig:
         None, "radii of FGSM and PGD; null: those of the run's evaluation", above=0
     )
     points: int = option(1000, "test points attacked, from the first on; 0: all", minimum=0)
-    steps: int = option(40, "gradient steps of PGD and DeepFool", minimum=1)
+    steps: int = option(40, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
     restarts: int = option(1, "starts of PGD", minimum=1)
     box: bool = option(True, "perturbed inputs stay within the data's range, where it is known")
     seed: int = option(0, "seeds random starts and the rounding search", minimum=0)
-    device: str = option("cpu", "where gradients are computed: auto, cpu, cuda, cuda:N, mps")
 
 
 @dataclass

@@ -1,0 +1,147 @@
+"""A campaign: every chosen adversary against every point, judged in the certified arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lipsort_cli.attacks.deepfool import deepfool
+from lipsort_cli.attacks.fgsm import fgsm
+from lipsort_cli.attacks.pgd import pgd
+from lipsort_cli.attacks.rounding import rounding_search
+from lipsort_cli.attacks.search import Findings, lead
+from lipsort_cli.certificates import Network, evaluate
+from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.errors import UsageError
+from lipsort_cli.zoo.plain import plain_module
+
+CHUNK = 500
+DEEPFOOL_STEPS = 12
+"""DeepFool converges in a few steps or not at all."""
+
+
+class Campaign:
+    """Attacks on one network in one norm; ``arithmetic`` decides what counts as fooled."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        norm: str,
+        arithmetic: str,
+        bounds: tuple[float, float] | None,
+        steps: int = 40,
+        restarts: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.network = network
+        self.norm = norm
+        self.arithmetic = arithmetic
+        self.bounds = bounds
+        self.steps = steps
+        self.restarts = restarts
+        self.generator = torch.Generator().manual_seed(seed)
+        self.dtype = torch.float32 if arithmetic == "binary32" else torch.float64
+        self.module = plain_module(network).to(self.dtype)
+        self.layer_bounds = issued_bounds(network, norm)
+
+    def fooled(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Whether the label is lost, ``[N]``: a tie or NaN counts, as the certificate rules it out.
+
+        For ``real`` arithmetic a loss must exceed what binary64 may have rounded.
+        """
+        if self.arithmetic == "real":
+            found = evaluate(
+                self.network, inputs.numpy(), "real", norm=self.norm, bounds=self.layer_bounds
+            )
+            gaps = lead(torch.from_numpy(found.logits), labels)
+            return gaps <= -2 * torch.from_numpy(found.error)
+        with torch.no_grad():
+            return ~(lead(self.module(inputs), labels) > 0)
+
+    def run(
+        self,
+        methods: Sequence[str],
+        inputs: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        radii: NDArray[np.float64],
+        eps: Sequence[float],
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Findings:
+        """Attack ``inputs [N, ...]``; ``radii [N]`` are the certified radii, ``eps`` budgets."""
+        x, y = torch.from_numpy(inputs).to(self.dtype), torch.from_numpy(labels)
+        whole = Findings.start(x, y, self.norm)
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            findings = Findings.start(x[part], y[part], self.norm)
+            findings.record(x[part], self.fooled(x[part], y[part]))
+            for method in methods:
+                if method != "rounding":
+                    self._attack(method, findings, eps)
+            findings.bisect(self.fooled)
+            if "rounding" in methods:
+                rounding_search(
+                    self.fooled,
+                    findings,
+                    radii[part],
+                    bounds=self.bounds,
+                    generator=self.generator,
+                )
+            whole.nearest[part] = findings.nearest
+            whole.witness[part] = findings.witness
+            progress(min(start + CHUNK, len(x)))
+        return whole
+
+    def _attack(self, method: str, findings: Findings, eps: Sequence[float]) -> None:
+        x, y = findings.inputs, findings.labels
+        if method == "deepfool":
+            found = deepfool(
+                self.module,
+                x,
+                y,
+                norm=self.norm,
+                steps=min(self.steps, DEEPFOOL_STEPS),
+                bounds=self.bounds,
+            )
+            findings.record(found, self.fooled(found, y))
+        elif method == "foolbox":
+            found = self._foolbox(x, y)
+            findings.record(found, self.fooled(found, y))
+        else:
+            for radius in eps:
+                if method == "fgsm":
+                    found = fgsm(self.module, x, y, radius, norm=self.norm, bounds=self.bounds)
+                else:
+                    _, found = pgd(
+                        self.module,
+                        x,
+                        y,
+                        radius,
+                        norm=self.norm,
+                        steps=self.steps,
+                        restarts=self.restarts,
+                        bounds=self.bounds,
+                        generator=self.generator,
+                    )
+                findings.record(found, self.fooled(found, y))
+
+    def _foolbox(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        try:
+            import foolbox
+        except ImportError:
+            raise UsageError(
+                "methods: found foolbox, which is not installed; pip install 'lipsort[attacks]'"
+            ) from None
+        bounds = self.bounds or (float(inputs.min()) - 100.0, float(inputs.max()) + 100.0)
+        model = foolbox.PyTorchModel(self.module, bounds=bounds, device="cpu")
+        attack = (
+            foolbox.attacks.L2DeepFoolAttack()
+            if self.norm == "l2"
+            else foolbox.attacks.LinfDeepFoolAttack()
+        )
+        found, _, _ = attack(model, inputs, labels, epsilons=None)
+        return found.detach()

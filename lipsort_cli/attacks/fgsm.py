@@ -1,0 +1,27 @@
+"""The fast gradient sign method (Goodfellow et al., ICLR 2015), in L-infinity and L2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lipsort_cli.attacks.pgd import _ascent
+from lipsort_cli.training.losses import worst_margin
+
+
+def fgsm(
+    network: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    eps: float,
+    *,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> Tensor:
+    """One step of length ``eps`` against the margin: ``[N, ...]`` to ``[N, ...]``."""
+    moved = inputs.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(worst_margin(network(moved), labels).sum(), moved)
+    result = inputs - eps * _ascent(gradient, norm)
+    return result if bounds is None else result.clamp(*bounds)
