@@ -194,8 +194,8 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
         else:
             os.environ["HYDRA_FULL_ERROR"] = debug
     if task.errors:
-        error = task.errors[0]
-        raise _os_error(error) if isinstance(error, OSError) else error
+        first = task.errors[0]
+        raise _os_error(first) if isinstance(first, OSError) else first
 
 
 def _os_error(error: OSError) -> LipsortError:
