@@ -45,8 +45,8 @@ class AttackConfig:
     eps: list[float] | None = option(
         None, "radii of FGSM and PGD; null: those of the run's evaluation", above=0
     )
-    points: int = option(1000, "test points attacked, from the first on; 0: all", minimum=0)
-    steps: int = option(40, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
+    points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
+    steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
     restarts: int = option(1, "starts of PGD", minimum=1)
     box: bool = option(True, "perturbed inputs stay within the data's range, where it is known")
     seed: int = option(0, "seeds random starts and the rounding search", minimum=0)
