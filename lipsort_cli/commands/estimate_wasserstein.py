@@ -93,9 +93,8 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
     model = directory / "model.safetensors"
     critic = Plain.of(load_network(model), norm)
     compared = source.compared(chosen.points, stream(seed, COMPARED))
-    rounding = found.rounding_in(norm, source.rounding, source.dim)
     f_x, f_y = critic.values(compared.x), critic.values(compared.y)
-    lower = found.critic_lower(critic, f_x, f_y, compared, rounding)
+    lower = found.critic_lower(critic, f_x, f_y, compared)
     results: dict[str, Any] = {
         "estimate": Bound(
             "value",
@@ -120,7 +119,7 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
 
     progress = _announce if source.finite else None
     upper, exact = found.sample_transport(
-        compared, norm, chosen.transport_points, stream(seed, EXTRA), rounding, progress
+        compared, norm, chosen.transport_points, stream(seed, EXTRA), progress
     )
     everything += upper
     if exact is not None and len(exact.dual_x) > 1 and f_x[0].std() > 0 and exact.dual_x.std() > 0:
@@ -129,12 +128,14 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
 
     held_out = source.held_out(chosen.confidence_points, stream(seed, HELD_OUT))
     if held_out is not None:
-        everything += found.confidence_lower(critic, _seen(trainer), held_out, alpha, rounding)
+        everything += found.confidence_lower(critic, _seen(trainer), held_out, alpha)
     diameters = source.diameters(norm)
     if diameters is not None:
         sizes = (len(compared.x), len(compared.y))
         everything.append(found.population_upper(upper[0], diameters, sizes, alpha))
-    if chosen.sinkhorn is not None:
+    if chosen.sinkhorn is not None and exact is None:
+        warn("no Sinkhorn value: the samples exceed evaluation.transport_points")
+    elif chosen.sinkhorn is not None:
         everything.append(found.sinkhorn_value(compared, norm, chosen.sinkhorn))
     if chosen.sliced:
         everything.append(found.sliced_value(compared, chosen.sliced, stream(seed, EXTRA)))

@@ -20,15 +20,15 @@ from lipsort_cli.errors import LipsortError, UsageError
 class Samples:
     """Points [n, ...] with optional weights [n], finite throughout.
 
-    ``rounding`` bounds the Euclidean distance from any point in the file to its float32 version,
-    which is what :meth:`rows` gives and everything else works with; 0 where none is rounded.
+    ``single`` says that every coordinate is a float32. Where it is not, :meth:`rows` rounds, for
+    training; :meth:`exact` never does, and is what bounds are computed from.
     ``low`` and ``high`` enclose every coordinate; ``centre`` [d] is the plain mean.
     """
 
     name: str
     points: Rows
     weights: NDArray[np.float64] | None
-    rounding: float
+    single: bool
     low: float
     high: float
     centre: NDArray[np.float64]
@@ -44,9 +44,16 @@ class Samples:
         return int(np.prod(self.points.shape[1:], dtype=np.int64))
 
     def rows(self, index: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Points by number, float32 [k, d]."""
+        """Points by number, rounded to float32 [k, d]."""
         picked = np.asarray(self.points[index])
         return picked.reshape(len(picked), -1).astype(np.float32)
+
+    def exact(self, index: slice | NDArray[np.int64]) -> NDArray[np.float32] | NDArray[np.float64]:
+        """Points by number as they are: float32 [k, d] if all are, else float64 [k, d]."""
+        if self.single:
+            return self.rows(index)
+        picked = np.asarray(self.points[index])
+        return picked.reshape(len(picked), -1).astype(np.float64)
 
 
 def load_samples(location: str, weights: str | None = None, *, key: str = "p") -> Samples:
@@ -89,7 +96,7 @@ def make_samples(
             "at least two points, of at least one coordinate, are needed"
         )
     digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())
-    low, high, rounding = math.inf, -math.inf, 0.0
+    low, high, single = math.inf, -math.inf, True
     total = np.zeros(int(np.prod(points.shape[1:], dtype=np.int64)))
     squares = total.copy()
     step = max(1, min(CHUNK, 2**25 // max(1, len(total))))
@@ -98,15 +105,15 @@ def make_samples(
         digest.update(rows.tobytes())
         exact = rows.reshape(len(rows), -1).astype(np.float64)
         with np.errstate(over="ignore"):
-            single = exact.astype(np.float32)
-        if not np.isfinite(single).all():
-            row, column = np.argwhere(~np.isfinite(single))[0]
+            rounded = exact.astype(np.float32)
+        if not np.isfinite(rounded).all():
+            row, column = np.argwhere(~np.isfinite(rounded))[0]
             raise UsageError(
                 f"{option}: {name} holds {exact[row, column]} in row {start + row}, coordinate "
                 f"{column}; allowed: finite numbers within float32's range"
             )
         low, high = min(low, float(exact.min())), max(high, float(exact.max()))
-        rounding = max(rounding, float(np.linalg.norm(exact - single, axis=1).max()))
+        single = single and bool((rounded == exact).all())
         total += exact.sum(0)
         squares += (exact**2).sum(0)
     centre = total / len(points)
@@ -117,7 +124,7 @@ def make_samples(
         name,
         points,
         weights,
-        rounding * (1 + (len(total) + 8) * 2.0**-53),
+        single,
         low,
         high,
         centre,

@@ -128,7 +128,10 @@ def critic_values(
     was_training = critic.training
     critic.eval()
     parts = [
-        critic(torch.from_numpy(np.asarray(rows[i : i + chunk])).to(device)).double().cpu().numpy()
+        critic(torch.from_numpy(np.asarray(rows[i : i + chunk], np.float32)).to(device))
+        .double()
+        .cpu()
+        .numpy()
         for i in range(0, len(rows), chunk)
     ]
     critic.train(was_training)

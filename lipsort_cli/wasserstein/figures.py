@@ -39,7 +39,7 @@ def draw_line(
         axes.set_zorder(density.get_zorder() + 1)
         axes.patch.set_visible(False)
         lines = [*axes.get_legend_handles_labels()[0], *density.get_legend_handles_labels()[0]]
-        axes.legend(lines, [str(line.get_label()) for line in lines], loc="best")
+        axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper left")
 
 
 def draw_plane(
@@ -77,7 +77,14 @@ def draw_plane(
             middle = (start + end) / 2
             arrows = gradient(middle.astype(np.float32))
             axes.quiver(
-                *middle.T, *arrows.T, angles="xy", color="0.2", width=0.003, label="gradient of f"
+                *middle.T,
+                *arrows.T,
+                angles="xy",
+                scale_units="xy",
+                scale=5 / half,  # a gradient of length 1 is a tenth of the picture
+                color="0.2",
+                width=0.003,
+                label="gradient of f",
             )
         axes.set_aspect("equal")
         axes.set(xlabel="x1", ylabel="x2", title=title)

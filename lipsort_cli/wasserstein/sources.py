@@ -11,26 +11,15 @@ from numpy.typing import NDArray
 from lipsort_cli.data.distributions import Pair
 from lipsort_cli.data.samples import Samples
 from lipsort_cli.errors import UsageError
+from lipsort_cli.wasserstein.transport import Rows
 
 Points = NDArray[np.float32]
 Weights = NDArray[np.float64]
 
 
-class Rows(Protocol):
-    """Points [n, d], in memory or on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """[n, d]."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any) -> Points: ...
-
-
 @dataclass(frozen=True)
 class Selection:
-    """Some rows of a sample, read when asked for; looks like a float32 array [n, d]."""
+    """Some rows of a sample, read when asked for; looks like an array [n, d]."""
 
     samples: Samples
     index: NDArray[np.int64]
@@ -43,8 +32,8 @@ class Selection:
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, index: Any) -> Points:
-        return self.samples.rows(self.index[index])
+    def __getitem__(self, index: Any) -> Any:
+        return self.samples.exact(self.index[index])
 
 
 class Measures(NamedTuple):
@@ -63,8 +52,6 @@ class Source(Protocol):
     dim: int
     truth: float | None
     """W1 of the measures or populations compared, in the chosen norm, where it is known."""
-    rounding: float
-    """How far points of the files may lie from the float32 points used (sum of both sides)."""
     centre: NDArray[np.float64]
     spread: float
     fingerprint: dict[str, Any]
@@ -90,7 +77,6 @@ class SyntheticSource:
     """A pair of distributions with fresh points every time."""
 
     finite = False
-    rounding = 0.0
 
     def __init__(self, pair: Pair, name: str, norm: str) -> None:
         self.pair = pair
@@ -154,7 +140,6 @@ class SampleSource:
         self.name = name
         self.dim = p.dim
         self.truth = truth
-        self.rounding = p.rounding + q.rounding
         self.samples = (p, q)
         self._support = support
         self._compared, self._trained, self._unseen = [], [], []

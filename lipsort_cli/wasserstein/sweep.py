@@ -55,13 +55,18 @@ def collect(folder: Path) -> list[dict[str, Any]]:
 
     The reference is the true distance where it is known, else the upper bound.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
+    found: list[tuple[set[str], dict[str, Any]]] = []
     for path in sorted(folder.glob("*/results.json")):
         overrides = OmegaConf.load(path.parent / ".hydra" / "overrides.yaml")
-        name = " ".join(sorted(str(o) for o in overrides if not str(o).startswith("seed=")))
         results = json.loads(path.read_text(encoding="utf-8"))
         if "lower_bound" in results and "upper_bound" in results:
-            groups.setdefault(name or "defaults", []).append(results)
+            given = {str(o) for o in overrides if not str(o).startswith("seed=")}
+            found.append((given, results))
+    # What every job was given tells none of them apart.
+    shared = set.intersection(*(given for given, _ in found)) if len(found) > 1 else set()
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for given, results in found:
+        groups.setdefault(" ".join(sorted(given - shared)) or "defaults", []).append(results)
     rows = []
     for name, jobs in groups.items():
         true = all("true" in job for job in jobs)

@@ -10,7 +10,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,18 @@ Array = NDArray[np.float64]
 
 METRICS = {"l2": "euclidean", "linf": "chebyshev", "l1": "cityblock"}
 UNIT = 2.0**-53
+
+
+class Rows(Protocol):
+    """Points [n, d], in memory or on disk; float32, or float64 where that would round them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, d]."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
 
 
 class Transport(NamedTuple):
@@ -45,7 +57,7 @@ def normalised(weights: Array | None, count: int) -> Array:
     return np.asarray(weights, dtype=np.float64) / math.fsum(weights)
 
 
-def costs(x: NDArray, y: NDArray, norm: str) -> Array:
+def costs(x: Rows, y: Rows, norm: str) -> Array:
     """Ground distances, float64 [n, m].
 
     Relative error at most (d + 4) u in every norm (differences of float32 or float64 points are
@@ -53,14 +65,14 @@ def costs(x: NDArray, y: NDArray, norm: str) -> Array:
     """
     from scipy.spatial.distance import cdist
 
-    points = (np.asarray(a, dtype=np.float64).reshape(len(a), -1) for a in (x, y))
+    points = (np.asarray(a[:], dtype=np.float64).reshape(len(a), -1) for a in (x, y))
     distances: Array = cdist(*points, METRICS[norm])
     return distances
 
 
 def exact_transport(
-    x: NDArray,
-    y: NDArray,
+    x: Rows,
+    y: Rows,
     x_weights: Array | None = None,
     y_weights: Array | None = None,
     *,
@@ -150,8 +162,8 @@ def random_blocks(a: Array, b: Array, size: int, rng: np.random.Generator) -> It
 
 
 def blocked_upper(
-    x: NDArray,
-    y: NDArray,
+    x: Rows,
+    y: Rows,
     x_weights: Array | None = None,
     y_weights: Array | None = None,
     *,

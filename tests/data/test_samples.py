@@ -49,7 +49,7 @@ def test_formats_agree(
     assert np.array_equal(samples.rows(slice(0, 13)), POINTS)
     index = np.array([5, 0, 6, 6, 12])
     assert np.array_equal(samples.rows(index), POINTS[index])
-    assert samples.rounding == 0.0
+    assert samples.single and samples.exact(index).dtype == np.float32
     assert (samples.low, samples.high) == (POINTS.min(), POINTS.max())
     assert samples.centre == pytest.approx(POINTS.mean(0), abs=1e-6)
     assert samples.spread == pytest.approx(np.sqrt(POINTS.var(0).sum()), rel=1e-5)
@@ -91,12 +91,13 @@ def test_images(tmp_path: Path) -> None:
         load_samples(str(tmp_path))
 
 
-def test_float64_rounding_is_bounded(tmp_path: Path) -> None:
+def test_float64_is_kept(tmp_path: Path) -> None:
     exact = RNG.standard_normal((20, 4))
     np.save(tmp_path / "a.npy", exact)
     samples = load_samples(str(tmp_path / "a.npy"))
-    moved = np.linalg.norm(exact - samples.rows(slice(0, 20)).astype(float), axis=1)
-    assert 0 < moved.max() <= samples.rounding <= moved.max() * 1.0001
+    assert not samples.single
+    assert np.array_equal(samples.exact(slice(0, 20)), exact)
+    assert np.array_equal(samples.rows(slice(0, 20)), exact.astype(np.float32))
 
 
 def test_weights(tmp_path: Path) -> None:

@@ -38,9 +38,7 @@ def allowed(repetitions: int, alpha: float) -> int:
 def test_misses_at_most_as_often_as_stated(name: str, sampler: str) -> None:
     draw, truth = SAMPLERS[sampler]
     rng = np.random.default_rng(0)
-    values = [
-        BOUNDS[name](draw(rng, 60) * 5 - 2, -2, 3, ALPHA) for _ in range(REPETITIONS)
-    ]
+    values = [BOUNDS[name](draw(rng, 60) * 5 - 2, -2, 3, ALPHA) for _ in range(REPETITIONS)]
     assert sum(v > truth * 5 - 2 for v in values) <= allowed(REPETITIONS, ALPHA)
 
 
@@ -58,9 +56,7 @@ def test_betting_is_the_tightest_for_small_variance() -> None:
     bound = {name: b(x, 0.0, 1.0, 0.05) for name, b in BOUNDS.items()}
     assert bound["betting"] > 0.285
     assert bound["betting"] > bound["bernstein"] > bound["hoeffding"]
-    assert bound["hoeffding"] == pytest.approx(
-        x.mean() - np.sqrt(np.log(20) / 2000), abs=1e-9
-    )
+    assert bound["hoeffding"] == pytest.approx(x.mean() - np.sqrt(np.log(20) / 2000), abs=1e-9)
 
 
 def test_betting_agrees_with_a_plain_scan() -> None:

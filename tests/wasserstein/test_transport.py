@@ -30,9 +30,7 @@ def measure(draw: st.DrawFn, dim: int) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=80)
 @given(st.data(), st.integers(1, 3), st.sampled_from(["l1", "l2", "linf"]))
-def test_bounds_enclose_and_blocks_are_above(
-    data: st.DataObject, dim: int, norm: str
-) -> None:
+def test_bounds_enclose_and_blocks_are_above(data: st.DataObject, dim: int, norm: str) -> None:
     x, a = data.draw(measure(dim))
     y, b = data.draw(measure(dim))
     exact = exact_transport(x, y, a, b, norm=norm)
@@ -87,9 +85,7 @@ def test_duals_are_feasible_and_optimal() -> None:
     exact = exact_transport(x, y)
     cost = np.linalg.norm(x[:, None] - y[None], axis=2)
     assert (exact.dual_x[:, None] + exact.dual_y[None] - cost).max() <= 1e-9
-    assert exact.dual_x.mean() + exact.dual_y.mean() == pytest.approx(
-        exact.value, rel=1e-9
-    )
+    assert exact.dual_x.mean() + exact.dual_y.mean() == pytest.approx(exact.value, rel=1e-9)
 
 
 def test_infinite_samples_are_refused() -> None:
