@@ -268,7 +268,7 @@ class Evaluation:
     """What is measured at the end of a run, on the test set."""
 
     norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
-    eps: list[float] = option([0.1, 0.5, 1.0, 1.58], "radii, in raw input units", above=0)
+    eps: list[float] = option([0.1, 0.3, 0.5, 1.0], "radii, in raw input units", above=0)
     arithmetic: str = option(
         "binary32",
         "what the certified radii hold for",

@@ -50,7 +50,9 @@ class Dense(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The constrained weight [out, in]."""
-        weight: Tensor = self.constraint(self.parameter)
+        # A constraint holds to the accuracy it is computed in: never in autocast's.
+        with torch.autocast(self.parameter.device.type, enabled=False):
+            weight: Tensor = self.constraint(self.parameter)
         return weight
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.func import jacrev
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, Maxout, MaxMin, group_sort
+from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout, group_sort
 
 SIZES = [1, 2, 3, 4, 5, 8, 16]
 

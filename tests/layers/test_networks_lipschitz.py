@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jacrev
 
-from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, Maxout, MaxMin
+from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout
 from lipsort_cli.layers.constraints import (
     Bjorck,
     LinfProjection,

@@ -1,0 +1,89 @@
+"""Losses: closed forms, and that each of their options changes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from lipsort_cli.config import schema
+from lipsort_cli.training.losses import LOSSES, build_loss, worst_margin
+
+LOGITS = torch.tensor([[3.0, 1.0, 0.5], [0.0, 0.2, -1.0]])
+LABELS = torch.tensor([0, 2])
+
+
+def test_worst_margin() -> None:
+    assert torch.allclose(worst_margin(LOGITS, LABELS), torch.tensor([2.0, -1.2]))
+
+
+def test_a_tie_is_no_margin() -> None:
+    assert worst_margin(torch.tensor([[1.0, 1.0]]), torch.tensor([0])).item() == 0.0
+
+
+def test_cross_entropy_is_that_of_torch() -> None:
+    loss = LOSSES["cross_entropy"](temperature=1.0, margin=0.0)
+    expected = functional.cross_entropy(LOGITS, LABELS)
+    assert torch.allclose(loss(LOGITS, LABELS), expected)
+
+
+def test_cross_entropy_becomes_a_hinge_when_sharp() -> None:
+    loss = LOSSES["cross_entropy"](temperature=1e4, margin=3.0)
+    hinge = LOSSES["worst_class_hinge"](margin=3.0)
+    assert torch.allclose(loss(LOGITS, LABELS), hinge(LOGITS, LABELS), atol=1e-3)
+
+
+def test_hinges() -> None:
+    assert LOSSES["worst_class_hinge"](margin=3.0)(LOGITS, LABELS).item() == pytest.approx(
+        (1.0 + 4.2) / 2
+    )
+    # The paper's: over all classes, divided by their number.
+    assert LOSSES["multi_margin"](margin=3.0)(LOGITS, LABELS).item() == pytest.approx(
+        ((1.0 + 0.5) / 3 + (4.0 + 4.2) / 3) / 2
+    )
+
+
+def test_hkr() -> None:
+    loss = LOSSES["hkr"](margin=3.0, alpha=2.0)(LOGITS, LABELS).item()
+    separation = ((3.0 - 0.75) + (-1.0 - 0.1)) / 2
+    assert loss == pytest.approx(2.0 * 2.6 - separation)
+
+
+def test_certified_ramp_counts_what_is_missing() -> None:
+    bare = LOSSES["cross_entropy"](temperature=2.0, margin=1.0)(LOGITS, LABELS)
+    ramp = LOSSES["certified_ramp"](
+        temperature=2.0, margin=1.0, target=0.5, sharpness=0.25, weight=3.0
+    )(LOGITS, LABELS)
+    counts = [1 / (1 + math.exp((margin - 0.5) / 0.25)) for margin in (2.0, -1.2)]
+    assert (ramp - bare).item() == pytest.approx(3.0 * sum(counts) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", schema.GROUPS["loss"])
+def test_every_option_changes_the_loss(name: str) -> None:
+    config: Any = schema.GROUPS["loss"][name]()
+    config.name = name
+    torch.manual_seed(0)
+    logits, labels = torch.randn(64, 5), torch.randint(0, 5, (64,))
+    before = build_loss(config)(logits, labels)
+    for key, value in vars(config).items():
+        if key == "name":
+            continue
+        changed = type(config)(**{**vars(config), key: value + 0.7})
+        assert not torch.allclose(build_loss(changed)(logits, labels), before), key
+
+
+@pytest.mark.parametrize("name", schema.GROUPS["loss"])
+def test_a_small_step_along_the_gradient_lowers_it(name: str) -> None:
+    config: Any = schema.GROUPS["loss"][name]()
+    config.name = name
+    loss = build_loss(config)
+    torch.manual_seed(0)
+    logits = torch.randn(32, 4, dtype=torch.double, requires_grad=True)
+    labels = torch.randint(0, 4, (32,))
+    value = loss(logits, labels)
+    value.backward()
+    assert logits.grad is not None
+    assert loss(logits - 0.01 * logits.grad, labels) < value

@@ -1,0 +1,69 @@
+"""Quick radii: against brute force on an affine classifier, and against the proven ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.layers import Dense, Normalize
+from lipsort_cli.layers.constraints import Unconstrained
+from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.zoo import Network, build_mlp, save_network
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_affine_classifier(norm: str) -> None:
+    torch.manual_seed(0)
+    head = torch.randn(4, 6)
+    x = torch.randn(50, 6)
+    labels = torch.randint(0, 4, (50,))
+    found = radii(x @ head.T, labels, head, 1.0, norm)
+    for row, label, value in zip(x, labels, found, strict=True):
+        distances = []
+        for other in range(4):
+            if other == int(label):
+                continue
+            w = head[label] - head[other]
+            dual = w.norm() if norm == "l2" else w.abs().sum()
+            distances.append(float(w @ row / dual))
+        assert float(value) == pytest.approx(min(distances), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("lipschitz", [1.0, 2.5])
+def test_agrees_with_the_proven_radii_from_below(
+    tmp_path: Path, norm: str, lipschitz: float
+) -> None:
+    torch.manual_seed(0)
+    network = build_mlp((6,), 3, [8, 8], lipschitz=lipschitz).eval()
+    save_network(network, tmp_path / "model.safetensors")
+    x, labels = torch.randn(64, 6), torch.randint(0, 3, (64,))
+    proven = certify_points(
+        load_network(tmp_path / "model.safetensors"),
+        x.numpy(),
+        labels.numpy(),
+        norm=norm,
+        arithmetic="real",
+    )
+    head = network.head
+    assert isinstance(head, Dense)
+    with torch.no_grad():
+        quick = radii(network(x), labels, head.weight, body_constant(network, norm), norm)
+    quick = quick.clamp_min(0).numpy()
+    assert (proven.radii <= quick + 1e-5).all()
+    assert abs(proven.radii - quick).max() < 1e-4
+
+
+def test_body_constant_multiplies_every_layer() -> None:
+    layer = Dense(2, 2, constraint=Unconstrained())
+    with torch.no_grad():
+        layer.parameter.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    network = Network(
+        [Normalize([0.0], [0.5]), nn.Flatten(), layer, nn.Sigmoid(), Dense(2, 2)], (1, 2), 2
+    )
+    assert body_constant(network, "l2") == pytest.approx(2 * 4 * 0.25)
+    assert body_constant(network, "linf") == pytest.approx(2 * 4 * 0.25)

@@ -1,0 +1,236 @@
+"""Whole runs of `lipsort train`: the same weights however often interrupted, and what is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lipsort_cli.cli.launch import launch
+from lipsort_cli.cli.table import find
+from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.training.loop import Trainer
+
+SMALL = [
+    "model.widths=[32,32]",
+    "model.dropout=0.2",  # draws from the global generator, whose state must be kept
+    "augmentation.shift=1",
+    "training.epochs=6",
+    "training.batch_size=64",
+    "training.log_every=7",
+    "training.checkpoint_seconds=0",
+    "evaluation.attack.points=20",
+    "evaluation.attack.steps=3",
+    "threads=1",
+]
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lipsort_cli", "train", *overrides],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def train(folder: Path, *overrides: str) -> None:
+    """Run `lipsort train` to its end in this process, in ``folder``."""
+    command = find("train")
+    assert command is not None
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        launch(command, list(overrides))
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reference")
+    train(folder, *SMALL, "hydra.run.dir=run")
+    return folder / "run"
+
+
+def steps_done(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        return 0
+    lines = path.read_text().splitlines()
+    return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
+
+
+def wait_for_step(run: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while steps_done(run) < step:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def assert_same(run: Path, reference: Path) -> None:
+    assert (run / "model.safetensors").read_bytes() == (
+        reference / "model.safetensors"
+    ).read_bytes()
+    assert (run / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
+    first, second = (json.loads((r / "results.json").read_text()) for r in (run, reference))
+    for values in (first, second):
+        del values["train_seconds"]
+    assert first == second
+
+
+def test_run_directory(reference: Path) -> None:
+    record = json.loads((reference / "run.json").read_text())
+    assert record["command"] == "train"
+    assert record["status"] == "finished"
+    assert record["data"]["name"] == "digits"
+    results = json.loads((reference / "results.json").read_text())
+    assert 0 <= results["clean_accuracy"] <= 1
+    assert set(results["certified_accuracy"]["eps"]) == set(results["attacked_accuracy"]["eps"])
+    assert results["lipschitz_bound"] == pytest.approx(1.0, abs=1e-4)
+    assert results["parameters"] == 64 * 32 + 32 + 32 * 32 + 32 + 32 * 10 + 10
+    for name in ("figures/robustness.png", "checkpoint/state.pt", ".hydra/config.yaml"):
+        assert (reference / name).stat().st_size > 0
+    splits = [
+        json.loads(line)["split"] for line in (reference / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert splits.count("validation") == 6
+
+
+def test_same_seed_same_weights_other_seed_others(reference: Path, tmp_path: Path) -> None:
+    train(tmp_path, *SMALL, "hydra.run.dir=same")
+    assert_same(tmp_path / "same", reference)
+    train(tmp_path, *SMALL, "seed=1", "hydra.run.dir=other")
+    other = (tmp_path / "other" / "model.safetensors").read_bytes()
+    assert other != (reference / "model.safetensors").read_bytes()
+
+
+def test_kill_and_resume_ends_with_the_same_weights(reference: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
+    wait_for_step(run, 42)
+    process.kill()
+    process.communicate()
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    train(tmp_path, "resume=run")
+    assert_same(run, reference)
+
+
+def test_termination_exits_130_and_resumes(reference: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
+    wait_for_step(run, 21)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "resume=" in output
+    assert "Traceback" not in output
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    train(tmp_path, "resume=run")
+    assert_same(run, reference)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Press Ctrl-C in the middle of these steps."""
+    pending = list(steps)
+    forward = Trainer._forward
+
+    def pressed(self: Trainer, inputs: torch.Tensor) -> torch.Tensor:
+        if pending and self.step == pending[0]:
+            pending.pop(0)
+            signal.raise_signal(signal.SIGINT)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(Trainer, "_forward", pressed)
+
+
+def test_ctrl_c_again_and_again_ends_with_the_same_weights(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, 0, 20, 21, 90)
+    command = [*SMALL, "hydra.run.dir=run"]
+    for _ in range(4):
+        with pytest.raises(Interrupted, match="resume="):
+            train(tmp_path, *command)
+        command = ["resume=run"]
+    train(tmp_path, "resume=run")
+    assert_same(tmp_path / "run", reference)
+    train(tmp_path, "resume=run")  # finished already: says so, changes nothing
+    assert_same(tmp_path / "run", reference)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(monkeypatch, 10)
+    with pytest.raises(Interrupted):
+        train(tmp_path, *SMALL, "hydra.run.dir=run")
+    state = tmp_path / "run" / "checkpoint" / "state.pt"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:1000])
+    with pytest.raises(LipsortError, match=r"state\.pt is damaged"):
+        train(tmp_path, "resume=run")
+    torch.save({"weights": torch.zeros(3)}, state)
+    with pytest.raises(LipsortError, match="no checkpoint of this version"):
+        train(tmp_path, "resume=run")
+    state.write_bytes(pickle.dumps({"format": pytest.approx}))
+    with pytest.raises(LipsortError, match=r"state\.pt is damaged"):
+        train(tmp_path, "resume=run")
+    config = tmp_path / "run" / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("- 32", "- 16"))
+    state.write_bytes(whole)
+    with pytest.raises(LipsortError, match="belongs to another network"):
+        train(tmp_path, "resume=run")
+
+
+def test_divergence_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LipsortError, match=r"lower optimizer\.lr"):
+        train(
+            tmp_path,
+            *SMALL,
+            "constraint=none",
+            "optimizer=sgd",
+            "optimizer.lr=1e30",
+            "hydra.run.dir=run",
+        )
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["activation=tanh", "constraint=spectral"],
+        ["activation=groupsort", "constraint=linf", "evaluation.norm=linf"],
+        ["activation=maxout", "constraint=bjorck", "optimizer=adam"],
+        ["constraint=parseval", "optimizer=aggmo", "optimizer.lr=1e-4", "loss=hkr", "schedule=step"],
+        ["constraint=none", "loss=cross_entropy", "training.gradient_clip=1.0"],
+    ],
+    ids=lambda o: o[0] + "," + o[1],
+)
+def test_every_kind_of_network_trains_and_is_certified(
+    tmp_path: Path, overrides: list[str]
+) -> None:
+    quick = [text for text in SMALL if "dropout" not in text and "epochs" not in text]
+    train(tmp_path, *quick, *overrides, "training.epochs=2", "hydra.run.dir=run")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    certified, attacked = results["certified_accuracy"], results["attacked_accuracy"]
+    assert certified["norm"] == attacked["norm"]
+    assert all(
+        0 <= value <= results["clean_accuracy"] + 1e-9 for value in certified["eps"].values()
+    )
+
+
+def test_tensorboard_is_written_when_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(tmp_path, *SMALL, "tensorboard=true", "hydra.run.dir=run")
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
