@@ -160,14 +160,17 @@ def _values(command: Command, words: list[str], current: str) -> list[str]:
     key = left.lstrip("+~")
     done, comma, last = value.rpartition(",")
     prefix = f"{left}={done}{comma}"
+    if key == catalog.PRESETS:
+        names = [name for name, _, _ in catalog.presets(command.name)]
+        return _starting((prefix + name for name in names), prefix + last)
     if key in catalog.default_options(command.name):
         return _starting((prefix + o for o in group_options(key)), prefix + last)
     if key in _PLUGINS:
         return _starting((prefix + o for o in _installed(key)), prefix + last)
-    for entry in _all_keys(command, words):
-        if entry.name == key and entry.values:
-            return _starting((prefix + v for v in entry.values), prefix + last)
-    if catalog.is_path(key):
+    entry = next((entry for entry in _all_keys(command, words) if entry.name == key), None)
+    if entry is not None and entry.values:
+        return _starting((prefix + v for v in entry.values), prefix + last)
+    if f"{key}=" in _HYDRA or (entry is not None and entry.is_path):
         return [prefix + path for path in _paths(last)]
     return []
 

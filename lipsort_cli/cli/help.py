@@ -60,6 +60,7 @@ def _groups(out: Console, defaults: dict[str, str]) -> None:
 
 
 def _keys(out: Console, command: Command, defaults: dict[str, str]) -> None:
+    given = catalog.primary_values(command.name)
     keys: list[catalog.Key] = []
     for group, default in defaults.items():
         keys += catalog.group_keys(group, default, values=True)
@@ -73,7 +74,7 @@ def _keys(out: Console, command: Command, defaults: dict[str, str]) -> None:
     for node, members in [("", top), *nodes.items()]:
         if node:
             out.print(f"  [bold]{node}.[/]")
-        rows = [_row(key, width) for key in members]
+        rows = [_row(key, width, given.get(key.name, key.default)) for key in members]
         out.print(table(rows, styles=("cyan", "magenta"), indent=4 if node else 2))
 
 
@@ -81,8 +82,8 @@ def _short(key: catalog.Key) -> str:
     return key.name.rpartition(".")[2]
 
 
-def _row(key: catalog.Key, width: int) -> tuple[str, str, str]:
-    default = "required" if key.default == REQUIRED else _shown(key.default)
+def _row(key: catalog.Key, width: int, value: object) -> tuple[str, str, str]:
+    default = "required" if value == REQUIRED else _shown(value)
     limits = allowed(key.field.metadata)
     text = key.help.replace("[", "\\[")
     if limits:

@@ -95,8 +95,11 @@ TABLE: tuple[Command, ...] = (
         "Bound the Wasserstein-1 distance of two distributions.",
         aliases=("wasserstein",),
         examples=(
-            ("The default pair", "lipsort estimate-wasserstein"),
-            ("Another pair", "lipsort estimate-wasserstein distribution=three_cones"),
+            ("The default pair, three cones", "lipsort estimate-wasserstein"),
+            (
+                "A point against the sphere around it, in 128 dimensions",
+                "lipsort estimate-wasserstein distribution=cone distribution.dim=128",
+            ),
             (
                 "GroupSort and ReLU critics, as a sweep",
                 "lipsort estimate-wasserstein -m activation=maxmin,relu",

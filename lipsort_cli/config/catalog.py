@@ -20,6 +20,7 @@ from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.config.tree import config_root, group_options, heading
 
 _DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
+_PATH = re.compile(r"\b(files?|folders?|directory)\b")
 
 PRESETS = "experiment"
 """The group of presets: each sets several groups and keys at once."""
@@ -52,6 +53,11 @@ class Key:
             return tuple(choices)
         return ("true", "false") if self.kind is bool else ()
 
+    @property
+    def is_path(self) -> bool:
+        """Whether its value is a path of the file system, as its help line says."""
+        return self.kind is str and _PATH.search(self.help) is not None
+
 
 def schema_of(command: str) -> type | None:
     """The dataclass of a command, under either spelling of its name; None if it has none."""
@@ -83,12 +89,13 @@ def plain_keys(command: str) -> Iterator[Key]:
 def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
     """The keys of a group's options, those of the default option first.
 
-    A key that several options share is listed once, with the first default found. With
-    ``values``, defaults are those of the option's YAML file instead of the dataclass alone.
+    A key that several options share is listed once, with the first default found; keys that mean
+    different things under one name are listed apart. With ``values``, defaults are those of the
+    option's YAML file instead of the dataclass alone.
     """
     order = [default, *(o for o in GROUPS.get(group, {}) if o != default)]
-    merged: dict[str, Key] = {}
-    holders: dict[str, list[str]] = {}
+    merged: dict[tuple[str, str, str], Key] = {}
+    holders: dict[tuple[str, str, str], list[str]] = {}
     for option in order:
         schema = GROUPS.get(group, {}).get(option)
         if schema is None:
@@ -98,15 +105,16 @@ def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
             short = key.name.removeprefix(f"{group}.")
             if short == "name":
                 continue
-            holders.setdefault(key.name, []).append(option)
-            if key.name not in merged:
-                merged[key.name] = Key(key.name, given.get(short, key.default), key.field, key.kind)
+            same = (key.name, key.help, str(key.kind))
+            holders.setdefault(same, []).append(option)
+            shown = Key(key.name, given.get(short, key.default), key.field, key.kind)
+            merged.setdefault(same, shown)
     count = len(GROUPS.get(group, {}))
     return [
-        Key(k.name, k.default, k.field, k.kind, tuple(holders[k.name]))
-        if len(holders[k.name]) < count
+        Key(k.name, k.default, k.field, k.kind, tuple(holders[same]))
+        if len(holders[same]) < count
         else k
-        for k in merged.values()
+        for same, k in merged.items()
     ]
 
 
@@ -117,6 +125,25 @@ def option_values(group: str, option: str) -> dict[str, Any]:
     path = config_root() / group / f"{option}.yaml"
     loaded = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
     return {k: v for k, v in (loaded or {}).items() if k != "defaults"}
+
+
+def primary_values(command: str) -> dict[str, Any]:
+    """The values that a command's primary file sets itself, by whole key."""
+    import yaml
+
+    path = config_root() / f"{command.replace('-', '_')}.yaml"
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    found: dict[str, Any] = {}
+
+    def flatten(node: dict[str, Any], prefix: str) -> None:
+        for name, value in node.items():
+            if isinstance(value, dict):
+                flatten(value, f"{prefix}{name}.")
+            else:
+                found[f"{prefix}{name}"] = value
+
+    flatten({k: v for k, v in loaded.items() if k not in ("defaults", "hydra")}, "")
+    return found
 
 
 def describe_option(group: str, option: str) -> str:
@@ -164,11 +191,6 @@ def _default(entry: Field[Any]) -> Any:
     if entry.default_factory is not MISSING:
         return entry.default_factory()
     return REQUIRED
-
-
-def is_path(key: str) -> bool:
-    """Whether a key's value is a path of the file system, by its name."""
-    return key.rpartition(".")[2] in ("path", "root", "dir", "run", "resume", "file", "x", "y")
 
 
 def run_directories(commands: tuple[str, ...], root: Path = Path("outputs")) -> list[str]:

@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from lipsort_cli.config import validate
+from lipsort_cli.config import catalog, validate
 
 _WORDS = {
     int: "a whole number",
@@ -34,7 +34,10 @@ def explain_override(
     """One line on an override that does not compose with ``base``, the overrides before it."""
     key = override.key_or_group
     if is_group(key, loader):
-        return _bad_option(key, value, loader)
+        options = loader.get_group_options(key, results_filter=ObjectType.CONFIG)
+        if value in options:
+            return _unfit(key, value, error, base)
+        return _bad_option(key, value, options)
     found = _find(base, key) if base is not None else None
     if found is None:
         return f"{key}: {_first(error)}"
@@ -81,8 +84,19 @@ def words(hint: Any) -> str:
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _bad_option(group: str, value: str, loader: Any) -> str:
-    options = loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) -> str:
+    """An option that exists, but not for this command."""
+    choices = [str(name) for name in base.hydra.runtime.choices] if base is not None else []
+    choices = [name for name in choices if not name.startswith(("hydra/", "schema/"))]
+    if choices and group not in choices:
+        return f"{group}: no such group here; groups: {', '.join(choices)}"
+    for name, launch, _ in catalog.presets() if group == catalog.PRESETS else []:
+        if name == value:
+            return f"{group}: found {value}, which does not fit this command; it is for `{launch}`"
+    return f"{group}: found {value}, which does not fit here: {_first(error)}"
+
+
+def _bad_option(group: str, value: str, options: list[str]) -> str:
     near = difflib.get_close_matches(value, options, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     extra = f" ({_EXTRAS[group]})" if group in _EXTRAS else ""

@@ -73,6 +73,11 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["model.widths=[1"], ["model.widths=[1", "grammar"]),
         (["foo"], ["found 'foo'; allowed: an override such as key=value"]),
         (["hydra/launcher=nope"], ["hydra/launcher: found nope; allowed: basic", "launchers"]),
+        (["distribution=cone"], ["distribution: no such group here; groups: data, model"]),
+        (
+            ["experiment=wasserstein_cone_128"],
+            ["experiment: found wasserstein_cone_128", "`lipsort estimate-wasserstein"],
+        ),
         (["hydra.run.dri=x"], ["hydra.run.dri: no such key", "dir"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
