@@ -87,7 +87,7 @@ def words(hint: Any) -> str:
 def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) -> str:
     """An option that exists, but not for this command."""
     choices = [str(name) for name in base.hydra.runtime.choices] if base is not None else []
-    choices = [name for name in choices if not name.startswith(("hydra/", "schema/"))]
+    choices = sorted(n for n in choices if not n.startswith(("hydra/", "schema/")))
     if choices and group not in choices:
         return f"{group}: no such group here; groups: {', '.join(choices)}"
     for name, launch, _ in catalog.presets() if group == catalog.PRESETS else []:
