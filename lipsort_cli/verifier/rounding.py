@@ -103,7 +103,8 @@ def norm_up(values: Floats, norm: str) -> Floats:
         return np.asarray(np.abs(values).max(axis=-1, initial=0.0))
     if norm == "l1":
         return np.asarray(inflate(np.abs(values).sum(axis=-1), count))
-    squares = np.square(values).sum(axis=-1)
+    with np.errstate(over="ignore"):
+        squares = np.square(values).sum(axis=-1)
     return np.asarray(inflate(np.sqrt(squares), count))
 
 

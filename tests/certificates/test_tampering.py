@@ -207,7 +207,8 @@ def test_files_elsewhere_are_never_read(issued: Path, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["inf", "nan", "0x1p+5000", "1.5", "0X1.8P+0", "-0x1.0000000000000p+0", 1.5, None, True]
+    "value",
+    ["inf", "nan", "0x1p+5000", "1.5", "0X1.8P+0", "-0x1.0000000000000p+0", 1.5, None, True],
 )
 def test_radii_that_are_no_numbers(issued: Path, value: Any) -> None:
     certificate = json.loads((issued / "certificate.json").read_text())

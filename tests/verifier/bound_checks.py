@@ -1,0 +1,264 @@
+"""Checks that sound bounds pass and that each mutant of the bound code must fail.
+
+Every check takes ``load``, which gives a module of the verifier (or of a mutated copy of it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Load = Callable[[str], Any]
+
+
+def network(load: Load, layers: list[dict[str, Any]], shape: list[int]) -> Any:
+    """Build a network whose dense entries carry arrays."""
+    tensors, entries = {}, []
+    width = 0
+    for index, layer in enumerate(layers):
+        entry = dict(layer)
+        if entry["op"] == "dense":
+            weight = np.asarray(entry["weight"], dtype=np.float32)
+            tensors[f"layers.{index}.weight"] = weight
+            entry["weight"] = f"layers.{index}.weight"
+            bias = entry.get("bias")
+            entry["bias"] = None if bias is None else f"layers.{index}.bias"
+            if bias is not None:
+                tensors[f"layers.{index}.bias"] = np.asarray(bias, dtype=np.float32)
+            width = len(weight)
+        entries.append(entry)
+    graph = {
+        "format": "lipsort-graph",
+        "version": 1,
+        "input_shape": shape,
+        "classes": width,
+        "layers": entries,
+    }
+    return load("graph").build_network(graph, tensors)
+
+
+def radius(
+    load: Load, net: Any, x: Any, label: int, norm: str = "l2", arithmetic: Any = "real"
+) -> float:
+    """The certified radius of one point."""
+    kind = load("rounding").ARITHMETICS[arithmetic] if isinstance(arithmetic, str) else arithmetic
+    point = np.asarray(x, dtype=np.float32).reshape(1, *net.input_shape)
+    found = load("radii").certified_radii(net, point, np.array([label]), norm, kind)
+    return float(found.radii[0])
+
+
+def sequential(net: Any, x: Any) -> np.ndarray:
+    """Float32 evaluation that adds in index order, as a plain loop on a device would."""
+    values = np.asarray(x, dtype=np.float32)
+    for layer in net.layers:
+        if layer.op == "dense":
+            products = layer.weight * values
+            total = products[:, 0]
+            for column in range(1, products.shape[1]):
+                total = total + products[:, column]
+            values = total if layer.bias is None else total + layer.bias
+    assert values.dtype == np.float32
+    return values
+
+
+def check_gamma(load: Load) -> None:
+    """``gamma`` bounds n u / (1 - n u), and says so where that makes no sense."""
+    gamma = load("rounding").gamma
+    for count in (1, 7, 514, 5000, 2**20):
+        for unit in (2.0**-24, 2.0**-53):
+            exact = count * Fraction(unit)
+            assert Fraction(gamma(count, unit)) >= exact / (1 - exact)
+    assert gamma(2**24, 2.0**-24) == np.inf
+    assert gamma(2**25, 2.0**-24) == np.inf
+    assert gamma(0, 2.0**-24) == 0
+
+
+def check_lost_sum(load: Load) -> None:
+    """A sum that float32 loses when it adds in order: the label flips, so no certificate."""
+    count = 4096
+    row = np.full(count + 1, 2.0**-25)
+    row[0] = 1.0
+    net = network(
+        load,
+        [
+            {
+                "op": "dense",
+                "weight": np.stack([row, np.zeros(count + 1)]),
+                "bias": [0, 1 + 2.0**-14],
+            }
+        ],
+        [count + 1],
+    )
+    x = np.ones(count + 1)
+    logits = sequential(net, x)
+    assert logits[0] < logits[1], "float32 gives the other label"
+    assert radius(load, net, x, 0, arithmetic="real") > 0
+    assert radius(load, net, x, 0, arithmetic="binary32") == 0
+
+
+def check_lost_sum_in_the_body(load: Load) -> None:
+    """The same loss in the first of two layers: it must be carried to the head."""
+    count = 4096
+    row = np.full(count + 1, 2.0**-25)
+    row[0] = 1.0
+    net = network(
+        load,
+        [
+            {"op": "dense", "weight": np.stack([row, np.zeros(count + 1)])},
+            {"op": "identity"},
+            {"op": "dense", "weight": [[1, 0], [0, 0]], "bias": [0, 1 + 2.0**-14]},
+        ],
+        [count + 1],
+    )
+    x = np.ones(count + 1)
+    logits = sequential(net, x)
+    assert logits[0] < logits[1]
+    assert radius(load, net, x, 0, arithmetic="real") > 0
+    assert radius(load, net, x, 0, arithmetic="binary32") == 0
+
+
+def check_count_times_unit(load: Load) -> None:
+    """Sums too long for the arithmetic have no error bound at all."""
+    rounding = load("rounding")
+    toy = rounding.Arithmetic("toy", 2.0**-4, 2.0**-30, 2.0**30)
+    weight = np.zeros((2, 32))
+    weight[0, 0], weight[1, 1] = 1.0, 1.0
+    net = network(load, [{"op": "dense", "weight": weight}], [32])
+    x = np.zeros(32)
+    x[0] = 8.0
+    assert radius(load, net, x, 0, arithmetic=toy) == 0
+
+
+def check_headless(load: Load) -> None:
+    """Without a dense head the pair norm is sqrt(2): at (1/2, 1/2) the classes tie."""
+    net = network(load, [{"op": "dense", "weight": np.eye(2)}, {"op": "relu"}], [2])
+    found = radius(load, net, [1.0, 0.0], 0)
+    assert found > 0.70710 and found**2 < 0.5
+    found = radius(load, net, [1.0, 0.0], 0, norm="linf")
+    assert 0.4999 < found < 0.5
+
+
+def check_affine(load: Load) -> None:
+    """The exact radius of an affine network, in rationals; strict, because the ball is closed."""
+    rng = np.random.default_rng(0)
+    for trial in range(40):
+        size = int(rng.integers(2, 30))
+        weight = rng.standard_normal((2, size)).astype(np.float32)
+        net = network(load, [{"op": "dense", "weight": weight}], [size])
+        x = rng.standard_normal(size).astype(np.float32)
+        exact = [
+            sum(Fraction(float(w)) * Fraction(float(v)) for w, v in zip(row, x, strict=True))
+            for row in weight
+        ]
+        label = 0 if exact[0] > exact[1] else 1
+        gap = exact[label] - exact[1 - label]
+        apart = [Fraction(float(a)) - Fraction(float(b)) for a, b in zip(*weight, strict=True)]
+        found = Fraction(radius(load, net, x, label))
+        squared = gap * gap / sum(value * value for value in apart)
+        assert found * found < squared, trial
+        assert found * found > squared * Fraction(999999, 1000000), trial
+        found = Fraction(radius(load, net, x, label, norm="linf"))
+        largest = gap / sum(abs(value) for value in apart)
+        assert largest * Fraction(999999, 1000000) < found < largest, trial
+
+
+def check_products(load: Load) -> None:
+    """Products of many bounds are rounded up; a chain rounded down falls below."""
+    bounds = load("bounds")
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        values = [float(value) for value in rng.uniform(0.5, 1.5, 30)]
+        chain = [bounds.LayerBound(i, "dense", value, "residual") for i, value in enumerate(values)]
+        exact = Fraction(1)
+        for value in values:
+            exact *= Fraction(value)
+        assert Fraction(bounds.product(chain).value) >= exact
+
+
+def check_dense_bounds(load: Load) -> None:
+    """Bounds of matrices against rational sums and singular values; tight as well."""
+    bounds = load("bounds")
+    rng = np.random.default_rng(2)
+    for shape in [(1, 7), (7, 1), (10, 10), (5, 40), (40, 5)]:
+        for scale in (1e-30, 1.0, 1e20):
+            weight = (rng.standard_normal(shape) * scale).astype(np.float32)
+            rows = [sum(abs(Fraction(float(v))) for v in row) for row in weight]
+            columns = [sum(abs(Fraction(float(v))) for v in row) for row in weight.T]
+            for norm, exact in (("linf", max(rows)), ("l1", max(columns))):
+                value = Fraction(bounds.dense_bound(weight, norm)[0])
+                assert exact <= value <= exact * Fraction(1000001, 1000000)
+            largest = np.linalg.svd(weight.astype(np.float64))[1][0]
+            value = bounds.dense_bound(weight, "l2")[0]
+            assert largest * (1 - 1e-14) <= value <= largest * (1 + 2e-6), (shape, scale)
+
+
+def check_near_orthonormal(load: Load) -> None:
+    """One singular value slightly above 1, which c = 1 without its residual would hide."""
+    bounds = load("bounds")
+    weight = np.eye(64, dtype=np.float32)
+    weight[5, 5] = np.float32(1 + 2.0**-20)
+    for method in ("residual", ""):
+        assert bounds.spectral_bound(weight, method)[0] >= 1 + 2.0**-20
+
+
+def check_normalization(load: Load) -> None:
+    """The smallest standard deviation decides the constant."""
+    net = network(
+        load,
+        [
+            {
+                "op": "normalize",
+                "mean": [(0.0).hex(), (0.0).hex()],
+                "std": [(0.5).hex(), (2.0).hex()],
+            },
+            {"op": "flatten"},
+            {"op": "dense", "weight": [[1, 0], [-1, 0]]},
+        ],
+        [2, 1, 1],
+    )
+    found = radius(load, net, [1.0, 1.0], 0)
+    assert 0.9999 < found < 1.0
+
+
+def check_never_certified(load: Load) -> None:
+    """Ties, NaN, infinities, wrong and impossible labels."""
+    net = network(load, [{"op": "dense", "weight": np.eye(3), "bias": [0, 0, 0]}], [3])
+    for x in ([1, 1, 0], [np.nan, 0, 0], [np.inf, 0, 0], [-np.inf, 1, 0], [0, 0, 0]):
+        for arithmetic in ("real", "binary64", "binary32"):
+            assert radius(load, net, x, 0, arithmetic=arithmetic) == 0
+    # Nor because the other components or the biases speak for the label.
+    biased = network(load, [{"op": "dense", "weight": np.eye(3), "bias": [1, 0, 0]}], [3])
+    for x in ([0, np.nan, 0], [0, -np.inf, 0]):
+        assert radius(load, biased, x, 0) == 0
+    assert radius(load, net, [1, 0, 0], 0) > 0
+    for label in (1, 2, 3, -1):
+        assert radius(load, net, [1, 0, 0], label) == 0
+
+
+def check_overflow(load: Load) -> None:
+    """A float32 network that overflows to infinity minus infinity is never certified."""
+    big = np.float32(1e30)
+    net = network(
+        load,
+        [
+            {"op": "dense", "weight": np.eye(2) * big},
+            {"op": "relu"},
+            {"op": "dense", "weight": np.array([[1, -1], [-1, 1]]) * big},
+        ],
+        [2],
+    )
+    assert radius(load, net, [1.0, 0.5], 0, arithmetic="real") > 0
+    assert radius(load, net, [1.0, 0.5], 0, arithmetic="binary32") == 0
+
+
+def check_flushed_subnormals(load: Load) -> None:
+    """A margin that lives in subnormals is gone where they are flushed to zero."""
+    net = network(load, [{"op": "dense", "weight": [[2.0**-130], [0.0]]}], [1])
+    assert radius(load, net, [2.0], 0, arithmetic="real") > 0
+    assert radius(load, net, [2.0], 0, arithmetic="binary32") == 0
+
+
+CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
