@@ -8,6 +8,7 @@ configuration before any directory is made. Hydra is imported here, so import th
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -34,7 +35,7 @@ from lipsort_cli.config.store import config_name
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import console, warn
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 
 
 class Task:
@@ -60,6 +61,10 @@ class Task:
         except Exception as error:
             if not self._local:
                 raise
+            if isinstance(error, Interrupted):
+                # Only this passes through Hydra, and ends a sweep.
+                self.errors.insert(0, error)
+                raise KeyboardInterrupt from error
             if self.errors or HydraConfig.get().mode == RunMode.MULTIRUN:
                 warn(f"job {HydraConfig.get().job.num}: {error}")
             self.errors.append(error)
@@ -185,8 +190,11 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
         )(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(str(error).strip()) from error
-    except OSError as error:
-        raise _os_error(error) from error
+    except OSError as error:  # of Hydra itself, which makes the run directory
+        raise runs.write_error(Path(str(error.filename or "the run directory")), error) from error
+    except KeyboardInterrupt:
+        if not task.errors:
+            raise
     finally:
         sys.argv = argv
         if debug is None:
@@ -195,14 +203,16 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
             os.environ["HYDRA_FULL_ERROR"] = debug
     if task.errors:
         first = task.errors[0]
-        raise _os_error(first) if isinstance(first, OSError) else first
+        raise _as_message(first) if isinstance(first, OSError) else first
 
 
-def _os_error(error: OSError) -> LipsortError:
-    """A file that could not be read or written, as a message."""
+def _as_message(error: OSError) -> LipsortError:
+    """A file of a command's own that could not be read or written, as a message."""
     if error.filename is None:
-        return LipsortError(str(error))
-    return runs.write_error(Path(str(error.filename)), error)
+        return LipsortError(str(error.strerror or error))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return runs.write_error(Path(str(error.filename)), error)
+    return LipsortError(f"{error.filename}: {error.strerror or error}")
 
 
 def _flags(options: argparse.Namespace) -> list[str]:

@@ -17,7 +17,7 @@ import yaml
 from lipsort_cli import app
 from lipsort_cli.cli.launch import launch, quoted
 from lipsort_cli.cli.table import Command, find
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.runs import read_json, write_json
 
 
@@ -177,6 +177,28 @@ def test_a_failing_job_does_not_stop_a_sweep(
     assert lipsort(monkeypatch, "train", "-m", "seed=0,1,2") == 1
     assert [c.seed for c in train_calls.configs] == [0, 1, 2]
     assert "job 1: seed 1 is cursed" in capsys.readouterr().err
+
+
+def test_an_interrupted_job_ends_a_sweep(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise Interrupted("stopped; continue with resume=")
+
+    train_calls.action = stop
+    assert lipsort(monkeypatch, "train", "-m", "seed=0,1,2") == 130
+    assert len(train_calls.configs) == 1
+    assert "stopped; continue with resume=" in capsys.readouterr().err
+    record = read_json(train_calls.directories[0] / "run.json")
+    assert record["status"] == "interrupted"
+
+
+def test_a_file_that_cannot_be_read_is_one_message(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_calls.action = lambda *_: Path("nowhere").read_text()
+    assert lipsort(monkeypatch, "train") == 1
+    assert capsys.readouterr().err == "lipsort: nowhere: No such file or directory\n"
 
 
 def test_a_defect_keeps_its_traceback(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
