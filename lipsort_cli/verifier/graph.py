@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,14 @@ class Network:
             parts.append(f"{name}:{shape};".encode("ascii"))
             parts.append(np.ascontiguousarray(tensor, dtype="<f4").tobytes())
         return sha256(b"".join(parts))
+
+    def rounded(self) -> Network:
+        """The same network with every constant of the graph rounded to binary32."""
+        layers = tuple(
+            replace(layer, numbers=tuple(float(np.float32(value)) for value in layer.numbers))
+            for layer in self.layers
+        )
+        return replace(self, layers=layers)
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Weights and biases under their canonical names."""

@@ -96,7 +96,7 @@ def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -
     if path.suffix == ".onnx":
         from lipsort_cli.verifier.onnx_network import parse_onnx
 
-        network = parse_onnx(contents, certificate["claim"]["arithmetic"], stored, folder)
+        network = _certified_original(parse_onnx(contents), certificate, folder)
     else:
         network = parse_network(contents)
     if network.graph_digest() != stored["graph_sha256"]:
@@ -104,6 +104,25 @@ def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -
     if network.weights_digest() != stored["weights_sha256"]:
         raise Invalid("network.weights_sha256", "the network's weights are not those certified")
     return network
+
+
+def _certified_original(found: Network, certificate: dict[str, Any], folder: Path) -> Network:
+    """The certified network, if ``found`` is that network with constants rounded to binary32.
+
+    ONNX stores means, deviations, slopes and factors in binary32; the error bounds of binary32
+    allow for that rounding, so the certificate covers the rounded network as well.
+    """
+    stored = certificate["network"]
+    path = folder / stored["file"]
+    if (
+        found.graph_digest() == stored["graph_sha256"]
+        or certificate["claim"]["arithmetic"] != "binary32"
+        or not path.is_file()
+    ):
+        return found
+    original = parse_network(read_bytes(path, "network.file"))
+    same = original.rounded().graph_digest() == found.graph_digest()
+    return original if same and original.weights_digest() == found.weights_digest() else found
 
 
 def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:

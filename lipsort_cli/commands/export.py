@@ -1,0 +1,126 @@
+"""`lipsort export RUN`: the network in plain formats, each compared with the certified one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.certificates.runs import NETWORK, TrainedRun, open_run
+from lipsort_cli.config.certificates import ExportConfig
+from lipsort_cli.console import console
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.export.compare import compare
+from lipsort_cli.export.onnx_writer import onnx_bytes
+from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.zoo.plain import load_plain, plain_module
+
+COMPANIONS = ("certificate.json", "certificate-data.safetensors", "points.csv")
+"""Copied beside the exported network, so that the folder can be verified on its own."""
+
+
+def run(config: ExportConfig, directory: Path) -> None:
+    """Write the formats asked for into ``directory/export``, with the run's certificate."""
+    trained = open_run(config.run, config.points)
+    network = load_network(trained.network)
+    target = directory / "export"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LipsortError(f"cannot make {target}: {error.strerror or error}") from None
+    report: dict[str, dict[str, object]] = {}
+    for name in config.formats:
+        path, outputs = WRITERS[name](network, trained, target)
+        if outputs is None:
+            console.print(
+                f"{name}: {path} (not compared: pip install 'lipsort[export]' for onnxruntime)",
+                markup=False,
+            )
+            report[name] = {"file": path.name}
+            continue
+        agreement = compare(network, trained.inputs, outputs)
+        report[name] = {"file": path.name, **agreement._asdict(), "within_bound": agreement.within}
+        console.print(
+            f"{name}: {path}; outputs on {len(outputs)} points differ by at most "
+            f"{agreement.largest_difference:.3g}, {agreement.largest_share_of_bound:.2%} of what "
+            "the certificate allows for",
+            markup=False,
+        )
+        if not agreement.within:
+            raise LipsortError(
+                f"{path}: outputs differ from the trained network's by "
+                f"{agreement.largest_difference:.3g}, more than rounding explains; do not use it"
+            )
+    if (trained.directory / "certificate.json").is_file():
+        _safetensors(network, trained, target)
+    copied = [name for name in COMPANIONS if (trained.directory / name).is_file()]
+    for name in copied:
+        write_atomic(target / name, (trained.directory / name).read_bytes())
+    write_json(target / "export.json", report)
+    _last_words(trained.directory, target, config.formats, "certificate.json" in copied)
+
+
+def _last_words(run_directory: Path, target: Path, formats: list[str], certified: bool) -> None:
+    if not certified:
+        console.print(
+            f"Results: {target}; the run has no certificate yet; next: lipsort certify "
+            f"{run_directory}, then export again",
+            markup=False,
+        )
+        return
+    file = "model.onnx" if "onnx" in formats else "model.safetensors"
+    console.print(
+        f"Results: {target}; next: lipsort verify {target / 'certificate.json'} "
+        f"--network {target / file}",
+        markup=False,
+    )
+
+
+Written = tuple[Path, NDArray[np.float32] | None]
+
+
+def _safetensors(network: Network, trained: TrainedRun, target: Path) -> Written:
+    # The run's own file is the plain network; its bytes are what a certificate names.
+    path = target / NETWORK
+    write_atomic(path, trained.network.read_bytes())
+    with torch.no_grad():
+        return path, load_plain(path)(torch.from_numpy(trained.inputs)).numpy()
+
+
+def _onnx(network: Network, trained: TrainedRun, target: Path) -> Written:
+    path = target / "model.onnx"
+    write_atomic(path, onnx_bytes(network))
+    try:
+        import onnxruntime
+    except ImportError:
+        return path, None
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return path, session.run(None, {"input": trained.inputs})[0]
+
+
+def _torch_export(network: Network, trained: TrainedRun, target: Path) -> Written:
+    path = target / "model.pt2"
+    batch = torch.export.Dim("batch", min=1)
+    # Two examples: with one, torch.export takes the batch size for a constant.
+    example = torch.zeros(2, *network.input_shape)
+    program = torch.export.export(
+        plain_module(network), (example,), dynamic_shapes=({0: batch},), strict=False
+    )
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    write_atomic(path, buffer.getvalue())
+    loaded = torch.export.load(path).module()
+    with torch.no_grad():
+        return path, loaded(torch.from_numpy(trained.inputs)).numpy()
+
+
+WRITERS: dict[str, Callable[[Network, TrainedRun, Path], Written]] = {
+    "safetensors": _safetensors,
+    "onnx": _onnx,
+    "torch_export": _torch_export,
+}

@@ -1,0 +1,1 @@
+"""Plain networks for deployment: safetensors, ONNX, torch.export; constraints folded in."""
