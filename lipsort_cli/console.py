@@ -14,7 +14,7 @@ _UNWRAPPED = 10_000
 
 def _make(*, stderr: bool = False) -> Console:
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not made.is_terminal and "COLUMNS" not in made._environ:
+    if not made.is_terminal:
         return Console(stderr=stderr, highlight=False, width=_UNWRAPPED)
     return made
 

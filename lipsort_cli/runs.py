@@ -307,7 +307,7 @@ def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path(
             )
         from lipsort_cli.console import console
 
-        console.print(f"Newest finished run: {newest}", markup=False)
+        console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
         return newest.resolve()
     return _checked(Path(argument).expanduser(), commands, wanted)
 

@@ -70,7 +70,8 @@ def run(
         return
     typed = to_typed(config, command.name)
     if record["status"] == "finished":
-        console.print(f"{directory} is finished already; nothing to do.", markup=False)
+        message = f"{directory} is finished already; nothing to do."
+        console.print(message, markup=False, soft_wrap=True)
         return
     if runs.is_alive(record):
         raise UsageError(
