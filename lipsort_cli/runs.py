@@ -1,20 +1,16 @@
-"""Run directories: their record, their metrics log, and files that are whole or absent.
+"""Run directories: their record ``run.json``, and how they are found.
 
-Nothing here imports torch. A run directory is described by ``run.json``; whoever reads a file of a
-run may rely on it being complete, because every file is replaced atomically.
+Nothing here imports torch. Whoever reads a file of a run may rely on it being complete, because
+every file is replaced atomically (:mod:`lipsort_cli.files`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import math
 import os
 import platform
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,87 +19,28 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.files import read_json, write_atomic, write_error, write_json
+from lipsort_cli.metrics import MetricsLog
+
+__all__ = [
+    "RECORD",
+    "MetricsLog",
+    "RunRecord",
+    "commit",
+    "find_run",
+    "is_alive",
+    "read_json",
+    "read_record",
+    "versions",
+    "write_atomic",
+    "write_error",
+    "write_json",
+]
 
 RECORD = "run.json"
 """Name of the record in a run directory."""
 
 _REPORTED = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safetensors")
-
-
-# --- files that are whole or absent -----------------------------------------------------------
-
-
-def write_error(path: Path, error: OSError) -> LipsortError:
-    """The message for a file that cannot be written: which, why, and what to do."""
-    advice = {
-        errno.ENOSPC: "free some space, or choose another folder with hydra.run.dir=FOLDER",
-        errno.EDQUOT: "free some of your quota, or choose another folder with hydra.run.dir=FOLDER",
-        errno.EACCES: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-        errno.EPERM: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-        errno.EROFS: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-    }.get(error.errno or 0, "choose another folder with hydra.run.dir=FOLDER")
-    return LipsortError(f"cannot write {path}: {error.strerror or error}; {advice}")
-
-
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace ``path`` by ``data`` so that a reader sees the old file or the new one, whole.
-
-    The bytes go to a temporary file in the same folder, reach the disk (fsync), and take the
-    name by ``os.replace``. Text is written as UTF-8.
-
-    Raises:
-        LipsortError: the file cannot be written; the old one is untouched, nothing is left over.
-    """
-    path = Path(path)
-    content = data.encode() if isinstance(data, str) else data
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a result is as readable as any other file of the user.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` atomically as JSON, indented by 2.
-
-    Raises:
-        LipsortError: the file cannot be written.
-        ValueError: ``value`` holds NaN or an infinity, which JSON has no words for.
-    """
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The value that the JSON file ``path`` holds.
-
-    Raises:
-        LipsortError: the file is missing, unreadable, or no JSON.
-    """
-    try:
-        return json.loads(Path(path).read_bytes())
-    except FileNotFoundError as error:
-        raise LipsortError(f"{path}: no such file") from error
-    except OSError as error:
-        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise LipsortError(f"{path}: not a JSON file, or a damaged one ({error})") from error
 
 
 # --- run.json ---------------------------------------------------------------------------------
@@ -353,57 +290,3 @@ def _newest(commands: tuple[str, ...], root: Path) -> Path | None:
                     if newest is None or candidate > newest:
                         newest = candidate
     return newest[1] if newest else None
-
-
-# --- metrics.jsonl ----------------------------------------------------------------------------
-
-
-class MetricsLog:
-    """``metrics.jsonl``: one JSON object a logged step.
-
-    Every line holds ``epoch``, ``step``, ``split`` and named values; a value that is no finite
-    number is written as null. With ``resume_at``, an existing file keeps its lines up to that
-    step and loses the rest, which the resumed run writes again; without, it is started afresh.
-    """
-
-    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
-        self.path = Path(path)
-        if resume_at is not None and self.path.exists():
-            write_atomic(self.path, "".join(self._kept(resume_at)))
-        else:
-            write_atomic(self.path, "")
-        try:
-            self._file = self.path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise write_error(self.path, error) from error
-
-    def _kept(self, resume_at: int) -> Iterator[str]:
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # the line that a kill cut short
-            if isinstance(entry, dict) and entry.get("step", resume_at + 1) <= resume_at:
-                yield line + "\n"
-
-    def log(self, *, epoch: int, step: int, split: str, **values: float | int | str | None) -> None:
-        """Append one line, and hand it to the system at once."""
-        entry: dict[str, Any] = {"epoch": epoch, "step": step, "split": split}
-        for key, value in values.items():
-            finite = not isinstance(value, float) or math.isfinite(value)
-            entry[key] = value if finite else None
-        try:
-            self._file.write(json.dumps(entry, allow_nan=False) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise write_error(self.path, error) from error
-
-    def close(self) -> None:
-        """Close the file; logging is over."""
-        self._file.close()
-
-    def __enter__(self) -> MetricsLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

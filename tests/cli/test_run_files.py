@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli import runs
+from lipsort_cli import files, runs
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.runs import MetricsLog, RunRecord, find_run, read_json, write_atomic, write_json
 
@@ -29,7 +29,7 @@ def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     write_atomic(target, "neu: ä")
     assert target.read_text(encoding="utf-8") == "neu: ä"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert target.stat().st_mode & 0o777 == 0o666 & ~runs._umask()
+    assert target.stat().st_mode & 0o777 == 0o666 & ~files._umask()
 
 
 @pytest.mark.parametrize(

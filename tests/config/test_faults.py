@@ -73,7 +73,10 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["model.widths=[1"], ["model.widths=[1", "grammar"]),
         (["foo"], ["found 'foo'; allowed: an override such as key=value"]),
         (["hydra/launcher=nope"], ["hydra/launcher: found nope; allowed: basic", "launchers"]),
-        (["distribution=cone"], ["distribution: no such group here; groups: activation, constraint"]),
+        (
+            ["distribution=cone"],
+            ["distribution: no such group here; groups: activation, constraint"],
+        ),
         (
             ["experiment=wasserstein_cone_128"],
             ["experiment: found wasserstein_cone_128", "`lipsort estimate-wasserstein"],
