@@ -26,6 +26,11 @@ def _ascent(gradient: Tensor, norm: str) -> Tensor:
     return gradient / length.view(-1, *[1] * (gradient.dim() - 1))
 
 
+def _clip(inputs: Tensor, delta: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+    """Keep inputs + delta in ``bounds``; that never lengthens a perturbation of a point inside."""
+    return delta if bounds is None else (inputs + delta).clamp(*bounds) - inputs
+
+
 def pgd(
     network: Callable[[Tensor], Tensor],
     inputs: Tensor,
@@ -58,26 +63,28 @@ def pgd(
     Returns:
         ``fooled`` [N] bool and the perturbed inputs [N, ...] with the smallest margin found.
     """
-    with torch.no_grad():
-        best_margin = worst_margin(network(inputs), labels)
     best = inputs.clone()
+    best_margin = torch.full((len(inputs),), torch.inf, device=inputs.device)
+
+    def keep(moved: Tensor, margin: Tensor) -> None:
+        nonlocal best_margin
+        better = ~(margin >= best_margin)  # NaN is better than anything
+        best_margin = torch.where(better, margin, best_margin)
+        best[better] = moved[better]
+
     for start in range(restarts):
         delta = torch.zeros_like(inputs)
         if start:
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
-            delta = _project(eps * _ascent(noise, norm), eps, norm)
+            delta = _clip(inputs, _project(eps * _ascent(noise, norm), eps, norm), bounds)
         for _ in range(steps):
             moved = (inputs + delta).detach().requires_grad_()
             margin = worst_margin(network(moved), labels)
+            keep(moved.detach(), margin.detach())
             (gradient,) = torch.autograd.grad(margin.sum(), moved)
             delta = _project(delta - 2.5 * eps / steps * _ascent(gradient, norm), eps, norm)
-            if bounds is not None:
-                # Clipping towards the box never lengthens a perturbation of a point inside.
-                delta = (inputs + delta).clamp(*bounds) - inputs
-            with torch.no_grad():
-                margin = worst_margin(network(inputs + delta), labels)
-                better = margin < best_margin
-                best_margin = torch.where(better, margin, best_margin)
-                best[better] = (inputs + delta)[better]
+            delta = _clip(inputs, delta, bounds)
+        with torch.no_grad():
+            keep(inputs + delta, worst_margin(network(inputs + delta), labels))
     # Not a strict margin is not a robust one: ties and NaN count as fooled.
     return ~(best_margin > 0), best

@@ -143,11 +143,7 @@ def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[st
     """Share of points with a radius of at least each ``eps``; ``{}`` without points."""
     if len(points.radii) == 0:
         return {}
-    return {_key(value): float((points.radii >= value).mean()) for value in eps}
-
-
-def _key(value: float) -> str:
-    return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+    return {f"{float(value)}": float((points.radii >= value).mean()) for value in eps}
 
 
 def check_inputs(network: Network, inputs: Any) -> NDArray[np.floating[Any]]:

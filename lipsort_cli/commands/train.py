@@ -14,7 +14,7 @@ from lipsort_cli.data import Dataset, load
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.runs import RunRecord, write_json
-from lipsort_cli.training.device import resolve_device
+from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.training.evaluation import Evaluation, evaluate
 from lipsort_cli.training.loop import Trainer, steps_an_epoch
 from lipsort_cli.training.losses import build_loss
@@ -24,8 +24,6 @@ from lipsort_cli.zoo import build_network, save_network
 def run(config: Any, directory: Path) -> None:
     """Train in the run directory ``directory``; go on with it where it holds a checkpoint."""
     device = resolve_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     dataset = load(config.data)
     with RunRecord.recording(
         directory, "train", seed=config.seed, device=str(device), data=dataset.fingerprint
@@ -56,6 +54,7 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
     network = build_network(
         config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
     ).to(device)
+    set_threads(config.threads, sum(p.numel() for p in network.parameters()))
     optimizer = build_optimizer(network, config.optimizer)
     total = config.training.epochs * steps_an_epoch(len(dataset.train), config.training.batch_size)
     schedule = build_schedule(optimizer, config.schedule, total)

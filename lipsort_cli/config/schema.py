@@ -52,7 +52,7 @@ class MlpModel:
     """Fully connected network."""
 
     name: str = "mlp"
-    widths: list[int] = option([512, 512, 512], "hidden widths", minimum=1)
+    widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1)
     bias: bool = option(True, "dense layers have a bias")
     dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
     lipschitz: float = option(1.0, "the network is scaled to this constant", above=0)
@@ -293,7 +293,7 @@ class TrainConfig:
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = option(0, "seeds weights, order and augmentation", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    threads: int = option(0, "CPU threads; 0: as torch chooses", minimum=0)
+    threads: int = option(0, "CPU threads; 0: one for small networks, else as torch chooses", minimum=0)
     tensorboard: bool = option(False, "also write TensorBoard event files")
     resume: str | None = option(None, "continue this interrupted run directory")
 

@@ -27,6 +27,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+_SMALL = 300_000
+"""Parameters below which a second thread costs more in waiting than it saves."""
+
+
+def set_threads(threads: int, parameters: int) -> None:
+    """Use ``threads`` CPU threads; 0: one for a small network, torch's choice for others."""
+    if threads:
+        torch.set_num_threads(threads)
+    elif parameters < _SMALL:
+        torch.set_num_threads(1)
+
+
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of matrix products while training: ``auto`` takes the device's fastest."""
     if precision == "auto":

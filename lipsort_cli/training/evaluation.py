@@ -127,16 +127,17 @@ def _attacked(
     result: dict[str, float] = {}
     if count == 0:
         return result, 0
-    for eps, key in zip(config.evaluation.eps, points_keys(config.evaluation.eps), strict=True):
+    radii = torch.from_numpy(points.radii)
+    fooled = torch.zeros(count, dtype=torch.bool)
+    # What falls within a radius has fallen within every larger one: it is attacked no further.
+    for eps in sorted(config.evaluation.eps):
         generator = torch.Generator().manual_seed(config.seed)
-        fooled_count = 0
-        for start in range(0, count, BATCH):
-            stop = min(start + BATCH, count)
-            inputs = dataset.test.inputs[start:stop]
-            fooled, moved = pgd(
+        for index in (~fooled).nonzero()[:, 0].split(BATCH):
+            inputs = dataset.test.inputs[index]
+            found, moved = pgd(
                 network,
                 inputs.to(device),
-                dataset.test.labels[start:stop].to(device),
+                dataset.test.labels[index].to(device),
                 eps,
                 norm=norm,
                 steps=attack.steps,
@@ -144,25 +145,19 @@ def _attacked(
                 bounds=dataset.bounds,
                 generator=generator,
             )
-            _check_sandwich(fooled.cpu(), inputs, moved.cpu(), points.radii[start:stop], norm)
-            fooled_count += int(fooled.sum())
-        result[key] = 1 - fooled_count / count
+            fooled[index] = found.cpu()
+            _check_sandwich(found.cpu(), inputs, moved.cpu(), radii[index], norm)
+        result[f"{eps}"] = 1 - int(fooled.sum()) / count
     return result, count
 
 
-def points_keys(eps: list[float]) -> list[str]:
-    """The keys under which results hold each eps: as :func:`certified_accuracy` writes them."""
-    empty = CertifiedPoints(np.zeros(1, np.int64), np.zeros(1), 1.0, "l2", "real")
-    return list(certified_accuracy(empty, eps))
-
-
 def _check_sandwich(
-    fooled: Tensor, inputs: Tensor, moved: Tensor, radii: NDArray[np.float64], norm: str
+    fooled: Tensor, inputs: Tensor, moved: Tensor, radii: Tensor, norm: str
 ) -> None:
     """No point may be fooled within its certified radius, measured in binary64."""
     delta = (moved.double() - inputs.double()).flatten(1)
     distance = delta.norm(dim=1) if norm == "l2" else delta.abs().amax(1)
-    broken = fooled & (distance <= torch.from_numpy(radii)) & torch.from_numpy(radii > 0)
+    broken = fooled & (distance <= radii) & (radii > 0)
     if bool(broken.any()):
         worst = int(broken.nonzero()[0, 0])
         raise LipsortError(
