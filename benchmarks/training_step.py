@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import statistics
 import time
@@ -89,7 +90,7 @@ def methods(torchlip: bool) -> Iterator[tuple[str, Step]]:
         torch.manual_seed(0)
         sizes = [784, *WIDTHS]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(sizes):
             layers += [SpectralLinear(inputs, outputs), MaxMin()]
         network = nn.Sequential(*layers, SpectralLinear(sizes[-1], 10))
         yield (

@@ -1,0 +1,1 @@
+"""One module a command: configuration in, run directory out."""

@@ -293,7 +293,7 @@ class TrainConfig:
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = option(0, "seeds weights, order and augmentation", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    threads: int = option(0, "CPU threads; 0: one for small networks, else as torch chooses", minimum=0)
+    threads: int = option(0, "CPU threads; 0: by the size of the network", minimum=0)
     tensorboard: bool = option(False, "also write TensorBoard event files")
     resume: str | None = option(None, "continue this interrupted run directory")
 

@@ -1,4 +1,4 @@
-"""Constraint sets: membership, right inverses, steps of every optimizer, over a product of shapes."""
+"""Constraint sets: membership, right inverses, steps of every optimizer, over many shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs of `lipsort train`: the same weights however often interrupted, and what is written."""
+"""Whole runs of `lipsort train`: the same weights however often interrupted; what is written."""
 
 from __future__ import annotations
 
@@ -212,7 +212,13 @@ def test_divergence_is_named(tmp_path: Path) -> None:
         ["activation=tanh", "constraint=spectral"],
         ["activation=groupsort", "constraint=linf", "evaluation.norm=linf"],
         ["activation=maxout", "constraint=bjorck", "optimizer=adam"],
-        ["constraint=parseval", "optimizer=aggmo", "optimizer.lr=1e-4", "loss=hkr", "schedule=step"],
+        [
+            "constraint=parseval",
+            "optimizer=aggmo",
+            "optimizer.lr=1e-4",
+            "loss=hkr",
+            "schedule=step",
+        ],
         ["constraint=none", "loss=cross_entropy", "training.gradient_clip=1.0"],
     ],
     ids=lambda o: o[0] + "," + o[1],
