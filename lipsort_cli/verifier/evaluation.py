@@ -8,13 +8,17 @@ Carried from layer to layer, for each point:
     d0 + d1 r >= ||a^(x') - a(x')||      what the other arithmetic loses, in any summation order
     lip       : ||a(x') - a(x)|| <= lip * r
 
-A dense layer of ``n`` inputs adds at most ``gamma(n + 2) (|W||a^| + |b|)`` a component; in norm,
-``|a^| <= |a~| + (d64 + d0 + (lip + d1) r)``, so with ``A >= || |W| ||`` and ``L >= ||W||``
+A dense layer of ``n`` inputs adds up ``n + 1`` terms with ``n`` additions. Each addition errs by at
+most ``u`` times its result, and every partial sum, in whatever order, lies between the sum of the
+negative and the sum of the positive terms: within ``(S + |z|) / 2 + gamma S`` of zero, where
+``z = w a + b`` and ``S = |w||a| + |b|``. With the products' own roundings, a component errs by at
+most ``gamma(n + 2) s``, ``s = (S + |z|) / 2 + S (1 + (n + 2) gamma) / (n + 2)``. In norm, with
+``A >= || |W| ||``, ``L >= ||W||`` and ``B = (A + L) / 2 + A (1 + (n + 2) gamma) / (n + 2)``,
 
-    d0' = L d0 + gamma (|| |W||a~| + |b| || + A (d64 + d0)) + underflow
-    d1' = L d1 + gamma A (lip + d1)
+    d0' = L d0 + gamma (||s(a~)|| + B (d64 + d0)) + underflow
+    d1' = L d1 + gamma B (lip + d1)
 
-Every operation that rounds is brought to this form with its own ``|W|`` and its own count.
+Every other operation that rounds is brought to this form with its own ``s``, ``B`` and count.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from lipsort_cli.verifier.graph import SMOOTH, Layer, normalization
 from lipsort_cli.verifier.rounding import (
     BINARY64,
     Arithmetic,
+    Bound,
     Floats,
     add_up,
     gamma,
@@ -100,9 +105,9 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
     values = state.values
     if layer.op == "dense":
         operands = Operands.of(layer, arithmetic)
-        sizes = norm_up(operands.magnitude(values), norm)
         state.values = operands.apply(values)
-        spread = absolute_norm(operands.absolute, norm)
+        sizes = norm_up(operands.magnitude(values, state.values), norm)
+        spread = operands.spread(absolute_norm(operands.absolute, norm), lipschitz)
         small = operands.flushed * ones_norm(layer.width, norm)
         _rounded(state, lipschitz, spread, sizes, operands.count, small, arithmetic)
     elif layer.op == "normalize":
@@ -134,7 +139,7 @@ class Operands:
     """A dense layer in binary64: ``weight``, ``absolute`` ``[m, n]`` and ``bias`` ``[m]``.
 
     ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
-    arithmetic that flushes; its entry is raised so that ``gamma * absolute`` covers that loss.
+    arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that loss.
     What flushed products, sums and activations lose is at most ``flushed * tiny`` a component.
     """
 
@@ -143,6 +148,7 @@ class Operands:
     bias: Floats
     count: int
     flushed: float
+    share: float
 
     @classmethod
     def of(cls, layer: Layer, arithmetic: Arithmetic) -> Operands:
@@ -154,19 +160,26 @@ class Operands:
         error = gamma(count, arithmetic.unit)
         subnormal = (absolute > 0) & (absolute < arithmetic.tiny)
         if subnormal.any():
-            absolute[subnormal] *= 2 + 2 / error
+            absolute[subnormal] *= 4 + 2 / error
         bias = np.zeros(layer.width) if layer.bias is None else layer.bias.astype(np.float64)
         rows = float(np.max(inflate(absolute.sum(axis=1), layer.inputs)))
-        return cls(weight, absolute, bias, count, 8 * count + 4 * rows)
+        # S enters with this share besides its half; see the head of this module.
+        worst = max(error, gamma(count, BINARY64.unit))
+        share = float(up(up(1 + count * worst) / count))
+        return cls(weight, absolute, bias, count, 8 * count + 4 * rows, share)
 
     def apply(self, values: Floats) -> Floats:
         """``W a + b`` for ``[N, n]``, rounded to nearest."""
         return np.asarray(values @ self.weight.T + self.bias)
 
-    def magnitude(self, values: Floats) -> Floats:
-        """Upper bound of ``|W| |a| + |b|``, ``[N, n] -> [N, m]``."""
+    def magnitude(self, values: Floats, results: Floats) -> Floats:
+        """Upper bound of ``s`` ``[N, m]`` at ``a = values [N, n]``, with ``results`` = W a + b."""
         sums = np.abs(values) @ self.absolute.T + np.abs(self.bias)
-        return np.asarray(inflate(sums, self.count))
+        return np.asarray(inflate(0.5 * (sums + np.abs(results)) + self.share * sums, self.count))
+
+    def spread(self, absolute: Bound, signed: Bound) -> Bound:
+        """``B`` from ``A`` and ``L``; element by element for the rows of a head."""
+        return add_up(0.5 * add_up(absolute, signed), mul_up(self.share, absolute))
 
 
 def exact_activation(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
@@ -210,7 +223,7 @@ def _rounded(
     arithmetic: Arithmetic,
     largest: float = 1.0,
 ) -> None:
-    """One step of the recurrence: ``sizes`` bounds ``|| |W||a~| + |b| ||``, ``spread`` is ``A``."""
+    """One step of the recurrence: ``sizes`` bounds ``||s(a~)||``, ``spread`` is ``B``."""
     error = gamma(count, arithmetic.unit)
     drift = add_up(state.d64, state.d0)
     base = add_up(sizes, mul_up(spread, drift))

@@ -113,10 +113,11 @@ class Judge:
         bound = self.bounds[layer.index]
         if layer.op == "dense":
             operands = self.operands[layer.index]
-            sizes = self.norms(operands.magnitude(walk.values))
-            walk.values = operands.apply(walk.values)
+            before, walk.values = walk.values, operands.apply(walk.values)
+            sizes = self.norms(operands.magnitude(before, walk.values))
             small = times(operands.flushed, self.ones(layer.width))
-            self._rounded(walk, bound, operands.spread, sizes, layer.inputs + 2, small, layer)
+            spread = operands.mix(operands.norm, bound)
+            self._rounded(walk, bound, spread, sizes, layer.inputs + 2, small, layer)
         elif layer.op == "normalize":
             mean, std = (dyadic(item) for item in normalization(layer))
             grid = max(FINE, mean.shift)
@@ -179,7 +180,7 @@ class Operands:
     """A dense layer as integers."""
 
     def __init__(self, layer: Layer, kind: str, error: int, tiny: int) -> None:
-        """Exact weights; ``spread`` bounds the norm of ``|W|`` (with raised subnormal entries)."""
+        """Exact weights; ``norm`` bounds that of ``|W|`` (with raised subnormal entries)."""
         assert layer.weight is not None
         exact = dyadic(layer.weight)
         self.shift = exact.shift
@@ -188,7 +189,7 @@ class Operands:
         limit = rescale_up(tiny, SCALE, self.shift)
         subnormal = (absolute > 0) & (absolute < limit)
         if error and subnormal.any():
-            absolute[subnormal] *= 1 + -(-ONE // error)
+            absolute[subnormal] *= 2 + -(-2 * ONE // error)
         self.absolute = absolute
         self.transposed = matrix(exact.values.T)
         self.transposed_absolute = matrix(absolute.T)
@@ -196,11 +197,13 @@ class Operands:
         self.bias = dyadic(bias)
         rows = rescale_up(int(absolute.sum(axis=1).max()), self.shift, SCALE)
         columns = rescale_up(int(absolute.sum(axis=0).max()), self.shift, SCALE)
-        self.spread = {"linf": rows, "l1": columns}.get(kind, 0)
+        self.norm = {"linf": rows, "l1": columns}.get(kind, 0)
         if kind == "l2":
             frobenius = root_up(int((absolute * absolute).sum()))
-            self.spread = min(root_up(rows * columns), rescale_up(frobenius, self.shift, SCALE))
-        self.flushed = (8 * (layer.inputs + 2) << SCALE) + 4 * rows
+            self.norm = min(root_up(rows * columns), rescale_up(frobenius, self.shift, SCALE))
+        count = layer.inputs + 2
+        self.flushed = (8 * count << SCALE) + 4 * rows
+        self.share = -(-(ONE + count * error) // count)
 
     def apply(self, values: Integers) -> Integers:
         """``floor(W a + b)`` on the activations' grid."""
@@ -209,13 +212,19 @@ class Operands:
         shifted = product + rescale(self.bias.values, self.bias.shift, grid)
         return np.asarray(rescale(shifted, grid, FINE), dtype=object)
 
-    def magnitude(self, values: Integers) -> Integers:
-        """``|W| |a| + |b|`` on the activations' grid, rounded up."""
+    def magnitude(self, values: Integers, results: Integers) -> Integers:
+        """``s`` of the error recurrence on the activations' grid, rounded up."""
         grid = max(FINE + self.shift, self.bias.shift)
         product = unpack(matrix(abs(values)) * self.transposed_absolute)
         sums = rescale(product, FINE + self.shift, grid)
         sums = sums + rescale(abs(self.bias.values), self.bias.shift, grid)
-        return np.asarray(rescale_up(sums, grid, FINE), dtype=object)
+        sums = rescale_up(sums, grid, FINE)
+        half = -(-(sums + abs(results) + 1) >> 1)
+        return np.asarray(half - ((-sums * self.share) >> SCALE), dtype=object)
+
+    def mix(self, absolute: Any, signed: Any) -> Any:
+        """``B`` of the error recurrence from ``A`` and ``L``."""
+        return -(-(absolute + signed) >> 1) + times(self.share, absolute)
 
 
 class Head:
@@ -227,10 +236,11 @@ class Head:
         if parts.head is None:
             pair = norm(np.array([[ONE, -ONE]], dtype=object), dual)[0]
             self.pairs = np.full((classes, classes), pair, dtype=object)
-            self.rows = np.full(classes, ONE, dtype=object)
+            self.spread = np.full(classes, ONE, dtype=object)
             return
         operands = judge.operands[parts.head.index]
-        self.rows = rescale_up(norm(operands.absolute, dual), operands.shift, SCALE)
+        rows = rescale_up(norm(operands.absolute, dual), operands.shift, SCALE)
+        self.spread = operands.mix(rows, rows)
         wide = operands.exact << SCALE
         self.pairs = np.stack([norm(wide - row, dual) for row in wide])
         self.pairs = np.asarray(rescale_up(self.pairs, operands.shift, 0), dtype=object)
@@ -274,7 +284,8 @@ def _judge_chunk(
         logits, sizes = walk.values, abs(walk.values)
     else:
         operands = judge.operands[parts.head.index]
-        logits, sizes = operands.apply(walk.values), operands.magnitude(walk.values)
+        logits = operands.apply(walk.values)
+        sizes = operands.magnitude(walk.values, logits)
         count, flushed = parts.head.inputs + 2, operands.flushed
     factor, largest = Fraction(1), Fraction(1)
     for layer in parts.tail:
@@ -285,8 +296,8 @@ def _judge_chunk(
     error = judge.gamma(count + 4 * len(parts.tail))
     drift = (walk.err + walk.d0)[:, None]
     travel = (walk.lip + walk.d1 + np.zeros(len(inputs), dtype=object))[:, None]
-    base = rescale_up(sizes, FINE, SCALE) + times(head.rows, drift)
-    slope = times(head.rows, travel)
+    base = rescale_up(sizes, FINE, SCALE) + times(head.spread, drift)
+    slope = times(head.spread, travel)
     other = times(error, base) + 2 * times(judge.tiny, flushed)
     rate = times(error, slope)
     row = np.arange(len(inputs))

@@ -74,11 +74,15 @@ class Radii:
 
 @dataclass(frozen=True)
 class Head:
-    """Norms of a head ``[C, n]``: ``pairs[y, j] >= ||w_y - w_j||``, ``rows[j] >= ||w_j||``."""
+    """Norms of a head ``[C, n]``: ``pairs[y, j] >= ||w_y - w_j||``, ``rows[j] >= ||w_j||``.
+
+    ``spread[j]`` is the ``B`` of row j's rounding errors (see :mod:`evaluation`).
+    """
 
     operands: Operands | None
     pairs: Floats
     rows: Floats
+    spread: Floats
 
     @classmethod
     def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic) -> Head:
@@ -87,11 +91,12 @@ class Head:
         if parts.head is None:
             pair = norm_up(np.array([1.0, -1.0]), dual)
             pairs = np.where(np.eye(classes, dtype=bool), 0.0, pair)
-            return cls(None, pairs, np.ones(classes))
+            return cls(None, pairs, np.ones(classes), np.ones(classes))
         operands = Operands.of(parts.head, arithmetic)
         weight = operands.weight
         pairs = np.stack([norm_up(weight - row, dual) for row in weight])
-        return cls(operands, pairs, norm_up(operands.absolute, dual))
+        rows = norm_up(operands.absolute, dual)
+        return cls(operands, pairs, rows, np.asarray(operands.spread(rows, rows)))
 
 
 def certified_radii(
@@ -144,7 +149,7 @@ def _chunk(
             logits, sizes, count, flushed = state.values, np.abs(state.values), 0, 0.0
         else:
             logits = head.operands.apply(state.values)
-            sizes = head.operands.magnitude(state.values)
+            sizes = head.operands.magnitude(state.values, logits)
             count, flushed = head.operands.count, head.operands.flushed
         predictions = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
         own = mul_up(gamma(count, BINARY64.unit), sizes) if count else 0.0 * sizes
@@ -154,8 +159,8 @@ def _chunk(
         error = error if error <= 0.5 else np.inf
         drift = add_up(state.d64, state.d0)[:, None]
         travel = add_up(state.lip, state.d1)[:, None]
-        base = add_up(sizes, mul_up(head.rows, drift))
-        slope = mul_up(head.rows, travel)
+        base = add_up(sizes, mul_up(head.spread, drift))
+        slope = mul_up(head.spread, travel)
         if error > 0:
             other = add_up(mul_up(error, base), 2 * arithmetic.tiny * small)
             rate = mul_up(error, slope)
