@@ -21,6 +21,15 @@ def _toward(gradient: Tensor, gap: Tensor, norm: str) -> tuple[Tensor, Tensor]:
     return gap / total, (gap / total)[:, None] * flat.sign()
 
 
+def _free(gradient: Tensor, inputs: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+    """The gradient without components along which ``-gradient`` would leave the box."""
+    if bounds is None:
+        return gradient
+    low, high = bounds
+    blocked = ((inputs <= low) & (gradient > 0)) | ((inputs >= high) & (gradient < 0))
+    return gradient.masked_fill(blocked, 0.0)
+
+
 def deepfool(
     network: Callable[[Tensor], Tensor],
     inputs: Tensor,
@@ -33,7 +42,8 @@ def deepfool(
     """Perturbed inputs ``[N, ...]``; points still classified as labelled after ``steps`` remain so.
 
     Every step goes to the nearest boundary of the network linearised at the current point, against
-    every other class in turn, a share ``OVERSHOOT`` beyond it.
+    every other class in turn, a share ``OVERSHOOT`` beyond it. Components that would leave
+    ``bounds`` stay where they are.
     """
     current = inputs.detach().clone()
     active = torch.arange(len(inputs))
@@ -52,6 +62,7 @@ def deepfool(
         step = torch.zeros_like(moved).flatten(1)
         for other in range(logits.shape[1]):
             (gradient,) = torch.autograd.grad(gaps[:, other].sum(), moved, retain_graph=True)
+            gradient = _free(gradient, moved.detach(), bounds)
             length, move = _toward(gradient, gaps[:, other].detach(), norm)
             nearer = others[:, other] & (length < best)
             best = torch.where(nearer, length, best)

@@ -271,3 +271,66 @@ def test_no_points() -> None:
     empty = np.zeros((0, 1, 3, 4), dtype=np.float32)
     labels = np.zeros(0, dtype=np.int64)
     assert len(certified(mlp(), empty, labels, "l2", "binary32")) == 0
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("arithmetic", ["real", "binary64", "binary32"])
+def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithmetic: str) -> None:
+    """Exact integers confirm what binary64 derives, and nothing noticeably above."""
+    from lipsort_cli.certificates.points import issued_bounds
+    from lipsort_cli.verifier.exact import judge_radii
+    from lipsort_cli.verifier.rounding import ARITHMETICS
+
+    for kind in ("orthonormal", "none"):
+        net = mlp(6, kind=kind, activation={"op": "leaky_relu", "slope": (0.3).hex()})
+        x = np.random.default_rng(0).random((8, 1, 3, 4), dtype=np.float32)
+        labels = evaluate(net, x, "real").logits.argmax(axis=1)
+        radii = certified(net, x, labels, norm, arithmetic)
+        assert (radii > 0).all()
+        bounds = issued_bounds(net, norm)
+        kind_of = ARITHMETICS[arithmetic]
+        assert judge_radii(net, bounds, x, labels, radii, norm, kind_of) is None
+        radii[3] *= 1 + 1e-6
+        assert judge_radii(net, bounds, x, labels, radii, norm, kind_of) == 3
+
+
+def _ordered(terms: np.ndarray, order: str) -> np.ndarray:
+    """Float32 products ``[m, n]`` of one point, rearranged within each row."""
+    if order == "positive first":
+        keys = -np.sign(terms) * 1e30 - np.abs(terms)
+    elif order == "negative first":
+        keys = np.sign(terms) * 1e30 - np.abs(terms)
+    elif order == "small first":
+        keys = np.abs(terms)
+    elif order == "large first":
+        keys = -np.abs(terms)
+    else:
+        keys = np.broadcast_to(np.arange(terms.shape[1]), terms.shape)
+    return np.take_along_axis(terms, np.argsort(keys, axis=1, kind="stable"), axis=1)
+
+
+@pytest.mark.parametrize(
+    "order", ["positive first", "negative first", "small first", "large first", "given"]
+)
+@pytest.mark.parametrize("drift", [0.0, 0.3])
+def test_adversarial_summation_orders(order: str, drift: float) -> None:
+    """Sequential float32 sums in the worst orders stay within the bound, for biased data too.
+
+    Entries just above a power of two make every addition round the same way.
+    """
+    rng = np.random.default_rng(8)
+    size = 1500
+    weight = (rng.standard_normal((6, size)) + drift).astype(np.float32)
+    weight = (np.sign(weight) * (1 + rng.random((6, size)) * 2.0**-20)).astype(np.float32)
+    bias = rng.standard_normal(6).astype(np.float32)
+    net = network([{"op": "dense", "weight": weight, "bias": bias}], [size], 6)
+    x = (1 + rng.random((4, size)) * 2.0**-20).astype(np.float32)
+    found = evaluate(net, x, "binary32", norm="linf")
+    for point, logits, error in zip(x, found.logits, found.error, strict=True):
+        terms = _ordered(weight * point, order)
+        total = np.zeros(6, dtype=np.float32)
+        for column in range(size):
+            total = total + terms[:, column]
+        total = total + bias
+        assert total.dtype == np.float32
+        assert (np.abs(total - logits) <= error).all()

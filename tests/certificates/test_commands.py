@@ -1,0 +1,149 @@
+"""certify, verify, attack and export as a user runs them, on a small trained run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TRAIN = [
+    "train",
+    "model.widths=[16,16]",
+    "training.epochs=3",
+    "evaluation.attack.points=0",
+    "evaluation.eps=[0.1,0.3]",
+]
+
+
+def lipsort(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "lipsort_cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training run on the embedded digits."""
+    folder = tmp_path_factory.mktemp("commands")
+    done = lipsort(*TRAIN, "hydra.run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_certify_verify_export(run: Path) -> None:
+    done = lipsort("certify", "run", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    assert "Proven: for" in done.stdout and "Not claimed" in done.stdout
+    assert done.stdout.strip().splitlines()[-1].startswith("Certificate: ")
+    certificate = json.loads((run / "certificate.json").read_text())
+    assert certificate["claim"]["arithmetic"] == "binary32"
+    assert [float.fromhex(e["eps"]) for e in certificate["summary"]["certified_at"]] == [0.1, 0.3]
+    with (run / "points.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    radii = [float.fromhex(text) for text in certificate["points"]["radius"]]
+    assert [float(row["certified_radius"]) for row in rows] == radii
+    results = json.loads((run / "results.json").read_text())
+    share = np.mean(np.array(radii) >= 0.1)
+    assert results["certified_accuracy"]["eps"]["0.1"] == pytest.approx(share, abs=0.01)
+    assert (run / "figures" / "certificate.png").stat().st_size > 1000
+
+    done = lipsort("verify", "run/certificate.json", "--exact", cwd=run.parent)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("VALID") and "exact integer" in done.stdout
+
+    done = lipsort("export", "run", "points=64", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    for name in ("model.safetensors", "model.onnx", "model.pt2", "certificate.json"):
+        assert (run / "export" / name).is_file(), name
+    report = json.loads((run / "export" / "export.json").read_text())
+    assert report["torch_export"]["within_bound"] and report["safetensors"]["within_bound"]
+    folder = "run/export"
+    assert lipsort("verify", folder, cwd=run.parent).returncode == 0
+    onnx = lipsort("verify", folder, "--network", f"{folder}/model.onnx", cwd=run.parent)
+    assert onnx.returncode == 0, onnx.stdout
+
+
+def test_attack(run: Path) -> None:
+    done = lipsort("attack", "run", "points=40", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((run / "attack.json").read_text())
+    assert result["soundness_failures"] == 0 and result["fooled"] > 20
+    for key, share in result["certified_accuracy"]["eps"].items():
+        assert share <= result["attacked_accuracy"]["eps"][key]
+    with (run / "attack.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["smallest_distance_found"]]
+    assert all(
+        float(row["smallest_distance_found"]) > float(row["certified_radius"])
+        for row in rows
+        if float(row["certified_radius"]) > 0
+    )
+
+
+def test_a_forged_certificate_is_an_attack_that_succeeds(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With radii doubled the attack finds failures, prints them and fails."""
+    import lipsort_cli.commands.attack as command
+    from lipsort_cli.config.certificates import AttackConfig
+    from lipsort_cli.errors import LipsortError
+
+    honest = command.certify_points
+
+    def forged(*arguments: object, **options: object) -> object:
+        points = honest(*arguments, **options)  # type: ignore[arg-type]
+        return points._replace(radii=points.radii * 2)
+
+    monkeypatch.setattr(command, "certify_points", forged)
+    config = AttackConfig(run=str(run), points=40, methods=["deepfool"])
+    with pytest.raises(LipsortError, match="soundness failure"):
+        command.run(config, run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["certify", "run", "arithmetic=bf16"], "keeps so few bits"),
+        (["certify", "run", "norm=l3"], "norm"),
+        (["certify", "run", "eps=[-1]"], "eps"),
+        (["certify", "missing"], "no such directory"),
+        (["attack", "run", "methods=[magic]"], "methods"),
+        (["export", "run", "formats=[pickle]"], "formats"),
+    ],
+)
+def test_wrong_command_lines(run: Path, arguments: list[str], message: str) -> None:
+    done = lipsort(*arguments, cwd=run.parent)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_verify_exit_codes(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"format": "something else"}')
+    assert lipsort("verify", str(tmp_path / "other.json"), cwd=tmp_path).returncode == 3
+    done = lipsort("verify", str(tmp_path / "absent.json"), cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout.startswith("INVALID")
+    assert lipsort("verify", cwd=tmp_path).returncode == 2
+
+
+def test_damaged_runs(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "model.safetensors").write_bytes(b"\x80\x04pickle")
+    done = lipsort("certify", "run", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    (copy / ".hydra" / "config.yaml").write_text("{")
+    done = lipsort("certify", "run", cwd=tmp_path)
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
