@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.strictjson import sha256
-from lipsort_cli.verifier.tensors import LARGEST_FILE, parse_tensors, read_bytes
+from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
+
+
+LARGEST_UNPACKED = 1 << 31
+"""Bytes that a compressed file may unpack to (2 GiB)."""
 
 
 class Points(NamedTuple):
@@ -84,7 +88,7 @@ def _idx(path: Path, where: str) -> NDArray[np.uint8]:
     if path.suffix == ".gz":
         try:
             with gzip.open(io.BytesIO(data)) as stream:
-                data = stream.read(LARGEST_FILE + 1)
+                data = stream.read(LARGEST_UNPACKED)
         except (OSError, EOFError, zlib.error) as error:
             raise Invalid(where, f"{path}: {error}") from None
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:

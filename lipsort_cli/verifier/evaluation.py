@@ -139,7 +139,7 @@ class Operands:
     """A dense layer in binary64: ``weight``, ``absolute`` ``[m, n]`` and ``bias`` ``[m]``.
 
     ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
-    arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that loss.
+    arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that.
     What flushed products, sums and activations lose is at most ``flushed * tiny`` a component.
     """
 

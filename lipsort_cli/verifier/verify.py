@@ -64,6 +64,9 @@ def verify(
         return Verdict("UNSUPPORTED", field=fault.field, reason=fault.reason)
     except (MemoryError, RecursionError) as fault:
         return Verdict("UNSUPPORTED", field="certificate", reason=f"too large: {fault!r:.80}")
+    except Exception as fault:
+        # A file must never end in a traceback; what was not foreseen is not judged either.
+        return Verdict("UNSUPPORTED", field="verifier", reason=f"cannot judge: {fault!r:.200}")
 
 
 def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -> Verdict:

@@ -334,3 +334,16 @@ def test_adversarial_summation_orders(order: str, drift: float) -> None:
         total = total + bias
         assert total.dtype == np.float32
         assert (np.abs(total - logits) <= error).all()
+
+
+def test_an_outside_adversary() -> None:
+    """Foolbox's DeepFool, where it is installed."""
+    pytest.importorskip("foolbox")
+    net = mlp(21)
+    x = np.random.default_rng(0).random((30, 1, 3, 4), dtype=np.float32)
+    labels = evaluate(net, x, "real").logits.argmax(axis=1)
+    radii = certified(net, x, labels, "l2", "binary32")
+    campaign = Campaign(net, norm="l2", arithmetic="binary32", bounds=(-5.0, 5.0))
+    findings = campaign.run(["foolbox"], x, labels, radii, [])
+    assert np.isfinite(findings.nearest).mean() > 0.5
+    assert not (findings.nearest <= radii)[radii > 0].any()
