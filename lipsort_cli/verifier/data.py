@@ -16,7 +16,6 @@ from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.strictjson import sha256
 from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
 
-
 LARGEST_UNPACKED = 1 << 31
 """Bytes that a compressed file may unpack to (2 GiB)."""
 
