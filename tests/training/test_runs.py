@@ -16,6 +16,8 @@ import torch
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
+from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.training.loop import Trainer
 
@@ -206,34 +208,57 @@ def test_divergence_is_named(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["activation=tanh", "constraint=spectral"],
-        ["activation=groupsort", "constraint=linf", "evaluation.norm=linf"],
-        ["activation=maxout", "constraint=bjorck", "optimizer=adam"],
-        [
-            "constraint=parseval",
-            "optimizer=aggmo",
-            "optimizer.lr=1e-4",
-            "loss=hkr",
-            "schedule=step",
-        ],
-        ["constraint=none", "loss=cross_entropy", "training.gradient_clip=1.0"],
-    ],
-    ids=lambda o: o[0] + "," + o[1],
-)
-def test_every_kind_of_network_trains_and_is_certified(
-    tmp_path: Path, overrides: list[str]
-) -> None:
-    quick = [text for text in SMALL if "dropout" not in text and "epochs" not in text]
-    train(tmp_path, *quick, *overrides, "training.epochs=2", "hydra.run.dir=run")
+def covering() -> list[list[str]]:
+    """Few runs that together use every option of every group that `lipsort train` has."""
+    groups = ("activation", "constraint", "loss", "optimizer", "schedule")
+    names = {group: sorted(GROUPS[group]) for group in groups}
+    runs = range(max(len(options) for options in names.values()))
+    return [[f"{group}={names[group][i % len(names[group])]}" for group in groups] for i in runs]
+
+
+@pytest.mark.parametrize("overrides", covering(), ids=lambda o: ",".join(o))
+def test_every_option_trains_and_is_certified(tmp_path: Path, overrides: list[str]) -> None:
+    quick = [text for text in SMALL if "epochs" not in text]
+    norm = "linf" if "constraint=linf" in overrides else "l2"
+    train(
+        tmp_path,
+        *quick,
+        *overrides,
+        "optimizer.lr=1e-3",
+        "training.epochs=1",
+        f"evaluation.norm={norm}",
+        "hydra.run.dir=run",
+    )
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     certified, attacked = results["certified_accuracy"], results["attacked_accuracy"]
-    assert certified["norm"] == attacked["norm"]
-    assert all(
-        0 <= value <= results["clean_accuracy"] + 1e-9 for value in certified["eps"].values()
-    )
+    assert certified["norm"] == attacked["norm"] == norm
+    assert certified["evidence"] == "proven"
+    for value in certified["eps"].values():
+        assert 0 <= value <= results["clean_accuracy"] + 1e-9
+
+
+def presets() -> list[str]:
+    """The presets of `lipsort train`: those whose file names its command line."""
+    files = sorted((config_root() / "experiment").glob("*.yaml"))
+    return [path.stem for path in files if "\n# lipsort train " in path.read_text()]
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_presets_run_small(tmp_path: Path, preset: str) -> None:
+    quick = [text for text in SMALL if "widths" not in text]
+    train(tmp_path, f"experiment={preset}", "data=digits", *quick, "hydra.run.dir=run",
+          "model.widths=[16,16]")  # fmt: skip
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def test_sweep_with_joblib_writes_one_run_a_job(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    train(tmp_path, "-m", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+          *SMALL, "training.epochs=1", "hydra.sweep.dir=sweep")  # fmt: skip
+    seeds = [
+        json.loads((tmp_path / "sweep" / job / "run.json").read_text())["seed"] for job in "01"
+    ]
+    assert seeds == [0, 1]
 
 
 def test_tensorboard_is_written_when_asked_for(tmp_path: Path) -> None:
