@@ -2,8 +2,7 @@
 
 Activations are integers times ``2**-FINE``; the floor after each layer costs at most one unit a
 component, carried along as ``err``. Bounds are fixed-point numbers rounded up. The recurrences are
-those of :mod:`lipsort_cli.verifier.evaluation`, the head rule that of
-:mod:`lipsort_cli.verifier.radii`; no floating-point operation takes part in a verdict.
+those of :mod:`lipsort_cli.verifier.evaluation`; no floating-point rounding enters a verdict.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 from lipsort_cli.verifier.bounds import LayerBound
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.evaluation import exact_activation
-from lipsort_cli.verifier.exact_layers import prove_layer
 from lipsort_cli.verifier.graph import SMOOTH, Layer, Network, normalization
 from lipsort_cli.verifier.integers import (
     FINE,
@@ -33,8 +31,7 @@ from lipsort_cli.verifier.integers import (
     times,
     unpack,
 )
-from lipsort_cli.verifier.radii import Split, split
-from lipsort_cli.verifier.rounding import DUAL, Arithmetic
+from lipsort_cli.verifier.rounding import Arithmetic
 
 ONE = 1 << SCALE
 CHUNK = 500
@@ -225,98 +222,3 @@ class Operands:
     def mix(self, absolute: Any, signed: Any) -> Any:
         """``B`` of the error recurrence from ``A`` and ``L``."""
         return -(-(absolute + signed) >> 1) + times(self.share, absolute)
-
-
-class Head:
-    """Exact norms of head rows and their differences, rounded up to fixed point."""
-
-    def __init__(self, parts: Split, classes: int, judge: Judge) -> None:
-        """A missing head stands for unit vectors."""
-        dual = DUAL[judge.kind]
-        if parts.head is None:
-            pair = norm(np.array([[ONE, -ONE]], dtype=object), dual)[0]
-            self.pairs = np.full((classes, classes), pair, dtype=object)
-            self.spread = np.full(classes, ONE, dtype=object)
-            return
-        operands = judge.operands[parts.head.index]
-        rows = rescale_up(norm(operands.absolute, dual), operands.shift, SCALE)
-        self.spread = operands.mix(rows, rows)
-        wide = operands.exact << SCALE
-        self.pairs = np.stack([norm(wide - row, dual) for row in wide])
-        self.pairs = np.asarray(rescale_up(self.pairs, operands.shift, 0), dtype=object)
-
-
-def judge_radii(
-    network: Network,
-    bounds: list[LayerBound],
-    inputs: np.ndarray,
-    labels: np.ndarray,
-    radii: np.ndarray,
-    kind: str,
-    arithmetic: Arithmetic,
-) -> int | None:
-    """The first row whose claimed radius is not proven exactly; None when all are."""
-    parts = split(network)
-    judge = Judge(network, bounds, kind, arithmetic)
-    head = Head(parts, network.classes, judge)
-    rows = np.flatnonzero(radii > 0)
-    flat = inputs.reshape(len(inputs), network.inputs)
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        proven = _judge_chunk(parts, judge, head, flat[part], labels[part], radii[part])
-        if not proven.all():
-            return int(part[np.flatnonzero(~proven)[0]])
-    return None
-
-
-def _judge_chunk(
-    parts: Split,
-    judge: Judge,
-    head: Head,
-    inputs: np.ndarray,
-    labels: np.ndarray,
-    radii: np.ndarray,
-) -> np.ndarray:
-    radius = np.array([fixed(float(value)) for value in radii], dtype=object)
-    walk = judge.walk(parts.body, inputs)
-    count, flushed = 0, 0
-    if parts.head is None:
-        logits, sizes = walk.values, abs(walk.values)
-    else:
-        operands = judge.operands[parts.head.index]
-        logits = operands.apply(walk.values)
-        sizes = operands.magnitude(walk.values, logits)
-        count, flushed = parts.head.inputs + 2, operands.flushed
-    factor, largest = Fraction(1), Fraction(1)
-    for layer in parts.tail:
-        number = Fraction(layer.numbers[0])
-        factor *= number
-        largest = max(largest, factor)
-        flushed += fixed(float(32 * (1 + number) / min(factor, Fraction(1))))
-    error = judge.gamma(count + 4 * len(parts.tail))
-    drift = (walk.err + walk.d0)[:, None]
-    travel = (walk.lip + walk.d1 + np.zeros(len(inputs), dtype=object))[:, None]
-    base = rescale_up(sizes, FINE, SCALE) + times(head.spread, drift)
-    slope = times(head.spread, travel)
-    other = times(error, base) + 2 * times(judge.tiny, flushed)
-    rate = times(error, slope)
-    row = np.arange(len(inputs))
-    pairs = head.pairs[labels]
-    unit = 1 << (SCALE - FINE)
-    lost = times(pairs, drift) + 2 * unit + other + other[row, labels][:, None]
-    speed = times(pairs, travel) + rate + rate[row, labels][:, None]
-    gap = rescale(logits[row, labels][:, None] - logits, FINE, SCALE)
-    holds = np.asarray(gap - lost - times(speed, radius[:, None]) > 0, dtype=bool)
-    holds[row, labels] = True
-    ceiling = -((-2 * largest.numerator << SCALE) // largest.denominator)
-    walk.magnitudes.append((times(ceiling, base.max(axis=1)), times(ceiling, slope.max(axis=1))))
-    return np.asarray(holds.all(axis=1) & judge.fits(walk, radius))
-
-
-def prove_chain(layers: tuple[Layer, ...], claims: list[LayerBound], kind: str) -> Fraction:
-    """Prove every layer bound exactly; returns their exact product."""
-    product = Fraction(1)
-    for layer, claim in zip(layers, claims, strict=True):
-        prove_layer(layer, claim, kind)
-        product *= Fraction(claim.value)
-    return product

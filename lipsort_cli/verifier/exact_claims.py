@@ -11,7 +11,9 @@ import numpy as np
 from lipsort_cli.verifier.bounds import LayerBound
 from lipsort_cli.verifier.data import Points
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.exact import CHUNK, Judge, judge_radii, prove_chain
+from lipsort_cli.verifier.exact import CHUNK, Judge
+from lipsort_cli.verifier.exact_layers import prove_chain
+from lipsort_cli.verifier.exact_radii import judge_radii
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.integers import FINE, SCALE
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL

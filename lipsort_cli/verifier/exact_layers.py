@@ -88,3 +88,12 @@ def _distance(gram: Dyadic, center: Fraction, factor: Dyadic | None) -> Fraction
         flint = matrix(factor.values)
         rest = rest - (unpack(flint * flint.transpose()) << (shift - 2 * factor.shift))
     return Fraction(root_up(int((rest * rest).sum())), 1 << shift)
+
+
+def prove_chain(layers: tuple[Layer, ...], claims: list[LayerBound], kind: str) -> Fraction:
+    """Prove every layer bound exactly; returns their exact product."""
+    product = Fraction(1)
+    for layer, claim in zip(layers, claims, strict=True):
+        prove_layer(layer, claim, kind)
+        product *= Fraction(claim.value)
+    return product

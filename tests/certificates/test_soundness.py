@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,6 +148,12 @@ def test_translation_and_rotation(norm: str) -> None:
     turned = build(first @ permutation.T, np.zeros(8))
     found = certified(turned, x @ permutation.T, labels, norm, "real")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    if norm == "l2":
+        # Float32 weights turn only approximately.
+        rotation = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+        rotated = build(first @ rotation.T, np.zeros(8))
+        found = certified(rotated, x @ rotation.T, labels, norm, "real")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def test_scaling_moves_radii_exactly() -> None:
@@ -278,7 +289,7 @@ def test_no_points() -> None:
 def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithmetic: str) -> None:
     """Exact integers confirm what binary64 derives, and nothing noticeably above."""
     from lipsort_cli.certificates.points import issued_bounds
-    from lipsort_cli.verifier.exact import judge_radii
+    from lipsort_cli.verifier.exact_radii import judge_radii
     from lipsort_cli.verifier.rounding import ARITHMETICS
 
     for kind in ("orthonormal", "none"):
@@ -347,3 +358,13 @@ def test_an_outside_adversary() -> None:
     findings = campaign.run(["foolbox"], x, labels, radii, [])
     assert np.isfinite(findings.nearest).mean() > 0.5
     assert not (findings.nearest <= radii)[radii > 0].any()
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    """A small version of benchmarks/soundness.py, as anyone would run it."""
+    script = Path(__file__).parents[2] / "benchmarks" / "soundness.py"
+    command = [sys.executable, str(script), "--points", "600", "--output", str(tmp_path / "o.json")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "o.json").read_text())["violations"] == 0
