@@ -7,13 +7,18 @@ counterparts that they are compared with. Every activation here is 1-Lipschitz i
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
 
-_NETWORKS: dict[int, tuple[tuple[int, int], ...]] = {
+Comparators = tuple[tuple[int, int], ...]
+
+_NETWORKS: dict[int, Comparators] = {
     # Batcher's odd-even merge sort: each pair (i, j) leaves the smaller value at i.
+    2: ((0, 1),),
     4: ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2)),
     8: (
         *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
@@ -22,14 +27,53 @@ _NETWORKS: dict[int, tuple[tuple[int, int], ...]] = {
 }
 
 
-def _compare(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Order two tensors elementwise.
+class _SortingNetwork(torch.autograd.Function):
+    """Sorts axis ``dim`` of [..., k, ...] by a sorting network of minimum and maximum.
 
-    ``torch.where`` sends the whole gradient to one side at a tie, so the map stays a permutation
-    there; ``minimum`` and ``maximum`` would send half to each side and lose gradient norm.
+    Much faster than a sort for small k. Differentiating ``minimum`` and ``maximum`` would give half
+    the gradient to each side of a tie and lose norm; here the backward pass undoes the very
+    exchanges of the forward pass, so it is a permutation always. ``lerp`` with a weight of exactly
+    0 or 1 is an exact choice, and many times faster than ``where`` on a CPU.
     """
-    ordered = low <= high
-    return torch.where(ordered, low, high), torch.where(ordered, high, low)
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        parts = [part.contiguous() for part in x.unbind(dim)]
+        kept = []
+        for i, j in _NETWORKS[len(parts)]:
+            low, high = parts[i], parts[j]
+            kept.append((low <= high).to(x.dtype))
+            parts[i], parts[j] = torch.minimum(low, high), torch.maximum(low, high)
+        return _joined(parts, dim, x), torch.stack(kept)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (kept,) = ctx.saved_tensors
+        parts = [part.contiguous() for part in gradient.unbind(ctx.dim)]
+        for (i, j), keep in zip(
+            reversed(_NETWORKS[len(parts)]), reversed(kept.unbind(0)), strict=True
+        ):
+            low, high = parts[i], parts[j]
+            parts[i], parts[j] = torch.lerp(high, low, keep), torch.lerp(low, high, keep)
+        return _joined(parts, ctx.dim, gradient), None
+
+
+def _joined(parts: list[Tensor], dim: int, like: Tensor) -> Tensor:
+    """``torch.stack``, which is several times slower for few parts along the last axis."""
+    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+        return torch.stack(parts, dim)  # a second derivative is being recorded
+    result = torch.empty_like(like, memory_format=torch.contiguous_format)
+    for i, part in enumerate(parts):
+        result.select(dim, i).copy_(part)
+    return result
 
 
 def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
@@ -53,19 +97,16 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     """
     features = x.shape[dim]
     check_group_size(features, group_size)
-    if group_size == features and group_size not in (2, *_NETWORKS):
-        return x.sort(dim=dim).values
     dim = dim % x.dim()
+    if group_size not in _NETWORKS and group_size == features:
+        return x.sort(dim=dim).values
     groups = x.unflatten(dim, (features // group_size, group_size))
-    if group_size == 2:
-        parts = list(_compare(*groups.unbind(dim + 1)))
-    elif group_size in _NETWORKS:
-        parts = list(groups.unbind(dim + 1))
-        for i, j in _NETWORKS[group_size]:
-            parts[i], parts[j] = _compare(parts[i], parts[j])
+    if group_size in _NETWORKS:
+        sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)  # type: ignore[no-untyped-call]
     else:
-        return groups.sort(dim=dim + 1).values.flatten(dim, dim + 1)
-    return torch.stack(parts, dim + 1).flatten(dim, dim + 1)
+        sorted_groups = groups.sort(dim=dim + 1).values
+    result: Tensor = sorted_groups.flatten(dim, dim + 1)
+    return result
 
 
 def check_group_size(features: int, group_size: int) -> None:

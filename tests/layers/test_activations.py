@@ -75,3 +75,27 @@ def test_a_width_that_does_not_divide_is_refused_by_name(layer: torch.nn.Module)
 def test_nan_stays_nan() -> None:
     x = torch.tensor([[float("nan"), 1.0]])
     assert bool(MaxMin()(x).isnan().any())
+
+
+@pytest.mark.parametrize("group_size", [2, 3, 4, 8])
+def test_first_and_second_derivatives(group_size: int) -> None:
+    x = torch.randn(3, 2 * group_size, dtype=torch.double, requires_grad=True)
+
+    def bent(z: torch.Tensor) -> torch.Tensor:
+        return group_sort(z.sin() * z, group_size).square()
+
+    assert torch.autograd.gradcheck(bent, x)
+    assert torch.autograd.gradgradcheck(bent, x)
+
+
+@pytest.mark.parametrize("group_size", [2, 4, 5])
+def test_works_under_function_transforms(group_size: int) -> None:
+    x = torch.randn(6, 2 * group_size)
+    batched = torch.vmap(jacrev(lambda row: group_sort(row, group_size)))(x)
+    single = torch.stack([jacrev(lambda row: group_sort(row, group_size))(row) for row in x])
+    assert torch.equal(batched, single)
+
+
+def test_group_of_one_is_the_identity() -> None:
+    x = torch.randn(3, 5)
+    assert torch.equal(group_sort(x, 1), x)
