@@ -55,7 +55,7 @@ class _SortingNetwork(torch.autograd.Function):
         ctx.dim = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (kept,) = ctx.saved_tensors
         parts = [part.contiguous() for part in gradient.unbind(ctx.dim)]
         for (i, j), keep in zip(
@@ -102,7 +102,7 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
         return x.sort(dim=dim).values
     groups = x.unflatten(dim, (features // group_size, group_size))
     if group_size in _NETWORKS:
-        sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)  # type: ignore[no-untyped-call]
+        sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)
     else:
         sorted_groups = groups.sort(dim=dim + 1).values
     result: Tensor = sorted_groups.flatten(dim, dim + 1)
