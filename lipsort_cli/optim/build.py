@@ -38,6 +38,7 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
                 "lr": config.lr,
                 "momentum": config.momentum,
                 "polar_steps": config.polar_steps,
+                "interval": config.interval,
             }
         )
     if rest:

@@ -27,6 +27,8 @@ class Stiefel(Optimizer):
         lr: spectral length of a step (stiefel), learning rate otherwise.
         momentum: of the rules stiefel and sgd.
         polar_steps: Newton-Schulz steps for the direction (stiefel).
+        interval: a stiefel weight moves at every ``interval``-th step, by the mean of the gradients
+            since: as with a batch that is so many times larger, at a fraction of the cost.
         betas: of Adam (two) or of each velocity (aggmo).
         weight_decay: of every rule but stiefel, where the norm is fixed.
 
@@ -44,6 +46,7 @@ class Stiefel(Optimizer):
         "lr": 0.1,
         "momentum": 0.9,
         "polar_steps": 3,
+        "interval": 1,
         "betas": (0.9, 0.999),
         "weight_decay": 0.0,
     }
@@ -92,11 +95,17 @@ class Stiefel(Optimizer):
         return [self.state[parameter][name] for parameter in parameters]
 
     def _stiefel(self, group: Group, parameters: Parameters) -> None:
+        interval = group["interval"]
         for parameter, velocity in zip(
             parameters, self._buffers(parameters, "velocity"), strict=True
         ):
-            velocity.mul_(group["momentum"]).add_(parameter.grad)  # type: ignore[arg-type]
-            stiefel_step_(parameter, velocity, float(group["lr"]), group["polar_steps"])
+            state = self.state[parameter]
+            count = state["count"] = state.get("count", 0) + 1
+            if count % interval == 1 % interval:
+                velocity.mul_(group["momentum"])
+            velocity.add_(parameter.grad, alpha=1 / interval)  # type: ignore[arg-type]
+            if count % interval == 0:
+                stiefel_step_(parameter, velocity, float(group["lr"]), group["polar_steps"])
 
     def _adam(self, group: Group, parameters: Parameters) -> None:
         for parameter in parameters:

@@ -150,6 +150,24 @@ def test_state_survives_saving() -> None:
     assert torch.equal(layer.parameter, twin.parameter)
 
 
+@pytest.mark.parametrize("interval", [2, 3])
+def test_an_interval_is_a_larger_batch(interval: int) -> None:
+    torch.manual_seed(0)
+    start = orthonormal((6, 8)).float()
+    often, rarely = (nn.Parameter(start.clone()) for _ in range(2))
+    first, second = Stiefel([often]), Stiefel([rarely], interval=interval)
+    for _ in range(4):
+        gradients = torch.randn(interval, 6, 8)
+        before = rarely.detach().clone()
+        for i, gradient in enumerate(gradients):
+            rarely.grad = gradient.clone()
+            second.step()
+            assert torch.equal(rarely, before) == (i < interval - 1)
+        often.grad = gradients.mean(0)
+        first.step()
+    assert torch.allclose(often, rarely, atol=1e-5)
+
+
 def test_groups_follow_the_constraints() -> None:
     network = nn.Sequential(Dense(4, 4), nn.Linear(4, 2))
     rules = {
