@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,8 @@ def race(arguments: argparse.Namespace) -> None:
         "lipsort: Stiefel optimizer": _ours,
     }
     for lr in (0.01, 0.001):
-        contestants[f"20 unrolled Bjorck iterations, Adam {lr:g}"] = lambda lr=lr: _bjorck(lr)
-        contestants[f"deel-torchlip SpectralLinear, Adam {lr:g}"] = lambda lr=lr: _torchlip(lr)
+        contestants[f"20 unrolled Bjorck iterations, Adam {lr:g}"] = partial(_bjorck, lr)
+        contestants[f"deel-torchlip SpectralLinear, Adam {lr:g}"] = partial(_torchlip, lr)
     print(f"{'critic':48} {'to 0.99':>9} {'ms/step':>8} {'steps':>6} {'share at the end':>17}")
     for name, make in contestants.items():
         try:
@@ -213,16 +214,12 @@ def _dense(constraint: Callable[[], Any]) -> Any:
 
 
 def _ours() -> tuple[Any, Any]:
-    from types import SimpleNamespace
-
+    from lipsort_cli.config.schema import StiefelOptimizer
     from lipsort_cli.layers.constraints import Orthonormal
     from lipsort_cli.optim import build_optimizer
 
     network = _dense(Orthonormal)
-    config = SimpleNamespace(
-        name="stiefel", lr=0.05, momentum=0.9, polar_steps=5, rest="adam", rest_lr=0.003,
-        weight_decay=0.0,
-    )  # fmt: skip
+    config = StiefelOptimizer(lr=0.1, rest_lr=0.003, polar_steps=5)
     return network, build_optimizer(network, config)
 
 
