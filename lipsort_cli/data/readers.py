@@ -75,7 +75,7 @@ def read_csv(path: Path, key: str | None) -> Rows:
         width = len(head)
         start = 1
         while lines := list(islice(file, CHUNK)):
-            block = []
+            block: list[list[float]] = []
             for number, line in enumerate(lines, start):
                 if not line.strip() or (named and line == first and not block and start == 1):
                     continue

@@ -94,7 +94,7 @@ class Spool:
         if self._rows == 0:
             self._shape, self._dtype = rows.shape[1:], rows.dtype
         try:
-            self._file.write(np.ascontiguousarray(rows))
+            self._file.write(np.ascontiguousarray(rows).tobytes())
         except OSError as error:
             raise LipsortError(
                 f"{self._name} does not fit in the temporary folder {tempfile.gettempdir()}: "
