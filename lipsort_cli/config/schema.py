@@ -144,11 +144,10 @@ class MarginLoss:
 
 @dataclass
 class CertifiedRampLoss:
-    """Cross-entropy with a margin plus a smooth count of what is not certified."""
+    """Worst-class hinge plus a smooth count of what is not certified."""
 
     name: str = "certified_ramp"
-    temperature: float = option(3.0, "sharpness of the softmax", above=0)
-    margin: float = option(3.0, "offset taken from the true logit", minimum=0)
+    margin: float = option(3.0, "difference of logits asked for", above=0)
     target: float = option(2.25, "margin below which an example counts as missing", above=0)
     sharpness: float = option(0.4, "width of the count's slope, in logits", above=0)
     weight: float = option(1.0, "weight of the count", minimum=0)

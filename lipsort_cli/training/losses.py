@@ -57,20 +57,18 @@ def worst_class_hinge(margin: float) -> Loss:
     return loss
 
 
-def certified_ramp(
-    temperature: float, margin: float, target: float, sharpness: float, weight: float
-) -> Loss:
-    """Cross-entropy with a margin, plus ``weight`` times a smooth count of what is not certified.
+def certified_ramp(margin: float, target: float, sharpness: float, weight: float) -> Loss:
+    """Worst-class hinge, plus ``weight`` times a smooth count of what is not certified.
 
     The count is the mean of sigmoid((t - (f_y - max_{j != y} f_j)) / s) with ``target`` t and
     ``sharpness`` s: about 1 below the margin t, about 0 above. It gives up on hopeless examples,
     which a hinge spends most of its gradient on.
     """
-    smooth = cross_entropy(temperature, margin)
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        missing = torch.sigmoid((target - worst_margin(logits, labels)) / sharpness).mean()
-        return smooth(logits, labels) + weight * missing
+        ahead = worst_margin(logits, labels)
+        missing = torch.sigmoid((target - ahead) / sharpness)
+        return (functional.relu(margin - ahead) + weight * missing).mean()
 
     return loss
 

@@ -53,10 +53,10 @@ def test_hkr() -> None:
 
 
 def test_certified_ramp_counts_what_is_missing() -> None:
-    bare = LOSSES["cross_entropy"](temperature=2.0, margin=1.0)(LOGITS, LABELS)
-    ramp = LOSSES["certified_ramp"](
-        temperature=2.0, margin=1.0, target=0.5, sharpness=0.25, weight=3.0
-    )(LOGITS, LABELS)
+    bare = LOSSES["worst_class_hinge"](margin=3.0)(LOGITS, LABELS)
+    ramp = LOSSES["certified_ramp"](margin=3.0, target=0.5, sharpness=0.25, weight=3.0)(
+        LOGITS, LABELS
+    )
     counts = [1 / (1 + math.exp((margin - 0.5) / 0.25)) for margin in (2.0, -1.2)]
     assert (ramp - bare).item() == pytest.approx(3.0 * sum(counts) / 2, rel=1e-5)
 
