@@ -48,14 +48,9 @@ def test_potential_attains_truth(pair: Pair) -> None:
 def test_potential_is_one_lipschitz(pair: Pair) -> None:
     rng = np.random.default_rng(1)
     x = np.concatenate([pair.sample_p(200, rng), pair.sample_q(200, rng)])
-    y = (
-        x[rng.permutation(len(x))]
-        + rng.standard_normal(x.shape).astype(np.float32) * 0.1
-    )
+    y = x[rng.permutation(len(x))] + rng.standard_normal(x.shape).astype(np.float32) * 0.1
     gap = np.abs(pair.potential(x) - pair.potential(y))
-    assert np.all(
-        gap <= np.linalg.norm(x.astype(float) - y, axis=1) * (1 + 1e-6) + 1e-6
-    )
+    assert np.all(gap <= np.linalg.norm(x.astype(float) - y, axis=1) * (1 + 1e-6) + 1e-6)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"{type(p).__name__}-{p.dim}")
@@ -93,9 +88,7 @@ def test_diameters_hold_and_same_seed_same_points(pair: Pair) -> None:
 
 def test_truth_in_other_norms() -> None:
     translated = TranslatedGaussians(dim=4, shift=2.0)
-    assert [translated.truth(n) for n in ("l1", "l2", "linf")] == pytest.approx(
-        [4.0, 2.0, 1.0]
-    )
+    assert [translated.truth(n) for n in ("l1", "l2", "linf")] == pytest.approx([4.0, 2.0, 1.0])
     assert Spheres(3, [0.0], [1.0]).truth("linf") is None
     assert Cones(dim=1, count=1).truth("l1") == 1.0
     scaled = ScaledGaussians(dim=3, std_p=1.0, std_q=3.0)
@@ -107,9 +100,7 @@ def test_truth_in_other_norms() -> None:
 def test_known_values() -> None:
     assert Spheres(9, [1e-7], [1.0]).truth() == pytest.approx(1 - 1e-7, abs=1e-15)
     assert Spheres(2, [1, 4], [2, 3]).truth() == pytest.approx(1.0)
-    assert AxisMixture(2, [0.0], [1.5], [1], [1]).truth() == pytest.approx(
-        1.5, abs=1e-10
-    )
+    assert AxisMixture(2, [0.0], [1.5], [1], [1]).truth() == pytest.approx(1.5, abs=1e-10)
     assert ScaledGaussians(dim=1).truth() == pytest.approx(np.sqrt(2 / np.pi))
 
 
@@ -122,9 +113,7 @@ def test_faults_are_named() -> None:
         AxisMixture(1, [0.0], [1.0], [1], [1, 2])
 
 
-measures = st.lists(
-    st.tuples(st.floats(-5, 5), st.integers(1, 9)), min_size=1, max_size=6
-)
+measures = st.lists(st.tuples(st.floats(-5, 5), st.integers(1, 9)), min_size=1, max_size=6)
 
 
 @settings(deadline=None, max_examples=60)
