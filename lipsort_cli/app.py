@@ -144,6 +144,9 @@ def main() -> None:
 
         show_root()
     else:
+        # Before torch is loaded. Threads of OpenMP that wait by spinning make a run many times
+        # slower as soon as anything else wants a core, and gain next to nothing on an idle machine.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         with reported():
             _known(sys.argv[1])
         app()
