@@ -13,6 +13,7 @@ from lipsort_cli.console import console
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.training.evaluation import Evaluation, evaluate
@@ -81,7 +82,10 @@ def _headline(config: Any, dataset: Dataset, trainer: Trainer) -> str:
 
 
 def _draw(config: Any, dataset: Dataset, evaluation: Evaluation, directory: Path) -> None:
-    attacked = {float(key): value for key, value in evaluation.attacked.items()}
+    # Beside the curve of all points only an attack on all points says anything.
+    attacked = {}
+    if evaluation.attacked_points == len(evaluation.points.radii):
+        attacked = {float(key): value for key, value in evaluation.attacked.items()}
     draw_robustness(
         directory / "figures" / "robustness.png",
         evaluation.points.radii,
@@ -97,16 +101,21 @@ def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) 
     norm = {"l2": "L2", "linf": "L-infinity"}[config.evaluation.norm]
     points = evaluation.points
     table = Table(title=f"Test set, {len(points.radii):,} points, {norm}")
+    attacked_points = evaluation.attacked_points
+    whole = attacked_points == len(points.radii)
     table.add_column("eps", justify="right")
     table.add_column("certified\n(proven)", justify="right")
-    table.add_column("under attack\n(empirical)", justify="right")
-    table.add_row("0", "", f"{evaluation.clean:.2%}")
+    table.add_column(
+        "under attack\n(empirical)" if whole else f"under attack\n(first {attacked_points:,} only)",
+        justify="right",
+    )
     for key, value in evaluation.certified.items():
         attacked = evaluation.attacked.get(key)
-        table.add_row(key, f"{value:.2%}", "" if attacked is None else f"{attacked:.2%}")
+        table.add_row(key, share_down(value), "" if attacked is None else f"{attacked:.2%}")
     console.print(table)
+    console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)", markup=False)
     console.print(
-        f"Lipschitz constant at most {points.lipschitz:.7g} (proven, {norm} to {norm}); "
+        f"Lipschitz constant at most {at_most(points.lipschitz, 9)} (proven, {norm} to {norm}); "
         f"certificates hold in {points.arithmetic} arithmetic; trained in {seconds:.1f} s",
         markup=False,
     )

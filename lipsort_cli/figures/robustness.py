@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,10 +62,12 @@ def draw_robustness(
             height = 100 * float((values >= value).mean()) if n else 0.0
             axes.plot([value], [height], "o", color=COLOURS[0])
             axes.annotate(
-                f"{height:.1f}",
+                f"{math.floor(10 * height) / 10:.1f}",  # proven: rounded down
                 (value, height),
-                xytext=(4, 5),
+                xytext=(-3, -5),  # inside the area: above it stand the attack's markers
                 textcoords="offset points",
+                ha="right",
+                va="top",
                 color=COLOURS[0],
             )
         axes.set(

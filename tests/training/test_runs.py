@@ -265,3 +265,19 @@ def test_tensorboard_is_written_when_asked_for(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     train(tmp_path, *SMALL, "tensorboard=true", "hydra.run.dir=run")
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_figures_never_claim_more_than_is_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = [text for text in SMALL if "epochs" not in text]
+    train(tmp_path, *quick, "training.epochs=1", "hydra.run.dir=run")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    printed = capsys.readouterr().out
+    bound = float(printed.split("Lipschitz constant at most ")[1].split()[0])
+    assert bound >= results["lipschitz_bound"] > 1
+    assert results["evidence"]["lipschitz_bound"] == "proven"
+    # Only 20 of 360 points were attacked: the table says so.
+    assert "first 20 only" in printed
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert all("certified_accuracy_estimate" in json.loads(line) for line in lines)
