@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.runs import read_record
 
 NETWORK = "model.safetensors"
+PLACES = ("path", "root")
+"""Keys of a data configuration that name files."""
 
 
 class TrainedRun(NamedTuple):
@@ -33,7 +36,8 @@ class TrainedRun(NamedTuple):
 def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
     """Load what a training run left, with its first ``points`` test points (0: all of them).
 
-    Raises LipsortError when files are missing or the data can no longer be loaded.
+    Raises LipsortError when files are missing, or the data can no longer be loaded or are not
+    those of the run.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -52,7 +56,9 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
     except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise LipsortError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
     config = to_typed(from_plain(plain, "train"), "train")
+    _locate(config.data, directory)
     dataset = load(config.data)
+    require_same_data(directory, config.data, dataset.fingerprint)
     count = len(dataset.test.labels) if points == 0 else min(points, len(dataset.test.labels))
     return TrainedRun(
         directory,
@@ -62,3 +68,52 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
         dataset.bounds,
         dataset.name,
     )
+
+
+def require_same_data(directory: Path, data: Any, fingerprint: dict[str, Any]) -> None:
+    """Refuse data that have changed since the run in ``directory`` was trained on them.
+
+    A network judged on other points than those held out from it would get figures that look like
+    its own. ``data`` is the run's configuration of them, ``fingerprint`` that of what was loaded.
+    """
+    recorded = read_record(directory).get("data")
+    expected = recorded.get("sha256") if isinstance(recorded, dict) else None
+    where = next((getattr(data, key) for key in PLACES if hasattr(data, key)), None)
+    name = f"data={data.name}" + (f" ({Path(where).expanduser().resolve()})" if where else "")
+    if not isinstance(expected, str):
+        raise LipsortError(
+            f"{directory / 'run.json'} does not say which data the run was trained on, so {name} "
+            "cannot be compared with them; train again"
+        )
+    if fingerprint["sha256"] != expected:
+        raise LipsortError(
+            f"{name} is not the data that {directory} was trained on: found SHA-256 "
+            f"{fingerprint['sha256'][:12]}..., the run recorded {expected[:12]}...; put the "
+            "original data back, or train again on these"
+        )
+
+
+def _locate(data: Any, directory: Path) -> None:
+    """Resolve the data's relative path against the folder that the run was started in.
+
+    Where that folder no longer holds it, the current folder is as good a guess as any: the
+    fingerprint decides.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        hydra = OmegaConf.load(directory / ".hydra" / "hydra.yaml")
+        started_in = OmegaConf.select(hydra, "hydra.runtime.cwd")
+    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError):
+        return
+    if not isinstance(started_in, str):
+        return
+    for key in PLACES:
+        value = getattr(data, key, None)
+        if not isinstance(value, str):
+            continue
+        path = Path(value).expanduser()
+        if not path.is_absolute() and (Path(started_in) / path).exists():
+            setattr(data, key, str(Path(started_in) / path))

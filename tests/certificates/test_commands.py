@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from lipsort_cli.certificates.runs import open_run
+from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
+from lipsort_cli.errors import LipsortError
 
 TRAIN = [
     "train",
@@ -96,8 +102,6 @@ def test_a_forged_certificate_is_an_attack_that_succeeds(
 ) -> None:
     """With radii doubled the attack finds failures, prints them and fails."""
     import lipsort_cli.commands.attack as command
-    from lipsort_cli.config.certificates import AttackConfig
-    from lipsort_cli.errors import LipsortError
 
     honest = command.certify_points
 
@@ -137,8 +141,6 @@ def test_verify_exit_codes(run: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_runs(run: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "model.safetensors").write_bytes(b"\x80\x04pickle")
@@ -147,3 +149,58 @@ def test_damaged_runs(run: Path, tmp_path: Path) -> None:
     (copy / ".hydra" / "config.yaml").write_text("{")
     done = lipsort("certify", "run", cwd=tmp_path)
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr
+
+
+def write_npz(path: Path, seed: int = 0) -> None:
+    generator = np.random.default_rng(seed)
+    x = generator.random((120, 4), dtype=np.float32)
+    y = (x[:, 0] > x[:, 1]).astype(np.int64)
+    np.savez(path, x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+
+
+@pytest.fixture(scope="module")
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in the L-infinity norm on a user's own arrays, named by a relative path."""
+    folder = tmp_path_factory.mktemp("own")
+    write_npz(folder / "mine.npz")
+    done = lipsort(
+        "train",
+        "data=npz",
+        "data.path=mine.npz",
+        "model.widths=[8]",
+        "training.epochs=1",
+        "evaluation.norm=linf",
+        "evaluation.eps=[0.02]",
+        "evaluation.attack.points=0",
+        "hydra.run.dir=run",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_relative_data_are_found_from_another_folder(own_data: Path) -> None:
+    trained = open_run(own_data)
+    assert len(trained.labels) == 40
+    assert trained.config.data.path == str(own_data.parent / "mine.npz")
+
+
+@pytest.mark.parametrize("command", ["certify", "attack", "export"])
+def test_changed_data_are_refused(own_data: Path, tmp_path: Path, command: str) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(own_data, copy)
+    write_npz(tmp_path / "mine.npz", seed=1)
+    settings = copy / ".hydra" / "config.yaml"
+    settings.write_text(
+        settings.read_text().replace("mine.npz", str(tmp_path / "mine.npz")), encoding="utf-8"
+    )
+    module = importlib.import_module(f"lipsort_cli.commands.{command}")
+    config = {"certify": CertifyConfig, "attack": AttackConfig, "export": ExportConfig}[command]
+    with pytest.raises(LipsortError, match="is not the data that .* was trained on"):
+        module.run(config(run=str(copy)), copy)
+    assert not (copy / "certificate.json").exists()
+    record = json.loads((copy / "run.json").read_text())
+    del record["data"]
+    (copy / "run.json").write_text(json.dumps(record))
+    with pytest.raises(LipsortError, match="does not say which data"):
+        open_run(copy)
