@@ -11,11 +11,13 @@ from rich.table import Table
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
+from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import TrainedRun, open_run
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.rounding import at_least, share_down
 from lipsort_cli.runs import write_atomic, write_json
 
 
@@ -86,8 +88,8 @@ def _write(
         "methods": list(config.methods),
         "points": len(nearest),
         "fooled": int(found.sum()),
-        "certified_accuracy": {"evidence": "proven", "eps": {f"{e:g}": c for e, c, _ in shares}},
-        "attacked_accuracy": {"evidence": "empirical", "eps": {f"{e:g}": a for e, _, a in shares}},
+        "certified_accuracy": {"evidence": "proven", "eps": {f"{e}": c for e, c, _ in shares}},
+        "attacked_accuracy": {"evidence": "empirical", "eps": {f"{e}": a for e, _, a in shares}},
         "soundness_failures": len(failures),
     }
     if tight.any():
@@ -133,18 +135,20 @@ def _show(
     for name in ("radius", "certified (proven)", "under attack (empirical)"):
         table.add_column(name, justify="right")
     for radius, certified, attacked in _shares(points, nearest, eps):
-        table.add_row(f"{radius:g}", f"{certified:.2%}", f"{attacked:.2%}")
+        table.add_row(f"{radius}", share_down(certified), f"{attacked:.2%}")
     console.print(table)
     both = (points.radii > 0) & np.isfinite(nearest)
     if both.any():
         ratio = nearest[both] / points.radii[both]
         console.print(
             f"Smallest distance found over certified radius, {int(both.sum())} points: "
-            f"least {ratio.min():.7g}, median {np.median(ratio):.4g} (below 1 would be a failure)",
+            f"least {at_least(ratio.min(), 7)}, median {np.median(ratio):.4g} "
+            "(below 1 would be a failure)",
             markup=False,
         )
+    certified = (trained.directory / CERTIFICATE).is_file()
     console.print(
         f"Results: {directory} (attack.json, attack.csv, figures/attack.png); "
-        f"next: lipsort certify {trained.directory}",
+        f"next: lipsort {'export' if certified else 'certify'} {trained.directory}",
         markup=False,
     )

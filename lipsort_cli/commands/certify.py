@@ -11,6 +11,7 @@ from lipsort_cli.certificates.runs import open_run
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.rounding import at_most, share_down
 
 
 def run(config: CertifyConfig, directory: Path) -> None:
@@ -43,11 +44,12 @@ def run(config: CertifyConfig, directory: Path) -> None:
     table.add_column("radius", justify="right")
     table.add_column("certified (proven)", justify="right")
     for key, share in certified_accuracy(points, eps).items():
-        table.add_row(key, f"{share:.2%}")
+        table.add_row(key, share_down(share))
     console.print(table)
     console.print(issued.statement, markup=False)
     console.print(
-        f"Lipschitz constant of the network: at most {points.lipschitz:.9g} (proven)", markup=False
+        f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven)",
+        markup=False,
     )
     console.print(
         f"Certificate: {issued.path} (with points.csv and {figure.relative_to(directory)}); "

@@ -17,6 +17,7 @@ from lipsort_cli.verifier.rounding import gradual_underflow
 from lipsort_cli.verifier.strictjson import LARGEST_TEXT, sha256
 from lipsort_cli.verifier.tensors import read_bytes
 from lipsort_cli.verifier.w1 import check_w1
+from lipsort_cli.verifier.words import at_most
 
 EXIT_CODES = {"VALID": 0, "INVALID": 1, "UNSUPPORTED": 3}
 
@@ -149,7 +150,8 @@ def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Poi
 
 def _constant_line(certificate: dict[str, Any]) -> str:
     value = certificate["lipschitz"]["network"]
-    return f"Lipschitz constant of the network ({certificate['claim']['norm']}): at most {value!r}"
+    norm = certificate["claim"]["norm"]
+    return f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven)"
 
 
 def _exact(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.rounding import ARITHMETICS
 
@@ -11,6 +13,25 @@ ARITHMETIC_WORDS = {
     "binary64": "evaluated in IEEE binary64, sums in any order, fused or not",
     "binary32": "evaluated in IEEE binary32 (float32), sums in any order, fused or not",
 }
+
+
+DIGITS = 12
+"""Significant digits of proven numbers in words; the files hold them exactly."""
+
+
+def at_most(value: float) -> str:
+    """An upper bound in ``DIGITS`` digits, rounded up from the exact binary value."""
+    return _rounded(value, ROUND_CEILING)
+
+
+def at_least(value: float) -> str:
+    """A lower bound in ``DIGITS`` digits, rounded down from the exact binary value."""
+    return _rounded(value, ROUND_FLOOR)
+
+
+def _rounded(value: float, direction: str) -> str:
+    text = str(Context(prec=DIGITS, rounding=direction).create_decimal(Decimal(value)))
+    return text.rstrip("0").rstrip(".") if "." in text and "E" not in text else text
 
 
 def classification_statement(
@@ -31,7 +52,7 @@ def w1_statement(norm: str, value: float, x_count: int, y_count: int) -> str:
     return (
         f"Proven: the Wasserstein-1 distance between the two stored samples "
         f"({x_count} and {y_count} points), as weighted empirical measures with ground metric "
-        f"{NORM_NAMES[norm]} in raw input units, is at least {value!r}. "
+        f"{NORM_NAMES[norm]} in raw input units, is at least {at_least(value)}. "
         f"Not claimed: anything about the distributions that the samples were drawn from, "
         f"or how close the bound is."
     )
