@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.runs import read_record
 
@@ -68,6 +69,20 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
         dataset.bounds,
         dataset.name,
     )
+
+
+def resolve_radii(
+    trained: TrainedRun, norm: str | None, eps: list[float] | None
+) -> tuple[str, list[float]]:
+    """Norm and radii of a command on ``trained``; None stands for those of the run's evaluation.
+
+    The run's radii mean something in its own norm only; for another there are defaults.
+    """
+    own = trained.config.evaluation
+    norm = own.norm if norm is None else norm
+    if eps is None:
+        eps = own.eps if norm == own.norm else DEFAULT_EPS[norm]
+    return norm, sorted(float(value) for value in eps)
 
 
 def require_same_data(directory: Path, data: Any, fingerprint: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.runs import TrainedRun, open_run
+from lipsort_cli.certificates.runs import TrainedRun, open_run, resolve_radii
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console
 from lipsort_cli.errors import LipsortError
@@ -25,13 +25,13 @@ def run(config: AttackConfig, directory: Path) -> None:
     """Attack ``config.run``; writes ``attack.json`` and ``attack.csv`` into ``directory``."""
     trained = open_run(config.run, config.points)
     network = load_network(trained.network)
-    eps = sorted(trained.config.evaluation.eps if config.eps is None else config.eps)
+    norm, eps = resolve_radii(trained, config.norm, config.eps)
     points = certify_points(
-        network, trained.inputs, trained.labels, norm=config.norm, arithmetic=config.arithmetic
+        network, trained.inputs, trained.labels, norm=norm, arithmetic=config.arithmetic
     )
     campaign = Campaign(
         network,
-        norm=config.norm,
+        norm=norm,
         arithmetic=config.arithmetic,
         bounds=trained.bounds if config.box else None,
         steps=config.steps,
@@ -83,7 +83,7 @@ def _write(
     found = np.isfinite(nearest)
     tight = found & (points.radii > 0)
     result = {
-        "norm": config.norm,
+        "norm": points.norm,
         "arithmetic": config.arithmetic,
         "methods": list(config.methods),
         "points": len(nearest),
@@ -115,7 +115,7 @@ def _write(
     draw_robustness(
         directory / "figures" / "attack.png",
         points.radii,
-        norm=config.norm,
+        norm=points.norm,
         title=f"{trained.name}: certificate and attacks ({', '.join(config.methods)})",
         clean=float((points.predictions == trained.labels).mean()),
         attacked={e: a for e, _, a in shares},
@@ -131,7 +131,7 @@ def _show(
     eps: list[float],
     directory: Path,
 ) -> None:
-    table = Table(title=f"{len(nearest):,} test points, {config.norm}, {config.arithmetic}")
+    table = Table(title=f"{len(nearest):,} test points, {points.norm}, {config.arithmetic}")
     for name in ("radius", "certified (proven)", "under attack (empirical)"):
         table.add_column(name, justify="right")
     for radius, certified, attacked in _shares(points, nearest, eps):

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.table import Table
 
 from lipsort_cli.certificates import certified_accuracy, issue_certificate
-from lipsort_cli.certificates.runs import open_run
+from lipsort_cli.certificates.claims import Claim, protect
+from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console
 from lipsort_cli.figures.robustness import draw_robustness
@@ -17,13 +18,15 @@ from lipsort_cli.rounding import at_most, share_down
 def run(config: CertifyConfig, directory: Path) -> None:
     """Certify the test points of ``config.run``; writes the certificate into ``directory``."""
     trained = open_run(config.run, config.points)
-    eps = list(trained.config.evaluation.eps if config.eps is None else config.eps)
+    norm, eps = resolve_radii(trained, config.norm, config.eps)
+    claim = Claim("classification", norm, config.arithmetic, len(trained.labels), tuple(eps))
+    protect(directory, trained.directory, claim, replace=config.replace)
     issued = issue_certificate(
         directory,
         trained.network,
         trained.inputs,
         trained.labels,
-        norm=config.norm,
+        norm=norm,
         arithmetic=config.arithmetic,
         eps=eps,
         source=f"{trained.name}, test set, first {len(trained.labels)} points",
@@ -34,13 +37,15 @@ def run(config: CertifyConfig, directory: Path) -> None:
     draw_robustness(
         figure,
         points.radii,
-        norm=config.norm,
+        norm=norm,
         title=f"{trained.name}: certified in {config.arithmetic} arithmetic",
         clean=clean,
         attacked={},
         eps=eps,
     )
-    table = Table(title=f"{len(points.radii):,} test points, {config.arithmetic} arithmetic")
+    table = Table(
+        title=f"{len(points.radii):,} test points, {norm}, {config.arithmetic} arithmetic"
+    )
     table.add_column("radius", justify="right")
     table.add_column("certified (proven)", justify="right")
     for key, share in certified_accuracy(points, eps).items():

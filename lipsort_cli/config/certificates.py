@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, option
 
 ARITHMETIC_NAMES = ("real", "binary64", "binary32")
 REFUSED_ARITHMETICS = {
@@ -14,20 +14,28 @@ REFUSED_ARITHMETICS = {
 }
 """Arithmetics that people ask for, with the reason why there is no certificate for them."""
 
+DEFAULT_EPS = {"l2": [0.1, 0.3, 0.5, 1.0], "linf": [0.01, 0.03, 0.1, 0.3]}
+"""Radii, in raw input units, for a norm that the run itself was not evaluated in."""
+
 
 @dataclass
 class CertifyConfig:
     """`lipsort certify`."""
 
     run: str = option(REQUIRED, "run directory to certify")
-    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    norm: str | None = option(
+        None,
+        "norm of the perturbation; null: that of the run's evaluation",
+        choices=["l2", "linf"],
+    )
     arithmetic: str = option(
         "binary32", "how the network is evaluated: real, binary64 or binary32, any summation order"
     )
     eps: list[float] | None = option(
-        None, "radii whose counts are stated; null: those of the run's evaluation", above=0
+        None, "radii whose counts are stated; null: the run's own, in its own norm", above=0
     )
     points: int = option(0, "test points covered, from the first on; 0: all", minimum=0)
+    replace: bool = option(False, "overwrite a certificate of another claim in the same folder")
 
 
 @dataclass
@@ -35,7 +43,11 @@ class AttackConfig:
     """`lipsort attack`."""
 
     run: str = option(REQUIRED, "run directory to attack")
-    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    norm: str | None = option(
+        None,
+        "norm of the perturbation; null: that of the run's evaluation",
+        choices=["l2", "linf"],
+    )
     arithmetic: str = option("binary32", "certificate that is attacked: real, binary64 or binary32")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
@@ -43,13 +55,15 @@ class AttackConfig:
         choices=["fgsm", "pgd", "deepfool", "rounding", "foolbox"],
     )
     eps: list[float] | None = option(
-        None, "radii of FGSM and PGD; null: those of the run's evaluation", above=0
+        None, "radii of FGSM and PGD; null: the run's own, in its own norm", above=0
     )
     points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
     steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
     restarts: int = option(1, "starts of PGD", minimum=1)
     box: bool = option(True, "perturbed inputs stay within the data's range, where it is known")
-    seed: int = option(0, "seeds random starts and the rounding search", minimum=0)
+    seed: int = option(
+        0, "seeds random starts and the rounding search", minimum=0, maximum=LARGEST_SEED
+    )
 
 
 @dataclass
