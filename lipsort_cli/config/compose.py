@@ -17,13 +17,15 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from hydra.version import setbase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lipsort_cli.config import catalog
 from lipsort_cli.config.explain import explain_override, is_group
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.store import config_name, register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
@@ -80,13 +82,19 @@ class Composer:
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """The composed configuration with its ``hydra`` node; raises as Hydra does."""
-        return self._hydra.compose_config(
-            config_name=self.name,
-            overrides=overrides,
-            run_mode=RunMode.RUN,
-            from_shell=False,
-            with_log_configuration=False,
-        )
+        try:
+            return self._hydra.compose_config(
+                config_name=self.name,
+                overrides=overrides,
+                run_mode=RunMode.RUN,
+                from_shell=False,
+                with_log_configuration=False,
+            )
+        except AssertionError as error:
+            # OmegaConf asserts what it finds on the way to a key: a null has no keys.
+            raise ConfigCompositionException(
+                f"it lies below a value without keys: {error}"
+            ) from error
 
     def parse(self, overrides: list[str]) -> tuple[list[Override], list[str]]:
         """Parsed overrides, and one fault for each that is not of Hydra's grammar."""
@@ -133,6 +141,8 @@ class Composer:
             found, kept = self._explain(sound)
             faults += found or [str(error).splitlines()[0]]  # they fail only together
             composed = [self._or_nothing(kept)]
+        for config in composed:
+            faults += renamed(config) if config is not None else []
         if ranges:
             for config in composed:
                 faults += faults_of(config, self.command) if config is not None else []
@@ -180,6 +190,26 @@ class Composer:
             if good is not None:
                 kept.append(good)
         return faults, kept
+
+
+def renamed(config: DictConfig) -> list[str]:
+    """Faults of groups whose ``name`` is not that of the option that was chosen.
+
+    Options may share a dataclass, so that a changed name would silently be another option; names
+    of other types are faults of :mod:`lipsort_cli.config.validate`.
+    """
+    found = []
+    for group, choice in config.hydra.runtime.choices.items():
+        if group not in GROUPS or choice not in GROUPS[group]:
+            continue
+        name = OmegaConf.select(config, f"{group}.name")
+        expected = catalog.option_values(group, choice).get("name", choice)
+        if name != expected and GROUPS[group].get(name) is GROUPS[group][choice]:
+            found.append(
+                f"{group}.name: found {name!r}; it is set by the choice of the option, "
+                f"which is {group}={choice}: use {group}={name}"
+            )
+    return found
 
 
 def resolved_run_directory(config: DictConfig) -> Path | None:

@@ -45,7 +45,7 @@ def explain_override(
     if last is None:
         return f"{key}: {_first(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
-        return _unknown_key(key, last, parent, path, loader)
+        return _unknown_key(key, last, parent, path)
     entry = _field(parent, last)
     if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
         keys = ", ".join(map(str, parent[last]))
@@ -103,15 +103,32 @@ def _bad_option(group: str, value: str, options: list[str]) -> str:
     return f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}{hint}"
 
 
-def _unknown_key(key: str, last: str, parent: DictConfig, path: str, loader: Any) -> str:
+def _unknown_key(key: str, last: str, parent: DictConfig, path: str) -> str:
     keys = [str(name) for name in parent]
     if not path:
+        # Groups without a node of their own that this command has: the presets.
+        chosen = map(str, parent.hydra.runtime.choices)
         keys = [name for name in keys if name != "hydra"]
-        keys += [g for g in loader.list_groups("") if g not in (*keys, "hydra", "schema")]
-    near = difflib.get_close_matches(last, keys, n=2)
+        keys += [g for g in chosen if g not in keys and not g.startswith(("hydra/", "schema/"))]
+    near = [] if path else _deeper(parent, last)
+    near = near or difflib.get_close_matches(last, keys, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     where = f"keys of {path}" if path else "keys"
     return f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
+
+
+def _deeper(config: DictConfig, last: str) -> list[str]:
+    """Whole keys that end in ``last``, as ``optimizer.lr`` does in ``lr``."""
+    nodes = [(name, config._get_node(name)) for name in map(str, config.keys()) if name != "hydra"]
+    found = []
+    for path, node in nodes:
+        if not isinstance(node, DictConfig) or not isinstance(node._content, dict):
+            continue
+        for name in map(str, node.keys()):
+            nodes.append((f"{path}.{name}", node._get_node(name)))
+            if name == last != "name":
+                found.append(f"{path}.{name}")
+    return found
 
 
 def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | None:

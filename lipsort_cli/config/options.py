@@ -14,6 +14,13 @@ REQUIRED = "???"
 """OmegaConf's marker of a value that the user must give."""
 
 
+LARGEST_SEED = 2**63 - 1
+"""The largest number that every generator of random numbers here takes as a seed."""
+
+MOST_THREADS = 1024
+"""CPU threads that may be asked for."""
+
+
 def option(
     default: Any,
     help: str,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
 from lipsort_cli.config.wasserstein import DISTRIBUTIONS, EstimateWassersteinConfig
 
 # --- data -------------------------------------------------------------------------------------
@@ -52,10 +52,12 @@ class MlpModel:
     """Fully connected network."""
 
     name: str = "mlp"
-    widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1)
+    widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1, maximum=65536)
     bias: bool = option(True, "dense layers have a bias")
     dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
-    lipschitz: float = option(1.0, "the network is scaled to this constant", above=0)
+    lipschitz: float = option(
+        1.0, "the network is scaled to this constant", minimum=2.0**-60, maximum=2.0**60
+    )
 
 
 @dataclass
@@ -291,9 +293,11 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    seed: int = option(0, "seeds weights, order and augmentation", minimum=0)
+    seed: int = option(0, "seeds weights, order and augmentation", minimum=0, maximum=LARGEST_SEED)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    threads: int = option(0, "CPU threads; 0: by the size of the network", minimum=0)
+    threads: int = option(
+        0, "CPU threads; 0: by the size of the network", minimum=0, maximum=MOST_THREADS
+    )
     tensorboard: bool = option(False, "also write TensorBoard event files")
     resume: str | None = option(None, "continue this interrupted run directory")
 

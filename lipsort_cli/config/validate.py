@@ -39,7 +39,15 @@ def allowed(metadata: Any) -> str:
 
 def _bound(metadata: Any, key: str, sign: str) -> str:
     value = metadata.get(key)
-    return "" if value is None else f"{sign}{value:g}"
+    return "" if value is None else f"{sign}{_number(value)}"
+
+
+def _number(value: float) -> str:
+    """A limit in few characters, but never rounded past itself."""
+    if isinstance(value, int):
+        return str(value)
+    mantissa, exponent = math.frexp(value)
+    return f"2^{exponent - 1}" if mantissa == 0.5 and abs(exponent) > 20 else f"{value:g}"
 
 
 def _out_of_range(node: Any, prefix: str) -> Iterator[str]:
@@ -134,13 +142,39 @@ def _milestones_rise(config: Any) -> Iterator[str]:
 
 
 def _radii_rise(config: Any) -> Iterator[str]:
-    radii = getattr(getattr(config, "evaluation", None), "eps", None)
-    if radii is None:
-        return
-    if not radii:
-        yield "evaluation.eps: found []; allowed: at least one radius, such as [1.58]"
-    elif any(b <= a for a, b in pairwise(radii)):
-        yield f"evaluation.eps: found {radii}; allowed: increasing radii, each one once"
+    for key, node in (("evaluation.eps", getattr(config, "evaluation", None)), ("eps", config)):
+        radii = getattr(node, "eps", None)
+        if radii is None:
+            continue
+        if not radii:
+            yield f"{key}: found []; allowed: at least one radius, such as [1.58]"
+        elif any(b <= a for a, b in pairwise(radii)):
+            yield f"{key}: found {radii}; allowed: increasing radii, each one once"
+
+
+_NEVER_EMPTY = (
+    "optimizer.betas",
+    "methods",
+    "formats",
+    *(
+        f"distribution.{name}"
+        for name in ("p", "q", "p_means", "q_means", "p_weights", "q_weights")
+    ),
+)
+_EACH_ONCE = ("methods", "formats")
+
+
+def _lists_are_sound(config: Any) -> Iterator[str]:
+    for key in _NEVER_EMPTY:
+        value = config
+        for part in key.split("."):
+            value = getattr(value, part, None)
+        if not isinstance(value, list):
+            continue
+        if not value:
+            yield f"{key}: found []; allowed: at least one element"
+        elif key in _EACH_ONCE and len(set(value)) < len(value):
+            yield f"{key}: found {value}; allowed: each one once"
 
 
 def _device_exists(config: Any) -> Iterator[str]:
@@ -166,6 +200,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _one_cycle_warmup,
     _milestones_rise,
     _radii_rise,
+    _lists_are_sound,
     _device_exists,
     critic_faults,
     _arithmetic_known,
@@ -193,4 +228,29 @@ def warnings(config: Any) -> list[str]:
             "constraint=none: the network's Lipschitz constant is whatever training makes it; "
             "certificates will be weak"
         )
-    return found
+    return [*found, *_without_effect(config)]
+
+
+def _without_effect(config: Any) -> Iterator[str]:
+    """Keys that this combination of options does not read."""
+    constraint: Any = getattr(config, "constraint", None)
+    name = getattr(constraint, "name", None)
+    optimizer: Any = getattr(config, "optimizer", None)
+    if getattr(optimizer, "name", None) == "stiefel" and name not in (None, "orthonormal"):
+        yield (
+            f"optimizer=stiefel with constraint={name}: no weight moves on the manifold, all move "
+            f"by optimizer.rest={optimizer.rest} at optimizer.rest_lr={optimizer.rest_lr:g}; "
+            "optimizer.lr, momentum, polar_steps and interval have no effect: set "
+            "optimizer.rest_lr, or choose optimizer=adam"
+        )
+    sharpness = _fields_default(constraint, "sharpness")
+    if getattr(constraint, "method", None) == "projection" and constraint.sharpness != sharpness:
+        yield (
+            f"constraint.sharpness={constraint.sharpness:g} has no effect with "
+            "constraint.method=projection; it shapes constraint.method=softmax"
+        )
+
+
+def _fields_default(node: Any, name: str) -> Any:
+    entries = fields(node) if is_dataclass(node) else ()
+    return next((entry.default for entry in entries if entry.name == name), None)

@@ -52,7 +52,7 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["activation=maxout", "activation.group_size=3", "model.widths=[2]"], ["nearest", ": 3"]),
         (["training.gradient_clip=0"], ["training.gradient_clip: found 0.0; allowed: > 0"]),
         (["model.widht=[3]"], ["model.widht: no such key", "did you mean widths?"]),
-        (["epochs=3"], ["epochs: no such key", "training", "seed"]),
+        (["epochs=3"], ["epochs: no such key", "seed", "did you mean training.epochs?"]),
         (["+training.foo=1"], ["training.foo: no such key; keys of training: epochs"]),
         (["+foo=1"], ["foo: no such key"]),
         (["~training.epochs"], ["training.epochs"]),
@@ -61,6 +61,16 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["activation=relux"], ["activation: found relux; allowed: absolute_value", "relu?"]),
         (["data=npz"], ["data.path: required, and not given (the .npz file)"]),
         (["data.name=mnist"], ["data.name: found 'mnist'", "choice of data="]),
+        (["activation.name=relu"], ["activation.name: found 'relu'", "use activation=relu"]),
+        (["constraint.name=none"], ["constraint.name: found 'none'", "use constraint=none"]),
+        (["++activation.name=tanh"], ["activation.name: found 'tanh'", "use activation=tanh"]),
+        (["seed=99999999999999999999999"], ["seed: found 9999", "<= 9223372036854775807"]),
+        (["threads=100000000000"], ["threads: found 100000000000; allowed: >= 0 and <= 1024"]),
+        (["model.widths=[100000000000]"], ["model.widths[0]: found 100000000000", "<= 65536"]),
+        (["model.lipschitz=1e30"], ["model.lipschitz: found 1e+30", ">= 2^-60 and <= 2^60"]),
+        (["optimizer=aggmo", "optimizer.betas=[]"], ["optimizer.betas: found []"]),
+        (["lr=1"], ["lr: no such key", "did you mean optimizer.lr?"]),
+        (["hydra.sweeper.params.seed=3"], ["hydra.sweeper.params.seed"]),
         (["data=mnist", "data.root=${oc.env:NO_SUCH_VARIABLE}"], ["data.root", "NO_SUCH_VARIABLE"]),
         (["evaluation.norm=l1"], ["evaluation.norm: found 'l1'; allowed: l2, linf"]),
         (["evaluation.eps=[]"], ["evaluation.eps: found []"]),
@@ -90,6 +100,38 @@ def test_one_fault(overrides: list[str], parts: list[str]) -> None:
     for part in parts:
         assert part in text
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "override", "part"),
+    [
+        ("certify", "eps=[]", "eps: found []"),
+        ("certify", "eps=[0.1,0.1]", "eps: found [0.1, 0.1]; allowed: increasing"),
+        ("attack", "eps=[0.2,0.1]", "eps: found [0.2, 0.1]; allowed: increasing"),
+        ("attack", "methods=[]", "methods: found []"),
+        ("attack", "methods=[pgd,pgd]", "methods: found ['pgd', 'pgd']; allowed: each one once"),
+        ("export", "formats=[]", "formats: found []"),
+    ],
+)
+def test_one_fault_of_the_commands_on_runs(command: str, override: str, part: str) -> None:
+    with Composer(command) as composer, pytest.raises(UsageError) as caught:
+        composer.check(["run=/tmp/x", override], multirun=False)
+    assert part in str(caught.value)
+
+
+def test_a_sweepers_parameters_beside_another_fault() -> None:
+    text = message("hydra.sweeper.params.seed=3", "experiment=nowhere")
+    assert "experiment: found nowhere" in text
+    assert "hydra.sweeper.params.seed" in text
+
+
+def test_groups_of_other_commands_are_not_suggested() -> None:
+    assert "distribution" not in message("foo=1")
+    assert "experiment" in message("foo=1")
+
+
+def test_an_option_may_bear_another_name_than_its_file() -> None:
+    assert check("optimizer=stiefel_critic").optimizer.name == "stiefel"
 
 
 def test_all_faults_come_together() -> None:
@@ -193,7 +235,7 @@ def test_no_value_outside_a_range_passes(key: catalog.Key, distance: float) -> N
     outside = []
     for name, sign in (("minimum", -1), ("above", -1), ("maximum", 1), ("below", 1)):
         if metadata.get(name) is not None:
-            outside.append(metadata[name] + sign * distance)
+            outside.append(metadata[name] + sign * distance * max(1, abs(metadata[name])))
     outside += [metadata[name] for name in ("above", "below") if metadata.get(name) is not None]
     for value in outside:
         setattr(owner, last, [value] if isinstance(getattr(owner, last), list) else value)
@@ -210,7 +252,20 @@ _DEFAULTS = check()
         (["constraint=linf"], "evaluation.norm=linf"),
         (["constraint=none"], "constraint=none"),
         ([], None),
-        (["constraint=linf", "evaluation.norm=linf"], None),
+        (["constraint=linf", "evaluation.norm=linf", "optimizer=adam"], None),
+        (["constraint=spectral"], "optimizer.rest_lr"),
+        (["constraint=parseval", "optimizer.rest=sgd"], "optimizer=adam"),
+        (["constraint=bjorck", "optimizer=adam"], None),
+        (
+            [
+                "constraint=linf",
+                "constraint.method=projection",
+                "constraint.sharpness=2",
+                "evaluation.norm=linf",
+                "optimizer=adam",
+            ],
+            "constraint.sharpness=2 has no effect",
+        ),
     ],
 )
 def test_what_is_seldom_meant_is_said(overrides: list[str], word: str | None) -> None:

@@ -61,6 +61,16 @@ def test_every_synthetic_pair(name: str, compose: Compose, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_a_run_shorter_than_the_time_between_looks_is_looked_at_once(
+    compose: Compose, tmp_path: Path
+) -> None:
+    results = estimate(compose("training.check_every=100", "training.steps=5"), tmp_path)
+    check(results)
+    lines = [json.loads(t) for t in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [5] == [results["steps"]]
+
+
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("norm", ["linf", "l1"])
 def test_other_ground_metrics(norm: str, compose: Compose, tmp_path: Path) -> None:
     config = compose(
@@ -164,7 +174,7 @@ def test_bad_samples_leave_nothing(compose: Compose, tmp_path: Path) -> None:
         (["norm=linf"], "constraint=linf"),
         (["constraint=linf"], "orthonormal"),
         (["confidence=1"], "confidence"),
-        (["training.check_every=31"], "check_every"),
+        (["seed=-1"], "seed"),
         (["distribution=files"], "distribution.p"),
         (["distribution=three_cones", "distribution.dim=0"], "distribution.dim"),
         (["distribution=nowhere"], "distribution"),
