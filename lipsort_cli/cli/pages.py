@@ -6,6 +6,7 @@ machinery that a page of text does not need.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -16,9 +17,15 @@ from lipsort_cli.cli.table import PLAIN, available
 
 
 def page() -> Console:
-    """A console for pages: at most 100 columns wide, and 80 where there is no terminal."""
+    """A console for pages: at most 100 columns wide.
+
+    Where there is no terminal, as many as ``COLUMNS`` says, 80 if it says nothing.
+    """
     console = Console(highlight=False)
-    return Console(highlight=False, width=min(console.width, 100) if console.is_terminal else 80)
+    columns = os.environ.get("COLUMNS", "")
+    if not console.is_terminal and not (columns.isdecimal() and int(columns) > 0):
+        return Console(highlight=False, width=80)
+    return Console(highlight=False, width=min(console.width, 100))
 
 
 def table(
@@ -61,4 +68,7 @@ def show_root() -> None:
             ]
         )
     )
-    out.print("\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted; 1 else")
+    out.print(
+        "\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted;\n"
+        "            3 a certificate that `lipsort verify` cannot judge; 1 else"
+    )

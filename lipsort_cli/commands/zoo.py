@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+
+from lipsort_cli.cli.pages import page
 from lipsort_cli.config import catalog
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import group_names, group_options
-from lipsort_cli.console import console
 from lipsort_cli.errors import UsageError
 
 TITLES = {
@@ -31,9 +33,10 @@ def groups() -> list[str]:
 def main(arguments: list[str]) -> int:
     """``lipsort zoo [GROUP]``: list everything, or one group."""
     if any(text in ("--help", "-h") for text in arguments):
-        console.print("Usage: lipsort zoo [GROUP]\n", markup=False)
-        console.print("Lists what can be put together, one line each; GROUP is one of")
-        console.print(f"{', '.join(groups())}.")
+        out = page()
+        out.print("Usage: lipsort zoo [GROUP]\n", markup=False)
+        out.print("Lists what can be put together, one line each; GROUP is one of")
+        out.print(f"{', '.join(groups())}.")
         return 0
     if len(arguments) > 1:
         raise UsageError(f"found {' '.join(arguments)}; allowed: one group, or none for all")
@@ -49,12 +52,13 @@ def show(group: str | None = None) -> None:
     """
     if group is not None and group not in groups():
         raise UsageError(f"group: found {group!r}; allowed: {', '.join(groups())}")
+    out = page()
     for name in [group] if group else groups():
         rows = _rows(name)
         if not rows:
             continue
-        console.print(f"\n[bold]{TITLES.get(name, name)}[/] [dim]{name}=OPTION[/]")
-        _print(rows)
+        out.print(f"\n[bold]{TITLES.get(name, name)}[/] [dim]{name}=OPTION[/]")
+        _print(out, rows)
 
 
 def _rows(group: str) -> list[tuple[str, str]]:
@@ -73,7 +77,7 @@ def _belongs(key: catalog.Key, option: str) -> bool:
     return not key.options or option in key.options
 
 
-def _print(rows: list[tuple[str, str]]) -> None:
+def _print(out: Console, rows: list[tuple[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -82,4 +86,4 @@ def _print(rows: list[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, text in rows:
         table.add_row(f"  {name}", Text(text))
-    console.print(table)
+    out.print(table)

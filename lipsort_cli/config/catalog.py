@@ -91,11 +91,12 @@ def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
 
     A key that several options share is listed once, with the first default found; keys that mean
     different things under one name are listed apart. With ``values``, defaults are those of the
-    option's YAML file instead of the dataclass alone.
+    option's YAML file instead of the dataclass alone, and keys whose defaults differ between
+    options are listed apart as well.
     """
     order = [default, *(o for o in GROUPS.get(group, {}) if o != default)]
-    merged: dict[tuple[str, str, str], Key] = {}
-    holders: dict[tuple[str, str, str], list[str]] = {}
+    merged: dict[tuple[str, ...], Key] = {}
+    holders: dict[tuple[str, ...], list[str]] = {}
     for option in order:
         schema = GROUPS.get(group, {}).get(option)
         if schema is None:
@@ -105,9 +106,11 @@ def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
             short = key.name.removeprefix(f"{group}.")
             if short == "name":
                 continue
-            same = (key.name, key.help, str(key.kind))
-            holders.setdefault(same, []).append(option)
             shown = Key(key.name, given.get(short, key.default), key.field, key.kind)
+            same: tuple[str, ...] = (key.name, key.help, str(key.kind))
+            if values:
+                same += (repr(shown.default),)
+            holders.setdefault(same, []).append(option)
             merged.setdefault(same, shown)
     count = len(GROUPS.get(group, {}))
     return [

@@ -80,6 +80,30 @@ def test_the_examples_of_a_page_are_sound(command: object) -> None:
             composer.check([*run, *overrides], multirun="-m" in words)
 
 
+def test_defaults_that_differ_between_options_are_all_shown() -> None:
+    keys = catalog.group_keys("data", "digits", values=True)
+    shown = {o: k.default for k in keys if k.name == "data.validation" for o in k.options}
+    assert (shown["digits"], shown["mnist"]) == (0.1, 0.05)
+    for group, option, name, default in (
+        ("loss", "worst_class_hinge", "margin", 3.0),
+        ("loss", "multi_margin", "margin", 2.0),
+        ("optimizer", "stiefel", "lr", 0.1),
+        ("optimizer", "stiefel_critic", "lr", 0.05),
+        ("optimizer", "stiefel_critic", "polar_steps", 5),
+    ):
+        first = option == "worst_class_hinge"
+        for key in catalog.group_keys(group, option if first else "stiefel", values=True):
+            if key.name == f"{group}.{name}" and option in key.options:
+                assert key.default == default
+                break
+        else:
+            pytest.fail(f"{group}.{name} of {option} is not shown")
+    page = _run("train", "--help")[0]
+    lines = [line.split()[:2] for line in page.splitlines()]
+    assert ["validation", "0.1"] in lines
+    assert ["validation", "0.05"] in lines
+
+
 def test_the_version_is_the_packages() -> None:
     from lipsort_cli import __version__
 
@@ -89,6 +113,7 @@ def test_the_version_is_the_packages() -> None:
 def test_zoo_lists_every_option() -> None:
     text, modules, _ = _run("zoo")
     assert "torch" not in modules
+    assert max(map(len, text.splitlines())) <= 80
     from lipsort_cli.config.schema import GROUPS
 
     for options in GROUPS.values():
