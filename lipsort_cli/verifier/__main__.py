@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from lipsort_cli.verifier.verify import Verdict, verify
+from lipsort_cli.verifier.verify import CERTIFICATE, Verdict, verify
 
 
 def report(verdict: Verdict) -> str:
@@ -16,12 +17,35 @@ def report(verdict: Verdict) -> str:
     return f"{verdict.status}\n{verdict.field}: {verdict.reason}"
 
 
+def _missing(options: argparse.Namespace) -> str | None:
+    """What is wrong with the paths of the command line; nothing can be judged without the files."""
+    path = Path(options.certificate)
+    try:
+        if path.is_dir() and not (path / CERTIFICATE).exists():
+            return f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
+        if not path.exists():
+            return (
+                f"certificate: {path} does not exist; give a {CERTIFICATE} or the folder that "
+                "holds it; `lipsort certify RUN` issues one"
+            )
+        for name, given in (("--data", options.data), ("--network", options.network)):
+            if given is not None and not Path(given).exists():
+                return f"{name}: {given} does not exist"
+    except (OSError, ValueError) as error:
+        return f"cannot look up the paths given: {error}"
+    return None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, verify, print; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED."""
+    """Parse the command line, verify, print; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
+
+    2: the command line is wrong, or a path on it does not exist.
+    """
     parser = argparse.ArgumentParser(
         prog="lipsort verify",
         description="Re-derive every claim of a certificate from weights and data.",
-        epilog="Exit code: 0 VALID, 1 INVALID, 3 UNSUPPORTED; 2 when the command line is wrong.",
+        epilog="exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does "
+        "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic)",
     )
     parser.add_argument("certificate", help="certificate.json, or the folder that holds it")
     parser.add_argument(
@@ -34,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)"
     )
     options = parser.parse_args(arguments)
+    missing = _missing(options)
+    if missing:
+        print(f"lipsort: {missing}", file=sys.stderr)
+        return 2
     verdict = verify(
         options.certificate, exact=options.exact, data=options.data, network=options.network
     )

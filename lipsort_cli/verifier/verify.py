@@ -19,6 +19,9 @@ from lipsort_cli.verifier.tensors import read_bytes
 from lipsort_cli.verifier.w1 import check_w1
 from lipsort_cli.verifier.words import at_most
 
+CERTIFICATE = "certificate.json"
+"""The file that makes a folder a certificate."""
+
 EXIT_CODES = {"VALID": 0, "INVALID": 1, "UNSUPPORTED": 3}
 
 
@@ -74,7 +77,7 @@ def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -
     if not gradual_underflow():
         raise Unsupported("process", "this process flushes subnormal numbers to zero")
     if path.is_dir():
-        path = path / "certificate.json"
+        path = path / CERTIFICATE
     certificate = parse_certificate(read_bytes(path, "certificate", LARGEST_TEXT))
     network = _network(certificate, path.parent, deployed)
     if certificate["kind"] == "w1_lower_bound":

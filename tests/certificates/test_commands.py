@@ -14,9 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsort_cli.certificates.runs import open_run
-from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.certificates.runs import open_run, resolve_radii
+from lipsort_cli.commands import attack, certify
+from lipsort_cli.config.certificates import (
+    DEFAULT_EPS,
+    AttackConfig,
+    CertifyConfig,
+    ExportConfig,
+)
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.verifier.__main__ import main as verify_main
 
 TRAIN = [
     "train",
@@ -101,18 +108,16 @@ def test_a_forged_certificate_is_an_attack_that_succeeds(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With radii doubled the attack finds failures, prints them and fails."""
-    import lipsort_cli.commands.attack as command
-
-    honest = command.certify_points
+    honest = attack.certify_points
 
     def forged(*arguments: object, **options: object) -> object:
         points = honest(*arguments, **options)  # type: ignore[arg-type]
         return points._replace(radii=points.radii * 2)
 
-    monkeypatch.setattr(command, "certify_points", forged)
+    monkeypatch.setattr(attack, "certify_points", forged)
     config = AttackConfig(run=str(run), points=40, methods=["deepfool"])
     with pytest.raises(LipsortError, match="soundness failure"):
-        command.run(config, run)
+        attack.run(config, run)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +141,26 @@ def test_verify_exit_codes(run: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"format": "something else"}')
     assert lipsort("verify", str(tmp_path / "other.json"), cwd=tmp_path).returncode == 3
     done = lipsort("verify", str(tmp_path / "absent.json"), cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout.startswith("INVALID")
+    assert done.returncode == 2 and "lipsort certify RUN" in done.stderr and not done.stdout
     assert lipsort("verify", cwd=tmp_path).returncode == 2
+
+
+def test_paths_that_do_not_exist_are_usage_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify_main([str(tmp_path)]) == 2
+    assert f"issue one with: lipsort certify {tmp_path}" in capsys.readouterr().err
+    here = tmp_path / "certificate.json"
+    here.write_text("{}")
+    for option in ("--data", "--network"):
+        assert verify_main([str(tmp_path), option, str(tmp_path / "nofile")]) == 2
+        assert f"{option}: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
+    here.write_text("[")
+    assert verify_main([str(tmp_path)]) == 1
+    with pytest.raises(SystemExit, match="0"):
+        verify_main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "exit codes: 0 VALID; 1 INVALID; 2" in shown
 
 
 def test_damaged_runs(run: Path, tmp_path: Path) -> None:
@@ -204,3 +227,58 @@ def test_changed_data_are_refused(own_data: Path, tmp_path: Path, command: str) 
     (copy / "run.json").write_text(json.dumps(record))
     with pytest.raises(LipsortError, match="does not say which data"):
         open_run(copy)
+
+
+def test_norm_and_radii_are_those_of_the_run(own_data: Path) -> None:
+    trained = open_run(own_data)
+    assert resolve_radii(trained, None, None) == ("linf", [0.02])
+    assert resolve_radii(trained, "linf", None) == ("linf", [0.02])
+    assert resolve_radii(trained, "l2", None) == ("l2", DEFAULT_EPS["l2"])
+    assert resolve_radii(trained, "l2", [0.5, 0.25]) == ("l2", [0.25, 0.5])
+
+
+def test_another_claim_does_not_take_the_place_of_one(own_data: Path, tmp_path: Path) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(own_data, run)
+    shutil.copytree(own_data, other)
+    (run / ".hydra" / "config.yaml").write_text(
+        (run / ".hydra" / "config.yaml")
+        .read_text()
+        .replace("mine.npz", str(own_data.parent / "mine.npz"))
+    )
+    name = str(run)
+    certify.run(CertifyConfig(run=name), run)
+    first = (run / "certificate.json").read_bytes()
+    certify.run(CertifyConfig(run=name, norm="linf", eps=[0.02]), run)
+    assert (run / "certificate.json").read_bytes() == first
+    for changes, named in (
+        ({"norm": "l2"}, "norm linf .asked: l2."),
+        ({"arithmetic": "real"}, "arithmetic binary32 .asked: real."),
+        ({"points": 7}, "points 40 .asked: 7."),
+        ({"eps": [0.5]}, r"eps \[0.02\] .asked: \[0.5\]."),
+    ):
+        with pytest.raises(UsageError, match=f"{named}.*hydra.run.dir=FOLDER.*replace=true"):
+            certify.run(CertifyConfig(run=name, **changes), run)
+    assert (run / "certificate.json").read_bytes() == first
+    with pytest.raises(UsageError, match="holds another run"):
+        certify.run(CertifyConfig(run=name, replace=True), other)
+    folder = tmp_path / "beside"
+    certify.run(CertifyConfig(run=name, norm="l2"), folder)
+    assert json.loads((folder / "certificate.json").read_text())["claim"]["norm"] == "l2"
+    (folder / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(UsageError, match="another network"):
+        certify.run(CertifyConfig(run=name, norm="l2"), folder)
+    certify.run(CertifyConfig(run=name, arithmetic="real", replace=True), run)
+    assert json.loads((run / "certificate.json").read_text())["claim"]["arithmetic"] == "real"
+    (run / "certificate.json").write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        certify.run(CertifyConfig(run=name, arithmetic="real"), run)
+
+
+def test_attack_follows_the_run_and_names_what_comes_next(
+    own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = AttackConfig(run=str(own_data), points=5, methods=["fgsm"])
+    attack.run(config, tmp_path)
+    assert json.loads((tmp_path / "attack.json").read_text())["norm"] == "linf"
+    assert "next: lipsort certify" in " ".join(capsys.readouterr().out.split())
