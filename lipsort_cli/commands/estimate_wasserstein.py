@@ -13,6 +13,7 @@ from rich.table import Table
 from lipsort_cli.certificates import load_network
 from lipsort_cli.console import console, warn
 from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device
 from lipsort_cli.wasserstein import bounds as found
@@ -197,26 +198,48 @@ def _headline(config: Any, source: Source) -> str:
     )
 
 
+def directed(bound: dict[str, Any]) -> tuple[str, str]:
+    """In which direction a bound holds, and its value rounded in that direction."""
+    value = float(bound["value"])
+    if bound["kind"] == "lower":
+        return "at least", at_least(value)
+    if bound["kind"] == "upper":
+        return "at most", at_most(value)
+    return "about", f"{value:.6g}"
+
+
+def _notes(results: dict[str, Any]) -> list[str]:
+    """How the figures of the table are to be read together."""
+    found = []
+    if sum(bound["evidence"].startswith("confidence") for bound in results["bounds"]) > 1:
+        found.append(
+            "Each confidence bound holds with its confidence by itself, not all of them jointly"
+        )
+    if "true" in results:
+        found.append(f"True distance of the populations: {results['true']:.6g}")
+        lower = results["lower_bound"]
+        if results["true"] > 0:
+            share = at_least(lower["value"] / results["true"], 5)
+            found[-1] += (
+                f"; the proven lower bound, which is of {lower['about']}, "
+                f"is at least {share} times that"
+            )
+    return found
+
+
 def _show(config: Any, results: dict[str, Any], directory: Path) -> None:
     table = Table(title="Wasserstein-1 distance")
     for name in ("about", "figure", "value", "evidence", "method"):
         table.add_column(name, justify="right" if name == "value" else "left")
     for bound in (results["estimate"], *results["bounds"]):
-        sign = {"lower": "at least", "upper": "at most", "value": "about"}[bound["kind"]]
-        table.add_row(
-            bound["about"], sign, f"{bound['value']:.6g}", bound["evidence"], bound["method"]
-        )
+        table.add_row(bound["about"], *directed(bound), bound["evidence"], bound["method"])
     console.print(table)
-    if "true" in results:
-        share = results["lower_bound"]["value"] / results["true"] if results["true"] else 0.0
-        console.print(
-            f"True distance {results['true']:.6g}; the proven lower bound is {share:.5f} of it",
-            markup=False,
-        )
+    for line in _notes(results):
+        console.print(line, markup=False)
     verify = f"; next: lipsort verify {directory / 'certificate.json'}"
     console.print(
         f"{results['steps']} steps in {results['train_seconds']:.1f} s; Lipschitz constant of the "
-        f"critic at most {results['lipschitz_bound']:.9g} (proven)",
+        f"critic at most {at_most(results['lipschitz_bound'], 9)} (proven)",
         markup=False,
     )
     console.print(

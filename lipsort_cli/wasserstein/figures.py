@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.rounding import at_least
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[NDArray[np.float32]], Array]
@@ -145,7 +146,7 @@ def draw_comparison(path: Path, names: list[str], rows: list[dict[str, Any]]) ->
         places = np.arange(len(rows))[::-1]
         axes.barh(places, shares, color=COLOURS[0])
         for place, share in zip(places, shares, strict=True):
-            axes.text(max(share, 0) + 0.01, place, f"{share:.4f}", va="center", fontsize=8)
+            axes.text(max(share, 0) + 0.01, place, at_least(share, 4), va="center", fontsize=8)
         axes.axvline(1, color="0.3", linestyle="--")
         axes.set_yticks(places, names, fontsize=8)
         axes.set(xlabel="proven lower bound / reference", xlim=(0, 1.15))

@@ -26,6 +26,7 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
     from rich.table import Table
 
     from lipsort_cli.console import console
+    from lipsort_cli.rounding import at_least
     from lipsort_cli.runs import write_json
     from lipsort_cli.wasserstein.figures import draw_comparison
 
@@ -36,9 +37,9 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
         table.add_row(
             row["name"],
             str(row["jobs"]),
-            f"{row['lower']:.6g}",
+            at_least(row["lower"]),
             f"{row['reference']:.6g} ({row['reference_is']})",
-            f"{row['share']:.5f}",
+            at_least(row["share"], 5),
             f"{row['train_seconds']:.1f}",
         )
     console.print(table)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lipsort_cli.commands.estimate_wasserstein import run
+from lipsort_cli.commands.estimate_wasserstein import directed, run
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import Interrupted, UsageError
@@ -303,3 +303,21 @@ def test_two_classes_of_a_data_set(compose: Compose, tmp_path: Path) -> None:
     for bad, words in (("train/x", "train/3"), ("all", "train, test"), ("test/12", "classes 0")):
         with pytest.raises(UsageError, match=words):
             run(compose(*overrides, f"distribution.q={bad}"), tmp_path / "bad")
+
+
+def test_printed_bounds_are_rounded_to_the_side_they_hold_on() -> None:
+    value = 0.99999999
+    assert directed({"kind": "lower", "value": value}) == ("at least", "0.999999")
+    assert directed({"kind": "upper", "value": value}) == ("at most", "1")
+    assert directed({"kind": "upper", "value": 1.0000001}) == ("at most", "1.00001")
+    assert directed({"kind": "value", "value": value}) == ("about", "1")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_screen_says_what_a_bound_is_of(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimate(compose("distribution=cone", "training.steps=5"), tmp_path)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "True distance of the populations: 1; the proven lower bound, which is of the" in shown
+    assert "by itself, not all of them jointly" in shown
