@@ -38,6 +38,8 @@ def _torchvision(config: Any, root: Path, train: bool) -> Split:
     from lipsort_cli.data.torchvision_shim import import_torchvision
 
     label = _CLASSES[config.name]
+    if config.name in _IDX_NAMES:
+        _check_idx(root / label / "raw", train)
     dataset_class = getattr(import_torchvision("torchvision.datasets"), label)
     try:
         dataset = dataset_class(str(root), train=train, download=False)
@@ -67,6 +69,42 @@ def _missing(root: Path, name: str) -> bool:
 
 
 _IDX = ("images-idx3-ubyte", "labels-idx1-ubyte")
+_IDX_NAMES = ("mnist", "fashion_mnist")
+
+
+def _check_idx(folder: Path, train: bool) -> None:
+    """Compare each file of the split that is there with the header and size it must have.
+
+    Torchvision would report the shape of a tensor instead of the file that is damaged.
+    """
+    count = 60_000 if train else 10_000
+    for kind, shape in zip(_IDX, ((count, 28, 28), (count,)), strict=True):
+        path = folder / f"{'train' if train else 't10k'}-{kind}"
+        # Magic number 0, 0, 8 (unsigned bytes), dimensions; then the sizes, big-endian.
+        header = bytes((0, 0, 8, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape)
+        try:
+            if not path.is_file():
+                continue
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                found = file.read(len(header))
+        except OSError as error:
+            raise LipsortError(
+                f"cannot read {path}: {error.strerror or error}; replace this file, or set "
+                "data.root to another copy"
+            ) from error
+        expected = len(header) + int(np.prod(shape))
+        fault = (
+            f"found {size} bytes, expected {expected}"
+            if size != expected
+            else f"it does not begin with the header of {count} IDX records"
+            if found != header
+            else None
+        )
+        if fault:
+            raise LipsortError(
+                f"{path} is damaged: {fault}; replace this file, or set data.root to another copy"
+            )
 
 
 def _download(dataset_class: Any, config: Any, root: Path, train: bool, label: str) -> Any:
@@ -92,8 +130,8 @@ def _damaged(label: str, root: Path, reason: object) -> str:
     lines = str(reason).strip().splitlines()
     return (
         f"{label} under {root.resolve()} is damaged "
-        f"({lines[0] if lines else type(reason).__name__}); delete its folder there and run again "
-        "to download it afresh"
+        f"({lines[0] if lines else type(reason).__name__}); replace its files by those of another "
+        "copy, or set data.root to an empty folder to download it afresh"
     )
 
 

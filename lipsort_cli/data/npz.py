@@ -14,12 +14,15 @@ from lipsort_cli.data.dataset import Dataset, Split, make_dataset, pixels
 from lipsort_cli.errors import LipsortError
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
+MOST_CLASSES = 10_000
+"""Beyond that, labels are rather identifiers than classes: each would cost an output."""
 
 
 def load_npz(config: Any) -> Dataset:
     """``x_train`` [N, ...], ``y_train`` [N], ``x_test`` [M, ...], ``y_test`` [M] of an .npz file.
 
-    Inputs are floats (taken as they are) or uint8 (divided by 255); labels are integers from 0.
+    Inputs are floats (taken as they are) or uint8 (divided by 255); labels are integers from 0 to
+    C - 1, each of which ``y_train`` has.
 
     Raises:
         LipsortError: the file is missing or damaged, an array is missing, or shapes, types or
@@ -85,9 +88,40 @@ def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
             faults.append(f"y_{split}: found {y.dtype}; needed are integers")
         elif y.size and int(y.min()) < 0:
             faults.append(f"y_{split}: found label {int(y.min())}; labels count from 0")
+        elif y.size and int(y.max()) >= MOST_CLASSES:
+            faults.append(
+                f"y_{split}: found label {int(y.max())}; allowed are 0 to {MOST_CLASSES - 1}, "
+                "numbered without gaps"
+            )
     if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
         faults.append(
             f"found inputs of shape {arrays['x_train'].shape[1:]} for training and "
             f"{arrays['x_test'].shape[1:]} for the test; they must agree"
         )
+    return faults or _label_faults(arrays["y_train"], arrays["y_test"])
+
+
+def _label_faults(y_train: NDArray[Any], y_test: NDArray[Any]) -> list[str]:
+    """Classes must be 0 to C - 1, each with a training example."""
+    known, asked = np.unique(y_train), np.unique(y_test)
+    faults = []
+    if len(known) < 2:
+        faults.append(f"y_train: found 1 class (label {known[0]}); a classifier needs at least 2")
+    absent = np.setdiff1d(np.arange(int(known[-1]) + 1), known)
+    if len(absent):
+        faults.append(
+            f"y_train: found labels up to {known[-1]} without {_few(absent)}; number the "
+            f"{len(known)} classes from 0 to {len(known) - 1}"
+        )
+    unknown = np.setdiff1d(asked, known)
+    if len(unknown):
+        faults.append(
+            f"y_test: found {_few(unknown)}, which y_train has no example of; add some, or remove "
+            "them from the test set"
+        )
     return faults
+
+
+def _few(labels: NDArray[Any]) -> str:
+    shown = ", ".join(str(label) for label in labels[:5])
+    return f"label{'s' if len(labels) > 1 else ''} {shown}{', ...' if len(labels) > 5 else ''}"

@@ -22,9 +22,9 @@ def config(name: str, **options: Any) -> SimpleNamespace:
     return SimpleNamespace(**{"name": name, "validation": 0.1, "download": False, **options})
 
 
-def arrays(**changes: Any) -> dict[str, np.ndarray]:
+def arrays(**changes: Any) -> dict[str, Any]:
     generator = np.random.default_rng(0)
-    made: dict[str, np.ndarray] = {
+    made: dict[str, Any] = {
         "x_train": generator.random((20, 3)),
         "y_train": np.arange(20) % 2,
         "x_test": generator.random((6, 3)),
@@ -79,8 +79,28 @@ def test_a_truncated_file_is_named_damaged(tmp_path: Path, image_data: Path) -> 
     (tmp_path / "MNIST" / "raw").chmod(0o755)
     images = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:100_000])
-    with pytest.raises(LipsortError, match="damaged"):
+    with pytest.raises(
+        LipsortError, match="train-images-idx3-ubyte is damaged: found 100000 bytes"
+    ):
         load(config("mnist", root=str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_idx_files_are_checked_before_they_are_read(name: str, tmp_path: Path) -> None:
+    raw = tmp_path / {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[name] / "raw"
+    raw.mkdir(parents=True)
+    labels = raw / "train-labels-idx1-ubyte"
+    header = bytes((0, 0, 8, 1)) + (60_000).to_bytes(4, "big")
+    labels.write_bytes(header + bytes(59_999))
+    fault = "found 60007 bytes, expected 60008; replace this file"
+    with pytest.raises(LipsortError, match=f"train-labels-idx1-ubyte is damaged: {fault}"):
+        load(config(name, root=str(tmp_path)))
+    labels.write_bytes(bytes(60_008))
+    with pytest.raises(LipsortError, match="train-labels-idx1-ubyte is damaged: .* header"):
+        load(config(name, root=str(tmp_path)))
+    labels.write_bytes(header + bytes(60_000))
+    with pytest.raises(LipsortError, match="is not under"):  # nothing wrong with what is there
+        load(config(name, root=str(tmp_path)))
 
 
 def write_cifar(folder: Path) -> None:
@@ -139,7 +159,14 @@ def test_npz_pixels_are_scaled(tmp_path: Path) -> None:
         ({"x_train": np.zeros((0, 3)), "y_train": np.zeros(0, int)}, "nothing empty"),
         ({"x_train": np.array([["a", "b", "c"]] * 20)}, "allowed are floats and uint8"),
         ({"x_train": np.full((20, 3), 1e300)}, "beyond float32"),
-        ({"y_train": np.zeros(20, int), "y_test": np.zeros(6, int)}, "at least 2"),
+        (
+            {"y_train": np.zeros(20, int), "y_test": np.zeros(6, int)},
+            r"bad\.npz: y_train: found 1 class \(label 0\); .* at least 2",
+        ),
+        ({"y_train": np.arange(20) * 100_000}, "y_train: found label 1900000; allowed are 0 to"),
+        ({"y_test": np.arange(6, dtype=np.uint64) + 2**63}, "y_test: found label 92233"),
+        ({"y_train": np.arange(20) % 2 * 3}, "labels up to 3 without labels 1, 2; number the 2"),
+        ({"y_test": np.arange(6)}, "y_test: found labels 2, 3, 4, 5, which y_train has no"),
     ],
 )
 def test_npz_faults_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -168,7 +195,7 @@ def test_npz_missing_foreign_and_pickled_files(tmp_path: Path) -> None:
     with pytest.raises(LipsortError, match="missing y_train, x_test, y_test"):
         load(config("npz", path=str(tmp_path / "few.npz")))
     objects = np.array([{"code": 1}, 2], dtype=object)
-    np.savez(tmp_path / "objects.npz", **{**arrays(), "x_train": objects})  # type: ignore[arg-type]
+    np.savez(tmp_path / "objects.npz", **{**arrays(), "x_train": objects})
     with pytest.raises(LipsortError, match="not a readable"):
         load(config("npz", path=str(tmp_path / "objects.npz")))
 
