@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | N
         return None
     try:
         # Always on the CPU: random states must stay there, weights are copied where they belong.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # On a foreign pickle torch warns on the way to the error that is reported below.
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive raises whatever its reader stumbles over
         raise LipsortError(
             f"{path} is damaged or no checkpoint of lipsort ({type(error).__name__}); delete its "
