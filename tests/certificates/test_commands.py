@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipsort_cli.certificates import lipschitz_bound, load_network
 from lipsort_cli.certificates.runs import open_run, resolve_radii
-from lipsort_cli.commands import attack, certify
+from lipsort_cli.commands import attack, certify, export
 from lipsort_cli.config.certificates import (
     DEFAULT_EPS,
     AttackConfig,
@@ -282,3 +284,17 @@ def test_attack_follows_the_run_and_names_what_comes_next(
     attack.run(config, tmp_path)
     assert json.loads((tmp_path / "attack.json").read_text())["norm"] == "linf"
     assert "next: lipsort certify" in " ".join(capsys.readouterr().out.split())
+    certify.run(CertifyConfig(run=str(own_data)), own_data)
+    bound = lipschitz_bound(load_network(own_data / "model.safetensors"), "linf").value
+    printed = re.search(r"at most (\S+) \(proven\)", capsys.readouterr().out)
+    assert printed and bound <= float(printed[1]) <= bound * (1 + 1e-8)
+    attack.run(config, tmp_path)
+    assert "next: lipsort export" in " ".join(capsys.readouterr().out.split())
+
+
+def test_export_names_what_outputs_are_compared_with(
+    own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export.run(ExportConfig(run=str(own_data), formats=["safetensors"], points=9), tmp_path)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "of what rounding can amount to (proven)" in shown and "certificate allows" not in shown
