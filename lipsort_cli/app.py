@@ -42,6 +42,20 @@ def reported() -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted")
         sys.exit(130)
+    except (MemoryError, RuntimeError) as error:
+        if os.environ.get("LIPSORT_DEBUG") == "1" or not _lacks_memory(error):
+            raise
+        _complain(
+            f"out of memory ({(str(error).strip().splitlines() or ['no details'])[0]}); "
+            "make the network, the batch or the number of points smaller"
+        )
+        sys.exit(1)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an allocation failed; torch says so in the words of a RuntimeError only."""
+    words = ("not enough memory", "out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(w in str(error).lower() for w in words)
 
 
 def _complain(message: str) -> None:
@@ -148,21 +162,40 @@ def main() -> None:
         # slower as soon as anything else wants a core, and gain next to nothing on an idle machine.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         with reported():
-            _known(sys.argv[1])
+            _known(sys.argv[1:])
         app()
 
 
-def _known(name: str) -> None:
-    """Refuse a command that does not exist, naming those that do."""
-    names = [str(info.name) for info in app.registered_commands]
-    if not name.startswith("-") and name not in names:
-        from difflib import get_close_matches
+_OPTIONS = {
+    "--help": False,
+    "-h": False,
+    "--version": False,
+    "--install-completion": True,
+    "--show-completion": True,
+}
+"""Options that belong to no command, and whether a shell's name follows."""
 
-        from lipsort_cli.errors import UsageError
 
+def _known(arguments: list[str]) -> None:
+    """Refuse a command or an option that does not exist, naming those that do."""
+    from difflib import get_close_matches
+
+    from lipsort_cli.errors import UsageError
+
+    name, equals, _ = arguments[0].partition("=")
+    if arguments[0].startswith("-"):
+        what, names = "option", list(_OPTIONS)
+    else:
+        what, names, name = "command", [str(c.name) for c in app.registered_commands], arguments[0]
+    if name not in names:
         near = get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"no command {name!r}; allowed: {', '.join(names)}{hint}")
+        raise UsageError(f"no {what} {name!r}; allowed: {', '.join(names)}{hint}")
+    takes_shell = _OPTIONS.get(name, False)
+    if takes_shell and not equals and len(arguments) == 1:
+        raise UsageError(f"{name}: found no shell; allowed: {name} bash, {name} zsh")
+    if what == "option" and equals and not takes_shell:
+        raise UsageError(f"{name}: found {arguments[0]!r}; allowed: {name} without a value")
 
 
 if __name__ == "__main__":

@@ -43,9 +43,6 @@ RECORD = "run.json"
 _REPORTED = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safetensors")
 
 
-# --- run.json ---------------------------------------------------------------------------------
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of what decides a run's numbers, by distribution name."""
     from lipsort_cli import __version__
@@ -269,11 +266,19 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str) -> Path:
             f"give the directory of a run of {wanted}"
         )
     if record["status"] != "finished":
-        raise UsageError(
-            f"{directory}: the run is {record['status']}, not finished; "
-            f"finish it with `lipsort {record['command']} resume={directory}`"
-        )
+        resume = f"finish it with `lipsort {record['command']} resume={directory}`"
+        advice = f"wait for process {record['pid']}" if is_alive(record) else resume
+        raise UsageError(f"{directory}: the run {_progress(record)}, not finished; {advice}")
     return directory.resolve()
+
+
+def _progress(record: dict[str, Any]) -> str:
+    """How an unfinished run stands; a process that was killed could not record it."""
+    if record["status"] != "running" or is_alive(record):
+        return f"is {record['status']}"
+    if record.get("host") not in (None, socket.gethostname()):
+        return f"was last seen running on {record['host']}"
+    return "was killed"
 
 
 def _newest(commands: tuple[str, ...], root: Path) -> Path | None:

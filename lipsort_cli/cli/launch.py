@@ -83,8 +83,16 @@ def execute(command: Command, typed: Any, directory: Path) -> None:
     """Import the command and run it; a termination signal counts as Ctrl-C."""
     for warning in validate.warnings(typed):
         warn(warning)
-    with _terminating():
-        importlib.import_module(command.module).run(typed, directory)
+    try:
+        with _terminating():
+            importlib.import_module(command.module).run(typed, directory)
+    except KeyboardInterrupt as error:
+        if command.takes or not (directory / runs.RECORD).is_file():
+            raise
+        raise Interrupted(
+            f"interrupted at once; continue from the last checkpoint with "
+            f"`lipsort {command.name} resume={directory}`"
+        ) from error
 
 
 def launch(command: Command, arguments: list[str]) -> None:

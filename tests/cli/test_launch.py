@@ -201,6 +201,63 @@ def test_a_file_that_cannot_be_read_is_one_message(
     assert capsys.readouterr().err == "lipsort: nowhere: No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+        RuntimeError("CUDA out of memory. Tried to allocate"),
+    ],
+)
+def test_too_little_memory_is_one_message(
+    train_calls: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    train_calls.action = fail
+    assert lipsort(monkeypatch, "train") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("lipsort: out of memory (")
+    assert message.count("\n") == 1
+
+
+def test_a_second_interrupt_names_the_command_that_resumes(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    train_calls.action = stop
+    assert lipsort(monkeypatch, "train", "hydra.run.dir=here") == 130
+    message = capsys.readouterr().err
+    assert f"lipsort train resume={train_calls.directories[0]}`" in message
+    assert read_json(train_calls.directories[0] / "run.json")["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--foo"], "lipsort: no option '--foo'; allowed: --help"),
+        (["--versio"], "did you mean --version?"),
+        (["--version=3"], "allowed: --version without a value"),
+        (["--show-completion"], "allowed: --show-completion bash"),
+        (["--show-completion=fish"], "completion: found 'fish'"),
+    ],
+)
+def test_an_unknown_option_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    part: str,
+) -> None:
+    assert lipsort(monkeypatch, *arguments) == 2
+    assert part in capsys.readouterr().err
+
+
 def test_a_defect_keeps_its_traceback(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -228,7 +285,7 @@ def interrupted(train_calls: Any) -> Path:
         raise KeyboardInterrupt
 
     train_calls.action = stop
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"`lipsort train resume=.*run`"):
         train("hydra.run.dir=run", "seed=5", "activation=groupsort", "activation.group_size=8")
     train_calls.action = None
     directory = train_calls.directories.pop()
@@ -435,5 +492,6 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
     finally:
         process.kill()
     assert process.returncode == 130
-    assert message == "lipsort: interrupted\n"
+    assert message.startswith("lipsort: interrupted at once; continue from the last")
+    assert message.endswith("resume=" + str(tmp_path / "run") + "`\n")
     assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"

@@ -206,6 +206,24 @@ def test_what_is_no_run_is_refused(
         find_run(str(make(tmp_path)), ("train",))
 
 
+def test_a_run_whose_process_is_gone_was_killed(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    directory = _run(tmp_path / "a", "", status="running")
+    record = {"command": "train", "status": "running", "host": socket.gethostname()}
+    try:
+        write_json(directory / "run.json", record | {"pid": child.pid})
+        with pytest.raises(UsageError, match=f"is running.*wait for process {child.pid}"):
+            find_run(str(directory), ("train",))
+    finally:
+        child.kill()
+        child.wait()
+    with pytest.raises(UsageError, match="the run was killed, not finished; finish it with"):
+        find_run(str(directory), ("train",))
+    write_json(directory / "run.json", record | {"pid": child.pid, "host": "elsewhere.invalid"})
+    with pytest.raises(UsageError, match=r"last seen running on elsewhere\.invalid"):
+        find_run(str(directory), ("train",))
+
+
 def test_no_run_at_all_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="run `lipsort train` first"):
         find_run(None, ("train",), tmp_path)
