@@ -30,10 +30,10 @@ from lipsort_cli import runs
 from lipsort_cli.cli import resume
 from lipsort_cli.cli.table import Command
 from lipsort_cli.config import validate
-from lipsort_cli.config.compose import Composer, resolved_run_directory
+from lipsort_cli.config.compose import Composer, renamed, resolved_run_directory
 from lipsort_cli.config.store import config_name
 from lipsort_cli.config.tree import config_root
-from lipsort_cli.config.typed import to_typed
+from lipsort_cli.config.typed import to_typed, usage_error
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 
@@ -72,6 +72,8 @@ class Task:
     def _run(self, config: DictConfig) -> None:
         state = HydraConfig.get()
         directory = Path(state.runtime.output_dir)
+        if faults := renamed(config, state.runtime.choices):
+            raise usage_error(faults)
         typed = to_typed(config, self.command.name)
         if state.mode == RunMode.MULTIRUN:
             label = " ".join(state.overrides.task) or "defaults"

@@ -8,6 +8,7 @@ found and what is allowed, and the rest is checked for ranges and cross-field ru
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ class Composer:
             faults += found or [str(error).splitlines()[0]]  # they fail only together
             composed = [self._or_nothing(kept)]
         for config in composed:
-            faults += renamed(config) if config is not None else []
+            if config is not None:
+                faults += renamed(config, config.hydra.runtime.choices)
         if ranges:
             for config in composed:
                 faults += faults_of(config, self.command) if config is not None else []
@@ -192,14 +194,14 @@ class Composer:
         return faults, kept
 
 
-def renamed(config: DictConfig) -> list[str]:
+def renamed(config: DictConfig, choices: Mapping[Any, Any]) -> list[str]:
     """Faults of groups whose ``name`` is not that of the option that was chosen.
 
     Options may share a dataclass, so that a changed name would silently be another option; names
     of other types are faults of :mod:`lipsort_cli.config.validate`.
     """
     found = []
-    for group, choice in config.hydra.runtime.choices.items():
+    for group, choice in choices.items():
         if group not in GROUPS or choice not in GROUPS[group]:
             continue
         name = OmegaConf.select(config, f"{group}.name")

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
+from lipsort_cli.config.options import LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.wasserstein import critic_faults
 
@@ -75,7 +76,10 @@ def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    if not math.isfinite(value):
+    if isinstance(value, int) and abs(value) > LARGEST_SEED and not metadata.get("maximum"):
+        yield f"{key}: found {value}; allowed: whole numbers up to {LARGEST_SEED}"
+        return
+    if isinstance(value, float) and not math.isfinite(value):
         yield f"{key}: found {value}; allowed: a finite number"
         return
     inside = (

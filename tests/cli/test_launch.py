@@ -17,6 +17,7 @@ import yaml
 from lipsort_cli import app
 from lipsort_cli.cli.launch import launch, quoted
 from lipsort_cli.cli.table import Command, find
+from lipsort_cli.config import compose
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.runs import read_json, write_json
 
@@ -89,6 +90,15 @@ def test_a_faulty_sweep_starts_nothing(train_calls: Any, tmp_path: Path) -> None
         train("-m", "training.epochs=2,1,0")
     assert train_calls.configs == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_beyond_those_checked_beforehand_is_checked_as_it_starts(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "_CHECKED_JOBS", 1)
+    with pytest.raises(UsageError, match="use activation=relu"):
+        train("-m", "activation.name=maxmin,relu")
+    assert [config.activation.name for config in train_calls.configs] == ["maxmin"]
 
 
 def test_queries_run_nothing(

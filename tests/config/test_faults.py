@@ -65,6 +65,8 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["constraint.name=none"], ["constraint.name: found 'none'", "use constraint=none"]),
         (["++activation.name=tanh"], ["activation.name: found 'tanh'", "use activation=tanh"]),
         (["seed=99999999999999999999999"], ["seed: found 9999", "<= 9223372036854775807"]),
+        (["training.epochs=99999999999999999999"], ["training.epochs: found 9", "numbers up to"]),
+        (["training.batch_size=1" + "0" * 400], ["training.batch_size: found 1", "numbers up to"]),
         (["threads=100000000000"], ["threads: found 100000000000; allowed: >= 0 and <= 1024"]),
         (["model.widths=[100000000000]"], ["model.widths[0]: found 100000000000", "<= 65536"]),
         (["model.lipschitz=1e30"], ["model.lipschitz: found 1e+30", ">= 2^-60 and <= 2^60"]),
