@@ -20,6 +20,12 @@ LARGEST_SEED = 2**63 - 1
 MOST_THREADS = 1024
 """CPU threads that may be asked for."""
 
+MOST_POINTS = 10**9
+"""Points, rows or directions that may be asked for: sizes of arrays stay within 64 bits."""
+
+MOST_DIMENSIONS = 2**20
+"""Dimensions of a synthetic pair."""
+
 
 def option(
     default: Any,

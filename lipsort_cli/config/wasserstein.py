@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
+from lipsort_cli.config.options import (
+    LARGEST_SEED,
+    MOST_DIMENSIONS,
+    MOST_POINTS,
+    MOST_THREADS,
+    REQUIRED,
+    option,
+)
 
 # --- pairs with a known distance --------------------------------------------------------------
 
@@ -24,8 +31,8 @@ class ThreeConesDistribution:
     """Point masses on a line against the spheres around them: W1 = radius."""
 
     name: str = "three_cones"
-    dim: int = option(2, "dimension", minimum=1)
-    count: int = option(3, "cones", minimum=1)
+    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
+    count: int = option(3, "cones", minimum=1, maximum=2**16)
     spacing: float = option(2.0, "between neighbouring centres; at least 2 * radius", above=0)
     radius: float = option(1.0, "of the spheres", above=0)
 
@@ -35,7 +42,7 @@ class ConeDistribution:
     """A point mass against the sphere around it: W1 = radius, potential -||x||."""
 
     name: str = "cone"
-    dim: int = option(128, "dimension", minimum=1)
+    dim: int = option(128, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     radius: float = option(1.0, "of the sphere", above=0)
 
 
@@ -44,7 +51,7 @@ class SpheresDistribution:
     """Uniform measures on concentric spheres, of radii p and q: W1 = that of the radii."""
 
     name: str = REQUIRED
-    dim: int = option(2, "dimension", minimum=1)
+    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p: list[float] = option([1.0, 4.0], "radii of P", minimum=0)
     q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0)
 
@@ -54,7 +61,7 @@ class TranslatedGaussiansDistribution:
     """A Gaussian and its translate: W1 = the length of the shift."""
 
     name: str = "translated_gaussians"
-    dim: int = option(50, "dimension", minimum=1)
+    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     shift: float = option(1.0, "Euclidean length of the shift", above=0)
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
 
@@ -64,10 +71,10 @@ class TranslatedCloudDistribution:
     """A fixed cloud of points and its translate, as two finite measures: W1 = the shift."""
 
     name: str = "translated_cloud"
-    dim: int = option(50, "dimension", minimum=1)
+    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     shift: float = option(1.0, "Euclidean length of the shift", above=0)
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
-    points: int = option(1000, "points of the cloud", minimum=2)
+    points: int = option(1000, "points of the cloud", minimum=2, maximum=MOST_POINTS)
 
 
 @dataclass
@@ -75,7 +82,7 @@ class ScaledGaussiansDistribution:
     """Two centred Gaussians of different widths: W1 = |std_q - std_p| E||Z||."""
 
     name: str = "scaled_gaussians"
-    dim: int = option(10, "dimension", minimum=1)
+    dim: int = option(10, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     std_p: float = option(1.0, "standard deviation of P", minimum=0)
     std_q: float = option(2.0, "standard deviation of Q", minimum=0)
 
@@ -85,7 +92,7 @@ class MixtureDistribution:
     """Gaussian mixtures along one axis, standard normal in the others: W1 = integral |F - G|."""
 
     name: str = "mixture"
-    dim: int = option(2, "dimension", minimum=1)
+    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P")
     q_means: list[float] = option([-1.0, 1.0], "means of Q")
     p_weights: list[float] = option([1.0, 1.0, 1.0], "weights of P's components", minimum=0)
@@ -138,11 +145,13 @@ class CriticTraining:
     """How long and on what the critic is trained."""
 
     steps: int = option(1000, "steps at most", minimum=1)
-    batch_size: int = option(256, "points of each side a step", minimum=1)
+    batch_size: int = option(256, "points of each side a step", minimum=1, maximum=MOST_POINTS)
     check_every: int = option(
         100, "steps between looks at the bounds; the last step is always looked at", minimum=1
     )
-    check_points: int = option(1000, "points a side they are looked at on", minimum=2)
+    check_points: int = option(
+        1000, "points a side they are looked at on", minimum=2, maximum=MOST_POINTS
+    )
     tolerance: float = option(
         1e-5, "stop when the relative gap to the upper bound is below", minimum=0, below=1
     )
@@ -156,12 +165,20 @@ class CriticTraining:
 class WassersteinEvaluation:
     """Which bounds are computed when the critic is trained."""
 
-    points: int = option(2000, "fresh points a side of a synthetic pair to bound W1 of", minimum=2)
+    points: int = option(
+        2000,
+        "fresh points a side of a synthetic pair to bound W1 of",
+        minimum=2,
+        maximum=MOST_POINTS,
+    )
     holdout: float = option(
         0.2, "share of compared rows that the critic never sees (samples)", minimum=0, below=1
     )
     confidence_points: int = option(
-        20_000, "fresh points a side for the confidence bounds (synthetic pairs)", minimum=2
+        20_000,
+        "fresh points a side for the confidence bounds (synthetic pairs)",
+        minimum=2,
+        maximum=MOST_POINTS,
     )
     bound: str = option(
         "betting",
@@ -169,9 +186,14 @@ class WassersteinEvaluation:
         choices=["betting", "bernstein", "hoeffding"],
     )
     transport_points: int = option(
-        6500, "exact transport up to this many points a side, blocks of 2,000 beyond", minimum=2
+        6500,
+        "exact transport up to this many points a side, blocks of 2,000 beyond",
+        minimum=2,
+        maximum=MOST_POINTS,
     )
-    sliced: int = option(0, "directions of the sliced distance; 0: none", minimum=0)
+    sliced: int = option(
+        0, "directions of the sliced distance; 0: none", minimum=0, maximum=MOST_POINTS
+    )
     sinkhorn: float | None = option(
         None, "entropic regularisation of a Sinkhorn value, in units of distance", above=0
     )
