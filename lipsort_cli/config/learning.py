@@ -1,0 +1,107 @@
+"""Losses, optimizers and schedules: how a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import REQUIRED, option
+
+
+@dataclass
+class CrossEntropyLoss:
+    """Cross-entropy of temperature * (logits - margin * onehot), divided by the temperature."""
+
+    name: str = "cross_entropy"
+    temperature: float = option(1.0, "sharpness of the softmax", above=0)
+    margin: float = option(0.0, "offset taken from the true logit", minimum=0)
+
+
+@dataclass
+class MarginLoss:
+    """A hinge with a margin, in units of logits."""
+
+    name: str = REQUIRED
+    margin: float = option(2.0, "difference of logits asked for", above=0)
+
+
+@dataclass
+class CertifiedRampLoss:
+    """Worst-class hinge plus a smooth count of what is not certified."""
+
+    name: str = "certified_ramp"
+    margin: float = option(3.0, "difference of logits asked for", above=0)
+    target: float = option(2.25, "margin below which an example counts as missing", above=0)
+    sharpness: float = option(0.4, "width of the count's slope, in logits", above=0)
+    weight: float = option(1.0, "weight of the count", minimum=0)
+
+
+@dataclass
+class HkrLoss:
+    """Kantorovich-Rubinstein term plus ``alpha`` times a hinge."""
+
+    name: str = "hkr"
+    margin: float = option(1.0, "margin of the hinge", above=0)
+    alpha: float = option(10.0, "weight of the hinge", minimum=0)
+
+
+@dataclass
+class StiefelOptimizer:
+    """Steepest descent on the Stiefel manifold; what is not orthonormal goes to ``rest``."""
+
+    name: str = "stiefel"
+    lr: float = option(0.1, "spectral length of a step", above=0)
+    momentum: float = option(0.9, "momentum of the orthonormal weights", minimum=0, below=1)
+    polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
+    interval: int = option(1, "steps between moves of orthonormal weights", minimum=1)
+    rest: str = option("adam", "rule of every other weight", choices=["adam", "sgd", "aggmo"])
+    rest_lr: float = option(0.001, "learning rate of every other weight", above=0)
+    weight_decay: float = option(0.0, "decay of every other weight", minimum=0)
+
+
+@dataclass
+class AdamOptimizer:
+    """Adam; orthonormal weights are projected back after each step."""
+
+    name: str = "adam"
+    lr: float = option(0.001, "learning rate", above=0)
+    beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class SgdOptimizer:
+    """SGD with Nesterov momentum; orthonormal weights are projected back after each step."""
+
+    name: str = "sgd"
+    lr: float = option(0.1, "learning rate", above=0)
+    momentum: float = option(0.9, "Nesterov momentum", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class AggmoOptimizer:
+    """Aggregated momentum; orthonormal weights are projected back after each step."""
+
+    name: str = "aggmo"
+    lr: float = option(0.1, "learning rate", above=0)
+    betas: list[float] = option([0.0, 0.9, 0.99], "damping of each velocity", minimum=0, below=1)
+    weight_decay: float = option(0.0, "weight decay", minimum=0)
+
+
+@dataclass
+class Schedule:
+    """A learning-rate schedule over the whole run."""
+
+    name: str = REQUIRED
+    warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
+
+
+@dataclass
+class StepSchedule:
+    """Multiply by ``gamma`` at each milestone."""
+
+    name: str = "step"
+    warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
+    milestones: list[float] = option([0.5, 0.75], "shares of the run", above=0, below=1)
+    gamma: float = option(0.1, "factor at each milestone", above=0, maximum=1)
