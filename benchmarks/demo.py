@@ -14,6 +14,7 @@ from typing import Any
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
 from lipsort_cli.console import console
+from lipsort_cli.figures.style import COLOURS, picture
 from lipsort_cli.runs import read_json
 
 NETWORKS = {"GroupSort (MaxMin)": "maxmin", "ReLU": "relu"}
@@ -70,29 +71,31 @@ def _percent(fraction: float) -> str:
 
 def draw(folder: Path) -> Path:
     """The share of test points with at least a certified radius, for both networks."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 4), constrained_layout=True)
-    for title, activation in NETWORKS.items():
-        with (folder / activation / "points.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        radii = sorted(
-            (float(row["certified_radius"]) for row in rows if row["label"] == row["prediction"]),
-            reverse=True,
-        )
-        share = [100 * (index + 1) / len(rows) for index in range(len(radii))]
-        axes.step([*radii, 0.0], [*share, 100 * len(radii) / len(rows)], where="pre", label=title)
-    axes.set(xlabel="radius (L2, pixels in [0, 1])", ylabel="certified accuracy (%)", ylim=(0, 100))
-    axes.set_xlim(left=0)
-    axes.set_title("Digits: proven accuracy against radius")
-    axes.grid(alpha=0.3)
-    axes.legend()
     path = folder / "comparison.png"
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    with picture(path) as (_, axes):
+        for place, (title, activation) in enumerate(NETWORKS.items()):
+            with (folder / activation / "points.csv").open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            # A wrong prediction has radius 0 here: it counts among the points, never as certified.
+            radii = sorted((float(row["certified_radius"]) for row in rows), reverse=True)
+            certified = [radius for radius in radii if radius > 0]
+            share = [100 * (index + 1) / len(rows) for index in range(len(certified))]
+            axes.step(
+                [*certified, 0.0],
+                [*share, share[-1] if share else 0.0],
+                ("-", "--")[place],
+                where="pre",
+                color=COLOURS[place],
+                label=title,
+            )
+        axes.set(
+            xlabel="L2 radius (pixels in [0, 1])",
+            ylabel="certified accuracy (%, proven)",
+            title="360 test digits: same network and budget, two activations",
+            ylim=(0, 100),
+        )
+        axes.set_xlim(left=0)
+        axes.legend()
     return path
 
 

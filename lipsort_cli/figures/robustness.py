@@ -64,10 +64,11 @@ def draw_robustness(
             axes.annotate(
                 f"{math.floor(10 * height) / 10:.1f}",  # proven: rounded down
                 (value, height),
-                xytext=(-3, -5),  # inside the area: above it stand the attack's markers
+                xytext=(0, -6),  # inside the area: above it stand the attack's markers
                 textcoords="offset points",
-                ha="right",
+                ha="center",
                 va="top",
+                fontsize=8,
                 color=COLOURS[0],
             )
         axes.set(
