@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lipsort_cli.attacks.pgd import _ascent
+from lipsort_cli.attacks.pgd import ascent
 from lipsort_cli.training.losses import worst_margin
 
 
@@ -23,5 +23,5 @@ def fgsm(
     """One step of length ``eps`` against the margin: ``[N, ...]`` to ``[N, ...]``."""
     moved = inputs.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(worst_margin(network(moved), labels).sum(), moved)
-    result = inputs - eps * _ascent(gradient, norm)
+    result = inputs - eps * ascent(gradient, norm)
     return result if bounds is None else result.clamp(*bounds)

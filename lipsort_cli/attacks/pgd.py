@@ -18,7 +18,7 @@ def _project(delta: Tensor, eps: float, norm: str) -> Tensor:
     return delta * (eps / length).clamp_max(1.0).view(-1, *[1] * (delta.dim() - 1))
 
 
-def _ascent(gradient: Tensor, norm: str) -> Tensor:
+def ascent(gradient: Tensor, norm: str) -> Tensor:
     """Steepest ascent direction of unit length in ``norm``."""
     if norm == "linf":
         return gradient.sign()
@@ -76,13 +76,13 @@ def pgd(
         delta = torch.zeros_like(inputs)
         if start:
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
-            delta = _clip(inputs, _project(eps * _ascent(noise, norm), eps, norm), bounds)
+            delta = _clip(inputs, _project(eps * ascent(noise, norm), eps, norm), bounds)
         for _ in range(steps):
             moved = (inputs + delta).detach().requires_grad_()
             margin = worst_margin(network(moved), labels)
             keep(moved.detach(), margin.detach())
             (gradient,) = torch.autograd.grad(margin.sum(), moved)
-            delta = _project(delta - 2.5 * eps / steps * _ascent(gradient, norm), eps, norm)
+            delta = _project(delta - 2.5 * eps / steps * ascent(gradient, norm), eps, norm)
             delta = _clip(inputs, delta, bounds)
         with torch.no_grad():
             keep(inputs + delta, worst_margin(network(inputs + delta), labels))

@@ -16,11 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli import runs
 from lipsort_cli.cli.table import Command
 from lipsort_cli.config.typed import from_plain, to_typed
-from lipsort_cli.console import console
+from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError
 
 ADJUSTABLE = ("device", "threads", "tensorboard", "training.checkpoint_seconds")
-"""Keys that may be given together with ``resume=``: none of them changes what is computed."""
+"""Keys that may be given together with ``resume=``: none of them changes what is asked for."""
+
+ROUNDING = ("device", "threads")
+"""Those of them that change the order of sums, and so the last bits of the weights."""
 
 
 def split(overrides: list[str]) -> tuple[str | None, list[str]]:
@@ -64,6 +67,11 @@ def run(
         )
     config = _saved(directory, command)
     _adjust(config, others)
+    if any(text.partition("=")[0] in ROUNDING for text in others):
+        warn(
+            "another device or number of threads sums in another order: "
+            "the weights may differ in their last bits from those of an uninterrupted run"
+        )
     config.resume = str(directory.resolve())
     if show:
         console.print(OmegaConf.to_yaml(config), markup=False, end="")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.base import Constraint
+from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
 from lipsort_cli.layers.constraints.polynomials import (
     bjorck_step,
-    orthonormality_error,
     polar_factor,
 )
 
 
-class Bjorck(Constraint):
+class Bjorck(NearOrthonormal):
     """W = polar factor of a free parameter, through ``iterations`` Bjorck steps of ``order``.
 
     The parameter is divided by sqrt(||V||_1 ||V||_inf) >= ||V||_2 first, so that the iteration
@@ -54,12 +53,3 @@ class Bjorck(Constraint):
         # The estimate may be too small by a little; sqrt(3) is the limit of every order used.
         sigma = (x @ vector).norm().clamp(0.1, 1.0)
         return 1 / sigma
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """Haar-distributed [out, in]."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """Largest absolute entry of W W^T - I (smaller side)."""
-        return orthonormality_error(weight)

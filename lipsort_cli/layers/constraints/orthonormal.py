@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.base import Constraint
-from lipsort_cli.layers.constraints.polynomials import orthonormality_error, polar_factor
+from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
+from lipsort_cli.layers.constraints.polynomials import polar_factor
 
 
-class Orthonormal(Constraint):
+class Orthonormal(NearOrthonormal):
     """W W^T = I (out <= in) or W^T W = I: every singular value is 1.
 
     The layer keeps the norm of the gradient that passes back through it when out <= in, and
@@ -28,15 +28,6 @@ class Orthonormal(Constraint):
                 "have a parameter here"
             )
         return weight
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """Haar-distributed [out, in]."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """Largest absolute entry of W W^T - I (smaller side)."""
-        return orthonormality_error(weight)
 
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.base import Constraint
-from lipsort_cli.layers.constraints.polynomials import gram, multiply, orthonormality_error
+from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
+from lipsort_cli.layers.constraints.polynomials import gram, multiply
 
 
-class Parseval(Constraint):
+class Parseval(NearOrthonormal):
     """W <- (1 + beta) W - beta W W^T W once after each step (Cisse et al., ICML 2017).
 
     With beta = 1/2 this is one Bjorck iteration of order 1. The set is only approached: singular
@@ -21,15 +21,6 @@ class Parseval(Constraint):
     def __init__(self, beta: float = 0.5) -> None:
         super().__init__()
         self.beta = beta
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """Haar-distributed [out, in]."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """Largest absolute entry of W W^T - I (smaller side)."""
-        return orthonormality_error(weight)
 
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
