@@ -221,7 +221,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "cifar10": DownloadedData,
         "npz": NpzData,
     },
-    "model": {"mlp": MlpModel},
+    "model": {"mlp": MlpModel, "mlp_critic": MlpModel},
     "activation": {
         "maxmin": Activation,
         "groupsort": GroupedActivation,
