@@ -106,6 +106,18 @@ TABLE: tuple[Command, ...] = (
             ),
         ),
     ),
+    Command(
+        "wgan",
+        "Train a Wasserstein GAN; say how good its samples are.",
+        examples=(
+            ("The digits, in seconds", "lipsort wgan"),
+            ("MNIST, ten minutes on two cores", "lipsort wgan experiment=wgan_mnist"),
+            (
+                "Points of the plane, another critic",
+                "lipsort wgan data=toy data.pattern=swiss_roll critic=gp",
+            ),
+        ),
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
+from lipsort_cli.config.gan import CRITICS, GENERATORS, FolderData, ToyData, WganConfig
 from lipsort_cli.config.learning import (
     AdamOptimizer,
     AggmoOptimizer,
@@ -30,7 +31,17 @@ from lipsort_cli.config.wasserstein import DISTRIBUTIONS, EstimateWassersteinCon
 
 
 @dataclass
-class DigitsData:
+class Subset:
+    """How much of the training set is used: what every image data set shares."""
+
+    train_per_class: int | None = option(
+        None, "training examples kept of each class; null: all", minimum=1
+    )
+    subset_seed: int = option(0, "which ones: seeds their choice", minimum=0, maximum=LARGEST_SEED)
+
+
+@dataclass
+class DigitsData(Subset):
     """scikit-learn's 1,797 real 8x8 digits, embedded: no download."""
 
     name: str = "digits"
@@ -38,7 +49,7 @@ class DigitsData:
 
 
 @dataclass
-class DownloadedData:
+class DownloadedData(Subset):
     """A torchvision data set under ``root``, downloaded when absent."""
 
     name: str = REQUIRED
@@ -48,7 +59,7 @@ class DownloadedData:
 
 
 @dataclass
-class NpzData:
+class NpzData(Subset):
     """Your own arrays: x_train, y_train, x_test, y_test in one .npz file."""
 
     name: str = "npz"
@@ -109,6 +120,12 @@ class BjorckConstraint:
     name: str = "bjorck"
     order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
     iterations: int = option(20, "iterations a forward pass", minimum=1)
+    loose_iterations: int | None = option(
+        None, "iterations until fine-tuning begins; null: as many as ever", minimum=1
+    )
+    loose_share: float = option(
+        0.8, "share of the steps before fine-tuning begins", minimum=0, maximum=1
+    )
 
 
 @dataclass
@@ -150,6 +167,15 @@ class Augmentation:
 
 
 @dataclass
+class Adversarial:
+    """Training on inputs that PGD moves against the network (Madry et al., ICLR 2018)."""
+
+    eps: float | None = option(None, "radius, in raw input units; null: clean inputs", above=0)
+    norm: str = option("linf", "norm of the radius", choices=["l2", "linf"])
+    steps: int = option(7, "gradient steps of each attack", minimum=1)
+
+
+@dataclass
 class Training:
     """The training loop."""
 
@@ -161,6 +187,10 @@ class Training:
         choices=["auto", "float32", "bfloat16"],
     )
     gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
+    adversarial: Adversarial = field(default_factory=Adversarial)
+    jacobian_penalty: float = option(
+        0.0, "weight of the Jacobian's mean squared Frobenius norm in the loss", minimum=0
+    )
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
     log_every: int = option(50, "steps between logged metrics", minimum=1)
 
@@ -220,6 +250,8 @@ GROUPS: dict[str, dict[str, type]] = {
         "fashion_mnist": DownloadedData,
         "cifar10": DownloadedData,
         "npz": NpzData,
+        "toy": ToyData,
+        "folder": FolderData,
     },
     "model": {"mlp": MlpModel, "mlp_critic": MlpModel},
     "activation": {
@@ -263,6 +295,8 @@ GROUPS: dict[str, dict[str, type]] = {
         "step": StepSchedule,
     },
     "distribution": DISTRIBUTIONS,
+    "generator": GENERATORS,
+    "critic": CRITICS,
 }
 
 COMMANDS: dict[str, type] = {
@@ -271,5 +305,6 @@ COMMANDS: dict[str, type] = {
     "attack": AttackConfig,
     "export": ExportConfig,
     "estimate-wasserstein": EstimateWassersteinConfig,
+    "wgan": WganConfig,
 }
 """Primary configuration ``conf/<command>.yaml`` of every Hydra command."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
+from lipsort_cli.config.gan import gan_faults
 from lipsort_cli.config.options import LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.wasserstein import critic_faults
@@ -207,6 +208,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _lists_are_sound,
     _device_exists,
     critic_faults,
+    gan_faults,
     _arithmetic_known,
 )
 """Every rule takes a whole configuration and passes over the fields that it does not have."""

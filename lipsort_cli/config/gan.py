@@ -1,0 +1,287 @@
+"""The typed configuration of `lipsort wgan`: generators, critics, training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, MOST_THREADS, REQUIRED, option
+
+# --- data sets that generators are shown ------------------------------------------------------
+
+PATTERNS = (
+    "eight_gaussians",
+    "grid_gaussians",
+    "swiss_roll",
+    "checkerboard",
+    "rings",
+    "moons",
+)
+"""Two-dimensional toy sets."""
+
+
+@dataclass
+class ToyData:
+    """Points of the plane, drawn with a fixed seed; a class is a mode, ring, arm or square."""
+
+    name: str = "toy"
+    pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
+    points: int = option(20_000, "training points", minimum=20, maximum=MOST_POINTS)
+    noise: float = option(0.05, "standard deviation around the pattern", minimum=0)
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class FolderData:
+    """Your own images: a folder of them, or of one subfolder a class, or of train/ and test/."""
+
+    name: str = "folder"
+    path: str = option(REQUIRED, "the folder of images")
+    size: int | None = option(
+        None,
+        "cut and scale every image to this square; null: all have one size",
+        minimum=2,
+        maximum=4096,
+    )
+    colour: str = option(
+        "auto", "channels; auto: those of the first image", choices=["auto", "grey", "rgb"]
+    )
+    test: float = option(
+        0.1, "share held out as the test set, where there is no test/", above=0, below=1
+    )
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+# --- generators -------------------------------------------------------------------------------
+
+
+@dataclass
+class GeneratorBase:
+    """What every generator has."""
+
+    name: str = REQUIRED
+    latent: int = option(64, "dimension of the noise", minimum=1, maximum=65536)
+    output: str = option(
+        "auto",
+        "last map; auto: sigmoid for data within [0, 1], linear for other data",
+        choices=["auto", "sigmoid", "linear"],
+    )
+    lr: float = option(1e-3, "learning rate of Adam", above=0)
+    beta1: float = option(0.5, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
+
+
+@dataclass
+class DcganGenerator(GeneratorBase):
+    """Transposed convolutions that double the image until it has its size (DCGAN)."""
+
+    name: str = "dcgan"
+    channels: int = option(64, "channels before the last doubling", minimum=1, maximum=4096)
+    normalisation: str = option(
+        "batch", "normalisation of hidden layers", choices=["batch", "none"]
+    )
+
+
+@dataclass
+class MlpGenerator(GeneratorBase):
+    """Fully connected."""
+
+    name: str = "mlp"
+    widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
+    normalisation: str = option(
+        "batch", "normalisation of hidden layers", choices=["batch", "none"]
+    )
+
+
+# --- critics ----------------------------------------------------------------------------------
+
+
+@dataclass
+class CriticBase:
+    """What every critic has."""
+
+    name: str = REQUIRED
+    model: str = option("dense", "kind of layers", choices=["dense", "convolutional"])
+    widths: list[int] = option([256, 256], "hidden widths (dense)", minimum=1, maximum=65536)
+    channels: int = option(
+        32, "channels of the first layer (convolutional)", minimum=1, maximum=4096
+    )
+    steps: int = option(5, "critic steps a generator step", minimum=1)
+    loss: str = option(
+        "wasserstein",
+        "wasserstein: difference of means; hinge: hinges at 1 and -1",
+        choices=["wasserstein", "hinge"],
+    )
+
+
+@dataclass
+class ReluCritic(CriticBase):
+    """Lipschitz by construction: orthonormal weights, ReLU."""
+
+    name: str = "relu"
+    lipschitz: float = option(
+        1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
+    )
+    lr: float = option(0.03, "spectral length of a step of orthonormal weights", above=0)
+    momentum: float = option(0.9, "momentum of orthonormal weights", minimum=0, below=1)
+    polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
+    rest_lr: float = option(3e-3, "learning rate of biases (Adam)", above=0)
+
+
+@dataclass
+class GroupSortCritic(ReluCritic):
+    """Lipschitz by construction and norm-preserving: orthonormal weights, sorting activations."""
+
+    name: str = "groupsort"
+    activation: str = option(
+        "maxmin", "which sorting activation", choices=["maxmin", "groupsort", "fullsort"]
+    )
+    group_size: int = option(4, "features a group (activation: groupsort)", minimum=2)
+
+
+@dataclass
+class AdamCritic(CriticBase):
+    """What the critics have whose constant is not known beforehand."""
+
+    lr: float = option(2e-4, "learning rate of Adam", above=0)
+    beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
+    slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
+
+
+@dataclass
+class ClipCritic(AdamCritic):
+    """Weights clipped to [-clip, clip] after each step (Arjovsky et al. 2017)."""
+
+    name: str = "clip"
+    clip: float = option(0.01, "largest absolute weight", above=0)
+
+
+@dataclass
+class GradientPenaltyCritic(AdamCritic):
+    """Penalty on gradient norms other than 1 between real and generated points (WGAN-GP)."""
+
+    name: str = "gp"
+    penalty: float = option(10.0, "weight of the penalty", above=0)
+
+
+@dataclass
+class SpectralNormCritic(AdamCritic):
+    """Spectral normalisation by power iteration, torch's (SNGAN)."""
+
+    name: str = "sn"
+    iterations: int = option(1, "power iterations a step", minimum=1)
+    lipschitz: float = option(1.0, "factor of the output", minimum=2.0**-20, maximum=2.0**20)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@dataclass
+class GanTraining:
+    """How long the two networks are trained, and what is shown on the way."""
+
+    steps: int = option(2000, "generator steps at most", minimum=1)
+    seconds: float | None = option(
+        None,
+        "stop after so much training time; schedules and film follow the clock, so that weights "
+        "depend on the machine's speed; null: steps only",
+        above=0,
+    )
+    batch_size: int = option(128, "examples a step of either network", minimum=2)
+    precision: str = option(
+        "auto",
+        "matrix products of both networks; distances are evaluated in float32",
+        choices=["auto", "float32", "bfloat16"],
+    )
+    average: float = option(
+        0.999, "decay of the averaged generator weights; 0: the last ones", minimum=0, below=1
+    )
+    frames: int = option(
+        24, "sample grids over the run, which make the film", minimum=1, maximum=1000
+    )
+    log_every: int = option(50, "steps between logged metrics", minimum=1)
+    checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+
+
+@dataclass
+class GanEvaluation:
+    """How the generator is judged at the end."""
+
+    samples: int = option(
+        10_000, "generated samples that are judged", minimum=20, maximum=MOST_POINTS
+    )
+    classifier: str | None = option(
+        None, "run directory of `lipsort train` whose features are used; null: train one"
+    )
+
+
+@dataclass
+class WganConfig:
+    """`lipsort wgan`."""
+
+    data: Any = REQUIRED
+    generator: Any = REQUIRED
+    critic: Any = REQUIRED
+    schedule: Any = REQUIRED
+    training: GanTraining = field(default_factory=GanTraining)
+    evaluation: GanEvaluation = field(default_factory=GanEvaluation)
+    seed: int = option(0, "seeds weights, noise and order", minimum=0, maximum=LARGEST_SEED)
+    device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
+    threads: int = option(
+        0, "CPU threads; 0: by the size of the networks", minimum=0, maximum=MOST_THREADS
+    )
+    tensorboard: bool = option(False, "also write TensorBoard event files")
+    resume: str | None = option(None, "continue this interrupted run directory")
+
+
+GENERATORS: dict[str, type] = {"dcgan": DcganGenerator, "mlp": MlpGenerator}
+"""The group ``generator``."""
+
+CRITICS: dict[str, type] = {
+    "groupsort": GroupSortCritic,
+    "relu": ReluCritic,
+    "clip": ClipCritic,
+    "gp": GradientPenaltyCritic,
+    "sn": SpectralNormCritic,
+}
+"""The group ``critic``."""
+
+
+def group_size(critic: Any) -> int | None:
+    """Features that the critic sorts together; None where any width will do."""
+    activation = getattr(critic, "activation", None)
+    return {"maxmin": 2, "groupsort": getattr(critic, "group_size", None)}.get(activation or "")
+
+
+def gan_faults(config: Any) -> Iterator[str]:
+    """Rules between fields of a :class:`WganConfig`; passes over other commands."""
+    if not isinstance(config, WganConfig):
+        return
+    critic = config.critic
+    size = group_size(critic)
+    dense = getattr(critic, "model", None) == "dense"
+    if dense and not critic.widths:
+        yield "critic.widths: found []; allowed: at least one hidden width"
+    if isinstance(size, int) and size > 1:
+        widths = critic.widths if dense else [critic.channels]
+        for position, width in enumerate(widths):
+            if isinstance(width, int) and width % size:
+                lower = width - width % size
+                nearest = f"{lower} or {lower + size}" if lower else f"{size}"
+                key = f"critic.widths[{position}]" if dense else "critic.channels"
+                yield (
+                    f"{key}: found {width}, which critic.activation={critic.activation} cannot "
+                    f"split into groups of {size}; nearest: {nearest}"
+                )
+    pattern = getattr(config.data, "pattern", None)
+    if pattern is not None and not dense:
+        yield (
+            "critic.model: found convolutional with data=toy, whose points are no images; "
+            "choose critic.model=dense"
+        )
+    if pattern is not None and getattr(config.generator, "name", None) == "dcgan":
+        yield (
+            "generator: found dcgan with data=toy, whose points are no images; choose generator=mlp"
+        )

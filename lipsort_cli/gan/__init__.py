@@ -1,0 +1,1 @@
+"""Wasserstein GANs: generators, critics, their training, and how good the result is."""
