@@ -22,7 +22,7 @@ class Stiefel(Optimizer):
 
     Args:
         params: parameters, or groups. A group's ``rule`` is ``stiefel`` (the default: its
-            parameters are orthonormal matrices and stay so), ``adam``, ``sgd`` (Nesterov) or
+            parameters are orthonormal matrices, or stacks of them [k, m, n], and stay so), ``adam``, ``sgd`` (Nesterov) or
             ``aggmo`` (aggregated momentum: Lucas et al., ICLR 2019).
         lr: spectral length of a step (stiefel), learning rate otherwise.
         momentum: of the rules stiefel and sgd.
@@ -67,10 +67,10 @@ class Stiefel(Optimizer):
             raise ValueError(f"found rule {group['rule']!r}; allowed are {sorted(_RULES)}")
         if group["rule"] == "stiefel":
             for parameter in group["params"]:
-                if parameter.dim() != 2:
+                if parameter.dim() not in (2, 3):
                     raise ValueError(
                         f"found a parameter of shape {tuple(parameter.shape)}; "
-                        "rule stiefel moves matrices"
+                        "rule stiefel moves matrices [m, n] and stacks of them [k, m, n]"
                     )
 
     @torch.no_grad()

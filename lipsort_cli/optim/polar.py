@@ -71,29 +71,30 @@ def approximate_polar(x: Tensor, steps: int, dtype: torch.dtype | None = None) -
     a factor 1000 in [0.9, 1.1] after 5; smaller ones end below.
 
     Args:
-        x: [m, n]. A zero matrix gives zero.
+        x: [..., m, n]. A zero matrix gives zero.
         steps: Newton-Schulz steps, at least 1; each costs two products on the smaller Gram side
             and one with x.
         dtype: of the products; by default the fastest of the device.
 
     Returns:
-        [m, n] in the dtype of the products.
+        [..., m, n] in the dtype of the products.
     """
     dtype = fast_dtype(x.device.type) if dtype is None else dtype
-    wide = x.shape[0] <= x.shape[1]
+    wide = x.shape[-2] <= x.shape[-1]
     y = x if wide else x.mT
     # Largest entry 1 first, so that no square under- or overflows.
-    y = (y / y.abs().amax().clamp_min(torch.finfo(x.dtype).tiny)).to(dtype)
+    y = (y / y.abs().amax((-2, -1), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)).to(dtype)
     square = y @ y.mT
     # ||Y||_2 <= ||Y Y^T||_F^(1/2), much closer than ||Y||_F where many singular values are
     # alike, and free: the first step needs this product anyway.
     # At least 1 unless x is zero, for which any positive number will do.
-    bound = 1.02 * square.float().norm().sqrt().clamp_min(0.5)
+    bound = 1.02 * square.float().norm(dim=(-2, -1), keepdim=True).sqrt().clamp_min(0.5)
     y = y / bound.to(dtype)
     square = square / (bound * bound).to(dtype)
+    multiply_add = torch.addmm if y.dim() == 2 else torch.baddbmm
     for step, (a, b, c) in enumerate(polynomials(steps)):
         if step:
             square = y @ y.mT
-        polynomial = torch.addmm(square, square, square, beta=b, alpha=c)
-        y = torch.addmm(y, polynomial, y, beta=a)
+        polynomial = multiply_add(square, square, square, beta=b, alpha=c)
+        y = multiply_add(y, polynomial, y, beta=a)
     return y if wide else y.mT

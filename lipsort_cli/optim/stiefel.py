@@ -22,18 +22,18 @@ def _symmetric(x: Tensor) -> Tensor:
 
 
 def tangent_projection(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> Tensor:
-    """Project [m, n] onto the tangent space of the Stiefel manifold at ``weight`` [m, n].
+    """Project [..., m, n] onto the tangent space of the Stiefel manifold at ``weight``, the same.
 
     T = M - sym(M W^T) W for m <= n, T = M - W sym(W^T M) otherwise (Edelman, Arias, Smith 1998),
     with the products in ``dtype``; the result is in the dtype of ``ambient``.
     """
     w, m = weight.to(dtype), ambient.to(dtype)
-    side = m @ w.mT if w.shape[0] <= w.shape[1] else w.mT @ m
+    side = m @ w.mT if w.shape[-2] <= w.shape[-1] else w.mT @ m
     return ambient - multiply(_symmetric(side), w).to(ambient.dtype)
 
 
 def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
-    """The polar factor of a matrix [m, n] that is near the manifold already.
+    """The polar factor of matrices [..., m, n] that are near the manifold already.
 
     With E = I - X X^T (smaller side), X (I - E)^(-1/2) = X + (E/2 + 3/8 E^2 + 5/16 E^3 + ...) X,
     with as many terms as the measured ||E|| asks for. E itself is computed in the dtype of
@@ -41,12 +41,12 @@ def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
     the target.
 
     Returns:
-        [m, n] with orthonormality error about 1e-6 in float32.
+        [..., m, n] with orthonormality error about 1e-6 in float32.
     """
     x = moved
     for _ in range(8):
         square = gram(x)
-        error = torch.eye(square.shape[0], dtype=x.dtype, device=x.device) - square
+        error = torch.eye(square.shape[-1], dtype=x.dtype, device=x.device) - square
         size = _spectral_size(error)
         if not size < 0.5:
             return polar_factor(x)
@@ -72,17 +72,30 @@ def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _spectral_size(error: Tensor) -> float:
-    """About ||E||_2 of a symmetric matrix, rather above: four power iterations and a third more.
+    """About the largest ||E||_2 of symmetric matrices [..., n, n], rather above.
 
-    The row-sum norm would be a bound, but a tenfold one at width 1024, and would cost two more
+    Four power iterations and a third more. The row-sum norm would be a bound, but a tenfold one at width 1024, and would cost two more
     products a step. What is missed here is small and corrected by the next step.
     """
+    if error.dim() > 2:
+        return _spectral_sizes(error)
     vector = error[error.square().sum(1).argmax()]
     size = vector.norm()
     for _ in range(4):
         vector = error @ (vector / size.clamp_min(torch.finfo(error.dtype).tiny))
         size = vector.norm()
     return 4 / 3 * float(size)
+
+
+def _spectral_sizes(error: Tensor) -> float:
+    """:func:`_spectral_size` of a batch: its largest."""
+    rows = error.square().sum(-1).argmax(-1)[..., None, None]
+    vector = error.gather(-2, rows.expand(*rows.shape[:-1], error.shape[-1])).mT
+    size = vector.norm(dim=-2, keepdim=True)
+    for _ in range(4):
+        vector = error @ (vector / size.clamp_min(torch.finfo(error.dtype).tiny))
+        size = vector.norm(dim=-2, keepdim=True)
+    return 4 / 3 * float(size.max())
 
 
 def _terms(size: float) -> int:
@@ -97,7 +110,7 @@ def _terms(size: float) -> int:
 def stiefel_step_(
     weight: Tensor, momentum: Tensor, lr: float, polar_steps: int, dtype: torch.dtype | None = None
 ) -> None:
-    """Move ``weight`` [m, n] by spectral length ``lr`` against ``momentum`` [m, n], in place.
+    """Move ``weight`` [..., m, n] by spectral length ``lr`` against ``momentum``, in place.
 
     The direction is the polar factor of the tangent part of the momentum: of all tangent steps of
     spectral norm 1, about the one that descends fastest. Its length never depends on the
@@ -128,6 +141,6 @@ def _predicted_correction(moved: Tensor, direction: Tensor, factor: float) -> Te
     Cheap, as it needs no accuracy: what it misses is left to the retraction, which then starts
     from an error small enough for one term and fast products.
     """
-    eye = torch.eye(min(direction.shape), dtype=direction.dtype, device=direction.device)
+    eye = torch.eye(min(direction.shape[-2:]), dtype=direction.dtype, device=direction.device)
     error = eye - gram(direction)
     return multiply(error, moved.to(error.dtype)).to(moved.dtype) * (factor / 2)

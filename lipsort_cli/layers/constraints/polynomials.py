@@ -21,7 +21,7 @@ BJORCK_COEFFICIENTS: dict[int, tuple[float, ...]] = {
 
 
 def gram(x: Tensor) -> Tensor:
-    """X X^T or X^T X of [m, n], whichever is smaller: [min(m, n), min(m, n)]."""
+    """X X^T or X^T X of [..., m, n], whichever is smaller: [..., k, k], k = min(m, n)."""
     return x @ x.mT if x.shape[-2] <= x.shape[-1] else x.mT @ x
 
 
@@ -74,7 +74,7 @@ def polar_factor(weight: Tensor, tolerance: float = 1e-7, iterations: int = 60) 
     x = weight
     error = orthonormality_error(x)
     for _ in range(iterations):
-        if not error < 0.5 / max(1, min(x.shape)) ** 0.5:
+        if not error < 0.5 / max(1, min(x.shape[-2:])) ** 0.5:
             break
         x = bjorck_step(x, 1)
         previous, error = error, orthonormality_error(x)
