@@ -11,6 +11,7 @@ from rich.table import Table
 from lipsort_cli.certificates import load_network
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset, load
+from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.rounding import at_most, share_down
@@ -26,6 +27,11 @@ def run(config: Any, directory: Path) -> None:
     """Train in the run directory ``directory``; go on with it where it holds a checkpoint."""
     device = resolve_device(config.device)
     dataset = load(config.data)
+    if dataset.classes < 2:
+        raise UsageError(
+            f"data: {dataset.name} has one class; a classifier needs at least 2: put the images of "
+            "each class into a subfolder of its own"
+        )
     with RunRecord.recording(
         directory, "train", seed=config.seed, device=str(device), data=dataset.fingerprint
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -79,7 +79,8 @@ def make_dataset(
     validated on the same examples. Nothing is ever selected on the test set.
     """
     count = classes or int(max(train.labels.max(), test.labels.max())) + 1
-    if count < 2:
+    # One class is enough for a generator; whoever says so (``classes=1``) knows it.
+    if count < 2 and classes is None:
         raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
     held_out = round(validation * len(train))
     if held_out >= len(train):
@@ -95,3 +96,30 @@ def make_dataset(
         return Split(train.inputs[index].contiguous(), train.labels[index].contiguous())
 
     return Dataset(name, part(kept), part(chosen), test, count, bounds)
+
+
+def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """``dataset`` with ``count`` training examples of each class, chosen by ``seed``.
+
+    Validation and test split stay whole. With one seed, the examples of a smaller count are among
+    those of a larger one, so that learning curves add examples instead of exchanging them.
+
+    Raises:
+        UsageError: a class has fewer.
+    """
+    labels = dataset.train.labels
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for label in range(dataset.classes):
+        members = (labels == label).nonzero()[:, 0]
+        order = torch.randperm(len(members), generator=generator)
+        if len(members) < count:
+            raise UsageError(
+                f"data.train_per_class: found {count}, but class {label} of {dataset.name} has "
+                f"{len(members)} training examples; allowed: at most "
+                f"{int(torch.bincount(labels, minlength=dataset.classes).min())}"
+            )
+        chosen.append(members[order[:count]])
+    index = torch.cat(chosen).sort().values
+    part = Split(dataset.train.inputs[index].contiguous(), labels[index].contiguous())
+    return replace(dataset, train=part)
