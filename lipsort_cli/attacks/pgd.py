@@ -10,7 +10,7 @@ from torch import Tensor
 from lipsort_cli.training.losses import worst_margin
 
 
-def _project(delta: Tensor, eps: float, norm: str) -> Tensor:
+def project(delta: Tensor, eps: float, norm: str) -> Tensor:
     """Onto the ball of radius ``eps``; [N, ...]."""
     if norm == "linf":
         return delta.clamp(-eps, eps)
@@ -26,7 +26,7 @@ def ascent(gradient: Tensor, norm: str) -> Tensor:
     return gradient / length.view(-1, *[1] * (gradient.dim() - 1))
 
 
-def _clip(inputs: Tensor, delta: Tensor, bounds: tuple[float, float] | None) -> Tensor:
+def inside(inputs: Tensor, delta: Tensor, bounds: tuple[float, float] | None) -> Tensor:
     """Keep inputs + delta in ``bounds``; that never lengthens a perturbation of a point inside."""
     return delta if bounds is None else (inputs + delta).clamp(*bounds) - inputs
 
@@ -76,14 +76,14 @@ def pgd(
         delta = torch.zeros_like(inputs)
         if start:
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
-            delta = _clip(inputs, _project(eps * ascent(noise, norm), eps, norm), bounds)
+            delta = inside(inputs, project(eps * ascent(noise, norm), eps, norm), bounds)
         for _ in range(steps):
             moved = (inputs + delta).detach().requires_grad_()
             margin = worst_margin(network(moved), labels)
             keep(moved.detach(), margin.detach())
             (gradient,) = torch.autograd.grad(margin.sum(), moved)
-            delta = _project(delta - 2.5 * eps / steps * ascent(gradient, norm), eps, norm)
-            delta = _clip(inputs, delta, bounds)
+            delta = project(delta - 2.5 * eps / steps * ascent(gradient, norm), eps, norm)
+            delta = inside(inputs, delta, bounds)
         with torch.no_grad():
             keep(inputs + delta, worst_margin(network(inputs + delta), labels))
     # Not a strict margin is not a robust one: ties and NaN count as fooled.

@@ -25,7 +25,11 @@ from lipsort_cli.config.learning import (
     StiefelOptimizer,
 )
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
-from lipsort_cli.config.wasserstein import DISTRIBUTIONS, EstimateWassersteinConfig
+from lipsort_cli.config.wasserstein import (
+    DISTRIBUTIONS,
+    EstimateWassersteinConfig,
+    ExtensionModel,
+)
 
 # --- data -------------------------------------------------------------------------------------
 
@@ -193,6 +197,10 @@ class Training:
     )
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
     log_every: int = option(50, "steps between logged metrics", minimum=1)
+    diagnostics_every: int = option(
+        0, "steps between logged Jacobian, gradient norms and active units; 0: never", minimum=0
+    )
+    diagnostics_points: int = option(32, "points they are measured at", minimum=1, maximum=4096)
 
 
 @dataclass
@@ -253,7 +261,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "toy": ToyData,
         "folder": FolderData,
     },
-    "model": {"mlp": MlpModel, "mlp_critic": MlpModel},
+    "model": {"mlp": MlpModel, "mlp_critic": MlpModel, "extension": ExtensionModel},
     "activation": {
         "maxmin": Activation,
         "groupsort": GroupedActivation,

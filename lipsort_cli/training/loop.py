@@ -16,8 +16,10 @@ from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.layers import Dense
+from lipsort_cli.layers.constraints import Bjorck
 from lipsort_cli.optim import Stiefel
 from lipsort_cli.runs import MetricsLog
+from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.checkpoint import (
     load_checkpoint,
     random_states,
@@ -25,43 +27,17 @@ from lipsort_cli.training.checkpoint import (
     save_checkpoint,
 )
 from lipsort_cli.training.device import training_dtype
+from lipsort_cli.training.diagnosis import Diagnosis
 from lipsort_cli.training.interrupts import StepBoundary
+from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.training.radius import body_constant, radii
 from lipsort_cli.training.tensorboard import TensorBoardLog
+from lipsort_cli.training.window import ESTIMATE, Window
 from lipsort_cli.zoo import Network
 
 EVALUATION_BATCH = 2048
-
-ESTIMATE = "certified_accuracy_estimate"
-"""Share certified at the largest eps by quick float32 radii: steers, and proves nothing."""
-
-
-@dataclass
-class Window:
-    """Sums over the steps since the last logged line."""
-
-    loss: float = 0.0
-    correct: float = 0.0
-    certified: float = 0.0
-    examples: int = 0
-
-    def add(self, loss: float, correct: float, certified: float, examples: int) -> None:
-        """Count one step."""
-        self.loss += loss * examples
-        self.correct += correct
-        self.certified += certified
-        self.examples += examples
-
-    def means(self) -> dict[str, float]:
-        """Mean loss, accuracy and share certified over the window."""
-        n = max(1, self.examples)
-        return {
-            "loss": self.loss / n,
-            "accuracy": self.correct / n,
-            ESTIMATE: self.certified / n,
-        }
 
 
 @dataclass
@@ -96,6 +72,11 @@ class Trainer:
         self.batch_size = min(training.batch_size, len(self.labels))
         self.steps_an_epoch = steps_an_epoch(len(self.labels), training.batch_size)
         self.total_steps = training.epochs * self.steps_an_epoch
+        self.adversary = build_adversary(
+            training.adversarial, self._forward, self.loss, self.dataset.bounds
+        )
+        self.diagnosis = Diagnosis(self.config, self.dataset, self.device)
+        self.scheduled = [m for m in self.network.modules() if isinstance(m, Bjorck)]
         # The radius that progress is shown for: the largest asked for.
         self.eps = max(self.config.evaluation.eps)
         self.norm = self.config.evaluation.norm
@@ -122,6 +103,8 @@ class Trainer:
         before = self.seconds
         try:
             with StepBoundary() as boundary, self._progress() as progress:
+                if self.step == 0:
+                    self._diagnose(log, board)
                 while self.step < self.total_steps:
                     self._epoch_step()
                     self.seconds = before + time.monotonic() - began
@@ -145,12 +128,15 @@ class Trainer:
             self._order = self._epoch_order()
         index = self._order[position * self.batch_size : (position + 1) * self.batch_size]
         self.network.train()
+        for layer in self.scheduled:
+            layer.progress = self.step / self.total_steps
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:
             generator = torch.Generator().manual_seed(_mix(self.config.seed, 1, self.step))
             inputs = self.augment(inputs, generator)
-        logits = self._forward(inputs)
-        loss = self.loss(logits, labels)
+        if self.adversary is not None:
+            inputs = self.adversary(inputs, labels, _mix(self.config.seed, 2, self.step))
+        logits, loss = self._objective(inputs, labels)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise LipsortError(
@@ -167,6 +153,18 @@ class Trainer:
         self.schedule.step()
         self.step += 1
         self._count(logits.detach(), labels, value)
+
+    def _objective(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [N, C], and the loss with the Jacobian's penalty where one is asked for."""
+        weight = self.config.training.jacobian_penalty
+        if not weight:
+            logits = self._forward(inputs)
+            return logits, self.loss(logits, labels)
+        inputs = inputs.detach().requires_grad_()
+        logits = self._forward(inputs)
+        generator = torch.Generator().manual_seed(_mix(self.config.seed, 3, self.step))
+        penalty = jacobian_penalty(logits, inputs, generator)
+        return logits, self.loss(logits, labels) + weight * penalty
 
     def _forward(self, inputs: Tensor) -> Tensor:
         """Logits with the body in the training precision; the head's margins in float32."""
@@ -210,8 +208,13 @@ class Trainer:
                 log.log(epoch=self.epoch, step=self.step, split="validation", **values)
                 board.log("validation", self.step, values)
                 self.latest.update({f"validation_{k}": v for k, v in values.items()})
+        self._diagnose(log, board)
         show = progress.milestone if epoch_ends else progress.update
         show(self.step, self._text())
+
+    def _diagnose(self, log: MetricsLog, board: TensorBoardLog) -> None:
+        at = {"epoch": self.epoch, "step": self.step, "last": self.total_steps}
+        self.diagnosis.report(self.network, log, board, **at)
 
     @torch.no_grad()
     def validate(self, split: Split) -> dict[str, float]:

@@ -34,7 +34,9 @@ ACTIVATIONS: dict[str, Callable[[Any], nn.Module]] = {
 
 CONSTRAINTS: dict[str, Callable[[Any], Constraint]] = {
     "orthonormal": lambda config: Orthonormal(),
-    "bjorck": lambda config: Bjorck(config.order, config.iterations),
+    "bjorck": lambda config: Bjorck(
+        config.order, config.iterations, config.loose_iterations, config.loose_share
+    ),
     "spectral": lambda config: Spectral(config.iterations),
     "linf": lambda config: (
         LinfSoftmax(config.sharpness) if config.method == "softmax" else LinfProjection()

@@ -1,0 +1,25 @@
+"""The penalty on the Jacobian's norm: smoothness asked for instead of guaranteed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def jacobian_penalty(logits: Tensor, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """An unbiased estimate of the batch mean of ||df/dx||_F^2, differentiable in the weights.
+
+    With v uniform on the unit sphere of R^C, E[C ||v^T J||^2] = ||J||_F^2, so one vector-Jacobian
+    product an example suffices (Hoffman, Roberts and Yaida, 2019; double back-propagation goes
+    back to Drucker and LeCun, 1992).
+
+    Args:
+        logits: [N, C], computed from ``inputs`` with gradients.
+        inputs: [N, ...] that requires gradients.
+        generator: of v; on the CPU, so that every device draws the same.
+    """
+    v = torch.randn(logits.shape, generator=generator).to(logits)
+    v = v / v.norm(dim=1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
+    (product,) = torch.autograd.grad((v * logits).sum(), inputs, create_graph=True)
+    penalty: Tensor = logits.shape[1] * product.flatten(1).square().sum(1).mean()
+    return penalty
