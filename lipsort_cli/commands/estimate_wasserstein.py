@@ -11,6 +11,7 @@ import torch
 from rich.table import Table
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.config.wasserstein import EXTENSION
 from lipsort_cli.console import console, warn
 from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.rounding import at_least, at_most
@@ -20,6 +21,7 @@ from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import build_critic, critic_values
+from lipsort_cli.wasserstein.extension import ExtensionTrainer
 from lipsort_cli.wasserstein.pictures import draw_all
 from lipsort_cli.wasserstein.sources import Source
 from lipsort_cli.wasserstein.training import (
@@ -71,6 +73,8 @@ def make_trainer(
     config: Any, source: Source, device: torch.device, directory: Path
 ) -> CriticTrainer:
     """Critic, optimizer and schedule of a configuration, ready to train."""
+    if config.model.name == EXTENSION:
+        return ExtensionTrainer.build(config, source, device, directory)
     # Seeded before anything random exists: the weights are drawn next.
     torch.manual_seed(config.seed)
     network = build_critic(
@@ -120,7 +124,12 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
 
     progress = _announce if source.finite else None
     upper, exact = found.sample_transport(
-        compared, norm, chosen.transport_points, stream(seed, EXTRA), progress
+        compared,
+        norm,
+        chosen.transport_points,
+        stream(seed, EXTRA),
+        progress,
+        trainer.known(compared),
     )
     everything += upper
     if exact is not None and len(exact.dual_x) > 1 and f_x[0].std() > 0 and exact.dual_x.std() > 0:
@@ -182,6 +191,8 @@ def _seen(trainer: CriticTrainer) -> tuple[float, float]:
 
 
 def _describe(config: Any) -> str:
+    if config.model.name == EXTENSION:
+        return f"{config.distribution.name}: extension of up to {config.model.centres:,} centres"
     widths = "x".join(str(width) for width in config.model.widths) or "linear"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")

@@ -137,6 +137,25 @@ class DatasetDistribution:
     )
 
 
+# --- the critic of the samples' own potential ----------------------------------------------------
+
+EXTENSION = "extension"
+
+
+@dataclass
+class ExtensionModel:
+    """The McShane-Whitney extension of a potential from samples: exact on them."""
+
+    name: str = EXTENSION
+    centres: int = option(
+        5000,
+        "points of each side that the potential is fitted to; all training rows, where these are "
+        "no more; those of P are its centres",
+        minimum=1,
+        maximum=65536,
+    )
+
+
 # --- the command ------------------------------------------------------------------------------
 
 
@@ -239,9 +258,20 @@ DISTRIBUTIONS: dict[str, type] = {
 def critic_faults(config: Any) -> Iterator[str]:
     """Rules between fields of an :class:`EstimateWassersteinConfig`; passes over other commands."""
     if not isinstance(config, EstimateWassersteinConfig):
+        if getattr(getattr(config, "model", None), "name", None) == EXTENSION:
+            yield (
+                "model: found extension, which is a critic of one output; allowed with "
+                "`lipsort estimate-wasserstein`"
+            )
         return
     constraint = getattr(config.constraint, "name", None)
-    if constraint == "none":
+    if getattr(config.model, "name", None) == EXTENSION:
+        if config.norm != "l2":
+            yield (
+                f"norm: found {config.norm} with model=extension, whose distances are L2; allowed: "
+                "l2, or another model with constraint=linf"
+            )
+    elif constraint == "none":
         yield (
             "constraint: found none; a critic's objective is unbounded without a constraint: "
             "allowed are orthonormal, bjorck, spectral, parseval, linf"

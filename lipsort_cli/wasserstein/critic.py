@@ -16,11 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lipsort_cli.layers import Dense, Normalize, Scale
+from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.zoo import Network, build_activation, build_constraint, build_mlp
-
-_NORMS: dict[str, float] = {"l2": 2, "linf": math.inf, "l1": 1}
 
 
 class Transposed(Constraint):
@@ -105,19 +103,7 @@ def objective(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def running_constant(critic: nn.Module, norm: str) -> float:
     """Product of the layers' operator norms as torch computes them: for the screen, no proof."""
-    value = 1.0
-    for layer in critic.modules():
-        if isinstance(layer, Dense):
-            value *= float(torch.linalg.matrix_norm(layer.weight, _NORMS[norm]))
-        elif isinstance(layer, Scale):
-            value *= abs(layer.factor)
-        elif isinstance(layer, Normalize):
-            value /= float(layer.std.min())
-        elif isinstance(layer, nn.LeakyReLU):
-            value *= max(1.0, abs(layer.negative_slope))
-        elif isinstance(layer, nn.Sigmoid):
-            value *= 0.25
-    return value
+    return lipschitz_constant(critic, norm)
 
 
 @torch.no_grad()

@@ -102,7 +102,9 @@ def draw_history(
     """Lower bound against steps, with the upper bound and the truth."""
     steps, values = zip(*history, strict=True)
     with picture(path) as (_, axes):
-        axes.plot(steps, values, color=COLOURS[0], label="lower: critic (empirical)")
+        # One look makes no line.
+        marker = "o" if len(steps) == 1 else None
+        axes.plot(steps, values, color=COLOURS[0], marker=marker, label="lower: critic (empirical)")
         if upper is not None:
             axes.axhline(upper, color=COLOURS[1], label="upper: exact transport (empirical)")
         if truth is not None:

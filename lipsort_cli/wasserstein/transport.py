@@ -85,18 +85,22 @@ def exact_transport(
     moving at most ||G 1 - a||_1 + ||G' 1 - b||_1 of mass (Altschuler et al., 2017), each unit
     at no more than max c; any u becomes feasible with its c-transform.
     """
+    cost = costs(x, y, norm)
+    dim = int(np.prod(np.shape(x)[1:], dtype=int))
+    return solve(cost, normalised(x_weights, len(x)), normalised(y_weights, len(y)), dim)
+
+
+def solve(cost: Array, a: Array, b: Array, dim: int) -> Transport:
+    """As :func:`exact_transport`, of distances [n, m] between points of ``dim`` coordinates."""
     import ot
 
-    cost = costs(x, y, norm)
     if not np.isfinite(cost).all():
         raise LipsortError("exact transport: a distance between samples is not finite")
-    a, b = normalised(x_weights, len(x)), normalised(y_weights, len(y))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # non-convergence shows in the gap of the two bounds
         # The solver wants equal sums.
         plan, log = ot.emd(a, b * (a.sum() / b.sum()), cost, numItermax=10_000_000, log=True)
     value = float(np.vdot(plan, cost))
-    dim = int(np.prod(np.shape(x)[1:], dtype=int))
     upper = coupling_cost(plan, cost, a, b, dim)
     u, v = np.asarray(log["u"]), np.asarray(log["v"])
     return Transport(value, upper, dual_value(u, cost, a, b, dim), u, v)

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lipsort_cli.layers import AbsoluteValue, Dense, FullSort, GroupSort, Maxout, Normalize, Scale
+from lipsort_cli.layers.extension import Extension
 from lipsort_cli.zoo.network import Network
 
 Graph = dict[str, Any]
@@ -84,6 +85,14 @@ def network_graph(network: Network) -> tuple[Graph, dict[str, Tensor]]:
                 }
             )
             features = layer.out_features
+        elif isinstance(layer, Extension):
+            name = f"layers.{len(operations)}"
+            tensors[f"{name}.weight"] = _plain(layer.centres)
+            tensors[f"{name}.bias"] = _plain(layer.bias)
+            operations.append(
+                {"op": "extension", "weight": f"{name}.weight", "bias": f"{name}.bias"}
+            )
+            features = 1
         else:
             operations.append(_operation(layer, features))
     network.train(was_training)

@@ -1,0 +1,140 @@
+"""The critic that extends the samples' own potential: exact on them, made from their transport.
+
+For a coupling's optimal duals (u, v) of samples x and y, Kantorovich's conditions
+``u_i + v_j <= ||x_i - y_j||`` say that ``f(x) = max_i (u_i - ||x - x_i||)`` is at least u on the
+first sample and at most -v on the second. f is 1-Lipschitz by construction, so it proves all of
+the samples' W1. Only the first sample's points are centres.
+
+Where the training points are too many for one transport problem, some of them are the centres, and
+their biases are trained by subgradients on batches of all, as any critic is.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lipsort_cli.console import console
+from lipsort_cli.layers.extension import Extension
+from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.runs import MetricsLog
+from lipsort_cli.training.checkpoint import checkpoint_path
+from lipsort_cli.wasserstein.sources import Measures, Source
+from lipsort_cli.wasserstein.training import CENTRES, CriticTrainer, stream
+from lipsort_cli.wasserstein.transport import Array, Transport, costs, normalised, solve
+from lipsort_cli.zoo.extension import build_extension
+
+EXACT = "exact transport"
+"""Why training ended where the potential was computed instead."""
+
+
+class ExtensionTrainer(CriticTrainer):
+    """Fits an :class:`Extension`: from exact duals, then by steps where these are not all.
+
+    ``whole``: the centres are all training points of the first sample, and the transport problem
+    with all of the second was small enough to be solved; then nothing is left to train.
+    """
+
+    fitted: Measures
+    whole: bool
+    solved: Transport | None = None
+
+    @classmethod
+    def build(
+        cls, config: Any, source: Source, device: torch.device, directory: Path
+    ) -> ExtensionTrainer:
+        """Centres are drawn from the training points only: what is held out stays unseen."""
+        torch.manual_seed(config.seed)
+        wanted = config.model.centres
+        # One more than wanted shows whether there are more.
+        fitted = source.check(wanted + 1, stream(config.seed, CENTRES))
+        all_there = source.finite and max(len(fitted.x), len(fitted.y)) <= wanted
+        if not all_there:
+            fitted = source.check(wanted, stream(config.seed, CENTRES))
+        fitted = _carrying(fitted)
+        network = build_extension(fitted.x, spread=source.spread).to(device)
+        optimizer = build_optimizer(network, config.optimizer)
+        schedule = build_schedule(optimizer, config.schedule, config.training.steps)
+        trainer = cls(config, source, network, optimizer, schedule, device, directory)
+        trainer.fitted = fitted
+        trainer.whole = all_there and trainer.solvable
+        if trainer.whole:
+            trainer.check = fitted
+        return trainer
+
+    @property
+    def solvable(self) -> bool:
+        """Whether exact transport of the centres is asked for at this size."""
+        limit: int = self.config.evaluation.transport_points
+        return max(len(self.fitted.x), len(self.fitted.y)) <= limit
+
+    def run(self) -> None:
+        """Fit, from the checkpoint if there is one; raises as every critic's training does."""
+        if not checkpoint_path(self.directory).exists() and self.solvable:
+            began = time.monotonic()
+            value = self._fit()
+            self.seconds = time.monotonic() - began
+            if self.whole:
+                self.upper = value
+                log = MetricsLog(self.directory / "metrics.jsonl")
+                try:
+                    self._look(log, value)
+                finally:
+                    log.close()
+                self.stopped = EXACT
+                self._save()
+                return
+        super().run()
+
+    def known(self, measures: Measures) -> Transport | None:
+        """The transport of ``measures`` where it was solved for the fit."""
+        if self.solved is None or not self.whole:
+            return None
+        pairs = zip(measures, self.fitted, strict=True)
+        return self.solved if all(_same(a, b) for a, b in pairs) else None
+
+    def _fit(self) -> float:
+        """Set the biases to the optimal duals, c-concave; the distance of the fitted samples."""
+        x, y, x_weights, y_weights = self.fitted
+        console.print(f"exact transport of {len(x):,} + {len(y):,} training points", markup=False)
+        cost = costs(x, y, "l2")
+        a, b = normalised(x_weights, len(x)), normalised(y_weights, len(y))
+        self.solved = solve(cost, a, b, int(x.shape[1]))
+        layer = self.network.head
+        assert isinstance(layer, Extension)
+        layer.set_bias_(torch.from_numpy(potential(self.solved.dual_x, cost)))
+        return self.solved.value
+
+
+def potential(dual: Array, cost: Array) -> Array:
+    """Biases [n] from duals [n]: the double c-transform, about 0 so that float32 rounds little.
+
+    With v_j = min_i c_ij - u_i, the values min_j c_ij - v_j are at least u_i, so no duals are
+    better with this v; how far the solver's are from feasible does not matter.
+    """
+    v = (cost - dual[:, None]).min(0)
+    values: Array = (cost - v).min(1)
+    return values - (values.max() + values.min()) / 2
+
+
+def _carrying(measures: Measures) -> Measures:
+    """In memory, without the points that carry no weight: their duals are arbitrary."""
+    rows, weights = [], []
+    for points, mass in (
+        (measures.x, measures.x_weights),
+        (measures.y, measures.y_weights),
+    ):
+        kept = slice(None) if mass is None else np.flatnonzero(mass)
+        rows.append(np.asarray(points[kept]))
+        weights.append(None if mass is None else mass[kept])
+    return Measures(*rows, *weights)
+
+
+def _same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is second
+    return bool(np.array_equal(np.asarray(first[:]), np.asarray(second[:])))
