@@ -33,6 +33,7 @@ from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.tensorboard import TensorBoardLog
 from lipsort_cli.training.window import ESTIMATE, Window
 from lipsort_cli.zoo import Network
@@ -132,10 +133,10 @@ class Trainer:
             layer.progress = self.step / self.total_steps
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:
-            generator = torch.Generator().manual_seed(_mix(self.config.seed, 1, self.step))
+            generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, 1, self.step))
             inputs = self.augment(inputs, generator)
         if self.adversary is not None:
-            inputs = self.adversary(inputs, labels, _mix(self.config.seed, 2, self.step))
+            inputs = self.adversary(inputs, labels, mixed_seed(self.config.seed, 2, self.step))
         logits, loss = self._objective(inputs, labels)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -162,7 +163,7 @@ class Trainer:
             return logits, self.loss(logits, labels)
         inputs = inputs.detach().requires_grad_()
         logits = self._forward(inputs)
-        generator = torch.Generator().manual_seed(_mix(self.config.seed, 3, self.step))
+        generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, 3, self.step))
         penalty = jacobian_penalty(logits, inputs, generator)
         return logits, self.loss(logits, labels) + weight * penalty
 
@@ -178,7 +179,7 @@ class Trainer:
         return output
 
     def _epoch_order(self) -> Tensor:
-        generator = torch.Generator().manual_seed(_mix(self.config.seed, 0, self.epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, 0, self.epoch))
         return torch.randperm(len(self.labels), generator=generator).to(self.device)
 
     # --- what is measured on the way ----------------------------------------------------------
@@ -303,10 +304,3 @@ class Trainer:
 def steps_an_epoch(examples: int, batch_size: int) -> int:
     """Batches that cover all examples, the last one perhaps smaller."""
     return math.ceil(examples / min(batch_size, examples))
-
-
-def _mix(seed: int, purpose: int, position: int) -> int:
-    """A generator's seed from the run's: distinct for every purpose and position."""
-    # Odd multipliers of splitmix64, so that neighbouring seeds share no streams.
-    mixed = seed * 0x9E3779B97F4A7C15 + purpose * 0xBF58476D1CE4E5B9 + position * 0x94D049BB133111EB
-    return mixed % 2**63
