@@ -9,18 +9,36 @@ from lipsort_cli.layers.activations import (
     check_group_size,
     group_sort,
 )
+from lipsort_cli.layers.base import ConstrainedLayer
+from lipsort_cli.layers.constants import lipschitz_constant
+from lipsort_cli.layers.convolutions import (
+    Convolution,
+    OrthogonalConvolution,
+    ReshapedConvolution,
+)
 from lipsort_cli.layers.dense import Dense
+from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.scaling import Normalize, Scale
 
 __all__ = [
     "AbsoluteValue",
+    "AveragePool",
+    "ConstrainedLayer",
+    "Convolution",
     "Dense",
+    "DepthToSpace",
     "FullSort",
     "GroupSort",
+    "L2Pool",
     "MaxMin",
+    "MaxPool",
     "Maxout",
     "Normalize",
+    "OrthogonalConvolution",
+    "ReshapedConvolution",
     "Scale",
+    "SpaceToDepth",
     "check_group_size",
     "group_sort",
+    "lipschitz_constant",
 ]

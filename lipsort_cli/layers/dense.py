@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.base import ConstrainedLayer, matrix_norm_bound
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 
 
-class Dense(nn.Module):
+class Dense(ConstrainedLayer):
     """y = x W^T + b with W in a constraint set.
 
     Args:
@@ -59,10 +62,18 @@ class Dense(nn.Module):
         """[..., in] to [..., out]."""
         return nn.functional.linear(x, self.weight, self.bias)
 
+    def manifold(self) -> Sequence[nn.Parameter]:
+        """The weight itself, where the constraint is the Stiefel manifold."""
+        return (self.parameter,) if self.constraint.stiefel else ()
+
     @torch.no_grad()
     def retract_(self) -> None:
         """Bring the parameter back into its set after an optimizer's step."""
         self.constraint.retract_(self.parameter)
+
+    def lipschitz(self, norm: str) -> float:
+        """Operator norm of the weight from ``norm`` (l2, linf, l1) to itself, from above."""
+        return matrix_norm_bound(self.weight, norm)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

@@ -19,6 +19,10 @@ class Scale(nn.Module):
         """[...] to the same shape."""
         return x * self.factor
 
+    def lipschitz(self, norm: str) -> float:
+        """|factor| in every norm."""
+        return abs(self.factor)
+
     def extra_repr(self) -> str:
         """What ``print`` shows."""
         return f"factor={self.factor}"
@@ -44,3 +48,7 @@ class Normalize(nn.Module):
         """[N, C, ...] to the same shape."""
         shape = (1, -1) + (1,) * (x.dim() - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)
+
+    def lipschitz(self, norm: str) -> float:
+        """max(1 / std) in every norm."""
+        return float((1 / self.std.double()).max())

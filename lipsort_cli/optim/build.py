@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from lipsort_cli.layers import Dense
+from lipsort_cli.layers import ConstrainedLayer
 from lipsort_cli.optim.optimizer import Group, Stiefel
 
 
@@ -14,7 +14,7 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
     """Parameter groups of ``network`` by the constraints of its layers.
 
     Args:
-        network: any module; its :class:`~lipsort_cli.layers.Dense` layers are looked at.
+        network: any module; its :class:`~lipsort_cli.layers.ConstrainedLayer` are looked at.
         config: an optimizer's configuration: ``name`` (stiefel, adam, sgd, aggmo) and its
             fields. With ``stiefel``, orthonormal weights move on the manifold and the rest by
             ``config.rest``; with another name everything moves by it and is brought back into
@@ -23,10 +23,10 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
     Returns:
         The optimizer; retractions of the constraints are part of its step.
     """
-    dense = [layer for layer in network.modules() if isinstance(layer, Dense)]
-    manifold = []
+    layers = [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
+    manifold: list[nn.Parameter] = []
     if config.name == "stiefel":
-        manifold = [layer.parameter for layer in dense if layer.constraint.stiefel]
+        manifold = [parameter for layer in layers for parameter in layer.manifold()]
     chosen = {id(parameter) for parameter in manifold}
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     groups: list[Group] = []
@@ -44,8 +44,9 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
     if rest:
         groups.append({"params": rest, **_rest_options(config)})
     optimizer = Stiefel(groups)
-    for layer in dense:
-        if id(layer.parameter) not in chosen:
+    for layer in layers:
+        moved_here = layer.manifold()
+        if not moved_here or id(moved_here[0]) not in chosen:
             optimizer.after_step.append(layer.retract_)
     return optimizer
 

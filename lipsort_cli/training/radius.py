@@ -6,36 +6,18 @@ What a run claims at its end comes from :mod:`lipsort_cli.certificates`.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lipsort_cli.layers import Dense, Normalize, Scale
-from lipsort_cli.layers.constraints import Constraint, LinfProjection, LinfSoftmax, Orthonormal
+from lipsort_cli.layers import lipschitz_constant
 from lipsort_cli.zoo import Network
-
-
-def _operator_norm(layer: Dense, norm: str) -> float:
-    inside: tuple[type[Constraint], ...] = (
-        (Orthonormal,) if norm == "l2" else (LinfProjection, LinfSoftmax)
-    )
-    if isinstance(layer.constraint, inside):
-        return 1.0
-    weight = layer.weight.double()
-    return float(torch.linalg.matrix_norm(weight, 2 if norm == "l2" else torch.inf))
 
 
 @torch.no_grad()
 def body_constant(network: Network, norm: str) -> float:
-    """Product of the layers' operator norms before the head, in ``norm`` (l2 or linf)."""
+    """Product of the layers' constants before the head, in ``norm`` (l2, linf or l1)."""
     constant = 1.0
     for layer in list(network)[:-1]:
-        if isinstance(layer, Dense):
-            constant *= _operator_norm(layer, norm)
-        elif isinstance(layer, Scale):
-            constant *= abs(layer.factor)
-        elif isinstance(layer, Normalize):
-            constant *= float((1 / layer.std).max())
-        elif isinstance(layer, nn.Sigmoid):
-            constant *= 0.25
+        constant *= lipschitz_constant(layer, norm)
     return constant
 
 

@@ -20,6 +20,8 @@ class Constraint(nn.Module, ABC):
 
     tolerance: ClassVar[float] = 1e-5
     """Violation that float32 training may leave."""
+    bounds: ClassVar[str | None] = "l2"
+    """The norm, l2 or linf, in which a member's operator norm is at most 1; None: in no norm."""
     stiefel: ClassVar[bool] = False
     """The parameter is itself a point of the Stiefel manifold."""
 

@@ -24,6 +24,8 @@ def project_rows_l1(weight: Tensor) -> Tensor:
 
 
 class _RowSums(Constraint):
+    bounds = "linf"
+
     @torch.no_grad()
     def violation(self, weight: Tensor) -> float:
         """Largest absolute row sum - 1, at least 0."""

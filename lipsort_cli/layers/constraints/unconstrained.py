@@ -11,6 +11,8 @@ from lipsort_cli.layers.constraints.base import Constraint
 class Unconstrained(Constraint):
     """Any weight [out, in]."""
 
+    bounds = None
+
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """Uniform in +-sqrt(6 / in) (He et al. 2015)."""
         weight = torch.empty(out_features, in_features)

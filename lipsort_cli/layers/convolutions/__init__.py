@@ -1,0 +1,15 @@
+"""Convolutions with a known operator norm on the padded input: one construction a module."""
+
+from lipsort_cli.layers.convolutions.base import Convolution
+from lipsort_cli.layers.convolutions.bounds import convolution_bound
+from lipsort_cli.layers.convolutions.geometry import Geometry
+from lipsort_cli.layers.convolutions.orthogonal import OrthogonalConvolution
+from lipsort_cli.layers.convolutions.reshaped import ReshapedConvolution
+
+__all__ = [
+    "Convolution",
+    "Geometry",
+    "OrthogonalConvolution",
+    "ReshapedConvolution",
+    "convolution_bound",
+]

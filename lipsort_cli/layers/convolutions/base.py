@@ -1,0 +1,100 @@
+"""What every constrained convolution shares: its geometry, its forward pass, its bound."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.layers.base import ConstrainedLayer
+from lipsort_cli.layers.convolutions.bounds import convolution_bound
+from lipsort_cli.layers.convolutions.geometry import Geometry
+
+
+class Convolution(ConstrainedLayer):
+    """y = K * x + b on images, with the kernel K in a constraint set.
+
+    Args:
+        in_channels: channels C of the input [N, C, H, W].
+        out_channels: channels of the output [N, out, H', W'].
+        kernel: taps k along both axes.
+        stride: pixels between neighbouring windows.
+        padding: pixels added on each side.
+        padding_mode: ``zeros`` or ``circular``.
+        dilation: pixels between neighbouring taps.
+        groups: blocks of channels that do not mix.
+        bias: whether b is there; it starts at 0.
+
+    Raises:
+        UsageError: sizes that do not fit; a padding mode whose operator norm is not known.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        padding_mode: str = "zeros",
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.geometry = Geometry(
+            in_channels, out_channels, kernel, stride, padding, padding_mode, dilation, groups
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    @abstractmethod
+    def kernel(self) -> Tensor:
+        """The constrained kernel [out, in / groups, k, k], differentiable."""
+
+    @property
+    def weight(self) -> Tensor:
+        """The constrained kernel [out, in / groups, k, k], in the parameters' own accuracy."""
+        device = next(self.parameters()).device.type
+        with torch.autocast(device, enabled=False):
+            return self.kernel()
+
+    @property
+    def out_features(self) -> int:
+        """Output channels."""
+        return self.geometry.out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, out, H', W']."""
+        shape = self.geometry
+        shape.check_input(x.shape[-2], x.shape[-1])
+        padding = shape.padding
+        if shape.padding_mode == "circular" and padding:
+            x = nn.functional.pad(x, (padding,) * 4, mode="circular")
+            padding = 0
+        return nn.functional.conv2d(
+            x, self.weight, self.bias, shape.stride, padding, shape.dilation, shape.groups
+        )
+
+    def retract_(self) -> None:
+        """Nothing: every parameter has a kernel inside."""
+
+    def lipschitz(self, norm: str) -> float:
+        """Operator norm on padded images of any size, from above; see :mod:`.bounds`."""
+        return convolution_bound(self.weight, self.geometry, norm)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        shape = self.geometry
+        words = [f"{shape.in_channels}, {shape.out_channels}, kernel={shape.kernel}"]
+        plain: dict[str, Any] = {
+            "stride": 1,
+            "padding": 0,
+            "padding_mode": "zeros",
+            "dilation": 1,
+            "groups": 1,
+        }
+        words += [f"{k}={getattr(shape, k)}" for k, v in plain.items() if getattr(shape, k) != v]
+        return ", ".join([*words, f"bias={self.bias is not None}"])
