@@ -1,0 +1,196 @@
+"""`lipsort wgan`: trains a Wasserstein GAN with a Lipschitz critic; says how good it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.console import console
+from lipsort_cli.data import Dataset, load
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.gan.critics import make_critic
+from lipsort_cli.gan.figures import draw_training
+from lipsort_cli.gan.generators import build_generator, save_generator
+from lipsort_cli.gan.training import GanTrainer
+from lipsort_cli.optim import Stiefel
+from lipsort_cli.rounding import at_most
+from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.training.device import resolve_device, set_threads
+from lipsort_cli.zoo import save_network
+
+
+def run(config: Any, directory: Path) -> None:
+    """Train in the run directory ``directory``; go on with it where it holds a checkpoint."""
+    began = time.monotonic()
+    device = resolve_device(config.device)
+    dataset = load(config.data)
+    if len(dataset.train) < 2:
+        raise UsageError(f"data: {dataset.name} has {len(dataset.train)} training examples")
+    with RunRecord.recording(
+        directory, "wgan", seed=config.seed, device=str(device), data=dataset.fingerprint
+    ):
+        trainer = make_trainer(config, dataset, device, directory)
+        console.print(_headline(config, trainer), markup=False)
+        trainer.run()
+        generator = trainer.average.generator
+        save_generator(directory / "generator.safetensors", generator, config.generator)
+        results = _results(config, trainer)
+        try:
+            from lipsort_cli.gan.evaluation import evaluate
+        except ImportError:
+            pass
+        else:
+            console.print("judging the generator", markup=False)
+            results["quality"] = evaluate(generator, dataset, config, directory, config.seed)
+        results["seconds"] = round(time.monotonic() - began, 3)
+        write_json(directory / "results.json", results)
+        _draw(config, trainer)
+    _show(results, directory)
+
+
+def make_trainer(
+    config: Any, dataset: Dataset, device: torch.device, directory: Path
+) -> GanTrainer:
+    """Both networks and their optimizers, ready to train."""
+    inputs = dataset.train.inputs
+    centre = inputs.mean(0)
+    spread = math.sqrt(float((inputs - centre).flatten(1).square().sum(1).mean()))
+    # Seeded before anything random exists: the weights are drawn next.
+    torch.manual_seed(config.seed)
+    generator = build_generator(
+        config.generator,
+        dataset.input_shape,
+        bounds=dataset.bounds,
+        centre=centre,
+        spread=spread / math.sqrt(centre.numel()),
+    ).to(device)
+    critic = make_critic(
+        config.critic, dataset.input_shape, centre=centre, spread=spread, device=device
+    )
+    count = sum(p.numel() for n in (generator, critic.network) for p in n.parameters())
+    set_threads(config.threads, count)
+    optimizer = Stiefel(
+        [
+            {
+                "params": list(generator.parameters()),
+                "rule": "adam",
+                "lr": config.generator.lr,
+                "betas": (config.generator.beta1, config.generator.beta2),
+            }
+        ]
+    )
+    return GanTrainer(config, dataset, generator, optimizer, critic, device, directory)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """What is known of the critic's Lipschitz constant."""
+
+    value: float
+    evidence: str
+    method: str
+
+
+def critic_constant(trainer: GanTrainer) -> Constant | None:
+    """A proven bound of the critic's constant (L2), from its saved weights; None if none is known.
+
+    The critic is saved as ``critic.safetensors`` on the way.
+    """
+    path = trainer.directory / "critic.safetensors"
+    try:
+        save_network(trainer.critic.plain(), path)
+        bound = lipschitz_bound(load_network(path), "l2")
+    except (LipsortError, TypeError):
+        return None  # an operation that certificates do not know
+    return Constant(bound.value, "proven", "product of the layers' bounds")
+
+
+def _results(config: Any, trainer: GanTrainer) -> dict[str, Any]:
+    latest = trainer.latest
+    results: dict[str, Any] = {
+        "critic": config.critic.name,
+        "generator": config.generator.name,
+        "critic_gap": {
+            "value": latest["critic_gap"],
+            "evidence": "empirical",
+            "about": "minibatches at the end of training",
+            "method": "mean critic on data less mean critic on generated samples",
+        },
+        "gradient_norm": {
+            "mean": latest["gradient_norm"],
+            "largest": latest["gradient_norm_largest"],
+            "evidence": "empirical",
+            "about": "points between a minibatch and generated samples",
+        },
+        "steps": trainer.step,
+        "critic_steps": trainer.step * config.critic.steps,
+        "train_seconds": round(trainer.seconds, 3),
+        "parameters": {
+            "generator": sum(p.numel() for p in trainer.generator.parameters()),
+            "critic": sum(p.numel() for p in trainer.critic.network.parameters()),
+        },
+    }
+    if "w1_lower" in latest:
+        results["distance"] = {
+            "kind": "lower",
+            "value": latest["w1_lower"],
+            "evidence": "empirical",
+            "about": "minibatches at the end of training",
+            "method": "the critic's gap over its constant by construction",
+        }
+    constant = critic_constant(trainer)
+    if constant is not None:
+        results["lipschitz_bound"] = constant.value
+        results["evidence"] = {"lipschitz_bound": constant.evidence}
+    return results
+
+
+def _headline(config: Any, trainer: GanTrainer) -> str:
+    sizes = [
+        sum(p.numel() for p in network.parameters())
+        for network in (trainer.generator, trainer.critic.network)
+    ]
+    dataset, training = trainer.dataset, config.training
+    limit = "" if training.seconds is None else f" or {training.seconds:g} s"
+    return (
+        f"generator {config.generator.name}, {sizes[0]:,} parameters; critic "
+        f"{config.critic.name} ({config.critic.model}), {sizes[1]:,}; {dataset.name}: "
+        f"{len(dataset.train):,} training examples of shape {list(dataset.input_shape)}; "
+        f"{training.steps:,} steps{limit} on {trainer.device} in {trainer.dtype}"
+    ).replace("torch.", "")
+
+
+def _draw(config: Any, trainer: GanTrainer) -> None:
+    title = f"{trainer.dataset.name}: {config.generator.name}, critic {config.critic.name}"
+    known = trainer.critic.known is not None
+    draw_training(trainer.directory / "figures" / "training.png", trainer.history, known, title)
+    trainer.film.finish()
+
+
+def _show(results: dict[str, Any], directory: Path) -> None:
+    slope = results["gradient_norm"]
+    if "distance" in results:
+        text = f"Minibatches: W1 >= {results['distance']['value']:.4g} (empirical)"
+    else:
+        text = f"Critic value {results['critic_gap']['value']:.4g} (empirical; no distance)"
+    text += f"; critic's slope {slope['mean']:.3g}, at most {slope['largest']:.3g} seen (empirical)"
+    if "lipschitz_bound" in results:
+        text += f"; its constant at most {at_most(results['lipschitz_bound'], 6)} (proven)"
+    console.print(text, markup=False)
+    console.print(
+        f"{results['steps']:,} generator and {results['critic_steps']:,} critic steps in "
+        f"{results['train_seconds']:.1f} s",
+        markup=False,
+    )
+    console.print(
+        f"Results: {directory} (generator.safetensors, results.json, figures/samples.png, "
+        "figures/film.gif); next: lipsort estimate-wasserstein distribution=generator "
+        f"distribution.run={directory}",
+        markup=False,
+    )

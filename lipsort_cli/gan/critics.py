@@ -1,0 +1,219 @@
+"""Critics: what tells data from generated samples, and how each kind is kept from growing.
+
+A critic that is K-Lipschitz by construction has a value that means something: the gap
+mean f(x) - mean f(y) over K is at most the Wasserstein-1 distance of the two samples (Kantorovich
+and Rubinstein). Clipping, gradient penalty and spectral normalisation by power iteration only steer
+the constant: their value is a critic's value, and no distance.
+
+No critic here normalises over a batch: that would make f(x) depend on the other points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.config.learning import StiefelOptimizer
+from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
+from lipsort_cli.layers import Dense, Normalize, Scale
+from lipsort_cli.layers.constraints import Unconstrained
+from lipsort_cli.optim import Stiefel, build_optimizer
+from lipsort_cli.wasserstein.critic import build_critic
+from lipsort_cli.zoo import Network
+
+Value = Callable[[Tensor], Tensor]
+
+
+class Critic:
+    """A network [N, *shape] to [N, 1], its optimizer, and what keeps its constant in check."""
+
+    known: float | None = None
+    """Its Lipschitz constant, where the construction fixes it (up to rounding)."""
+
+    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+        self.config = config
+        self.network = network
+        self.optimizer = optimizer
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        optimizer.after_step.append(self.after_step)
+
+    def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+        """What is added to the loss; 0 for most."""
+        return torch.zeros((), device=real.device)
+
+    def after_step(self) -> None:
+        """What is done to the weights after each step."""
+
+    def plain(self) -> Network:
+        """The network in layers of this package, constraints applied, as it is saved."""
+        return plain_copy(self.network.eval())
+
+
+class LipschitzCritic(Critic):
+    """Orthonormal weights moved along their manifold: K-Lipschitz at every step."""
+
+    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+        super().__init__(config, network, optimizer)
+        self.known = float(config.lipschitz)
+
+
+class ClipCritic(Critic):
+    """Every weight and bias in [-clip, clip] (Arjovsky, Chintala, Bottou: "WGAN", 2017)."""
+
+    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+        super().__init__(config, network, optimizer)
+        self.after_step()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Clip."""
+        for parameter in self.network.parameters():
+            parameter.clamp_(-self.config.clip, self.config.clip)
+
+
+class PenaltyCritic(Critic):
+    """penalty * mean (||grad f|| - 1)^2 between real and generated points (Gulrajani et al.)."""
+
+    def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+        """The two-sided penalty at random points of the segments from real to fake."""
+        share = torch.rand(len(real), generator=random).to(real.device)
+        share = share.view(-1, *[1] * (real.dim() - 1))
+        points = (share * real + (1 - share) * fake).requires_grad_()
+        (slopes,) = torch.autograd.grad(f(points).sum(), points, create_graph=True)
+        # The square root's slope at 0 is infinite: a critic that is constant there would be NaN.
+        norms = (slopes.flatten(1).square().sum(1) + 1e-12).sqrt()
+        loss: Tensor = self.config.penalty * (norms - 1).square().mean()
+        return loss
+
+
+class SpectralCritic(Critic):
+    """torch's spectral normalisation: divided by an estimate from power iteration.
+
+    The estimate is below the largest singular value, so the constant is a little above 1.
+    """
+
+    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+        for layer in network:
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=config.iterations)
+        # The optimizer was made for the weights that are now parametrised.
+        own = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        super().__init__(config, network, _adam(own, config))
+
+
+def _adam(parameters: list[nn.Parameter], config: Any) -> Stiefel:
+    return Stiefel(
+        [
+            {
+                "params": parameters,
+                "rule": "adam",
+                "lr": config.lr,
+                "betas": (config.beta1, config.beta2),
+            }
+        ]
+    )
+
+
+CRITICS: dict[str, type[Critic]] = {
+    "groupsort": LipschitzCritic,
+    "relu": LipschitzCritic,
+    "clip": ClipCritic,
+    "gp": PenaltyCritic,
+    "sn": SpectralCritic,
+}
+"""Kinds by the name of their option."""
+
+
+def make_critic(
+    config: Any,
+    shape: Sequence[int],
+    *,
+    centre: Tensor,
+    spread: float,
+    device: torch.device | None = None,
+) -> Critic:
+    """The critic of a configuration of the group ``critic``.
+
+    Args:
+        config: its dataclass.
+        shape: of one point; ``critic.model=convolutional`` needs [C, H, W].
+        centre: of the data [*shape], where the network's origin is put.
+        spread: root mean square distance of the data from it.
+        device: where the network goes.
+
+    Raises:
+        UsageError: a convolutional critic for points that are no images.
+    """
+    kind = CRITICS[config.name]
+    if kind is LipschitzCritic:
+        network = _lipschitz(config, shape, centre, spread).to(device)
+        rule = StiefelOptimizer(
+            lr=config.lr,
+            momentum=config.momentum,
+            polar_steps=config.polar_steps,
+            rest_lr=config.rest_lr,
+        )
+        return kind(config, network, build_optimizer(network, rule))
+    network = _plain(config, shape, centre, spread).to(device)
+    return kind(config, network, _adam(list(network.parameters()), config))
+
+
+def _lipschitz(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
+    name = getattr(config, "activation", "relu")
+    activation = SimpleNamespace(name=name, group_size=getattr(config, "group_size", 2))
+    constraint = SimpleNamespace(name="orthonormal")
+    if config.model == "convolutional":
+        return lipschitz_network(config, activation, constraint, shape)
+    return build_critic(
+        SimpleNamespace(widths=config.widths, bias=True, dropout=0.0, lipschitz=config.lipschitz),
+        activation,
+        constraint,
+        norm="l2",
+        centre=centre.flatten().double().numpy().astype(np.float64),
+        spread=spread,
+    )
+
+
+def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
+    """Ordinary layers with leaky ReLU, on inputs of size about 1 in every coordinate."""
+    size = spread / math.sqrt(centre.numel()) or 1.0
+    channels = 1 if len(shape) < 3 else shape[0]
+    if len(shape) == 3:
+        middle = centre.flatten(1).mean(1).tolist()
+    else:
+        middle, channels = centre.flatten().tolist(), centre.numel()
+    layers: list[nn.Module] = [Normalize(middle, [size] * channels)]
+    if config.model == "convolutional":
+        layers += plain_convolutions(config, shape)
+        features = int(np.prod(nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1:]))
+    else:
+        layers = [*layers, nn.Flatten()] if len(shape) == 3 else [nn.Flatten(), *layers]
+        features = math.prod(shape)
+        for width in config.widths:
+            layers += [nn.Linear(features, width), nn.LeakyReLU(config.slope)]
+            features = width
+    if config.name == "sn" and config.lipschitz != 1.0:
+        layers.append(Scale(config.lipschitz))
+    return Network([*layers, nn.Linear(features, 1)], shape, 1)
+
+
+def plain_copy(network: Network) -> Network:
+    """``network`` with torch's own layers as layers of this package: its saved form."""
+    layers: list[nn.Module] = []
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            dense = Dense(layer.in_features, layer.out_features, True, Unconstrained())
+            with torch.no_grad():
+                dense.parameter.copy_(layer.weight)
+                assert dense.bias is not None
+                dense.bias.copy_(layer.bias)
+            layers.append(dense)
+        else:
+            layers.append(layer)
+    return Network(layers, network.input_shape, network.outputs)
