@@ -71,6 +71,8 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
 
 def _describe(config: Any) -> str:
     widths = "x".join(str(width) for width in config.model.widths) or "linear"
+    if hasattr(config.model, "channels"):
+        widths = "-".join(str(count) for count in config.model.channels) + f" | {widths}"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")
     return f"{config.model.name} {widths} {activation}, {config.constraint.name}"

@@ -24,6 +24,7 @@ from lipsort_cli.config.learning import (
     StepSchedule,
     StiefelOptimizer,
 )
+from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
 from lipsort_cli.config.wasserstein import (
     DISTRIBUTIONS,
@@ -261,7 +262,12 @@ GROUPS: dict[str, dict[str, type]] = {
         "toy": ToyData,
         "folder": FolderData,
     },
-    "model": {"mlp": MlpModel, "mlp_critic": MlpModel, "extension": ExtensionModel},
+    "model": {
+        "mlp": MlpModel,
+        "mlp_critic": MlpModel,
+        "extension": ExtensionModel,
+        **IMAGE_MODELS,
+    },
     "activation": {
         "maxmin": Activation,
         "groupsort": GroupedActivation,

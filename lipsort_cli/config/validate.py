@@ -15,6 +15,7 @@ from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.gan import gan_faults
+from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.wasserstein import critic_faults
@@ -107,27 +108,53 @@ def _name_matches_type(config: Any) -> Iterator[str]:
 
 
 def _widths_divide(config: Any) -> Iterator[str]:
-    widths = getattr(getattr(config, "model", None), "widths", None)
+    model = getattr(config, "model", None)
     size = getattr(getattr(config, "activation", None), "group_size", None)
     name = getattr(getattr(config, "activation", None), "name", None)
     if name == "maxmin":
         size = 2
-    if not isinstance(widths, list) or not isinstance(size, int) or size < 1:
-        return
-    for position, width in enumerate(widths):
-        if isinstance(width, int) and width % size:
-            lower = width - width % size
-            nearest = f"{lower} or {lower + size}" if lower else f"{size}"
-            yield (
-                f"model.widths[{position}]: found {width}, which activation={name} cannot split "
-                f"into groups of {size}; nearest widths: {nearest}"
-            )
+    for key in ("channels", "widths"):
+        widths = getattr(model, key, None)
+        if not isinstance(widths, list) or not isinstance(size, int) or size < 1:
+            continue
+        for position, width in enumerate(widths):
+            if isinstance(width, int) and width % size:
+                lower = width - width % size
+                nearest = f"{lower} or {lower + size}" if lower else f"{size}"
+                yield (
+                    f"model.{key}[{position}]: found {width}, which activation={name} cannot "
+                    f"split into groups of {size}; nearest: {nearest}"
+                )
 
 
 def _widths_given(config: Any) -> Iterator[str]:
     widths = getattr(getattr(config, "model", None), "widths", None)
     if widths == [] and getattr(getattr(config, "model", None), "dropout", 0.0) > 0:
         yield "model.dropout: a network without hidden layers (model.widths=[]) has none"
+
+
+def _images(config: Any) -> Iterator[str]:
+    """Rules of convolutional networks."""
+    model: Any = getattr(config, "model", None)
+    name = getattr(model, "name", None)
+    if name not in IMAGE_MODELS:
+        return
+    if getattr(config, "distribution", None) is not None:
+        allowed_models = ", ".join(sorted(set(GROUPS["model"]) - set(IMAGE_MODELS)))
+        yield f"model: found {name}, whose inputs are images, not points; allowed: {allowed_models}"
+    if not model.channels:
+        yield "model.channels: found []; allowed: at least one stage, such as [32, 64]"
+    even = name == "dcgan_critic"
+    if isinstance(model.kernel, int) and model.kernel % 2 == even:
+        kind = "even" if even else "odd"
+        near = f"{model.kernel - 1} or {model.kernel + 1}"
+        yield f"model.kernel: found {model.kernel}; model={name} takes {kind} kernels: {near}"
+    activation = getattr(getattr(config, "activation", None), "name", None)
+    if name == "residual_cnn" and activation == "maxout":
+        yield (
+            "activation: found maxout with model=residual_cnn, whose blocks keep the number of "
+            "channels; maxout divides it: choose maxmin or groupsort"
+        )
 
 
 def _one_cycle_warmup(config: Any) -> Iterator[str]:
@@ -202,6 +229,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _name_matches_type,
     _widths_divide,
     _widths_given,
+    _images,
     _one_cycle_warmup,
     _milestones_rise,
     _radii_rise,
@@ -249,6 +277,14 @@ def _without_effect(config: Any) -> Iterator[str]:
             "optimizer.lr, momentum, polar_steps and interval have no effect: set "
             "optimizer.rest_lr, or choose optimizer=adam"
         )
+    construction = _fields_default(getattr(config, "model", None), "convolution")
+    if name not in (None, "orthonormal") and construction is not None:
+        found = config.model.convolution
+        if found != construction:
+            yield (
+                f"model.convolution={found} has no effect with constraint={name}; it chooses "
+                "between the kernels of constraint=orthonormal"
+            )
     sharpness = _fields_default(constraint, "sharpness")
     if getattr(constraint, "method", None) == "projection" and constraint.sharpness != sharpness:
         yield (

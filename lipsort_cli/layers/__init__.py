@@ -15,14 +15,17 @@ from lipsort_cli.layers.convolutions import (
     Convolution,
     OrthogonalConvolution,
     ReshapedConvolution,
+    TransposedConvolution,
 )
 from lipsort_cli.layers.dense import Dense
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
+from lipsort_cli.layers.residual import Concatenate, Residual
 from lipsort_cli.layers.scaling import Normalize, Scale
 
 __all__ = [
     "AbsoluteValue",
     "AveragePool",
+    "Concatenate",
     "ConstrainedLayer",
     "Convolution",
     "Dense",
@@ -36,8 +39,10 @@ __all__ = [
     "Normalize",
     "OrthogonalConvolution",
     "ReshapedConvolution",
+    "Residual",
     "Scale",
     "SpaceToDepth",
+    "TransposedConvolution",
     "check_group_size",
     "group_sort",
     "lipschitz_constant",

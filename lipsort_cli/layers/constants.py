@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from lipsort_cli.layers.activations import AbsoluteValue, FullSort, GroupSort, Maxout
+from lipsort_cli.layers.extension import Extension
 
 _ONE = (
     *(AbsoluteValue, FullSort, GroupSort, Maxout),
@@ -29,6 +30,8 @@ def lipschitz_constant(layer: nn.Module, norm: str) -> float:
         for part in layer:
             product *= lipschitz_constant(part, norm)
         return product
+    if isinstance(layer, Extension) and norm in ("l2", "l1"):
+        return 1.0
     if isinstance(layer, nn.LeakyReLU):
         return max(1.0, abs(float(layer.negative_slope)))
     if isinstance(layer, nn.Sigmoid):

@@ -110,8 +110,8 @@ class MaxPool(Pool):
 class L2Pool(Pool):
     """The Euclidean length of each window: sqrt(sum x^2), gradient 0 where it is 0.
 
-    Constant ceil(k / s) in L2; it keeps the norm of the gradient for disjoint windows. In L-infinity
-    the constant is k, the length of a window of ones.
+    Constant ceil(k / s) in L2; it keeps the norm of the gradient for disjoint windows. In
+    L-infinity the constant is k, the length of a window of ones.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,8 +22,9 @@ class Stiefel(Optimizer):
 
     Args:
         params: parameters, or groups. A group's ``rule`` is ``stiefel`` (the default: its
-            parameters are orthonormal matrices, or stacks of them [k, m, n], and stay so), ``adam``, ``sgd`` (Nesterov) or
-            ``aggmo`` (aggregated momentum: Lucas et al., ICLR 2019).
+            parameters are orthonormal matrices, or stacks of them [k, m, n], and stay so),
+            ``adam``, ``sgd`` (Nesterov) or ``aggmo`` (aggregated momentum: Lucas et al., ICLR
+            2019).
         lr: spectral length of a step (stiefel), learning rate otherwise.
         momentum: of the rules stiefel and sgd.
         polar_steps: Newton-Schulz steps for the direction (stiefel).

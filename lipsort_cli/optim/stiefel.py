@@ -74,8 +74,9 @@ def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
 def _spectral_size(error: Tensor) -> float:
     """About the largest ||E||_2 of symmetric matrices [..., n, n], rather above.
 
-    Four power iterations and a third more. The row-sum norm would be a bound, but a tenfold one at width 1024, and would cost two more
-    products a step. What is missed here is small and corrected by the next step.
+    Four power iterations and a third more. The row-sum norm would be a bound, but a tenfold one at
+    width 1024, and would cost two more products a step. What is missed here is small and corrected
+    by the next step.
     """
     if error.dim() > 2:
         return _spectral_sizes(error)

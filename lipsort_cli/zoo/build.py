@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lipsort_cli.zoo.convolutional import BUILDERS, build_image_network
 from lipsort_cli.zoo.factories import build_activation, build_constraint
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
@@ -14,6 +15,8 @@ def build_network(
     model: Any, activation: Any, constraint: Any, input_shape: Sequence[int], outputs: int
 ) -> Network:
     """The network of the configuration groups ``model``, ``activation`` and ``constraint``."""
+    if model.name in BUILDERS:
+        return build_image_network(model, activation, constraint, input_shape, outputs)
     return build_mlp(
         input_shape,
         outputs,

@@ -7,7 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout
+from lipsort_cli.layers import (
+    AbsoluteValue,
+    Convolution,
+    FullSort,
+    GroupSort,
+    MaxMin,
+    Maxout,
+    OrthogonalConvolution,
+    ReshapedConvolution,
+)
 from lipsort_cli.layers.constraints import (
     Bjorck,
     Constraint,
@@ -19,17 +28,17 @@ from lipsort_cli.layers.constraints import (
     Unconstrained,
 )
 
-ACTIVATIONS: dict[str, Callable[[Any], nn.Module]] = {
-    "maxmin": lambda config: MaxMin(),
-    "groupsort": lambda config: GroupSort(config.group_size),
-    "fullsort": lambda config: FullSort(),
-    "relu": lambda config: nn.ReLU(),
-    "leaky_relu": lambda config: nn.LeakyReLU(config.slope),
-    "absolute_value": lambda config: AbsoluteValue(),
-    "maxout": lambda config: Maxout(config.group_size),
-    "tanh": lambda config: nn.Tanh(),
-    "sigmoid": lambda config: nn.Sigmoid(),
-    "identity": lambda config: nn.Identity(),
+ACTIVATIONS: dict[str, Callable[[Any, int], nn.Module]] = {
+    "maxmin": lambda config, dim: MaxMin(dim),
+    "groupsort": lambda config, dim: GroupSort(config.group_size, dim),
+    "fullsort": lambda config, dim: FullSort(dim),
+    "relu": lambda config, dim: nn.ReLU(),
+    "leaky_relu": lambda config, dim: nn.LeakyReLU(config.slope),
+    "absolute_value": lambda config, dim: AbsoluteValue(),
+    "maxout": lambda config, dim: Maxout(config.group_size, dim),
+    "tanh": lambda config, dim: nn.Tanh(),
+    "sigmoid": lambda config, dim: nn.Sigmoid(),
+    "identity": lambda config, dim: nn.Identity(),
 }
 
 CONSTRAINTS: dict[str, Callable[[Any], Constraint]] = {
@@ -46,11 +55,32 @@ CONSTRAINTS: dict[str, Callable[[Any], Constraint]] = {
 }
 
 
-def build_activation(config: Any) -> nn.Module:
-    """A fresh activation of the configuration ``activation``."""
-    return ACTIVATIONS[config.name](config)
+def build_activation(config: Any, dim: int = -1) -> nn.Module:
+    """A fresh activation of the configuration ``activation``, over axis ``dim``: 1 for images."""
+    return ACTIVATIONS[config.name](config, dim)
 
 
 def build_constraint(config: Any) -> Constraint:
     """A fresh constraint of the configuration ``constraint``."""
     return CONSTRAINTS[config.name](config)
+
+
+def build_convolution(
+    config: Any, construction: str, in_channels: int, out_channels: int, kernel: int, **options: Any
+) -> Convolution:
+    """A convolution whose kernel is kept in the set of the configuration ``constraint``.
+
+    Args:
+        config: the constraint. ``orthonormal`` makes kernels by ``construction``; ``spectral`` and
+            ``aol`` bound the operator; every other set holds the reshaped kernel.
+        construction: ``orthogonal`` (:class:`OrthogonalConvolution`) or ``reshaped``.
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel: taps along each axis.
+        options: as :class:`~lipsort_cli.layers.Convolution`: stride, padding, bias, ...
+    """
+    if config.name == "orthonormal" and construction == "orthogonal":
+        return OrthogonalConvolution(in_channels, out_channels, kernel, **options)
+    return ReshapedConvolution(
+        in_channels, out_channels, kernel, constraint=lambda: build_constraint(config), **options
+    )

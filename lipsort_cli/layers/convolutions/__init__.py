@@ -5,11 +5,13 @@ from lipsort_cli.layers.convolutions.bounds import convolution_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry
 from lipsort_cli.layers.convolutions.orthogonal import OrthogonalConvolution
 from lipsort_cli.layers.convolutions.reshaped import ReshapedConvolution
+from lipsort_cli.layers.convolutions.transposed import TransposedConvolution
 
 __all__ = [
     "Convolution",
     "Geometry",
     "OrthogonalConvolution",
     "ReshapedConvolution",
+    "TransposedConvolution",
     "convolution_bound",
 ]

@@ -92,9 +92,9 @@ def frequency_bound(
     """The largest singular value of the frequency response, from samples, from above.
 
     u^T K(w) v is a trigonometric polynomial in each frequency, of degree m = ceil((t - 1) / 2) once
-    centred, for any u and v; on n > 2 m equidistant samples its modulus falls at most by the factor
-    cos(pi m / n) below its maximum (Ehlich and Zeller 1964). At each sample, Gram iteration
-    (Delattre et al., ICML 2023) bounds the singular value: ||A||_2 <= ||(A A^*)^(2^j)||_F^(1/2^j+1).
+    centred, for any u and v; its modulus on n > 2 m equidistant samples reaches cos(pi m / n) of
+    its maximum (Ehlich and Zeller 1964). At each sample, Gram iteration (Delattre et al., ICML
+    2023) bounds the singular value: ||A||_2^(2 p) <= ||(A A^*)^p||_F with p = 2^j.
 
     Args:
         kernel: [groups, out, in, t, t], stride 1.

@@ -1,0 +1,88 @@
+"""Layers made of other layers, with constants that follow from theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.layers.base import unknown_norm
+from lipsort_cli.layers.constants import lipschitz_constant
+
+
+class Residual(nn.Module):
+    """y = (1 - a) x + a f(x), a in (0, 1) learnt: constant at most (1 - a) + a L_f.
+
+    With a 1-Lipschitz f the sum is 1-Lipschitz, whatever a is: a plain x + f(x) would have constant
+    2, and twenty of them a million.
+
+    Args:
+        layers: f, which keeps the shape.
+        branch: first value of a.
+        learnt: whether a is a parameter; it is fixed otherwise.
+    """
+
+    logit: Tensor
+
+    def __init__(
+        self, layers: Iterable[nn.Module], branch: float = 0.5, learnt: bool = True
+    ) -> None:
+        super().__init__()
+        if not 0 < branch < 1:
+            raise ValueError(f"found branch {branch}; allowed: above 0 and below 1")
+        self.layers = nn.Sequential(*layers)
+        start = torch.tensor(math.log(branch / (1 - branch)), dtype=torch.float32)
+        if learnt:
+            self.logit = nn.Parameter(start)
+        else:
+            self.register_buffer("logit", start)
+
+    @property
+    def branch(self) -> Tensor:
+        """a, the weight of f."""
+        return self.logit.sigmoid()
+
+    @property
+    def skip(self) -> Tensor:
+        """1 - a, the weight of x."""
+        return 1 - self.branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, ...] to the same shape."""
+        return self.skip * x + self.branch * self.layers(x)
+
+    def lipschitz(self, norm: str) -> float:
+        """|1 - a| + |a| L_f."""
+        inner = lipschitz_constant(self.layers, norm)
+        return abs(float(self.skip)) + abs(float(self.branch)) * inner
+
+
+class Concatenate(nn.Module):
+    """y = (f_1(x), f_2(x), ...) along the channel or feature axis.
+
+    Constant sqrt(sum L_k^2) in L2, max L_k in L-infinity, sum L_k in L1. An empty branch is the
+    identity.
+    """
+
+    def __init__(self, branches: Iterable[Iterable[nn.Module]]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+        if len(self.branches) == 0:
+            raise ValueError("found no branches; allowed: at least one")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, ...] to [N, sum of the branches' channels, ...]."""
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+    def lipschitz(self, norm: str) -> float:
+        """From ``norm`` to itself."""
+        constants = [lipschitz_constant(branch, norm) for branch in self.branches]
+        if norm == "l2":
+            return math.hypot(*constants)
+        if norm == "linf":
+            return max(constants)
+        if norm == "l1":
+            return math.fsum(constants)
+        raise unknown_norm(norm)

@@ -1,0 +1,164 @@
+"""Each layer's entry in a network's plain form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.layers import (
+    AbsoluteValue,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Dense,
+    FullSort,
+    GroupSort,
+    L2Pool,
+    Maxout,
+    MaxPool,
+    Normalize,
+    Residual,
+    Scale,
+    TransposedConvolution,
+)
+from lipsort_cli.layers.extension import Extension
+
+Graph = dict[str, Any]
+
+
+def _hex(values: Tensor) -> list[str]:
+    return [float(value).hex() for value in values]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).contiguous().clone()
+
+
+class Writer:
+    """Collects the operations of layers and their tensors, following the shape of one input."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+
+    def operations(
+        self, layers: Iterable[nn.Module], prefix: str, x: Tensor
+    ) -> tuple[list[Graph], Tensor]:
+        """Entries of ``layers``, and what they make of ``x`` [1, ...].
+
+        Args:
+            layers: in order; dropout, which does nothing outside training, has no operation.
+            prefix: of tensor names: ``<prefix>.<i>.weight``, i counting the operations.
+            x: any input of the right shape.
+        """
+        found: list[Graph] = []
+        for layer in layers:
+            if isinstance(layer, nn.Dropout):
+                continue
+            found += self._layer(layer, f"{prefix}.{len(found)}", x)
+            x = layer(x)
+        return found, x
+
+    def _layer(self, layer: nn.Module, name: str, x: Tensor) -> list[Graph]:
+        match layer:
+            case Dense():
+                return [{"op": "dense", **self._weights(name, layer.weight, layer.bias)}]
+            case Extension():
+                weights = self._weights(name, layer.centres, layer.bias)
+                return [{"op": "extension", **weights}]
+            case Convolution():
+                shape = layer.geometry
+                entry = {
+                    "op": "convolution",
+                    **self._weights(name, layer.weight, layer.bias),
+                    "stride": shape.stride,
+                    "padding": shape.padding,
+                    "padding_mode": shape.padding_mode,
+                    "dilation": shape.dilation,
+                    "groups": shape.groups,
+                }
+                return [entry]
+            case TransposedConvolution():
+                shape = layer.geometry
+                entry = {
+                    "op": "transposed_convolution",
+                    **self._weights(name, layer.weight, layer.bias),
+                    "stride": shape.stride,
+                    "padding": shape.padding,
+                    "dilation": shape.dilation,
+                    "groups": shape.groups,
+                }
+                return [entry]
+            case Residual():
+                inner, _ = self.operations(layer.layers, f"{name}.layers", x)
+                return [
+                    {
+                        "op": "residual",
+                        "layers": inner,
+                        "skip": float(layer.skip).hex(),
+                        "branch": float(layer.branch).hex(),
+                    }
+                ]
+            case Concatenate():
+                branches = [
+                    self.operations(branch, f"{name}.branches.{b}", x)[0]  # type: ignore[arg-type]
+                    for b, branch in enumerate(layer.branches)
+                ]
+                return [{"op": "concatenate", "branches": branches}]
+            case AveragePool():
+                pool = {"op": "average_pool", "kernel": layer.kernel, "stride": layer.stride}
+                # The scale of a normalized mean is an operation of its own.
+                scale = {"op": "scale", "factor": layer.scale.hex()}
+                return [pool] if layer.scale == 1.0 else [pool, scale]
+        return [_without_weights(layer, x)]
+
+    def _weights(self, name: str, weight: Tensor, bias: Tensor | None) -> Graph:
+        self.tensors[f"{name}.weight"] = _plain(weight)
+        if bias is not None:
+            self.tensors[f"{name}.bias"] = _plain(bias)
+        return {"weight": f"{name}.weight", "bias": None if bias is None else f"{name}.bias"}
+
+
+def _without_weights(layer: nn.Module, x: Tensor) -> Graph:
+    """The graph's entry of a layer without weights."""
+    if isinstance(layer, GroupSort | FullSort | Maxout) and layer.dim % x.dim() != 1:
+        raise TypeError(
+            f"found {type(layer).__name__} over axis {layer.dim} of {list(x.shape)}; the plain "
+            "form has groups of channels, axis 1"
+        )
+    match layer:
+        case nn.Flatten():
+            return {"op": "flatten"}
+        case Normalize():
+            return {"op": "normalize", "mean": _hex(layer.mean), "std": _hex(layer.std)}
+        case GroupSort():
+            return {"op": "groupsort", "group_size": layer.group_size}
+        case FullSort():
+            return {"op": "groupsort", "group_size": x.shape[1]}
+        case Maxout():
+            return {"op": "maxout", "group_size": layer.group_size}
+        case Scale():
+            return {"op": "scale", "factor": layer.factor.hex()}
+        case nn.PixelUnshuffle():
+            return {"op": "space_to_depth", "block": layer.downscale_factor}
+        case nn.PixelShuffle():
+            return {"op": "depth_to_space", "block": layer.upscale_factor}
+        case MaxPool():
+            return {"op": "max_pool", "kernel": layer.kernel, "stride": layer.stride}
+        case L2Pool():
+            return {"op": "l2_pool", "kernel": layer.kernel, "stride": layer.stride}
+        case nn.ReLU():
+            return {"op": "relu"}
+        case nn.LeakyReLU():
+            return {"op": "leaky_relu", "slope": float(layer.negative_slope).hex()}
+        case AbsoluteValue():
+            return {"op": "abs"}
+        case nn.Tanh():
+            return {"op": "tanh"}
+        case nn.Sigmoid():
+            return {"op": "sigmoid"}
+        case nn.Identity():
+            return {"op": "identity"}
+    raise TypeError(f"found a layer {type(layer).__name__}, which has no plain form")
