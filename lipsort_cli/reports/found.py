@@ -1,0 +1,249 @@
+"""Runs on disk: found at any depth, read without trusting that they are whole."""
+
+from __future__ import annotations
+
+import glob
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import read_json
+from lipsort_cli.reports.values import Figure, figures
+from lipsort_cli.runs import RECORD, is_alive, read_record
+
+RESULTS = "results.json"
+_CONFIG = Path(".hydra") / "config.yaml"
+_SKIPPED = ("checkpoint", "figures", "tensorboard")
+_ADDED = {"certificate.json": "certificate", "attack.json": "attack", "inspect.json": "inspect"}
+"""Files that later commands put into a run, with the prefix of their figures."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its record, its configuration by dotted keys, its figures, its log."""
+
+    directory: Path
+    command: str
+    record: dict[str, Any]
+    config: dict[str, Any]
+    figures: list[Figure]
+    log: list[dict[str, Any]] = field(repr=False, default_factory=list)
+
+    @property
+    def seed(self) -> Any:
+        """The seed of the configuration."""
+        return self.config.get("seed", self.record.get("seed"))
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A run that has no figures to compare, and why."""
+
+    directory: Path
+    command: str
+    status: str
+    reason: str
+
+
+def expand(arguments: Sequence[str | Path]) -> list[Path]:
+    """Folders that the arguments name: paths, or patterns with ``*``, ``?`` and ``**``.
+
+    Raises:
+        UsageError: one of them names nothing.
+    """
+    found: list[Path] = []
+    for argument in map(str, arguments):
+        path = Path(argument).expanduser()
+        if path.is_dir():
+            found.append(path)
+            continue
+        if path.exists():
+            raise UsageError(f"{path} is a file; give run directories or folders that hold them")
+        matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(argument) else []
+        folders = [Path(match) for match in matches if Path(match).is_dir()]
+        if not folders:
+            raise UsageError(f"{argument}: no such directory; give run directories, or sweeps")
+        found += folders
+    return found
+
+
+def collect(
+    arguments: Sequence[str | Path], commands: Iterable[str]
+) -> tuple[list[Run], list[Broken]]:
+    """Every run of ``commands`` in or under the folders named, each once, oldest first.
+
+    Raises:
+        UsageError: a folder does not exist, or none of them holds a run.
+    """
+    known = frozenset(commands)
+    runs: list[Run] = []
+    broken: list[Broken] = []
+    seen: set[Path] = set()
+    for folder in expand(arguments):
+        for directory in _run_directories(folder, known):
+            real = directory.resolve()
+            if real in seen:
+                continue
+            seen.add(real)
+            entry = _read(directory, known)
+            if isinstance(entry, Run):
+                runs.append(entry)
+            elif entry is not None:
+                broken.append(entry)
+    if not runs and not broken:
+        given = ", ".join(map(str, arguments))
+        raise UsageError(f"no run in {given}, at any depth: no folder there holds a {RECORD}")
+    runs.sort(key=lambda run: (str(run.record.get("start", "")), str(run.directory)))
+    return runs, broken
+
+
+def _run_directories(folder: Path, commands: frozenset[str]) -> Iterator[Path]:
+    """Folders with a record, or with a configuration of a command that should have left one."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        if RECORD in files or (".hydra" in folders and _job(here) in commands):
+            yield here
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in _SKIPPED
+        )
+
+
+def _yaml(path: Path) -> Any:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(path.read_bytes(), loader)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+
+
+def _job(directory: Path) -> str:
+    """The command that Hydra started in ``directory``."""
+    node = _yaml(directory / ".hydra" / "hydra.yaml")
+    for key in ("hydra", "job", "name"):
+        node = node.get(key) if isinstance(node, dict) else None
+    return str(node)
+
+
+def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
+    """A run, or what is wrong with it; None for a command that leaves nothing to compare."""
+    try:
+        record = read_record(directory)
+    except LipsortError as error:
+        present = (directory / RECORD).exists()
+        why = str(error) if present else f"no {RECORD}: it ended before it began"
+        return Broken(directory, _job(directory), "unreadable" if present else "not begun", why)
+    command = record["command"]
+    if command not in commands:
+        return None
+    status = str(record["status"])
+    if status != "finished":
+        if status == "running" and not is_alive(record):
+            status = "killed"
+        advice = {"running": "still at work", "failed": str(record.get("reason", "no reason"))}
+        default = f"continue with `lipsort {command} resume={directory}`"
+        return Broken(directory, command, status, advice.get(status, default))
+    try:
+        results = read_json(directory / RESULTS)
+    except LipsortError as error:
+        return Broken(directory, command, "finished", str(error))
+    own = figures(results, command)
+    if not own:
+        return Broken(directory, command, "finished", f"{RESULTS} holds no figures")
+    config = _yaml(directory / _CONFIG)
+    if not isinstance(config, dict):
+        return Broken(directory, command, "finished", f"{_CONFIG} is missing or damaged")
+    return Run(
+        directory,
+        command,
+        record,
+        flatten(config),
+        own + list(_later(directory)),
+        read_log(directory / "metrics.jsonl"),
+    )
+
+
+def _later(directory: Path) -> Iterator[Figure]:
+    """Figures of the commands that worked on the run afterwards, under their own prefix."""
+    for name, prefix in _ADDED.items():
+        path = directory / name
+        if path.is_file():
+            try:
+                values = read_json(path)
+            except LipsortError:
+                continue
+            for figure in _of_file(prefix, values):
+                yield Figure(
+                    f"{prefix}.{figure.name}", figure.value, figure.evidence, figure.detail
+                )
+
+
+def _of_file(prefix: str, values: Any) -> list[Figure]:
+    if not isinstance(values, dict):
+        return []
+    if prefix == "attack":
+        kept = ("attacked_accuracy", "median_distance_over_radius")
+        about = {key: values.get(key) for key in ("norm", "arithmetic", "points")}
+        merged = {
+            key: {**about, **value} if isinstance(value, dict) else value
+            for key, value in values.items()
+            if key in kept
+        }
+        merged["evidence"] = {"median_distance_over_radius": "empirical"}
+        return figures(merged)
+    if prefix == "certificate":
+        return list(_of_certificate(values))
+    if prefix == "inspect":
+        return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
+    return []
+
+
+def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
+    """Certified shares as a certificate states them; only `lipsort verify` derives them again."""
+    try:
+        claim, summary = values["claim"], values["summary"]
+        count = len(values["points"]["index"])
+        detail = f"{claim['arithmetic']}, {count:,} points, as issued"
+        for entry in summary["certified_at"]:
+            name = f"certified_accuracy.{claim['norm']}.{float.fromhex(entry['eps'])}"
+            yield Figure(name, entry["count"] / count, "proven", detail)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of a nested configuration by dotted key; lists are leaves."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl`` that are whole; none where there is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and _finite(entry.get("step")):
+            lines.append(entry)
+    return lines
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
