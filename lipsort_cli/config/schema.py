@@ -26,6 +26,7 @@ from lipsort_cli.config.learning import (
 )
 from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
+from lipsort_cli.config.report import ReportConfig
 from lipsort_cli.config.wasserstein import (
     DISTRIBUTIONS,
     EstimateWassersteinConfig,
@@ -135,10 +136,12 @@ class BjorckConstraint:
 
 @dataclass
 class SpectralConstraint:
-    """Largest singular value at most 1, by power iteration."""
+    """Largest singular value at most 1: power iteration; for convolutions an upper bound."""
 
     name: str = "spectral"
-    iterations: int = option(1, "power iterations a step", minimum=1)
+    iterations: int = option(
+        1, "power iterations a step; convolutions square that often and 4 times more", minimum=1
+    )
 
 
 @dataclass
@@ -284,6 +287,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "orthonormal": Constraint,
         "bjorck": BjorckConstraint,
         "spectral": SpectralConstraint,
+        "aol": Constraint,
         "linf": LinfConstraint,
         "parseval": ParsevalConstraint,
         "none": Constraint,
@@ -318,6 +322,7 @@ COMMANDS: dict[str, type] = {
     "certify": CertifyConfig,
     "attack": AttackConfig,
     "export": ExportConfig,
+    "report": ReportConfig,
     "estimate-wasserstein": EstimateWassersteinConfig,
     "wgan": WganConfig,
 }

@@ -20,6 +20,7 @@ from lipsort_cli.config.options import LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.wasserstein import critic_faults
 
+L2_CONSTRAINTS = ("orthonormal", "bjorck", "spectral", "parseval", "aol")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -247,7 +248,7 @@ def warnings(config: Any) -> list[str]:
     found = []
     norm = getattr(getattr(config, "evaluation", None), "norm", None)
     constraint = getattr(getattr(config, "constraint", None), "name", None)
-    if norm == "linf" and constraint in ("orthonormal", "bjorck", "spectral", "parseval"):
+    if norm == "linf" and constraint in L2_CONSTRAINTS:
         found.append(
             f"evaluation.norm=linf with constraint={constraint}, which bounds the L2 norm: "
             "certificates will be weak; constraint=linf is made for it"

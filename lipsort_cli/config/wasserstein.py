@@ -274,10 +274,12 @@ def critic_faults(config: Any) -> Iterator[str]:
     elif constraint == "none":
         yield (
             "constraint: found none; a critic's objective is unbounded without a constraint: "
-            "allowed are orthonormal, bjorck, spectral, parseval, linf"
+            "allowed are orthonormal, bjorck, spectral, parseval, aol, linf"
         )
     elif (constraint == "linf") != (config.norm != "l2"):
-        matching = "orthonormal, bjorck, spectral or parseval" if config.norm == "l2" else "linf"
+        matching = (
+            "orthonormal, bjorck, spectral, parseval or aol" if config.norm == "l2" else "linf"
+        )
         yield (
             f"constraint: found {constraint} with norm={config.norm}; a critic that is "
             f"1-Lipschitz in this norm needs constraint={matching} (linf bounds rows for "

@@ -12,9 +12,11 @@ from lipsort_cli.layers.activations import (
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.constants import lipschitz_constant
 from lipsort_cli.layers.convolutions import (
+    AolConvolution,
     Convolution,
     OrthogonalConvolution,
     ReshapedConvolution,
+    SpectralConvolution,
     TransposedConvolution,
 )
 from lipsort_cli.layers.dense import Dense
@@ -24,6 +26,7 @@ from lipsort_cli.layers.scaling import Normalize, Scale
 
 __all__ = [
     "AbsoluteValue",
+    "AolConvolution",
     "AveragePool",
     "Concatenate",
     "ConstrainedLayer",
@@ -42,6 +45,7 @@ __all__ = [
     "Residual",
     "Scale",
     "SpaceToDepth",
+    "SpectralConvolution",
     "TransposedConvolution",
     "check_group_size",
     "group_sort",

@@ -9,6 +9,7 @@ from torch import nn
 
 from lipsort_cli.layers import (
     AbsoluteValue,
+    AolConvolution,
     Convolution,
     FullSort,
     GroupSort,
@@ -16,8 +17,10 @@ from lipsort_cli.layers import (
     Maxout,
     OrthogonalConvolution,
     ReshapedConvolution,
+    SpectralConvolution,
 )
 from lipsort_cli.layers.constraints import (
+    Aol,
     Bjorck,
     Constraint,
     LinfProjection,
@@ -47,6 +50,7 @@ CONSTRAINTS: dict[str, Callable[[Any], Constraint]] = {
         config.order, config.iterations, config.loose_iterations, config.loose_share
     ),
     "spectral": lambda config: Spectral(config.iterations),
+    "aol": lambda config: Aol(),
     "linf": lambda config: (
         LinfSoftmax(config.sharpness) if config.method == "softmax" else LinfProjection()
     ),
@@ -81,6 +85,14 @@ def build_convolution(
     """
     if config.name == "orthonormal" and construction == "orthogonal":
         return OrthogonalConvolution(in_channels, out_channels, kernel, **options)
+    if config.name == "aol":
+        return AolConvolution(in_channels, out_channels, kernel, **options)
+    if config.name == "spectral":
+        # One power iteration with a warm start is enough; Gram iteration starts afresh.
+        squarings = 4 + config.iterations
+        return SpectralConvolution(
+            in_channels, out_channels, kernel, iterations=squarings, **options
+        )
     return ReshapedConvolution(
         in_channels, out_channels, kernel, constraint=lambda: build_constraint(config), **options
     )

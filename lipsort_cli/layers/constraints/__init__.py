@@ -1,5 +1,6 @@
 """Constraint sets of dense weights: one module each, the same members in each."""
 
+from lipsort_cli.layers.constraints.aol import Aol
 from lipsort_cli.layers.constraints.base import Constraint
 from lipsort_cli.layers.constraints.bjorck import Bjorck
 from lipsort_cli.layers.constraints.linf import LinfProjection, LinfSoftmax, project_rows_l1
@@ -10,6 +11,7 @@ from lipsort_cli.layers.constraints.spectral import Spectral
 from lipsort_cli.layers.constraints.unconstrained import Unconstrained
 
 __all__ = [
+    "Aol",
     "Bjorck",
     "Constraint",
     "LinfProjection",
