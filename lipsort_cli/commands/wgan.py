@@ -47,7 +47,9 @@ def run(config: Any, directory: Path) -> None:
             pass
         else:
             console.print("judging the generator", markup=False)
-            results["quality"] = evaluate(generator, dataset, config, directory, config.seed)
+            results["quality"] = evaluate(
+                generator, dataset, config.evaluation, directory, config.seed
+            )
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
         _draw(config, trainer)
@@ -160,7 +162,7 @@ def _headline(config: Any, trainer: GanTrainer) -> str:
     limit = "" if training.seconds is None else f" or {training.seconds:g} s"
     return (
         f"generator {config.generator.name}, {sizes[0]:,} parameters; critic "
-        f"{config.critic.name} ({config.critic.model}), {sizes[1]:,}; {dataset.name}: "
+        f"{config.critic.name}, {sizes[1]:,}; {dataset.name}: "
         f"{len(dataset.train):,} training examples of shape {list(dataset.input_shape)}; "
         f"{training.steps:,} steps{limit} on {trainer.device} in {trainer.dtype}"
     ).replace("torch.", "")

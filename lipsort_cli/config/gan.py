@@ -102,11 +102,13 @@ class CriticBase:
     """What every critic has."""
 
     name: str = REQUIRED
-    model: str = option("dense", "kind of layers", choices=["dense", "convolutional"])
-    widths: list[int] = option([256, 256], "hidden widths (dense)", minimum=1, maximum=65536)
-    channels: int = option(
-        32, "channels of the first layer (convolutional)", minimum=1, maximum=4096
+    channels: list[int] = option(
+        [],
+        "channels of convolutions that halve the image, before the dense layers; []: none",
+        minimum=1,
+        maximum=65536,
     )
+    widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
     steps: int = option(5, "critic steps a generator step", minimum=1)
     loss: str = option(
         "wasserstein",
@@ -261,27 +263,25 @@ def gan_faults(config: Any) -> Iterator[str]:
         return
     critic = config.critic
     size = group_size(critic)
-    dense = getattr(critic, "model", None) == "dense"
-    if dense and not critic.widths:
-        yield "critic.widths: found []; allowed: at least one hidden width"
-    if isinstance(size, int) and size > 1:
-        widths = critic.widths if dense else [critic.channels]
-        for position, width in enumerate(widths):
-            if isinstance(width, int) and width % size:
+    if not (critic.widths or critic.channels):
+        yield "critic.widths: found [] with critic.channels=[]; allowed: at least one layer"
+    for key in ("channels", "widths"):
+        for position, width in enumerate(getattr(critic, key)):
+            if isinstance(size, int) and size > 1 and width % size:
                 lower = width - width % size
                 nearest = f"{lower} or {lower + size}" if lower else f"{size}"
-                key = f"critic.widths[{position}]" if dense else "critic.channels"
                 yield (
-                    f"{key}: found {width}, which critic.activation={critic.activation} cannot "
-                    f"split into groups of {size}; nearest: {nearest}"
+                    f"critic.{key}[{position}]: found {width}, which critic.activation="
+                    f"{critic.activation} cannot split into groups of {size}; nearest: {nearest}"
                 )
-    pattern = getattr(config.data, "pattern", None)
-    if pattern is not None and not dense:
+    if getattr(config.data, "name", None) != "toy":
+        return
+    if critic.channels:
         yield (
-            "critic.model: found convolutional with data=toy, whose points are no images; "
-            "choose critic.model=dense"
+            f"critic.channels: found {critic.channels} with data=toy, whose points are no images; "
+            "allowed: []"
         )
-    if pattern is not None and getattr(config.generator, "name", None) == "dcgan":
+    if getattr(config.generator, "name", None) == "dcgan":
         yield (
             "generator: found dcgan with data=toy, whose points are no images; choose generator=mlp"
         )

@@ -1,42 +1,70 @@
-"""Convolutional critics: ordinary ones, and those that are Lipschitz by construction."""
+"""Convolutional critics: ordinary ones, and those that are Lipschitz by construction.
+
+Both are DCGAN's: convolutions of 4x4 taps and stride 2, so that each halves the image.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from lipsort_cli.config.models import DcganCriticModel
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers import Normalize
 from lipsort_cli.zoo import Network
-
-_SMALLEST = 7
-"""Pixels a side from which an image is halved no more."""
+from lipsort_cli.zoo.convolutional import build_image_network
 
 
-def check_image(shape: Sequence[int]) -> None:
-    """Refuse points that are no images."""
+def check_image(config: Any, shape: Sequence[int]) -> None:
+    """Refuse points that are no images, and images too small for so many halvings."""
     if len(shape) != 3:
         raise UsageError(
-            f"critic.model: found convolutional for points of shape {list(shape)}, which are no "
-            "images [channels, height, width]; choose critic.model=dense"
+            f"critic.channels: found {config.channels} for points of shape {list(shape)}, which "
+            "are no images [channels, height, width]; allowed: []"
+        )
+    most = int(math.log2(min(shape[1:])))
+    if len(config.channels) > most:
+        raise UsageError(
+            f"critic.channels: found {len(config.channels)} convolutions; an image of "
+            f"{shape[1]}x{shape[2]} pixels can be halved {most} times: give fewer"
         )
 
 
 def plain_convolutions(config: Any, shape: Sequence[int]) -> list[nn.Module]:
-    """4x4 convolutions of stride 2 with leaky ReLU until a side is at most 7 (DCGAN), flattened."""
-    check_image(shape)
+    """torch's convolutions with leaky ReLU."""
+    check_image(config, shape)
     layers: list[nn.Module] = []
-    channels, width, side = shape[0], config.channels, min(shape[1:])
-    while side > _SMALLEST or not layers:
+    channels = shape[0]
+    for width in config.channels:
         layers += [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(config.slope)]
-        channels, width, side = width, 2 * width, side // 2
-    return [*layers, nn.Flatten()]
+        channels = width
+    return layers
 
 
 def lipschitz_network(
-    config: Any, activation: Any, constraint: Any, shape: Sequence[int]
+    config: Any,
+    activation: Any,
+    constraint: Any,
+    shape: Sequence[int],
+    centre: Tensor,
+    spread: float,
 ) -> Network:
-    """The zoo's convolutional critic with orthogonal convolutions."""
-    check_image(shape)
-    raise NotImplementedError
+    """The zoo's critic of orthogonal convolutions on centred images, K-Lipschitz in raw units.
+
+    Images are divided by a power of two s near ``spread`` and the output is multiplied by it: exact
+    both, and the constant stays ``config.lipschitz``.
+    """
+    check_image(config, shape)
+    scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
+    model = DcganCriticModel(
+        name="dcgan_critic",
+        channels=list(config.channels),
+        widths=list(config.widths),
+        lipschitz=config.lipschitz * scale,
+    )
+    network = build_image_network(model, activation, constraint, shape, 1)
+    middle = centre.flatten(1).mean(1).tolist()
+    return Network([Normalize(middle, [scale] * shape[0]), *network], shape, 1)

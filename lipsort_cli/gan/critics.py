@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.config.learning import StiefelOptimizer
 from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
-from lipsort_cli.layers import Dense, Normalize, Scale
+from lipsort_cli.layers import Dense, Normalize, ReshapedConvolution, Scale
 from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.optim import Stiefel, build_optimizer
 from lipsort_cli.wasserstein.critic import build_critic
@@ -142,7 +142,7 @@ def make_critic(
 
     Args:
         config: its dataclass.
-        shape: of one point; ``critic.model=convolutional`` needs [C, H, W].
+        shape: of one point; with ``critic.channels`` [C, H, W].
         centre: of the data [*shape], where the network's origin is put.
         spread: root mean square distance of the data from it.
         device: where the network goes.
@@ -168,8 +168,8 @@ def _lipschitz(config: Any, shape: Sequence[int], centre: Tensor, spread: float)
     name = getattr(config, "activation", "relu")
     activation = SimpleNamespace(name=name, group_size=getattr(config, "group_size", 2))
     constraint = SimpleNamespace(name="orthonormal")
-    if config.model == "convolutional":
-        return lipschitz_network(config, activation, constraint, shape)
+    if config.channels:
+        return lipschitz_network(config, activation, constraint, shape, centre, spread)
     return build_critic(
         SimpleNamespace(widths=config.widths, bias=True, dropout=0.0, lipschitz=config.lipschitz),
         activation,
@@ -189,17 +189,15 @@ def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> 
     else:
         middle, channels = centre.flatten().tolist(), centre.numel()
     layers: list[nn.Module] = [Normalize(middle, [size] * channels)]
-    if config.model == "convolutional":
+    if config.channels:
         layers += plain_convolutions(config, shape)
-        features = int(np.prod(nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1:]))
-    else:
-        layers = [*layers, nn.Flatten()] if len(shape) == 3 else [nn.Flatten(), *layers]
-        features = math.prod(shape)
-        for width in config.widths:
-            layers += [nn.Linear(features, width), nn.LeakyReLU(config.slope)]
-            features = width
-    if config.name == "sn" and config.lipschitz != 1.0:
-        layers.append(Scale(config.lipschitz))
+    layers = [*layers, nn.Flatten()] if len(shape) == 3 else [nn.Flatten(), *layers]
+    features = int(nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1])
+    for width in config.widths:
+        layers += [nn.Linear(features, width), nn.LeakyReLU(config.slope)]
+        features = width
+    if config.name == "sn":
+        layers.append(Scale(config.lipschitz * size))  # nominally K in raw units
     return Network([*layers, nn.Linear(features, 1)], shape, 1)
 
 
@@ -214,6 +212,24 @@ def plain_copy(network: Network) -> Network:
                 assert dense.bias is not None
                 dense.bias.copy_(layer.bias)
             layers.append(dense)
+        elif isinstance(layer, nn.Conv2d):
+            layers.append(_copied_convolution(layer))
         else:
             layers.append(layer)
     return Network(layers, network.input_shape, network.outputs)
+
+
+def _copied_convolution(layer: nn.Conv2d) -> ReshapedConvolution:
+    copy = ReshapedConvolution(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size[0],
+        constraint=Unconstrained,
+        stride=layer.stride[0],
+        padding=int(layer.padding[0]),
+    )
+    with torch.no_grad():
+        copy.parts[0].copy_(layer.weight.flatten(1))
+        assert copy.bias is not None and layer.bias is not None
+        copy.bias.copy_(layer.bias)
+    return copy
