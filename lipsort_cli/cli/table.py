@@ -23,6 +23,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     """Commands whose run directories it works on; empty: it makes a run directory of its own."""
+    many: bool = False
+    """Whether it takes any number of run directories, as ``runs=[...]``."""
     examples: tuple[tuple[str, str], ...] = ()
     """Worked examples for its help page: what it does, and the command line."""
 
@@ -118,6 +120,22 @@ TABLE: tuple[Command, ...] = (
             ),
         ),
     ),
+    Command(
+        "report",
+        "Compare runs and sweeps: tables over seeds, plots, Markdown, HTML.",
+        many=True,
+        examples=(
+            ("Everything under outputs", "lipsort report"),
+            (
+                "A sweep, by its certified accuracy at 1.58",
+                "lipsort report outputs/train/DATE/TIME sort=certified_accuracy.l2.1.58",
+            ),
+            (
+                "Rows by activation only, two columns",
+                "lipsort report A B group=[activation] columns=[clean_accuracy,train_seconds]",
+            ),
+        ),
+    ),
 )
 
 
@@ -154,5 +172,6 @@ class Plain:
 
 PLAIN: tuple[Plain, ...] = (
     Plain("verify", "Re-derive every claim of a certificate, independently."),
+    Plain("theory", "Check the theory's claims: what ReLU cannot represent, and MaxMin can."),
     Plain("zoo", "List networks, activations, constraints, data sets, presets."),
 )

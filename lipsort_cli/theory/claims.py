@@ -1,0 +1,292 @@
+"""Every claim of the theory, with the check that was made of it here and now."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+
+from lipsort_cli.certificates import lipschitz_bound
+from lipsort_cli.rounding import at_most
+from lipsort_cli.theory import conversions, lattice, relu
+from lipsort_cli.theory.exact import ExactNetwork, Vector
+from lipsort_cli.verifier.graph import parse_network
+from lipsort_cli.zoo import network_bytes
+
+PROVEN, EMPIRICAL = "proven", "empirical"
+DEPTHS = (1, 2, 3, 4)
+
+
+class Claim(NamedTuple):
+    """A statement, whether it held when it was checked, and how that was done.
+
+    ``evidence``: ``proven`` where the check settles the statement as written, in exact arithmetic;
+    ``empirical`` where it is what training found.
+    """
+
+    name: str
+    claim: str
+    evidence: str
+    holds: bool
+    detail: str
+
+
+def check_all(
+    seed: int = 0,
+    quick: bool = False,
+    progress: Callable[[str], None] | None = None,
+    bends: dict[str, dict[int, relu.Bent]] | None = None,
+) -> list[Claim]:
+    """Check every claim; ``quick`` trains and samples less. About 20 s, or 5 s.
+
+    ``bends``: trained networks of :func:`train_all`, where they exist already.
+    """
+    checks: list[Callable[[], Claim]] = [
+        no_relu_bends_fully,
+        shallow_relu_bends_by_one,
+        absolute_value_by_maxmin,
+        maxmin_by_absolute_value,
+        fullsort_by_maxmin,
+        maxmin_by_fullsort,
+        relu_by_maxmin,
+        lambda: lattice_interpolates("linf", seed, quick),
+        lambda: lattice_interpolates("l2", seed, quick),
+        lambda: lattice_interpolates("l1", seed, quick),
+        lambda: trained_bends(bends or train_all(seed, quick)),
+    ]
+    found = []
+    for check in checks:
+        found.append(check())
+        if progress is not None:
+            progress(found[-1].name)
+    return found
+
+
+def train_all(seed: int = 0, quick: bool = False) -> dict[str, dict[int, relu.Bent]]:
+    """Networks that bend as far as training finds, by activation and depth."""
+    depths = DEPTHS[:2] if quick else DEPTHS
+    options = {"steps": 150 if quick else 250, "restarts": 1 if quick else 2, "seed": seed}
+    return {
+        "relu": {depth: relu.train_bend(depth, "relu", **options) for depth in depths},
+        "maxmin": {1: relu.train_bend(1, "maxmin", **options)},
+    }
+
+
+# --- ReLU and the absolute value ----------------------------------------------------------------
+
+
+def no_relu_bends_fully() -> Claim:
+    """The theorem's small case, by exhaustion."""
+    networks, slopes, counterexamples = relu.search()
+    return Claim(
+        "relu_slopes",
+        "no ReLU network 1-2-2-1 with orthonormal weights k/5 has slope -1 and slope +1",
+        PROVEN,
+        counterexamples == 0,
+        f"{networks:,} networks, {slopes:,} slopes, every activation pattern, whole numbers; any "
+        "depth, width and weights: proof in lipsort_cli/theory/relu.py",
+    )
+
+
+def shallow_relu_bends_by_one() -> Claim:
+    """The bound of one hidden layer is attained."""
+    network = relu.best_shallow()
+    found = relu.bend(network)
+    return Claim(
+        "relu_shallow",
+        "one hidden ReLU layer attains f(1) + f(-1) - 2 f(0) = 1, the most it can; |x| has 2",
+        PROVEN,
+        found == 1 and network.constrained("l2"),
+        f"bend {found}, weights 1/2, spectral norms at most 1, in rational numbers",
+    )
+
+
+def trained_bends(bends: dict[str, dict[int, relu.Bent]]) -> Claim:
+    """What training finds, by depth."""
+    found = {depth: bent.bend for depth, bent in bends["relu"].items()}
+    maxmin = min(bent.bend for bent in bends["maxmin"].values())
+    values = list(found.values())
+    grows = all(a < b for a, b in itertools.pairwise(values))
+    # Float32 evaluates and keeps weights orthonormal to about 1e-5.
+    holds = found[1] <= 1 + 1e-4 and grows and values[-1] < 1.9 and maxmin > 1.99
+    listed = ", ".join(f"{value:.3f} with {depth}" for depth, value in found.items())
+    return Claim(
+        "trained_bend",
+        "trained for it, ReLU bends further with every hidden layer, and short of 2; MaxMin by 2",
+        EMPIRICAL,
+        holds,
+        f"ReLU {listed} hidden layers; MaxMin {maxmin:.4f} with 1",
+    )
+
+
+# --- activations in terms of each other ---------------------------------------------------------
+
+
+def absolute_value_by_maxmin() -> Claim:
+    """Both sides are linear left and right of 0, in each coordinate: three points settle it."""
+    holds = True
+    for norm in ("l2", "linf"):
+        network = conversions.absolute_value_by_maxmin(3, norm)
+        holds &= network.constrained(norm)
+        holds &= _agrees(network, _grid(3, (-1, 0, 1)), lambda x: [abs(v) for v in x])
+        holds &= constant(network, norm) <= 1 + 1e-6
+    return Claim(
+        "absolute_value_by_maxmin",
+        "MaxMin writes the absolute value exactly, for every input, in L2 and in L-infinity",
+        PROVEN,
+        holds,
+        "equal at -1, 0, 1 in every coordinate, linear between and beyond; norms exactly at most 1",
+    )
+
+
+def maxmin_by_absolute_value() -> Claim:
+    """On the box both are affine where x <= y and where x >= y: its corners settle it."""
+    network = conversions.maxmin_by_absolute_value(4, 3)
+    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
+    holds &= _agrees(network, _grid(4, (-3, 3)), lambda x: [*sorted(x[:2]), *sorted(x[2:])])
+    return Claim(
+        "maxmin_by_absolute_value",
+        "the absolute value writes MaxMin exactly on a box, in L2",
+        PROVEN,
+        holds,
+        "equal at the corners of [-3, 3]^4, affine on each order of x and y; norms at most 1",
+    )
+
+
+def fullsort_by_maxmin() -> Claim:
+    """Comparisons commute with monotone functions: zeros and ones settle it (0-1 principle)."""
+    widths = (2, 4, 6, 8, 10)
+    holds = True
+    for width in widths:
+        network = conversions.fullsort_by_maxmin(width)
+        holds &= all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
+        holds &= _agrees(network, _grid(width, (0, 1)), sorted)
+    return Claim(
+        "fullsort_by_maxmin",
+        "MaxMin and permutations write FullSort exactly, for every input, in every norm",
+        PROVEN,
+        holds,
+        f"widths {', '.join(map(str, widths))}: all inputs of zeros and ones (0-1 principle)",
+    )
+
+
+def maxmin_by_fullsort() -> Claim:
+    """On the box the shifted pairs cannot mix; on each order both are affine: corners settle it."""
+    network = conversions.maxmin_by_fullsort(6, 2)
+    holds = all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
+    holds &= _agrees(
+        network, _grid(6, (-2, 2)), lambda x: [v for i in (0, 2, 4) for v in sorted(x[i : i + 2])]
+    )
+    return Claim(
+        "maxmin_by_fullsort",
+        "FullSort writes MaxMin exactly on a box, in every norm",
+        PROVEN,
+        holds,
+        "equal at the corners of [-2, 2]^6, affine on each order of the pairs; norms exactly 1",
+    )
+
+
+def relu_by_maxmin() -> Claim:
+    """Linear left and right of 0, as the absolute value is."""
+    network = conversions.relu_by_maxmin(3)
+    holds = all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
+    holds &= _agrees(network, _grid(3, (-1, 0, 1)), lambda x: [max(v, Fraction(0)) for v in x])
+    return Claim(
+        "relu_by_maxmin",
+        "MaxMin writes ReLU exactly, for every input, in every norm",
+        PROVEN,
+        holds,
+        "equal at -1, 0, 1 in every coordinate, linear between and beyond; norms exactly at most 1",
+    )
+
+
+# --- the lattice --------------------------------------------------------------------------------
+
+
+def lattice_interpolates(norm: str, seed: int, quick: bool) -> Claim:
+    """Random data whose values are as steep as the norm allows for many pairs."""
+    count, dim = (6, 2) if quick else (10, 3)
+    points, values = steep_data(count, dim, norm, seed)
+    network = lattice.interpolate(points, values, norm)
+    exact = all(network(p)[0] == v for p, v in zip(points, values, strict=True))
+    plain = network.network()
+    inputs = torch.tensor([[float(v) for v in point] for point in points])
+    with torch.no_grad():
+        missed = plain(inputs)[:, 0] - torch.tensor([float(v) for v in values])
+    error = float(missed.abs().max())
+    holds = exact and network.mixed(norm) and error < 1e-5
+    detail = (
+        f"{count} points in {dim} dimensions, in rational numbers; in float32 within {error:.1g}"
+    )
+    if norm == "linf":
+        bound = constant(network, norm)
+        holds &= bound <= 1 + 1e-6
+        detail += f"; the verifier bounds the saved network by {at_most(bound, 10)}"
+    name = {"linf": "L-infinity", "l2": "L2", "l1": "L1"}[norm]
+    return Claim(
+        f"lattice_{norm}",
+        f"the lattice construction takes given values exactly, 1-Lipschitz in {name}",
+        PROVEN,
+        holds,
+        detail,
+    )
+
+
+def steep_data(count: int, dim: int, norm: str, seed: int) -> tuple[list[Vector], Vector]:
+    """Rational points and values min_k (c_k + ||x - z_k||), steepest towards some of the points.
+
+    Distances that are no rational numbers (L2) are cut to six digits, downwards for the slope.
+    """
+    draw = random.Random(seed)
+    points: list[Vector] = []
+    while len(points) < count:
+        point = [Fraction(draw.randint(-40, 40), 8) for _ in range(dim)]
+        if point not in points:
+            points.append(point)
+    values: Vector = []
+    for k, point in enumerate(points):
+        reach = [
+            (value - _distance(point, other, norm), value + _distance(point, other, norm))
+            for other, value in zip(points, values, strict=False)
+        ]
+        low = max((a for a, _ in reach), default=Fraction(0))
+        high = min((b for _, b in reach), default=Fraction(0))
+        values.append(low if k % 2 else high)
+    return points, values
+
+
+def _distance(x: Vector, y: Vector, norm: str) -> Fraction:
+    step = [abs(a - b) for a, b in zip(x, y, strict=True)]
+    if norm == "linf":
+        return max(step)
+    if norm == "l1":
+        return sum(step, Fraction(0))
+    square = sum((v * v for v in step), Fraction(0))
+    root = Fraction(int(float(square) ** 0.5 * 10**6), 10**6)
+    while root * root > square:
+        root -= Fraction(1, 10**6)
+    return root
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def constant(network: ExactNetwork, norm: str) -> float:
+    """What the verifier proves of the float32 network's constant."""
+    return lipschitz_bound(parse_network(network_bytes(network.network())), norm).value
+
+
+def _grid(features: int, values: Iterable[int]) -> list[Vector]:
+    return [
+        [Fraction(v) for v in point] for point in itertools.product(tuple(values), repeat=features)
+    ]
+
+
+def _agrees(
+    network: ExactNetwork, points: Iterable[Vector], wanted: Callable[[Vector], Vector]
+) -> bool:
+    return all(network(point) == wanted(point) for point in points)

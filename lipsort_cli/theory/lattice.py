@@ -1,0 +1,143 @@
+"""The lattice construction: a GroupSort network through given 1-Lipschitz data, exactly.
+
+A set of 1-Lipschitz functions that is closed under maxima and minima and that separates points is
+dense among the 1-Lipschitz functions (Restricted Stone-Weierstrass; Lemma 1 and Theorem 3 of
+Anil, Lucas and Grosse, 2019). Its proof builds a function through finitely many points,
+
+    f(x) = max_i min_{j != i} f_ij(x),    f_ij affine, f_ij(x_i) = y_i, f_ij(x_j) = y_j,
+
+and here that function is a network. f_ij(x) = y_i + s <w, x - x_i> with w of dual norm 1 and
+``<w, x_j - x_i> = ||x_j - x_i||``, and slope s = (y_j - y_i) / ||x_j - x_i|| of size at most 1:
+rows of the first layer, whose norm from the data's norm to L-infinity is so at most 1. The minima
+and maxima are tournaments of GroupSort, with rows of a single 1 between: norm 1 in L-infinity.
+min_j f_ij is y_i at x_i and at most y_k at x_k, so the maximum over i is y_k at x_k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from lipsort_cli.errors import UsageError
+from lipsort_cli.theory.exact import Activation, Affine, ExactNetwork, Layer, Select, Vector
+
+Number = float | int | Fraction
+
+
+def interpolate(
+    points: Sequence[Sequence[Number]],
+    values: Sequence[Number],
+    norm: str = "linf",
+    group_size: int = 2,
+) -> ExactNetwork:
+    """A GroupSort network f with f(points[i]) = values[i] that is 1-Lipschitz in ``norm``.
+
+    Args:
+        points: [n, d], all different; floats are taken as the rational numbers that they are.
+        values: [n], with |values[i] - values[j]| <= ||points[i] - points[j]||.
+        norm: linf, l2 or l1.
+        group_size: of GroupSort; 2 is MaxMin.
+
+    Returns:
+        An exact network; ``.network()`` is it in float32, with weights rounded towards zero (its
+        values are then off by rounding). The first layer has n (n - 1) rows.
+
+    Raises:
+        UsageError: shapes do not fit, points repeat, or the data are not 1-Lipschitz; the message
+            names the pair.
+
+    Example:
+        >>> f = interpolate([[0, 0], [2, 1], [0, 4]], [0, 1, -3])
+        >>> [str(f(x)[0]) for x in ([0, 0], [2, 1], [0, 4])]
+        ['0', '1', '-3']
+    """
+    if norm not in ("linf", "l2", "l1"):
+        raise UsageError(f"norm: found {norm!r}; allowed: linf, l2, l1")
+    if group_size < 2:
+        raise UsageError(f"group_size: found {group_size}; allowed: 2 or more")
+    exact_points, exact_values = _checked(points, values)
+    n, dim = len(exact_points), len(exact_points[0])
+    if n == 1:
+        return ExactNetwork((Affine([[Fraction(0)] * dim], exact_values),), dim)
+    rows: list[Vector] = []
+    shifts: Vector = []
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                row = _row(exact_points, exact_values, i, j, norm)
+                rows.append(row)
+                dot = sum((w * x for w, x in zip(row, exact_points[i], strict=True)), Fraction(0))
+                shifts.append(exact_values[i] - dot)
+    layers: list[Layer] = [Affine(rows, shifts)]
+    layers += _tournament(n, n - 1, group_size, largest=False)
+    layers += _tournament(1, n, group_size, largest=True)
+    return ExactNetwork(tuple(layers), dim)
+
+
+def _checked(
+    points: Sequence[Sequence[Number]], values: Sequence[Number]
+) -> tuple[list[Vector], Vector]:
+    if not len(points) or not len(points[0]) or len(points) != len(values):
+        raise UsageError(
+            f"found {len(points)} points and {len(values)} values; at least one of each is needed, "
+            "and as many values as points"
+        )
+    if len({len(point) for point in points}) > 1:
+        raise UsageError("points: found some of different dimensions; all need the same")
+    try:
+        exact_points = [[_rational(v) for v in point] for point in points]
+        exact_values = [_rational(v) for v in values]
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"found {error} among points or values; allowed: finite numbers") from None
+    return exact_points, exact_values
+
+
+def _rational(value: Number) -> Fraction:
+    # Float32 of NumPy is no float of Python's, but converts to one exactly.
+    return Fraction(value if isinstance(value, int | Fraction) else float(value))
+
+
+def _row(points: list[Vector], values: Vector, i: int, j: int, norm: str) -> Vector:
+    """s w: slope times the direction, rational in every norm."""
+    step = [b - a for a, b in zip(points[i], points[j], strict=True)]
+    rise = values[j] - values[i]
+    if not any(step):
+        raise UsageError(f"points[{i}] and points[{j}] are the same point; each one may come once")
+    if norm == "l2":
+        # (rise / |step|) (step / |step|) has no root.
+        square = sum((v * v for v in step), Fraction(0))
+        lipschitz = rise * rise <= square
+        row = [rise * v / square for v in step]
+    elif norm == "linf":
+        k = max(range(len(step)), key=lambda index: abs(step[index]))
+        lipschitz = abs(rise) <= abs(step[k])
+        row = [rise / step[k] if index == k else Fraction(0) for index in range(len(step))]
+    else:
+        length = sum(map(abs, step), Fraction(0))
+        lipschitz = abs(rise) <= length
+        row = [rise / length * ((v > 0) - (v < 0)) for v in step]
+    if not lipschitz:
+        raise UsageError(
+            f"values[{i}] and values[{j}] differ by {float(abs(rise)):g}, more than the distance "
+            f"of their points in {norm}; no 1-Lipschitz function takes them"
+        )
+    return row
+
+
+def _tournament(blocks: int, size: int, group: int, *, largest: bool) -> list[Layer]:
+    """Layers from ``blocks`` blocks of ``size`` numbers to the extreme of each block."""
+    layers: list[Layer] = []
+    while size > 1:
+        groups = -(-size // group)
+        # The last group is filled up with copies of the block's last number.
+        filled = [
+            block * size + min(k, size - 1)
+            for block in range(blocks)
+            for k in range(groups * group)
+        ]
+        layers.append(Select(tuple(filled), blocks * size))
+        layers.append(Activation("sort", group))
+        ends = range(group - 1 if largest else 0, blocks * groups * group, group)
+        layers.append(Select(tuple(ends), blocks * groups * group))
+        size = groups
+    return layers
