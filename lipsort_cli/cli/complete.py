@@ -106,7 +106,8 @@ def candidates(words: list[str], current: str) -> list[str]:
     if "=" in current:
         return _values(command, words, current)
     first = not any("=" in word or not word.startswith("-") for word in words[1:])
-    runs = _runs(command, current) if command.takes and first else []
+    wanted = command.many or (command.takes and first)
+    runs = _runs(command, current) if wanted else []
     return [*runs, *_names(command, words, current)]
 
 
@@ -190,8 +191,13 @@ def _installed(group: str) -> list[str]:
 
 def _runs(command: Command, current: str) -> list[str]:
     if not current:
-        return catalog.run_directories(command.takes)
+        return catalog.run_directories(command.takes or _makers())
     return [path for path in _paths(current) if path.endswith("/")]
+
+
+def _makers() -> tuple[str, ...]:
+    """Commands that make run directories of their own."""
+    return tuple(one.name for one in available() if not one.takes and not one.many)
 
 
 def _paths(current: str) -> list[str]:

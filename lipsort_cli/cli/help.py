@@ -24,12 +24,18 @@ _FLAGS = (
 def show(command: Command) -> None:
     """The page of ``lipsort COMMAND --help``."""
     out = page()
-    run = "\\[RUN] " if command.takes else ""
+    run = ("\\[RUN]... " if command.many else "\\[RUN] ") if _takes_runs(command) else ""
     out.print(f"[bold]Usage:[/] lipsort {command.name} {run}\\[KEY=VALUE]... \\[FLAG]...\n")
     out.print(command.help)
     if command.aliases:
         out.print(f"Also called {', '.join(f'lipsort {name}' for name in command.aliases)}.")
-    if command.takes:
+    if command.many and not command.takes:
+        out.print("RUN is a run directory, or a folder that holds runs; without it, outputs.")
+    elif command.many:
+        whose = " or ".join(f"lipsort {name}" for name in command.takes)
+        out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
+        out.print("The first RUN gets the results, the others are compared with it.")
+    elif command.takes:
         whose = " or ".join(f"lipsort {name}" for name in command.takes)
         out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
     _examples(out, command)
@@ -39,6 +45,10 @@ def show(command: Command) -> None:
     _presets(out, command)
     out.print("\n[bold]Hydra's flags[/], all of which work (see --hydra-help)")
     out.print(table(_FLAGS))
+
+
+def _takes_runs(command: Command) -> bool:
+    return bool(command.takes) or command.many
 
 
 def _examples(out: Console, command: Command) -> None:

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli import resume
+from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.cli.table import Command
 from lipsort_cli.config import validate
 from lipsort_cli.config.compose import Composer, renamed, resolved_run_directory
@@ -105,7 +106,7 @@ def launch(command: Command, arguments: list[str]) -> None:
         LipsortError: anything else that the user can act on.
     """
     options = _parse(arguments)
-    overrides = _with_run(command, list(options.overrides), _is_query(options))
+    overrides = with_runs(command, list(options.overrides), _is_query(options))
     target, others = resume.split(overrides)
     if target is not None and not command.takes:
         if options.multirun:
@@ -134,36 +135,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
     parser.error = refuse  # type: ignore[assignment, method-assign]
     return parser.parse_intermixed_args(arguments)
-
-
-def _with_run(command: Command, overrides: list[str], query: bool) -> list[str]:
-    """Turn a RUN argument into the override ``run=DIRECTORY``; find one where there is none."""
-    positional = [text for text in overrides if "=" not in text and not text.startswith("~")]
-    if not command.takes:
-        if positional:
-            raise UsageError(
-                f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "
-                f"key=value only: see `lipsort {command.name} --help`"
-            )
-        return overrides
-    named = [text for text in overrides if text.startswith("run=")]
-    if len(positional) + len(named) > 1:
-        given = ", ".join([*positional, *named])
-        raise UsageError(f"found {given}; allowed: one RUN directory")
-    rest = [text for text in overrides if text not in positional and text not in named]
-    argument = positional[0] if positional else None
-    if named:
-        argument = named[0].removeprefix("run=").strip("'\"")
-    if query and argument is None:
-        return rest
-    directory = runs.find_run(argument, command.takes)
-    return [f"run={quoted(str(directory))}", *rest]
-
-
-def quoted(value: str) -> str:
-    """``value`` as a quoted string of Hydra's override grammar."""
-    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _check(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:

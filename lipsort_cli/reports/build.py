@@ -60,6 +60,7 @@ def build_report(
     pool: Sequence[str] = ("seed",),
     columns: Sequence[str] = (),
     spread: str = "deviation",
+    pictures: bool = True,
     extra: Iterable[Block] = (),
     commands: Sequence[str] = COMMANDS,
 ) -> Report:
@@ -78,6 +79,7 @@ def build_report(
         pool: keys in which the runs of a row may differ.
         columns: names or patterns of figures; none: all that matter.
         spread: ``deviation`` (the sample's) or ``half_range``.
+        pictures: draw curves and bars; tables alone take no time.
         extra: blocks that come first.
         commands: whose runs are compared.
 
@@ -101,7 +103,7 @@ def build_report(
         raise write_error(out / "figures", error) from error
     document = Document(title, [*extra, Paragraph(_summary(runs, broken))])
     for comparison in comparisons:
-        document.blocks += _section(comparison, out, sort, columns, spread, pool)
+        document.blocks += _section(comparison, out, sort, columns, spread, pool, pictures)
     document.blocks += _not_counted(broken, comparisons)
     report = Report(comparisons, broken, document, out)
     write_json(out / "report.json", _json(report))
@@ -169,6 +171,7 @@ def _section(
     wanted: Sequence[str],
     spread: str,
     pool: Sequence[str],
+    pictures: bool,
 ) -> Iterator[Block]:
     known = {c[0] for c in comparison.columns} | {
         k for row in comparison.rows for k in row.settings
@@ -181,7 +184,8 @@ def _section(
         f"{_plural(len(comparison.rows), 'row')}"
     )
     yield _main_table(comparison, said, choose(comparison, wanted, asked), spread, pool)
-    yield from draw(comparison, out / "figures", column)
+    if pictures:
+        yield from draw(comparison, out / "figures", column)
     yield _run_table(comparison)
 
 

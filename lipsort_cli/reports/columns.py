@@ -43,8 +43,9 @@ def find_column(columns: Sequence[Column], name: str) -> Column | None:
 def choose(comparison: Comparison, wanted: Sequence[str], sort: str | None) -> list[Column]:
     """The columns of a table: those that match ``wanted``, or all that matter if it is empty."""
     everything = comparison.columns
-    if wanted:
-        return [c for pattern in wanted for c in everything if fnmatchcase(c[0], pattern)]
+    asked = [c for pattern in wanted for c in everything if fnmatchcase(c[0], pattern)]
+    if asked:  # a report of several commands may ask for the figures of one of them only
+        return list(dict.fromkeys(asked))
     first = [c for c in everything if not any(fnmatchcase(c[0], p) for p in _SECONDARY)]
     own = (sort or "").lstrip("-")
     first += [c for c in everything if c[0] == own and c not in first]

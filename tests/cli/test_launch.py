@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from lipsort_cli import app
-from lipsort_cli.cli.launch import launch, quoted
+from lipsort_cli.cli.arguments import quoted
+from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import Command, find
 from lipsort_cli.config import compose
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError

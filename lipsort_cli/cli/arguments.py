@@ -1,0 +1,98 @@
+"""Run directories on a command line, turned into overrides of Hydra's grammar.
+
+`lipsort certify RUN` is ``run=RUN``; a command that takes many, `lipsort report A B`, gets
+``runs=[A,B]``. Import this late: Hydra's parser is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from lipsort_cli import runs
+from lipsort_cli.cli.table import Command
+from lipsort_cli.errors import UsageError
+
+
+def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
+    """``overrides`` in which RUN arguments have become overrides; a run is found if none is given.
+
+    Raises:
+        UsageError: an argument that the command does not take, or that names no such run.
+    """
+    positional = [text for text in overrides if "=" not in text and not text.startswith("~")]
+    if command.many:
+        return _many(command, overrides, positional, query)
+    if not command.takes:
+        if positional:
+            raise UsageError(
+                f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "
+                f"key=value only: see `lipsort {command.name} --help`"
+            )
+        return overrides
+    named = [text for text in overrides if text.startswith("run=")]
+    if len(positional) + len(named) > 1:
+        given = ", ".join([*positional, *named])
+        raise UsageError(f"found {given}; allowed: one RUN directory")
+    rest = [text for text in overrides if text not in positional and text not in named]
+    argument = positional[0] if positional else None
+    if named:
+        argument = named[0].removeprefix("run=").strip("'\"")
+    if query and argument is None:
+        return rest
+    directory = runs.find_run(argument, command.takes)
+    return [f"run={quoted(str(directory))}", *rest]
+
+
+def _many(command: Command, overrides: list[str], positional: list[str], query: bool) -> list[str]:
+    """RUN arguments of a command that takes several, as ``runs=[...]``.
+
+    Where it works on runs of certain commands, ``run`` is the first of them: its results go there.
+    """
+    listed = [text for text in overrides if text.startswith("runs=")]
+    single = [text for text in overrides if text.startswith("run=")] if command.takes else []
+    if sum(map(bool, (positional, listed, single))) > 1 or len(listed) + len(single) > 1:
+        given = ", ".join([*positional, *listed, *single])
+        raise UsageError(
+            f"found {given}; allowed: either directories as arguments, or "
+            f"{'run=DIRECTORY or ' if command.takes else ''}runs=[DIRECTORY,...]"
+        )
+    rest = [text for text in overrides if text not in (*positional, *listed, *single)]
+    arguments: list[str] = positional
+    if listed:
+        arguments = _list(listed[0])
+    elif single:
+        arguments = [single[0].removeprefix("run=").strip("'\"")]
+    if not command.takes:
+        return [*([f"runs={_quoted_list(arguments)}"] if arguments else []), *rest]
+    if query and not arguments:
+        return rest
+    wanted: list[str | None] = [*arguments] if arguments else [None]
+    found = [str(runs.find_run(argument, command.takes)) for argument in wanted]
+    return [f"run={quoted(found[0])}", f"runs={_quoted_list(found)}", *rest]
+
+
+def _list(override: str) -> list[str]:
+    """The values of ``runs=[A,B]``, or of ``runs=A``."""
+    try:
+        value: Any = OverridesParser.create().parse_override(override).value()
+    except HydraException as error:
+        first = str(error).splitlines()[0]
+        raise UsageError(f"runs: found {override!r}; allowed: runs=[A,B] ({first})") from error
+    values = value if isinstance(value, list) else [value]
+    texts = [str(getattr(item, "text", item)) for item in values if item is not None]
+    if not all(texts) or len(texts) < max(1, len(values)):
+        raise UsageError(f"runs: found {override!r}; allowed: directories, as in runs=[A,B]")
+    return texts
+
+
+def _quoted_list(values: list[str]) -> str:
+    return f"[{','.join(quoted(value) for value in values)}]"
+
+
+def quoted(value: str) -> str:
+    """``value`` as a quoted string of Hydra's override grammar."""
+    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"'{escaped}'"

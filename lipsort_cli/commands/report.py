@@ -1,0 +1,31 @@
+"""`lipsort report RUN...`: compares runs and sweeps, on screen, as Markdown and as HTML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lipsort_cli.config.report import ReportConfig
+from lipsort_cli.console import console
+from lipsort_cli.reports import build_report
+
+
+def run(config: ReportConfig, directory: Path) -> None:
+    """Compare ``config.runs``; writes the report into ``directory`` and its tables on screen."""
+    report = build_report(
+        config.runs,
+        directory,
+        title=config.title,
+        sort=config.sort,
+        group=config.group,
+        pool=config.pool,
+        columns=config.columns,
+        spread=config.spread,
+        pictures=config.pictures,
+    )
+    report.show()
+    best = next((row.runs[0] for row in report.rows), None)
+    following = f"; next: lipsort inspect {best.directory}" if best is not None else ""
+    console.print(
+        f"Report: {directory} (report.html, report.md, report.json, figures/){following}",
+        markup=False,
+    )
