@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.runs import read_record
+
+if TYPE_CHECKING:
+    from lipsort_cli.data import Dataset
 
 NETWORK = "model.safetensors"
 PLACES = ("path", "root")
@@ -40,26 +43,13 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
     Raises LipsortError when files are missing, or the data can no longer be loaded or are not
     those of the run.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    from lipsort_cli.config.typed import from_plain, to_typed
-    from lipsort_cli.data import load
-
     directory = Path(directory)
-    path = directory / ".hydra" / "config.yaml"
-    for file in (path, directory / NETWORK):
-        if not file.is_file():
-            raise LipsortError(f"{file} is missing: {directory} is no finished training run")
-    try:
-        plain = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise LipsortError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
-    config = to_typed(from_plain(plain, "train"), "train")
-    _locate(config.data, directory)
-    dataset = load(config.data)
-    require_same_data(directory, config.data, dataset.fingerprint)
+    if not (directory / NETWORK).is_file():
+        raise LipsortError(
+            f"{directory / NETWORK} is missing: {directory} is no finished training run"
+        )
+    config = run_config(directory, "train")
+    dataset = run_data(directory, config.data)
     count = len(dataset.test.labels) if points == 0 else min(points, len(dataset.test.labels))
     return TrainedRun(
         directory,
@@ -69,6 +59,40 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
         dataset.bounds,
         dataset.name,
     )
+
+
+def run_config(directory: Path, command: str) -> Any:
+    """The typed configuration that a run of ``command`` recorded in ``directory``.
+
+    Raises LipsortError where it is missing or cannot be read.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    from lipsort_cli.config.typed import from_plain, to_typed
+
+    path = directory / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise LipsortError(f"{path} is missing: {directory} is no finished training run")
+    try:
+        plain = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise LipsortError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    return to_typed(from_plain(plain, command), command)
+
+
+def run_data(directory: Path, data: Any) -> Dataset:
+    """The data set of the configuration node ``data`` of the run in ``directory``.
+
+    Raises LipsortError where it cannot be loaded, or has changed since.
+    """
+    from lipsort_cli.data import load
+
+    _locate(data, directory)
+    dataset = load(data)
+    require_same_data(directory, data, dataset.fingerprint)
+    return dataset
 
 
 def resolve_radii(

@@ -49,6 +49,7 @@ def run(config: Any, directory: Path) -> None:
         norm=config.norm,
         holdout=config.evaluation.holdout,
         rng=stream(config.seed, SPLIT),
+        device=device,
     )
     with RunRecord.recording(
         directory,

@@ -137,6 +137,25 @@ class DatasetDistribution:
     )
 
 
+@dataclass
+class GeneratorDistribution:
+    """A generator that `lipsort wgan` trained, against its data."""
+
+    name: str = "generator"
+    run: str | None = option(
+        None, "run directory of `lipsort wgan`; null: the newest finished one under outputs"
+    )
+    split: str = option(
+        "test", "part of the data that the proven bounds are about", choices=["test", "train"]
+    )
+    pool: int | None = option(
+        None,
+        "train the critic on so many generated points, drawn once; null: fresh ones every step",
+        minimum=2,
+        maximum=MOST_POINTS,
+    )
+
+
 # --- the critic of the samples' own potential ----------------------------------------------------
 
 EXTENSION = "extension"
@@ -186,7 +205,7 @@ class WassersteinEvaluation:
 
     points: int = option(
         2000,
-        "fresh points a side of a synthetic pair to bound W1 of",
+        "points a side to bound W1 of (synthetic pairs, generators)",
         minimum=2,
         maximum=MOST_POINTS,
     )
@@ -195,7 +214,8 @@ class WassersteinEvaluation:
     )
     confidence_points: int = option(
         20_000,
-        "fresh points a side for the confidence bounds (synthetic pairs)",
+        "points a side for the confidence bounds (synthetic pairs, generators; of data at most "
+        "the test set)",
         minimum=2,
         maximum=MOST_POINTS,
     )
@@ -251,6 +271,7 @@ DISTRIBUTIONS: dict[str, type] = {
     "mixture": MixtureDistribution,
     "files": FilesDistribution,
     "dataset": DatasetDistribution,
+    "generator": GeneratorDistribution,
 }
 """The group ``distribution``."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
 from lipsort_cli.data.distributions import (
     AxisMixture,
@@ -18,6 +20,7 @@ from lipsort_cli.data.distributions import (
 )
 from lipsort_cli.data.samples import Samples, load_samples, make_samples
 from lipsort_cli.errors import UsageError
+from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sources import SampleSource, Source, SyntheticSource
 
 PAIRS: dict[str, Callable[[Any], Pair]] = {
@@ -35,8 +38,17 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
 """Synthetic pairs by the name of their option."""
 
 
-def build_source(config: Any, *, norm: str, holdout: float, rng: np.random.Generator) -> Source:
+def build_source(
+    config: Any,
+    *,
+    norm: str,
+    holdout: float,
+    rng: np.random.Generator,
+    device: torch.device | None = None,
+) -> Source:
     """The source of ``config`` (a dataclass of the group), split with ``rng``.
+
+    ``device`` is where generators run.
 
     Raises:
         UsageError: files or values are unfit; the message names the key.
@@ -45,6 +57,8 @@ def build_source(config: Any, *, norm: str, holdout: float, rng: np.random.Gener
         return SyntheticSource(PAIRS[config.name](config), config.name, norm)
     if config.name == "translated_cloud":
         return _cloud(config, norm)
+    if config.name == "generator":
+        return _generator(config, rng, device)
     if config.name == "files":
         p = load_samples(config.p, config.p_weights, key="p")
         q = load_samples(config.q, config.q_weights, key="q")
@@ -107,3 +121,37 @@ def _dataset(config: Any) -> tuple[Samples, Samples, tuple[float, float] | None]
         named = f"{config.dataset} {spec}"
         parts.append(make_samples(points, None, name=named, option=f"distribution.{key}"))
     return parts[0], parts[1], dataset.bounds
+
+
+def _generator(config: Any, rng: np.random.Generator, device: torch.device | None) -> DrawnSource:
+    """A trained generator against its data.
+
+    The critic is shown training images; held out are test images, of which the generator has seen
+    nothing either. Only of these do bounds for the populations hold.
+    """
+    from lipsort_cli.gan.runs import GENERATOR, open_generator, sampler
+
+    run = open_generator(config.run)
+    generated = fresh = sampler(run.generator, device)
+    if config.pool is not None:
+        generated = rows_with_replacement(fresh(config.pool, rng))
+    train, test = (
+        split.inputs.flatten(1).numpy() for split in (run.dataset.train, run.dataset.test)
+    )
+    unseen = config.split == "test"
+    boxed = unseen and run.generator.bounded and run.dataset.bounds == (0.0, 1.0)
+    return DrawnSource(
+        config.name,
+        (generated, rows_with_replacement(train)),
+        (fresh, rows_once(test if unseen else train)),
+        (fresh, rows_once(test)),
+        box=(0.0, 1.0) if boxed else None,
+        fingerprint={
+            "name": config.name,
+            "run": str(run.directory),
+            "generator_sha256": hashlib.sha256(
+                (run.directory / GENERATOR).read_bytes()
+            ).hexdigest(),
+            "data": run.dataset.fingerprint,
+        },
+    )

@@ -22,7 +22,7 @@ from lipsort_cli.wasserstein import training
 from lipsort_cli.wasserstein.sweep import summarise
 
 Compose = Callable[..., Any]
-SYNTHETIC = sorted(set(GROUPS["distribution"]) - {"files", "dataset"})
+SYNTHETIC = sorted(set(GROUPS["distribution"]) - {"files", "dataset", "generator"})
 
 
 def estimate(config: Any, directory: Path) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 _NUMBERS = 2**24
-"""Distances that are held at once (64 MiB)."""
+"""Numbers that are held at once (64 MiB)."""
+
+_FEW = 64
+"""Coordinates up to which float64 costs little: dense points of the plane need its digits."""
 
 
 class Nearest(NamedTuple):
@@ -24,7 +27,9 @@ def nearest(points: Tensor, others: Tensor, k: int = 1, *, exclude_self: bool = 
     ``exclude_self``: ``others`` is ``points``, and a point is no neighbour of itself (of an equal
     one it is).
     """
-    step = max(1, _NUMBERS // max(1, len(others)))
+    points, others = _precise(points), _precise(others)
+    k = min(k, len(others) - exclude_self)
+    step = max(1, _NUMBERS // max(1, len(others), k * points.shape[1]))
     distances, rows = [], []
     squares = others.square().sum(1)
     for start in range(0, len(points), step):
@@ -34,8 +39,8 @@ def nearest(points: Tensor, others: Tensor, k: int = 1, *, exclude_self: bool = 
         if exclude_self:
             own = torch.arange(len(block), device=apart.device)
             apart[own, start + own] = torch.inf
-        found = apart.topk(min(k, apart.shape[1]), dim=1, largest=False).indices
-        exact = (block[:, None] - others[found]).norm(dim=2)
+        found = apart.topk(k, dim=1, largest=False).indices
+        exact: Tensor = (block[:, None] - others[found]).norm(dim=2)
         order = exact.argsort(dim=1, stable=True)
         distances.append(exact.gather(1, order))
         rows.append(found.gather(1, order))
@@ -44,6 +49,7 @@ def nearest(points: Tensor, others: Tensor, k: int = 1, *, exclude_self: bool = 
 
 def coverage(points: Tensor, manifold: Tensor, radii: Tensor) -> float:
     """Share of ``points`` [n, d] within ``radii`` [m] of some point of ``manifold`` [m, d]."""
+    points, manifold, radii = _precise(points), _precise(manifold), radii.to(_dtype(points))
     step = max(1, _NUMBERS // max(1, len(manifold)))
     # ||p - q||^2 <= r^2, with a margin for the product's rounding: points that lie on a sphere
     # exactly, such as copies, are inside.
@@ -52,10 +58,18 @@ def coverage(points: Tensor, manifold: Tensor, radii: Tensor) -> float:
     inside = 0
     for block in points.split(step):
         own = block.square().sum(1, keepdim=True)
-        slack = 1e-5 * (own + squares[None, :])
+        slack = 16 * torch.finfo(points.dtype).eps * (own + squares[None, :])
         apart = torch.addmm(own.expand(-1, len(manifold)), block, manifold.T, alpha=-2.0)
         inside += int((apart <= limit[None, :] + slack).any(1).sum())
     return inside / len(points)
+
+
+def _dtype(points: Tensor) -> torch.dtype:
+    return torch.float64 if points.shape[1] <= _FEW else torch.float32
+
+
+def _precise(points: Tensor) -> Tensor:
+    return points.to(_dtype(points))
 
 
 class Manifolds(NamedTuple):

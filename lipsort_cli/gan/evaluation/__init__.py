@@ -1,0 +1,1 @@
+"""How good a generator is, measured on fresh samples against data that nothing was trained on."""

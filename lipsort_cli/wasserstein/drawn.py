@@ -1,0 +1,103 @@
+"""Two samplers to train on, and points that no training saw to bound the distance with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.wasserstein.sources import Measures, Points
+from lipsort_cli.wasserstein.transport import Rows
+
+Draw = Callable[[int, np.random.Generator], Points]
+"""At most so many points [count, d], in random order."""
+
+_LOOK = 2000
+
+
+class DrawnSource:
+    """A pair of distributions known through samplers, such as a generator and its data.
+
+    Args:
+        name: of the pair.
+        train: what draws points of either side to train on, as often as asked.
+        compared: what draws the points of either side that the proven bounds are about.
+        held_out: the same for confidence bounds: independent of each other and of everything that
+            was trained on either side. None where there are none.
+        fingerprint: for ``run.json``.
+        box: [low, high] that holds every coordinate of both distributions, where they are known to
+            lie in one and the compared points are independent draws of them.
+    """
+
+    truth: float | None = None
+    finite = False
+
+    def __init__(
+        self,
+        name: str,
+        train: tuple[Draw, Draw],
+        compared: tuple[Draw, Draw],
+        held_out: tuple[Draw, Draw] | None,
+        *,
+        fingerprint: dict[str, Any] | None = None,
+        box: tuple[float, float] | None = None,
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint or {"name": name}
+        self._train, self._compared, self._held_out = train, compared, held_out
+        self._box = box
+        # A look of its own, so that no later draw depends on it.
+        x, y = self.batch(_LOOK, np.random.default_rng(0))
+        self.dim = x.shape[1]
+        p, q = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
+        self.centre: NDArray[np.float64] = (p + q) / 2
+        union = np.concatenate([x - self.centre, y - self.centre])
+        self.spread = float(np.sqrt(np.square(union).sum(1).mean()))
+
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
+        """Points to train on."""
+        return _both(self._train, count, rng)
+
+    def check(self, count: int, rng: np.random.Generator) -> Measures:
+        """Points to train on: what is looked at on the way may steer the training."""
+        return Measures(*_both(self._train, count, rng))
+
+    def compared(self, count: int, rng: np.random.Generator) -> Measures:
+        """At most ``count`` points a side."""
+        return Measures(*_both(self._compared, count, rng))
+
+    def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
+        """At most ``count`` points a side that nothing was trained on."""
+        return None if self._held_out is None else _both(self._held_out, count, rng)
+
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Of the box that is known to hold both supports."""
+        if self._box is None:
+            return None
+        side = self._box[1] - self._box[0]
+        diameter = side * {"l2": self.dim**0.5, "l1": float(self.dim), "linf": 1.0}[norm]
+        return diameter, diameter
+
+
+def _both(draws: tuple[Draw, Draw], count: int, rng: np.random.Generator) -> tuple[Points, Points]:
+    return draws[0](count, rng), draws[1](count, rng)
+
+
+def rows_with_replacement(rows: Points) -> Draw:
+    """Draws ``count`` of the rows [n, d], each time any of them."""
+
+    def draw(count: int, rng: np.random.Generator) -> Points:
+        return rows[rng.integers(len(rows), size=count)]
+
+    return draw
+
+
+def rows_once(rows: Points) -> Draw:
+    """Draws at most ``count`` different rows of [n, d]."""
+
+    def draw(count: int, rng: np.random.Generator) -> Points:
+        return rows[rng.permutation(len(rows))[:count]]
+
+    return draw
