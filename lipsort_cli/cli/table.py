@@ -173,5 +173,7 @@ class Plain:
 PLAIN: tuple[Plain, ...] = (
     Plain("verify", "Re-derive every claim of a certificate, independently."),
     Plain("theory", "Check the theory's claims: what ReLU cannot represent, and MaxMin can."),
+    Plain("generalisation", "Bound a trained run's probability of error from its certificate."),
+    Plain("reproduce", "Run the paper's experiments; assert their orderings; write one report."),
     Plain("zoo", "List networks, activations, constraints, data sets, presets."),
 )

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, validate
+from lipsort_cli.config.tree import group_options
 
 _WORDS = {
     int: "a whole number",
@@ -35,6 +36,8 @@ def explain_override(
     key = override.key_or_group
     if is_group(key, loader):
         options = loader.get_group_options(key, results_filter=ObjectType.CONFIG)
+        # Hydra lists one folder only; presets lie in folders of the group as well.
+        options = sorted({*options, *group_options(key)})
         if value in options:
             return _unfit(key, value, error, base)
         return _bad_option(key, value, options)

@@ -26,8 +26,10 @@ def group_names() -> list[str]:
 
 
 def group_options(group: str) -> list[str]:
-    """The options of a group: its YAML files, without their ending."""
-    return sorted(path.stem for path in (config_root() / group).glob("*.yaml"))
+    """The options of a group: its YAML files without their ending, as ``folder/name`` below it."""
+    folder = config_root() / group
+    found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in found)
 
 
 def heading(path: Path) -> list[str]:

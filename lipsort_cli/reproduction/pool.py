@@ -1,0 +1,177 @@
+"""Jobs over worker processes: in parallel, in order, those that depend on others after them."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.reproduction.jobs import Job
+
+PATIENCE = 60.0
+"""Seconds that an interrupted worker has for its last step and checkpoint."""
+
+Told = Callable[[Job, dict[str, Any]], None]
+
+
+class Worker:
+    """One worker process and the thread that reads its answers."""
+
+    def __init__(self, answers: queue.Queue[tuple[Worker, dict[str, Any] | None]]) -> None:
+        # One thread each: the workers together fill the machine.
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lipsort_cli.reproduction.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=env,
+            # Ctrl-C reaches only the parent, which asks each worker once: a second request would
+            # cut a step in half.
+            start_new_session=True,
+        )
+        self.job: Job | None = None
+        self._answers = answers
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._answers.put((self, json.loads(line)))
+        self._answers.put((self, None))
+
+    def give(self, job: Job) -> None:
+        """Let it do a job."""
+        self.job = job
+        assert self.process.stdin is not None
+        wanted = {
+            "command": job.command,
+            "overrides": list(job.overrides),
+            "directory": str(job.directory.absolute()),
+        }
+        self.process.stdin.write(json.dumps(wanted) + "\n")
+        self.process.stdin.flush()
+
+    def stop(self) -> None:
+        """No further job: it ends when the present one has."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except OSError:  # it is gone already
+            return
+
+    def interrupt(self) -> None:
+        """Ask it to leave a resumable run and end."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
+
+def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]:
+    """Do all ``jobs``; the answers by directory.
+
+    A job whose predecessor failed is not started and counts as failed. A worker that dies takes
+    its job with it, and is replaced.
+
+    Args:
+        jobs: in the order in which they are started.
+        workers: processes at a time.
+        told: called after each job with its answer.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, when all workers have left resumable runs.
+    """
+    answers: queue.Queue[tuple[Worker, dict[str, Any] | None]] = queue.Queue()
+    done: dict[Path, dict[str, Any]] = {}
+    waiting = list(jobs)
+    alive: list[Worker] = []
+
+    def end(job: Job, answer: dict[str, Any]) -> None:
+        done[job.directory] = answer
+        told(job, answer)
+
+    try:
+        while waiting or any(worker.job for worker in alive):
+            for job in [job for job in waiting if _lost(job, done)]:
+                waiting.remove(job)
+                end(job, {"status": "failed", "seconds": 0.0, "error": _lost(job, done)})
+            for worker in [*alive, *([None] if len(alive) < workers else [])]:
+                ready = _ready(waiting, done)
+                if ready is None or (worker is not None and worker.job is not None):
+                    continue
+                if worker is None:
+                    worker = Worker(answers)
+                    alive.append(worker)
+                waiting.remove(ready)
+                worker.give(ready)
+            if len(alive) < workers and _ready(waiting, done) is not None:
+                continue
+            if not any(worker.job for worker in alive):
+                for job in waiting:  # what they need is neither here nor finished earlier
+                    end(job, {"status": "failed", "seconds": 0.0, "error": "what it needs is gone"})
+                waiting.clear()
+                continue
+            worker, answer = answers.get()
+            did, worker.job = worker.job, None
+            if answer is None:
+                alive.remove(worker)
+                code = worker.process.wait()
+                if did is not None:
+                    end(did, {"status": "failed", "seconds": 0.0, "error": _death(code)})
+            elif did is not None:
+                end(did, answer)
+                if answer["status"] == "interrupted":
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        for worker in alive:
+            worker.interrupt()
+        _wait(alive)
+        raise
+    for worker in alive:
+        worker.stop()
+    _wait(alive)
+    return done
+
+
+def _ready(waiting: list[Job], done: dict[Path, dict[str, Any]]) -> Job | None:
+    pending = {job.directory for job in waiting}
+    for job in waiting:
+        if all(path not in pending and _well(path, done) for path in job.after):
+            return job
+    return None
+
+
+def _well(path: Path, done: dict[Path, dict[str, Any]]) -> bool:
+    """Whether what a job depends on has ended well, in this round or an earlier one."""
+    if path in done:
+        return bool(done[path]["status"] == "finished")
+    return Job("", (), path).finished
+
+
+def _lost(job: Job, done: dict[Path, dict[str, Any]]) -> str:
+    for path in job.after:
+        if path in done and done[path]["status"] != "finished":
+            return f"the run it needs failed: {path}"
+    return ""
+
+
+def _death(code: int) -> str:
+    reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"the process ended ({reason}); out of memory, or killed"
+
+
+def _wait(workers: list[Worker]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    for worker in workers:
+        try:
+            worker.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()

@@ -1,0 +1,113 @@
+"""Whether an ordering holds over seeds, and not by one lucky run.
+
+Imports nothing but SciPy's quantiles: what is asserted can be read, and tested, on its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LEVEL = 0.95
+"""One-sided level of every test."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One figure of one setting, by seed."""
+
+    by_seed: Mapping[int, float]
+
+    @property
+    def values(self) -> list[float]:
+        """In the order of seeds."""
+        return [self.by_seed[seed] for seed in sorted(self.by_seed)]
+
+    @property
+    def mean(self) -> float:
+        """Of the seeds; NaN of none."""
+        values = self.values
+        return sum(values) / len(values) if values else math.nan
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation with n - 1; 0 for a single seed."""
+        values = self.values
+        if len(values) < 2:
+            return 0.0
+        mean = self.mean
+        return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+    def text(self, places: int = 3, scale: float = 1.0) -> str:
+        """``mean ± standard deviation``."""
+        if not self.by_seed:
+            return "-"
+        return f"{scale * self.mean:.{places}f} ± {scale * self.deviation:.{places}f}"
+
+
+@dataclass(frozen=True)
+class Test:
+    """A one-sided t-test: is the mean over seeds above ``margin``, beyond its spread?
+
+    ``lower`` = mean - t(0.95, n - 1) * s / sqrt(n) is the lower end of a one-sided 95% interval of
+    the mean, with Student's t: with three seeds, 2.92 standard errors below it.
+    """
+
+    mean: float
+    deviation: float
+    count: int
+    margin: float
+    lower: float
+
+    @property
+    def tested(self) -> bool:
+        """One seed has no spread that a difference could be measured against."""
+        return self.count >= 2
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lower end is above the margin; NaN is not."""
+        return self.tested and self.lower > self.margin
+
+    def words(self, what: str) -> str:
+        """Exactly what was tested, with its figures."""
+        if not self.tested:
+            return f"{what}: {self.mean:.4g}; not tested, one seed has no spread"
+        sign = ">" if self.holds else "not >"
+        return (
+            f"{what}: mean {self.mean:.4g}, standard deviation {self.deviation:.2g} over "
+            f"{self.count} seeds, 95% lower limit {self.lower:.4g} {sign} {self.margin:g}"
+        )
+
+
+def above(sample: Sample, margin: float) -> Test:
+    """Test that the mean of ``sample`` is greater than ``margin``."""
+    n = len(sample.by_seed)
+    if n == 0:
+        return Test(math.nan, math.nan, 0, margin, math.nan)
+    lower = sample.mean
+    if n > 1:
+        lower -= _quantile(n - 1) * sample.deviation / math.sqrt(n)
+    return Test(sample.mean, sample.deviation, n, margin, lower)
+
+
+def below(sample: Sample, margin: float) -> Test:
+    """Test that the mean is less than ``margin``: that its negative is greater than -margin."""
+    return above(Sample({seed: -value for seed, value in sample.by_seed.items()}), -margin)
+
+
+def greater(first: Sample, second: Sample, margin: float = 0.0) -> Test:
+    """Test that ``first`` exceeds ``second`` by more than ``margin``, paired by seed.
+
+    Only seeds that both have count: the difference of a seed is free of what that seed does to
+    both (which images are drawn, which points are attacked).
+    """
+    common = first.by_seed.keys() & second.by_seed.keys()
+    return above(Sample({s: first.by_seed[s] - second.by_seed[s] for s in common}), margin)
+
+
+def _quantile(degrees: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(LEVEL, degrees))

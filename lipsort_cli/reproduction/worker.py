@@ -1,0 +1,141 @@
+"""A process that does jobs one after the other: ``python -m lipsort_cli.reproduction.worker``.
+
+It reads one job a line as JSON from standard input and answers each with a line on standard
+output. What a job prints goes to ``log.txt`` in its directory. Torch is loaded once for all jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from lipsort_cli.errors import Interrupted, LipsortError
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Nothing that a library prints may be taken for an answer.
+    os.dup2(2, 1)
+    _leave_with_parent()
+    try:
+        for line in sys.stdin:
+            job = json.loads(line)
+            answers.write(json.dumps(serve(job)) + "\n")
+            answers.flush()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _leave_with_parent() -> None:
+    """End as on Ctrl-C when the parent is gone: nobody waits for the rest."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def serve(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one job; the answer says how it ended: finished, failed or interrupted."""
+    directory = Path(job["directory"])
+    began = time.monotonic()
+    answer: dict[str, Any] = {"directory": str(directory)}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "log.txt").open("a", encoding="utf-8") as log, _into(log):
+            try:
+                perform(job["command"], job["overrides"], directory)
+                answer["status"] = "finished"
+            except (Exception, SystemExit) as error:
+                traceback.print_exc()
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                answer |= {"status": "failed", "error": lines[0]}
+                if isinstance(error, Interrupted):
+                    answer["status"] = "interrupted"
+    except KeyboardInterrupt:
+        answer["status"] = "interrupted"
+    except OSError as error:
+        answer |= {"status": "failed", "error": str(error)}
+    answer["seconds"] = round(time.monotonic() - began, 3)
+    if answer["status"] == "finished":
+        _mark(directory, job, answer["seconds"])
+    return answer
+
+
+def _mark(directory: Path, job: dict[str, Any], seconds: float) -> None:
+    from lipsort_cli.files import write_json
+    from lipsort_cli.reproduction.jobs import MARK
+
+    mark = {"finished": True, "seconds": seconds}
+    write_json(directory / MARK, {**mark, "command": job["command"], "overrides": job["overrides"]})
+
+
+def perform(command: str, overrides: list[str], directory: Path) -> None:
+    """Run ``lipsort COMMAND OVERRIDES...`` in ``directory``, going on where it was interrupted.
+
+    As :func:`lipsort_cli.cli.launch.launch` does, without Hydra's main: composing three times
+    would take longer than many a job.
+    """
+    from lipsort_cli.cli.launch import execute
+    from lipsort_cli.cli.table import PLAIN, find
+
+    plain = next((entry for entry in PLAIN if entry.name == command), None)
+    if plain is not None:
+        code = importlib.import_module(plain.module).main([*overrides, *_place(plain, directory)])
+        if code:
+            raise LipsortError(f"lipsort {command} {' '.join(overrides)} ended with code {code}")
+        return
+    entry = find(command)
+    assert entry is not None
+    execute(entry, compose(command, overrides, directory), directory)
+
+
+def _place(plain: Any, directory: Path) -> list[str]:
+    return [f"--out={directory}"]
+
+
+def compose(command: str, overrides: list[str], directory: Path) -> Any:
+    """The typed configuration, saved beside the run as Hydra saves it."""
+    from omegaconf import OmegaConf
+
+    from lipsort_cli.config.compose import Composer
+    from lipsort_cli.config.typed import to_typed
+    from lipsort_cli.files import write_atomic
+
+    with Composer(command) as composer:
+        config = composer.compose([*overrides, f"hydra.run.dir='{directory}'"])
+    typed = to_typed(config, command)
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    hydra = plain.pop("hydra")
+    hydra["runtime"] = {**hydra["runtime"], "cwd": str(Path.cwd()), "output_dir": str(directory)}
+    folder = directory / ".hydra"
+    folder.mkdir(exist_ok=True)
+    task = [text for text in overrides if not text.startswith("hydra.")]
+    for name, value in (("config", plain), ("hydra", {"hydra": hydra}), ("overrides", task)):
+        write_atomic(folder / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(value)))
+    return typed
+
+
+@contextlib.contextmanager
+def _into(log: TextIO) -> Any:
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
