@@ -13,14 +13,13 @@ from rich.table import Table
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.wasserstein import EXTENSION
 from lipsort_cli.console import console, warn
-from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
 from lipsort_cli.wasserstein.build import build_source
-from lipsort_cli.wasserstein.critic import build_critic, critic_values
+from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.extension import ExtensionTrainer
 from lipsort_cli.wasserstein.pictures import draw_all
 from lipsort_cli.wasserstein.sources import Source
@@ -32,7 +31,7 @@ from lipsort_cli.wasserstein.training import (
     CriticTrainer,
     stream,
 )
-from lipsort_cli.zoo import save_network
+from lipsort_cli.zoo import layer_text, save_network
 
 _CERTIFIED_NUMBERS = 2**28
 """Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
@@ -74,21 +73,8 @@ def make_trainer(
     config: Any, source: Source, device: torch.device, directory: Path
 ) -> CriticTrainer:
     """Critic, optimizer and schedule of a configuration, ready to train."""
-    if config.model.name == EXTENSION:
-        return ExtensionTrainer.build(config, source, device, directory)
-    # Seeded before anything random exists: the weights are drawn next.
-    torch.manual_seed(config.seed)
-    network = build_critic(
-        config.model,
-        config.activation,
-        config.constraint,
-        norm=config.norm,
-        centre=source.centre,
-        spread=source.spread,
-    ).to(device)
-    optimizer = build_optimizer(network, config.optimizer)
-    schedule = build_schedule(optimizer, config.schedule, config.training.steps)
-    return CriticTrainer(config, source, network, optimizer, schedule, device, directory)
+    kind = ExtensionTrainer if config.model.name == EXTENSION else CriticTrainer
+    return kind.build(config, source, device, directory)
 
 
 def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
@@ -194,10 +180,10 @@ def _seen(trainer: CriticTrainer) -> tuple[float, float]:
 def _describe(config: Any) -> str:
     if config.model.name == EXTENSION:
         return f"{config.distribution.name}: extension of up to {config.model.centres:,} centres"
-    widths = "x".join(str(width) for width in config.model.widths) or "linear"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")
-    return f"{config.distribution.name}: {widths} {activation}, {config.constraint.name}"
+    layers = f"{layer_text(config.model)} {activation}"
+    return f"{config.distribution.name}: {layers}, {config.constraint.name}"
 
 
 def _headline(config: Any, source: Source) -> str:

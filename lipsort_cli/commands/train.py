@@ -17,10 +17,11 @@ from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device, set_threads
+from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.evaluation import Evaluation, evaluate
 from lipsort_cli.training.loop import Trainer, steps_an_epoch
 from lipsort_cli.training.losses import build_loss
-from lipsort_cli.zoo import build_network, save_network
+from lipsort_cli.zoo import build_network, layer_text, save_network
 
 
 def run(config: Any, directory: Path) -> None:
@@ -37,7 +38,14 @@ def run(config: Any, directory: Path) -> None:
     ):
         trainer = _trainer(config, dataset, device, directory)
         console.print(_headline(config, dataset, trainer), markup=False)
-        trainer.run()
+        trainer.team = Team.join(device)
+        try:
+            trainer.team.start(trainer.network, config.seed)
+            trainer.run()
+        finally:
+            trainer.team.leave()
+        if not trainer.team.leads:
+            return
         network = trainer.network
         save_network(network, directory / "model.safetensors")
         plain = load_network(directory / "model.safetensors")
@@ -70,12 +78,9 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
 
 
 def _describe(config: Any) -> str:
-    widths = "x".join(str(width) for width in config.model.widths) or "linear"
-    if hasattr(config.model, "channels"):
-        widths = "-".join(str(count) for count in config.model.channels) + f" | {widths}"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")
-    return f"{config.model.name} {widths} {activation}, {config.constraint.name}"
+    return f"{config.model.name} {layer_text(config.model)} {activation}, {config.constraint.name}"
 
 
 def _headline(config: Any, dataset: Dataset, trainer: Trainer) -> str:

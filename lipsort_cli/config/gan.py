@@ -215,8 +215,21 @@ class GanEvaluation:
         10_000, "generated samples that are judged", minimum=20, maximum=MOST_POINTS
     )
     classifier: str | None = option(
-        None, "run directory of `lipsort train` whose features are used; null: train one"
+        None,
+        "run whose classifier gives features: of `lipsort train`, or of `lipsort wgan`; null: "
+        "train a small one",
     )
+    sliced: int = option(500, "lines of the sliced distance", minimum=2, maximum=MOST_POINTS)
+    neighbours: int = option(
+        3, "neighbours that span the manifolds of precision and recall", minimum=1, maximum=1000
+    )
+    critic_steps: int = option(
+        200, "training steps of the fresh critic that bounds W1; 0: no such bounds", minimum=0
+    )
+    transport_points: int = option(
+        2000, "samples a side of exact transport; 0: none", minimum=0, maximum=MOST_POINTS
+    )
+    confidence: float = option(0.95, "of the bound for the distributions", above=0, below=1)
 
 
 @dataclass

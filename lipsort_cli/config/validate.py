@@ -18,7 +18,7 @@ from lipsort_cli.config.gan import gan_faults
 from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.config.wasserstein import critic_faults
+from lipsort_cli.config.wasserstein import OF_IMAGES, critic_faults
 
 L2_CONSTRAINTS = ("orthonormal", "bjorck", "spectral", "parseval", "aol")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -140,9 +140,14 @@ def _images(config: Any) -> Iterator[str]:
     name = getattr(model, "name", None)
     if name not in IMAGE_MODELS:
         return
-    if getattr(config, "distribution", None) is not None:
+    pair = getattr(getattr(config, "distribution", None), "name", None)
+    if pair is not None and pair not in OF_IMAGES:
         allowed_models = ", ".join(sorted(set(GROUPS["model"]) - set(IMAGE_MODELS)))
         yield f"model: found {name}, whose inputs are images, not points; allowed: {allowed_models}"
+    if pair in OF_IMAGES and getattr(config, "norm", "l2") != "l2":
+        yield (
+            f"norm: found {config.norm} with model={name}; convolutional critics are for norm=l2"
+        )
     if not model.channels:
         yield "model.channels: found []; allowed: at least one stage, such as [32, 64]"
     even = name == "dcgan_critic"

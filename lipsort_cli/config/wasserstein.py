@@ -276,6 +276,10 @@ DISTRIBUTIONS: dict[str, type] = {
 """The group ``distribution``."""
 
 
+OF_IMAGES = ("dataset", "generator")
+"""Distributions whose points keep the shape of images, for convolutional critics."""
+
+
 def critic_faults(config: Any) -> Iterator[str]:
     """Rules between fields of an :class:`EstimateWassersteinConfig`; passes over other commands."""
     if not isinstance(config, EstimateWassersteinConfig):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.certificates import Network, evaluate, lipschitz_bound
+from lipsort_cli.certificates import Network, evaluate, lipschitz_bound, load_network
 from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, transport_upper
 from lipsort_cli.wasserstein.sliced import projected_distances
 from lipsort_cli.wasserstein.sources import Measures, Rows
@@ -62,6 +62,7 @@ class Plain:
         outputs, error = [], 0.0
         for start in range(0, len(rows), CHUNK):
             points = np.asarray(rows[start : start + CHUNK])
+            points = points.reshape(len(points), *self.network.input_shape)
             found = evaluate(self.network, points, "real", norm=self.norm)
             outputs.append(found.logits[:, 0])
             error = max(error, float(np.max(found.error)))
@@ -199,11 +200,12 @@ def certificate(directory: Path, model: Path, measures: Measures, norm: str, sou
     """Write the certificate of the proven lower bound into ``directory``; the value it claims."""
     from lipsort_cli.certificates import issue_w1_certificate
 
+    shape = load_network(model).input_shape
     issued = issue_w1_certificate(
         directory,
         model,
-        np.asarray(measures.x[:]),
-        np.asarray(measures.y[:]),
+        np.asarray(measures.x[:]).reshape(-1, *shape),
+        np.asarray(measures.y[:]).reshape(-1, *shape),
         x_weights=measures.x_weights,
         y_weights=measures.y_weights,
         norm=norm,

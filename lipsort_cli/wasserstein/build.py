@@ -145,6 +145,7 @@ def _generator(config: Any, rng: np.random.Generator, device: torch.device | Non
         (generated, rows_with_replacement(train)),
         (fresh, rows_once(test if unseen else train)),
         (fresh, rows_once(test)),
+        shape=run.dataset.input_shape,
         box=(0.0, 1.0) if boxed else None,
         fingerprint={
             "name": config.name,

@@ -8,7 +8,9 @@ orthonormal weights for L2, absolute row sums at most 1 for L-infinity, column s
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
-from lipsort_cli.zoo import Network, build_activation, build_constraint, build_mlp
+from lipsort_cli.zoo import (
+    Network,
+    build_activation,
+    build_constraint,
+    build_mlp,
+    build_network,
+)
 
 
 class Transposed(Constraint):
@@ -58,8 +67,10 @@ def build_critic(
     norm: str,
     centre: NDArray[np.float64],
     spread: float,
+    shape: Sequence[int] | None = None,
 ) -> Network:
-    """A critic on points [N, d] in their own units, whatever these are.
+    """A critic on points [N, d] in their own units, whatever these are; images [N, *shape] for a
+    convolutional ``model``.
 
     Where points are not of size about 1, they are divided by a power of two s near ``spread`` and
     the output is multiplied by it: both exact, and the constant stays 1. The first bias starts such
@@ -73,6 +84,8 @@ def build_critic(
     scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
     scale = min(max(scale, 2.0**-60), 2.0**60)
     dim = len(centre)
+    if getattr(model, "name", "") in IMAGE_MODELS:
+        return _image_critic(model, activation, constraint, shape or (dim,), scale)
     network = build_mlp(
         [dim],
         1,
@@ -94,9 +107,28 @@ def build_critic(
     return Network(layers, [dim], 1)
 
 
+def _image_critic(
+    model: Any, activation: Any, constraint: Any, shape: Sequence[int], scale: float
+) -> Network:
+    """Convolutions on images divided by ``scale``, times it; their zero padding keeps no centre."""
+    scaled = copy.copy(model)
+    scaled.lipschitz = model.lipschitz * scale
+    network = build_network(scaled, activation, constraint, shape, 1)
+    if scale == 1.0:
+        return network
+    units = Normalize([0.0] * shape[0], [scale] * shape[0])
+    return Network([units, *network], shape, 1)
+
+
+def as_inputs(critic: nn.Module, rows: Tensor) -> Tensor:
+    """Rows [n, d] in the shape that ``critic`` takes: [n, *input_shape]."""
+    shape = getattr(critic, "input_shape", None)
+    return rows if shape is None or len(shape) == 1 else rows.reshape(-1, *shape)
+
+
 def objective(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """mean f(x) - mean f(y), for x [n, d] and y [m, d]; to be maximised."""
-    values = critic(torch.cat([x, y]))
+    values = critic(as_inputs(critic, torch.cat([x, y])))
     return values[: len(x)].mean() - values[len(x) :].mean()
 
 
@@ -114,7 +146,11 @@ def critic_values(
     was_training = critic.training
     critic.eval()
     parts = [
-        critic(torch.from_numpy(np.asarray(rows[i : i + chunk], np.float32)).to(device))
+        critic(
+            as_inputs(
+                critic, torch.from_numpy(np.asarray(rows[i : i + chunk], np.float32)).to(device)
+            )
+        )
         .double()
         .cpu()
         .numpy()

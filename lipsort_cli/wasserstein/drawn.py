@@ -26,6 +26,7 @@ class DrawnSource:
         compared: what draws the points of either side that the proven bounds are about.
         held_out: the same for confidence bounds: independent of each other and of everything that
             was trained on either side. None where there are none.
+        shape: of one point, where the rows are images.
         fingerprint: for ``run.json``.
         box: [low, high] that holds every coordinate of both distributions, where they are known to
             lie in one and the compared points are independent draws of them.
@@ -41,6 +42,7 @@ class DrawnSource:
         compared: tuple[Draw, Draw],
         held_out: tuple[Draw, Draw] | None,
         *,
+        shape: tuple[int, ...] | None = None,
         fingerprint: dict[str, Any] | None = None,
         box: tuple[float, float] | None = None,
     ) -> None:
@@ -51,6 +53,7 @@ class DrawnSource:
         # A look of its own, so that no later draw depends on it.
         x, y = self.batch(_LOOK, np.random.default_rng(0))
         self.dim = x.shape[1]
+        self.shape: tuple[int, ...] = shape or (self.dim,)
         p, q = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
         self.centre: NDArray[np.float64] = (p + q) / 2
         union = np.concatenate([x - self.centre, y - self.centre])

@@ -50,6 +50,8 @@ class Source(Protocol):
 
     name: str
     dim: int
+    shape: tuple[int, ...]
+    """Of one point: [dim], or that of the images that the rows are; convolutional critics ask."""
     truth: float | None
     """W1 of the measures or populations compared, in the chosen norm, where it is known."""
     centre: NDArray[np.float64]
@@ -82,6 +84,7 @@ class SyntheticSource:
         self.pair = pair
         self.name = name
         self.dim = pair.dim
+        self.shape: tuple[int, ...] = (pair.dim,)
         self.truth = pair.truth(norm)
         self.fingerprint: dict[str, Any] = {"name": name, "dim": pair.dim}
         # A sample of its own, so that no later draw depends on it.
@@ -139,6 +142,8 @@ class SampleSource:
             )
         self.name = name
         self.dim = p.dim
+        same = p.points.shape[1:] == q.points.shape[1:]
+        self.shape: tuple[int, ...] = tuple(p.points.shape[1:]) if same else (p.dim,)
         self.truth = truth
         self.samples = (p, q)
         self._support = support

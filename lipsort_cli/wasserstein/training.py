@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lipsort_cli.errors import Interrupted, LipsortError
-from lipsort_cli.optim import Stiefel
+from lipsort_cli.optim import Stiefel, build_optimizer, build_schedule
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.checkpoint import (
     load_checkpoint,
@@ -26,6 +26,8 @@ from lipsort_cli.training.checkpoint import (
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.wasserstein.critic import (
+    as_inputs,
+    build_critic,
     critic_values,
     objective,
     running_constant,
@@ -72,6 +74,26 @@ class CriticTrainer:
     lower: float = math.nan
     upper: float | None = None
     history: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def build(
+        cls, config: Any, source: Source, device: torch.device, directory: Path
+    ) -> CriticTrainer:
+        """Critic, optimizer and schedule of a configuration, ready to train."""
+        # Seeded before anything random exists: the weights are drawn next.
+        torch.manual_seed(config.seed)
+        network = build_critic(
+            config.model,
+            config.activation,
+            config.constraint,
+            norm=config.norm,
+            centre=source.centre,
+            spread=source.spread,
+            shape=source.shape,
+        ).to(device)
+        optimizer = build_optimizer(network, config.optimizer)
+        schedule = build_schedule(optimizer, config.schedule, config.training.steps)
+        return cls(config, source, network, optimizer, schedule, device, directory)
 
     def __post_init__(self) -> None:
         self.rng = stream(self.config.seed, TRAIN)
@@ -238,5 +260,5 @@ def input_gradients(network: Network, points: Tensor) -> Tensor:
     """Gradients of the critic at points [n, d], [n, d]."""
     network.eval()
     x = points.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(network(x).sum(), x)
+    (gradient,) = torch.autograd.grad(network(as_inputs(network, x)).sum(), x)
     return gradient

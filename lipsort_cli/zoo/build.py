@@ -11,6 +11,13 @@ from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
 
 
+def layer_text(model: Any) -> str:
+    """The sizes of a configured network's layers, for headlines: ``32-64 | 256``, ``512x512``."""
+    widths = "x".join(str(width) for width in model.widths) or "linear"
+    channels = "-".join(str(count) for count in getattr(model, "channels", []))
+    return f"{channels} | {widths}" if channels else widths
+
+
 def build_network(
     model: Any, activation: Any, constraint: Any, input_shape: Sequence[int], outputs: int
 ) -> Network:
