@@ -20,16 +20,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.graph import Layer, Network, normalization
+from lipsort_cli.verifier.convolution_bounds import convolution_bound
+from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.layer import (
+    CONTAINERS,
+    CONVOLUTIONS,
+    GROUPED,
+    POOLS,
+    SHUFFLES,
+    Layer,
+    normalization,
+)
+from lipsort_cli.verifier.pooling import order_weights
 from lipsort_cli.verifier.rounding import (
+    REAL,
     UNIT,
     add_up,
     gamma,
     inflate,
     mul_up,
     norm_up,
+    ones_norm,
     up,
 )
+
+ONE_LIPSCHITZ = (*GROUPED, *SHUFFLES, "flatten", "identity", "relu", "abs", "tanh")
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class LayerBound:
     """Upper bound ``value`` of one layer's Lipschitz constant, how it was proven, and from what.
 
     ``witness`` is the ``c^2`` of the spectral bound, in units of ``4 ** exponent`` (0.0: none).
+    ``parts`` are the bounds of the layers inside a container.
     """
 
     index: int
@@ -44,6 +61,7 @@ class LayerBound:
     value: float
     method: str
     witness: float = 0.0
+    parts: tuple[tuple[LayerBound, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,16 +86,70 @@ def layer_bound(layer: Layer, norm: str, method: str = "", witness: float = 0.0)
         assert layer.weight is not None
         value, used, found = dense_bound(layer.weight, norm, method, witness)
         return LayerBound(layer.index, layer.op, value, used, found)
+    if layer.op in CONVOLUTIONS:
+        value, used, found = convolution_bound(layer, norm, method, witness)
+        return LayerBound(layer.index, layer.op, value, used, found)
+    if layer.op in CONTAINERS:
+        return container_bound(
+            layer, [[layer_bound(item, norm) for item in part] for part in layer.parts], norm
+        )
+    value, used = _simple_bound(layer, norm)
+    return LayerBound(layer.index, layer.op, value, used)
+
+
+def _simple_bound(layer: Layer, norm: str) -> tuple[float, str]:
+    """The constant of a layer without a matrix, and how it is called."""
     if layer.op == "normalize":
         _, std = normalization(layer)
-        return LayerBound(layer.index, layer.op, float(up(1.0 / std.min())), "largest 1/std")
+        return float(up(1.0 / std.min())), "largest 1/std"
     if layer.op == "scale":
-        return LayerBound(layer.index, layer.op, abs(layer.numbers[0]), "factor")
+        return abs(layer.numbers[0]), "factor"
     if layer.op == "leaky_relu":
-        return LayerBound(layer.index, layer.op, max(1.0, abs(layer.numbers[0])), "slope")
+        return max(1.0, abs(layer.numbers[0])), "slope"
     if layer.op == "sigmoid":
-        return LayerBound(layer.index, layer.op, 0.25, "1/4")
-    return LayerBound(layer.index, layer.op, 1.0, "1-Lipschitz")
+        return 0.25, "1/4"
+    if layer.op in POOLS:
+        return _pool_bound(layer, norm), "windows"
+    if layer.op == "distance":
+        return _distance_bound(layer, norm), "ranks"
+    if layer.op == "extension":
+        return (ones_norm(layer.inputs, "l2") if norm == "linf" else 1.0), "centres"
+    if layer.op in ONE_LIPSCHITZ:
+        return 1.0, "1-Lipschitz"
+    raise Unsupported(f"network.graph.{layer.place}.op", f"no bound for {layer.op!r}")
+
+
+def _pool_bound(layer: Layer, norm: str) -> float:
+    """Windows that overlap hold a pixel up to ``ceil(k / s)`` times along each axis."""
+    overlap = -(-layer.size // layer.stride)
+    share = float(up(overlap / layer.size)) if overlap < layer.size else 1.0
+    if norm == "linf":
+        return float(layer.size) if layer.op == "l2_pool" else 1.0
+    if layer.op == "average_pool":
+        return share if norm == "l2" else float(mul_up(share, share))
+    return float(overlap if norm == "l2" else overlap * overlap)
+
+
+def _distance_bound(layer: Layer, norm: str) -> float:
+    """Each output's gradient holds the weights of the ranks, in some order, with signs."""
+    if norm == "linf":
+        return 1.0
+    weights = order_weights(layer, REAL)
+    if norm == "l1":
+        return float(mul_up(layer.width, weights[0]))
+    return float(mul_up(ones_norm(layer.width, "l2"), min(1.0, float(norm_up(weights, "l2")))))
+
+
+def container_bound(layer: Layer, parts: list[list[LayerBound]], norm: str) -> LayerBound:
+    """The constant of a residual block or a concatenation from those of the layers inside."""
+    inner = [product(part).value for part in parts]
+    if layer.op == "residual":
+        skip, branch = (abs(number) for number in layer.numbers)
+        value, method = float(add_up(skip, mul_up(branch, inner[0]))), "sum of branches"
+    else:
+        value, method = float(norm_up(np.array(inner), norm)), "norm of branches"
+    kept = tuple(tuple(part) for part in parts)
+    return LayerBound(layer.index, layer.op, value, method, parts=kept)
 
 
 def product(bounds: list[LayerBound]) -> LayerwiseBound:

@@ -23,20 +23,21 @@ Every other operation that rounds is brought to this form with its own ``s``, ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.verifier.bounds import LayerBound
 from lipsort_cli.verifier.errors import Unsupported
-from lipsort_cli.verifier.graph import SMOOTH, Layer, normalization
+from lipsort_cli.verifier.layer import CONTAINERS, CONVOLUTIONS, SMOOTH, Layer, normalization
+from lipsort_cli.verifier.operands import Operands
+from lipsort_cli.verifier.pooling import average_pool, distance, extension, l2_pool
 from lipsort_cli.verifier.rounding import (
     BINARY64,
     Arithmetic,
-    Bound,
     Floats,
     add_up,
     gamma,
@@ -44,10 +45,12 @@ from lipsort_cli.verifier.rounding import (
     mul_up,
     norm_up,
     ones_norm,
-    up,
 )
+from lipsort_cli.verifier.selections import select
 
 CHUNK = 1024
+STATE = 1 << 22
+"""Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
 SMOOTH_ULPS = 16
 """Assumed accuracy of NumPy's binary64 tanh and exp, in units of the last place."""
 
@@ -78,10 +81,12 @@ class State:
         return fits
 
 
-def chunks(count: int) -> Iterator[slice]:
-    """Slices that cover ``range(count)``; the split changes no result, only memory."""
-    for start in range(0, count, CHUNK):
-        yield slice(start, min(start + CHUNK, count))
+def chunks(layers: tuple[Layer, ...], count: int) -> Iterator[slice]:
+    """Slices that cover ``range(count)``; the split changes memory, and results by rounding."""
+    widest = max((inner.width for layer in layers for inner in layer.walk()), default=1)
+    size = min(CHUNK, max(16, STATE // widest))
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def propagate(
@@ -94,27 +99,40 @@ def propagate(
     """Carry inputs ``[N, n]`` (binary64) through ``layers``, whose constants are ``bounds``."""
     state = State.at(inputs)
     with np.errstate(all="ignore"):
-        for layer, bound in zip(layers, bounds, strict=True):
-            _step(state, layer, bound.value, norm, arithmetic)
+        _chain(state, layers, bounds, norm, arithmetic)
     return state
+
+
+def _chain(
+    state: State,
+    layers: tuple[Layer, ...],
+    bounds: Sequence[LayerBound],
+    norm: str,
+    arithmetic: Arithmetic,
+) -> None:
+    for layer, bound in zip(layers, bounds, strict=True):
+        if layer.op in CONTAINERS:
+            _container(state, layer, bound, norm, arithmetic)
+        else:
+            _step(state, layer, bound.value, norm, arithmetic)
 
 
 def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: Arithmetic) -> None:
     if layer.op in ("flatten", "identity"):
         return
-    values = state.values
-    if layer.op == "dense":
+    values, ones = state.values, ones_norm(layer.width, norm)
+    if layer.op == "dense" or layer.op in CONVOLUTIONS:
         operands = Operands.of(layer, arithmetic)
         state.values = operands.apply(values)
         sizes = norm_up(operands.magnitude(values, state.values), norm)
-        spread = operands.spread(absolute_norm(operands.absolute, norm), lipschitz)
-        small = operands.flushed * ones_norm(layer.width, norm)
+        spread = operands.spread(operands.absolute_norm(norm), lipschitz)
+        small = operands.flushed * ones
         _rounded(state, lipschitz, spread, sizes, operands.count, small, arithmetic)
     elif layer.op == "normalize":
         mean, std = normalization(layer)
         sizes = np.asarray(inflate(norm_up((np.abs(values) + np.abs(mean)) / std, norm), 4))
         state.values = (values - mean) / std
-        small = 8 * (1 + 2 / float(std.min())) * ones_norm(layer.width, norm)
+        small = 8 * (1 + 2 / float(std.min())) * ones
         # Six roundings cover (x - m) / s, (x - m) * (1/s) and x/s - m/s, constants rounded too.
         largest = max(1.0, float(std.max()))
         _rounded(state, lipschitz, lipschitz, sizes, 6, small, arithmetic, largest)
@@ -122,95 +140,41 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
         sizes = np.asarray(mul_up(norm_up(values, norm), lipschitz))
         scaled = layer.numbers[0] * values
         state.values = scaled if layer.op == "scale" else np.where(values > 0, values, scaled)
-        small = 8 * (1 + lipschitz) * ones_norm(layer.width, norm)
+        small = 8 * (1 + lipschitz) * ones
         _rounded(state, lipschitz, lipschitz, sizes, 4, small, arithmetic)
+    elif layer.op == "average_pool":
+        found = average_pool(layer, values)
+        state.values, area = found.values, layer.size * layer.size
+        sizes = norm_up(found.sizes, norm)
+        _rounded(
+            state, lipschitz, lipschitz, sizes, found.roundings, 8 * area * ones, arithmetic, area
+        )
+    elif layer.op == "l2_pool":
+        _l2_pool(state, layer, lipschitz, norm, arithmetic)
+    elif layer.op in ("distance", "extension"):
+        if layer.op == "distance":
+            found = distance(layer, values, arithmetic)
+        else:
+            found = extension(layer, values)
+        state.values, sizes = found.values, norm_up(found.sizes, norm)
+        # Weights of ranks are raised a little where they may be flushed, hence the room.
+        spread = float(add_up(mul_up(lipschitz, 1 + 2.0**-20), 2.0**-50 * layer.width))
+        small = 8 * found.roundings * ones
+        if layer.op == "extension":
+            _square_root(state, layer.inputs, ones, arithmetic)
+        _rounded(state, lipschitz, spread, sizes, found.roundings, small, arithmetic)
+        if layer.op == "extension":
+            _squares_fit(state, math.sqrt(layer.inputs), arithmetic)
     elif layer.op in SMOOTH:
         _smooth(state, layer, lipschitz, norm, arithmetic)
     else:
-        state.values = exact_activation(layer, values)
+        state.values = select(layer, values)
         # Exact, but an arithmetic that treats subnormals as zero may confuse them.
         ones = ones_norm(layer.inputs, norm)
-        state.d64 = np.asarray(add_up(state.d64, 4 * BINARY64.tiny * ones))
-        state.d0 = np.asarray(add_up(state.d0, 4 * arithmetic.tiny * ones))
-
-
-@dataclass(frozen=True)
-class Operands:
-    """A dense layer in binary64: ``weight``, ``absolute`` ``[m, n]`` and ``bias`` ``[m]``.
-
-    ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
-    arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that.
-    What flushed products, sums and activations lose is at most ``flushed * tiny`` a component.
-    """
-
-    weight: Floats
-    absolute: Floats
-    bias: Floats
-    count: int
-    flushed: float
-    share: float
-
-    @classmethod
-    def of(cls, layer: Layer, arithmetic: Arithmetic) -> Operands:
-        """The operands of a dense layer, prepared for error bounds in ``arithmetic``."""
-        assert layer.weight is not None
-        weight = layer.weight.astype(np.float64)
-        absolute = np.abs(weight)
-        count = layer.inputs + 2
-        error = gamma(count, arithmetic.unit)
-        subnormal = (absolute > 0) & (absolute < arithmetic.tiny)
-        if subnormal.any():
-            absolute[subnormal] *= 4 + 2 / error
-        bias = np.zeros(layer.width) if layer.bias is None else layer.bias.astype(np.float64)
-        rows = float(np.max(inflate(absolute.sum(axis=1), layer.inputs)))
-        # S enters with this share besides its half; see the head of this module.
-        worst = max(error, gamma(count, BINARY64.unit))
-        share = float(up(up(1 + count * worst) / count))
-        return cls(weight, absolute, bias, count, 8 * count + 4 * rows, share)
-
-    def apply(self, values: Floats) -> Floats:
-        """``W a + b`` for ``[N, n]``, rounded to nearest."""
-        return np.asarray(values @ self.weight.T + self.bias)
-
-    def magnitude(self, values: Floats, results: Floats) -> Floats:
-        """Upper bound of ``s`` ``[N, m]`` at ``a = values [N, n]``, with ``results`` = W a + b."""
-        sums = np.abs(values) @ self.absolute.T + np.abs(self.bias)
-        return np.asarray(inflate(0.5 * (sums + np.abs(results)) + self.share * sums, self.count))
-
-    def spread(self, absolute: Bound, signed: Bound) -> Bound:
-        """``B`` from ``A`` and ``L``; element by element for the rows of a head."""
-        return add_up(0.5 * add_up(absolute, signed), mul_up(self.share, absolute))
-
-
-def exact_activation(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
-    """Activations that only select or change signs: exact in any arithmetic; ``[N, n]``."""
-    if layer.op in ("groupsort", "maxout"):
-        groups = values.reshape(len(values), -1, layer.size)
-        if layer.op == "maxout":
-            return np.ascontiguousarray(groups.max(axis=2))
-        if layer.size == 2:
-            pair = np.empty_like(groups)
-            np.minimum(groups[..., 0], groups[..., 1], out=pair[..., 0])
-            np.maximum(groups[..., 0], groups[..., 1], out=pair[..., 1])
-            return pair.reshape(values.shape)
-        return np.sort(groups, axis=2).reshape(values.shape)
-    if layer.op == "relu":
-        return np.maximum(values, 0)
-    if layer.op == "abs":
-        return np.abs(values)
-    raise Unsupported(f"network.graph.layers[{layer.index}].op", f"no rule for {layer.op!r}")
-
-
-def absolute_norm(absolute: Floats, norm: str) -> float:
-    """Upper bound of the operator norm of a non-negative matrix ``[m, n]``."""
-    rows = float(np.max(inflate(absolute.sum(axis=1), absolute.shape[1])))
-    columns = float(np.max(inflate(absolute.sum(axis=0), absolute.shape[0])))
-    if norm == "linf":
-        return rows
-    if norm == "l1":
-        return columns
-    mixed = float(up(np.sqrt(mul_up(rows, columns))))
-    return min(mixed, float(norm_up(absolute.reshape(-1), "l2")))
+        state.d64 = np.asarray(mul_up(lipschitz, add_up(state.d64, 4 * BINARY64.tiny * ones)))
+        state.d0 = np.asarray(mul_up(lipschitz, add_up(state.d0, 4 * arithmetic.tiny * ones)))
+        state.d1 = np.asarray(mul_up(lipschitz, state.d1))
+        state.lip = float(mul_up(state.lip, lipschitz))
 
 
 def _rounded(
@@ -264,3 +228,77 @@ def _smooth(
     lost = (2 * SMOOTH_ULPS + 8) * 2 * BINARY64.unit * ones_norm(layer.width, norm)
     state.d64 = np.asarray(add_up(mul_up(lipschitz, state.d64), lost))
     state.lip = float(mul_up(state.lip, lipschitz))
+
+
+def _l2_pool(
+    state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: Arithmetic
+) -> None:
+    found = l2_pool(layer, state.values)
+    state.values = found.values
+    ones = ones_norm(layer.width, norm)
+    sizes, small = norm_up(found.sizes, norm), 8 * found.roundings * ones
+    _rounded(state, lipschitz, lipschitz, sizes, found.roundings, small, arithmetic)
+    _square_root(state, layer.size * layer.size, ones, arithmetic)
+    _squares_fit(state, layer.size, arithmetic)
+
+
+def _square_root(state: State, terms: int, ones: float, arithmetic: Arithmetic) -> None:
+    """Squares that underflow lose up to ``2 tiny`` each; a root makes that its square root."""
+    for name, kind in (("d64", BINARY64), ("d0", arithmetic)):
+        lost = 4 * math.sqrt(terms * kind.tiny) * ones
+        setattr(state, name, np.asarray(add_up(getattr(state, name), lost)))
+
+
+def _squares_fit(state: State, terms: float, arithmetic: Arithmetic) -> None:
+    """What was bounded last must not overflow when squared and added up ``terms ** 2`` times."""
+    base, slope = state.magnitudes[-1]
+    room = 4 * terms * math.sqrt(min(arithmetic.largest, BINARY64.largest))
+    state.magnitudes.append((np.asarray(mul_up(room, base)), np.asarray(mul_up(room, slope))))
+
+
+def _container(
+    state: State, layer: Layer, bound: LayerBound, norm: str, arithmetic: Arithmetic
+) -> None:
+    """Carry every branch on its own, then join values and errors."""
+    branches = []
+    for part, inner in zip(layer.parts, bound.parts, strict=True):
+        branch = replace(state)
+        _chain(branch, part, inner, norm, arithmetic)
+        branches.append(branch)
+    if layer.op == "residual":
+        _sum(state, branches[0], layer, norm, arithmetic)
+    else:
+        state.values = np.concatenate([branch.values for branch in branches], axis=1)
+        for name in ("d64", "d0", "d1"):
+            errors = np.stack([getattr(branch, name) for branch in branches], axis=1)
+            setattr(state, name, norm_up(errors, norm))
+    state.lip = float(mul_up(state.lip, bound.value))
+
+
+def _sum(state: State, branch: State, layer: Layer, norm: str, arithmetic: Arithmetic) -> None:
+    """``skip * x + branch * f``: four roundings, constants rounded too."""
+    skip, share = layer.numbers
+    first, second = abs(skip), abs(share)
+
+    def mixed(left: Floats | float, right: Floats | float) -> Floats:
+        return np.asarray(add_up(mul_up(first, left), mul_up(second, right)))
+
+    sizes = mixed(norm_up(state.values, norm), norm_up(branch.values, norm))
+    drift = mixed(add_up(state.d64, state.d0), add_up(branch.d64, branch.d0))
+    base = np.asarray(add_up(sizes, drift))
+    slope = mixed(add_up(state.lip, state.d1), add_up(branch.lip, branch.d1))
+    state.magnitudes.append((np.asarray(mul_up(2, base)), np.asarray(mul_up(2, slope))))
+    small = 16 * (1 + first + second) * ones_norm(layer.width, norm)
+    error = gamma(4, arithmetic.unit)
+    state.values = skip * state.values + share * branch.values
+    state.d0 = np.asarray(
+        add_up(mixed(state.d0, branch.d0), mul_up(error, base), 2 * arithmetic.tiny * small)
+    )
+    state.d1 = np.asarray(add_up(mixed(state.d1, branch.d1), mul_up(error, slope)))
+    state.d64 = np.asarray(
+        add_up(
+            mixed(state.d64, branch.d64),
+            mul_up(gamma(4, BINARY64.unit), sizes),
+            2 * BINARY64.tiny * small,
+        )
+    )

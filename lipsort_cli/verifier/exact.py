@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from lipsort_cli.verifier.bounds import LayerBound
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.evaluation import exact_activation
-from lipsort_cli.verifier.graph import SMOOTH, Layer, Network, normalization
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.exact_layers import require_exact
+from lipsort_cli.verifier.graph import Layer, Network, normalization
 from lipsort_cli.verifier.integers import (
     FINE,
     SCALE,
@@ -32,6 +32,7 @@ from lipsort_cli.verifier.integers import (
     unpack,
 )
 from lipsort_cli.verifier.rounding import Arithmetic
+from lipsort_cli.verifier.selections import select
 
 ONE = 1 << SCALE
 CHUNK = 500
@@ -57,8 +58,7 @@ class Judge:
     ) -> None:
         """Prepare weights as integers; ``bounds`` are proven claims."""
         for layer in network.layers:
-            if layer.op in SMOOTH:
-                raise Unsupported(f"network.graph.layers[{layer.index}].op", "not exact")
+            require_exact(layer)
         self.kind = kind
         self.arithmetic = arithmetic
         self.tiny = fixed(arithmetic.tiny)
@@ -138,7 +138,7 @@ class Judge:
             small = times(8 * (ONE + bound), self.ones(layer.width))
             self._rounded(walk, bound, bound, sizes, 4, small, layer)
         else:
-            walk.values = exact_activation(layer, walk.values)
+            walk.values = select(layer, walk.values)
             walk.d0 = walk.d0 + 4 * times(self.tiny, self.ones(layer.inputs))
 
     def _rounded(

@@ -11,15 +11,33 @@ from fractions import Fraction
 import numpy as np
 
 from lipsort_cli.verifier.bounds import LayerBound
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.graph import Layer, normalization
+from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.integers import Dyadic, Integers, dyadic, matrix, root_up, unpack
+from lipsort_cli.verifier.layer import GROUPED, SHUFFLES, Layer, normalization
 
 _DIGITS = 60
 
 
+EXACT = (
+    *("dense", "normalize", "scale", "leaky_relu", "flatten", "identity", "relu", "abs"),
+    *GROUPED,
+    *SHUFFLES,
+)
+"""Operations that can be judged in integers."""
+
+
+def require_exact(layer: Layer) -> None:
+    """Raise Unsupported for an operation that has no rule in exact arithmetic."""
+    if layer.op not in EXACT:
+        raise Unsupported(
+            f"network.graph.{layer.place}.op",
+            f"--exact has no rule for {layer.op!r}; without --exact it is verified in binary64",
+        )
+
+
 def prove_layer(layer: Layer, claim: LayerBound, norm: str) -> None:
     """Raise Invalid unless ``claim.value`` bounds the layer's constant, exactly."""
+    require_exact(layer)
     value = Fraction(claim.value)
     if layer.op == "dense":
         proven = _dense(layer, claim, norm, value)

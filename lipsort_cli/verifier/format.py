@@ -38,6 +38,14 @@ METHODS = (
     "slope",
     "1/4",
     "1-Lipschitz",
+    "rows",
+    "frequencies",
+    "absolute sums",
+    "windows",
+    "ranks",
+    "centres",
+    "sum of branches",
+    "norm of branches",
 )
 ENCODINGS = ("uint8/255", "float32", "float64")
 

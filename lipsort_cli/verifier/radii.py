@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.verifier.bounds import LayerBound, layer_bounds, product
-from lipsort_cli.verifier.evaluation import Operands, chunks, propagate
+from lipsort_cli.verifier.evaluation import chunks, propagate
 from lipsort_cli.verifier.graph import Layer, Network
+from lipsort_cli.verifier.operands import Operands
 from lipsort_cli.verifier.rounding import (
     BINARY64,
     DUAL,
@@ -122,7 +123,7 @@ def certified_radii(
     predictions = np.zeros(len(flat), dtype=np.int64)
     radii = np.zeros(len(flat))
     possible = np.ones((len(flat), network.classes), dtype=bool)
-    for part in chunks(len(flat)):
+    for part in chunks(network.layers, len(flat)):
         predictions[part], radii[part], possible[part] = _chunk(
             parts, head, flat[part], labels[part], norm, arithmetic, bounds, guard
         )
@@ -226,7 +227,7 @@ def output_errors(
     flat = inputs.reshape(len(inputs), network.inputs)
     logits = np.zeros((len(flat), network.classes))
     errors = np.zeros(len(flat))
-    for part in chunks(len(flat)):
+    for part in chunks(network.layers, len(flat)):
         values = flat[part].astype(np.float64)
         state = propagate(network.layers, bounds, values, norm, arithmetic)
         logits[part] = state.values
