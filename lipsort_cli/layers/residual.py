@@ -56,7 +56,7 @@ class Residual(nn.Module):
     def lipschitz(self, norm: str) -> float:
         """|1 - a| + |a| L_f."""
         inner = lipschitz_constant(self.layers, norm)
-        return abs(float(self.skip)) + abs(float(self.branch)) * inner
+        return abs(float(self.skip.detach())) + abs(float(self.branch.detach())) * inner
 
 
 class Concatenate(nn.Module):
