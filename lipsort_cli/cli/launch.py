@@ -27,8 +27,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
-from lipsort_cli.cli import resume
-from lipsort_cli.cli.arguments import with_runs
+from lipsort_cli.cli import resume, workers
+from lipsort_cli.cli.arguments import quoted, with_runs
 from lipsort_cli.cli.table import Command
 from lipsort_cli.config import validate
 from lipsort_cli.config.compose import Composer, renamed, resolved_run_directory
@@ -37,6 +37,7 @@ from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed, usage_error
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.processes import Place, place
 
 
 class Task:
@@ -105,14 +106,24 @@ def launch(command: Command, arguments: list[str]) -> None:
         UsageError: the command line or the configuration is wrong; nothing was written.
         LipsortError: anything else that the user can act on.
     """
+    where = place()
+    with workers.apart(where) as folder:
+        _launch(command, arguments, where, folder)
+
+
+def _launch(command: Command, arguments: list[str], where: Place, folder: Path | None) -> None:
     options = _parse(arguments)
+    workers.check(command, options.multirun, where)
     overrides = with_runs(command, list(options.overrides), _is_query(options))
     target, others = resume.split(overrides)
     if target is not None and not command.takes:
         if options.multirun:
             raise UsageError("resume: found with -m; allowed: one run at a time, without -m")
-        resume.run(command, target, others, show=options.cfg is not None, execute=execute)
+        show = options.cfg is not None
+        resume.run(command, target, others, show=show, execute=execute, apart=folder)
         return
+    if folder is not None:
+        overrides += [f"hydra.run.dir={quoted(str(folder))}", "hydra.output_subdir=null"]
     if options.config_path is not None:
         options.config_path = str(Path(options.config_path).absolute())
     # Only what runs must be sound throughout; a query shows whatever can be composed.

@@ -43,8 +43,11 @@ def run(
     *,
     show: bool,
     execute: Callable[[Command, Any, Path], None],
+    apart: Path | None = None,
 ) -> None:
     """Resume the run in ``target``; with ``show``, print its configuration instead.
+
+    ``apart``: where this process works, if it only helps the one that resumes the run.
 
     Raises:
         UsageError: it is no run of this command, it still runs, or an override would change it.
@@ -81,12 +84,12 @@ def run(
         message = f"{directory} is finished already; nothing to do."
         console.print(message, markup=False, soft_wrap=True)
         return
-    if runs.is_alive(record):
+    if apart is None and runs.is_alive(record):
         raise UsageError(
             f"resume: found {target}, which still runs as process {record['pid']}; "
             "wait for it, or stop it first"
         )
-    execute(command, typed, directory.resolve())
+    execute(command, typed, directory.resolve() if apart is None else apart)
 
 
 def _saved(directory: Path, command: Command) -> DictConfig:

@@ -11,15 +11,19 @@ from lipsort_cli.console import warn
 class StepBoundary:
     """While open, a first SIGINT or SIGTERM sets :attr:`requested`; a second interrupts at once.
 
-    A step that is cut in half leaves weights that no checkpoint may hold.
+    A step that is cut in half leaves weights that no checkpoint may hold. ``patient``: a SIGTERM
+    after the first signal is passed over, because torchrun sends one on top of Ctrl-C.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
         self.requested = False
+        self.patient = patient
         self._before: dict[int, object] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
+            if self.patient and number == signal.SIGTERM:
+                return
             raise KeyboardInterrupt
         self.requested = True
         warn("stopping after this step; press Ctrl-C again to stop at once")

@@ -20,19 +20,15 @@ from lipsort_cli.layers.constraints import Bjorck
 from lipsort_cli.optim import Stiefel
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.adversarial import build_adversary
-from lipsort_cli.training.checkpoint import (
-    load_checkpoint,
-    random_states,
-    restore_random_states,
-    save_checkpoint,
-)
 from lipsort_cli.training.device import training_dtype
 from lipsort_cli.training.diagnosis import Diagnosis
+from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.training.resuming import restore, save
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.tensorboard import TensorBoardLog
 from lipsort_cli.training.window import ESTIMATE, Window
@@ -48,7 +44,8 @@ class Trainer:
     Everything random comes from ``seed``: the order of an epoch from (seed, epoch), augmentation
     from (seed, step), dropout from torch's global generator, whose state is in the checkpoint. A
     checkpoint is written between two steps only, so a resumed run repeats what a whole run does,
-    bit for bit on the same machine with the same number of threads.
+    bit for bit on the same machine with the same number of threads. Several processes (``team``)
+    share each batch; the leader's directory is the run's.
     """
 
     config: Any
@@ -63,6 +60,7 @@ class Trainer:
     seconds: float = 0.0
     window: Window = field(default_factory=Window)
     latest: dict[str, float] = field(default_factory=dict)
+    team: Team = field(default_factory=Team)
 
     def __post_init__(self) -> None:
         training = self.config.training
@@ -96,14 +94,15 @@ class Trainer:
             Interrupted: Ctrl-C or a termination signal; a checkpoint was written.
             LipsortError: the loss is not finite, or a file cannot be written.
         """
-        resumed = self._restore()
+        resumed = restore(self)
         log = MetricsLog(self.directory / "metrics.jsonl", resume_at=self.step if resumed else None)
         board = TensorBoardLog(self.directory, self.config.tensorboard, self.step)
         self.constant = body_constant(self.network, self.norm)
         began = saved = time.monotonic()
         before = self.seconds
         try:
-            with StepBoundary() as boundary, self._progress() as progress:
+            alone = self.team.place.size == 1
+            with StepBoundary(patient=not alone) as boundary, self._progress() as progress:
                 if self.step == 0:
                     self._diagnose(log, board)
                 while self.step < self.total_steps:
@@ -111,10 +110,11 @@ class Trainer:
                     self.seconds = before + time.monotonic() - began
                     self._report(log, board, progress)
                     due = time.monotonic() - saved >= self.config.training.checkpoint_seconds
-                    if boundary.requested or due or self.step == self.total_steps:
-                        self._save()
+                    stop, due = self.team.agree(boundary.requested, due)
+                    if stop or due or self.step == self.total_steps:
+                        save(self)
                         saved = time.monotonic()
-                    if boundary.requested and self.step < self.total_steps:
+                    if stop and self.step < self.total_steps:
                         raise Interrupted(
                             f"interrupted after step {self.step} of {self.total_steps}; continue "
                             f"with `lipsort train resume={self.directory}`"
@@ -135,10 +135,14 @@ class Trainer:
         if self.augment.active:
             generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, 1, self.step))
             inputs = self.augment(inputs, generator)
+        count = len(labels)
+        part, share = self.team.shard(count)
+        inputs, labels = inputs[part], labels[part]
         if self.adversary is not None:
-            inputs = self.adversary(inputs, labels, mixed_seed(self.config.seed, 2, self.step))
+            inputs = self.adversary(inputs, labels, self._seed(2))
         logits, loss = self._objective(inputs, labels)
-        value = float(loss.detach())
+        loss = loss * share
+        (value,) = self.team.total([float(loss.detach())])
         if not math.isfinite(value):
             raise LipsortError(
                 f"the loss is {value} at step {self.step}; lower optimizer.lr, set "
@@ -146,6 +150,7 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.team.sum_gradients(self.network.parameters())
         if self.config.training.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(
                 self.network.parameters(), self.config.training.gradient_clip
@@ -153,7 +158,11 @@ class Trainer:
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
-        self._count(logits.detach(), labels, value)
+        self._count(logits.detach(), labels, value, share, count)
+
+    def _seed(self, purpose: int) -> int:
+        """Seed of this step's random numbers, of this process' own."""
+        return mixed_seed(self.config.seed, purpose + 16 * self.team.rank, self.step)
 
     def _objective(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [N, C], and the loss with the Jacobian's penalty where one is asked for."""
@@ -163,7 +172,7 @@ class Trainer:
             return logits, self.loss(logits, labels)
         inputs = inputs.detach().requires_grad_()
         logits = self._forward(inputs)
-        generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, 3, self.step))
+        generator = torch.Generator().manual_seed(self._seed(3))
         penalty = jacobian_penalty(logits, inputs, generator)
         return logits, self.loss(logits, labels) + weight * penalty
 
@@ -189,10 +198,11 @@ class Trainer:
         assert isinstance(head, Dense)
         return radii(logits, labels, head.weight.detach(), self.constant, self.norm)
 
-    def _count(self, logits: Tensor, labels: Tensor, loss: float) -> None:
+    def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
         radius = self._radii(logits, labels)
         counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
-        self.window.add(loss, counts[0], counts[1], len(labels))
+        correct, certified = self.team.total([n if share else 0 for n in counts])
+        self.window.add(loss, correct, certified, count)
 
     def _report(self, log: MetricsLog, board: TensorBoardLog, progress: TrainingProgress) -> None:
         epoch_ends = self.step % self.steps_an_epoch == 0
@@ -204,7 +214,7 @@ class Trainer:
             self.window = Window()
         if epoch_ends:
             self.constant = body_constant(self.network, self.norm)
-            if len(self.dataset.validation):
+            if len(self.dataset.validation) and self.team.leads:
                 values = self.validate(self.dataset.validation)
                 log.log(epoch=self.epoch, step=self.step, split="validation", **values)
                 board.log("validation", self.step, values)
@@ -246,59 +256,6 @@ class Trainer:
 
     def _progress(self) -> TrainingProgress:
         return TrainingProgress(self.total_steps, self.step)
-
-    # --- checkpoints --------------------------------------------------------------------------
-
-    def _save(self) -> None:
-        save_checkpoint(
-            self.directory,
-            {
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": {"last_epoch": self.schedule.last_epoch},
-                "step": self.step,
-                "seconds": self.seconds,
-                "window": vars(self.window),
-                "latest": self.latest,
-                "random": random_states(),
-                "threads": torch.get_num_threads(),
-                "data": self.dataset.fingerprint["sha256"],
-            },
-        )
-
-    def _restore(self) -> bool:
-        state = load_checkpoint(self.directory, self.device)
-        if state is None:
-            return False
-        if state["data"] != self.dataset.fingerprint["sha256"]:
-            raise LipsortError(
-                f"{self.directory} was trained on other data than {self.dataset.name} holds now; "
-                "restore the data, or start a new run"
-            )
-        try:
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise LipsortError(
-                f"the checkpoint in {self.directory} belongs to another network "
-                f"({str(error).splitlines()[0]}); start a new run"
-            ) from error
-        self.schedule.last_epoch = state["schedule"]["last_epoch"]
-        for group, base, function in zip(
-            self.optimizer.param_groups,
-            self.schedule.base_lrs,
-            self.schedule.lr_lambdas,
-            strict=True,
-        ):
-            group["lr"] = base * function(self.schedule.last_epoch)
-        self.step = state["step"]
-        self.seconds = state["seconds"]
-        self.window = Window(**state["window"])
-        self.latest = dict(state["latest"])
-        restore_random_states(state["random"])
-        if self.config.threads == 0:
-            torch.set_num_threads(state["threads"])
-        return True
 
 
 def steps_an_epoch(examples: int, batch_size: int) -> int:

@@ -56,7 +56,7 @@ class ExtensionTrainer(CriticTrainer):
         if not all_there:
             fitted = source.check(wanted, stream(config.seed, CENTRES))
         fitted = _carrying(fitted)
-        network = build_extension(fitted.x, spread=source.spread).to(device)
+        network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
         optimizer = build_optimizer(network, config.optimizer)
         schedule = build_schedule(optimizer, config.schedule, config.training.steps)
         trainer = cls(config, source, network, optimizer, schedule, device, directory)
