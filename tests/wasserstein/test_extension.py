@@ -1,0 +1,272 @@
+"""The critic that extends the samples' own potential: exact on them, 1-Lipschitz everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lipsort_cli.commands import estimate_wasserstein
+from lipsort_cli.commands.estimate_wasserstein import make_trainer
+from lipsort_cli.data.samples import make_samples
+from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.layers.extension import Extension
+from lipsort_cli.runs import read_json
+from lipsort_cli.wasserstein import training
+from lipsort_cli.wasserstein.extension import EXACT, ExtensionTrainer, potential
+from lipsort_cli.wasserstein.sources import SampleSource
+from lipsort_cli.wasserstein.transport import costs, exact_transport
+from lipsort_cli.zoo import network_graph
+from lipsort_cli.zoo.extension import build_extension
+
+Compose = Callable[..., Any]
+FEW = [
+    "model=extension",
+    "training.steps=30",
+    "training.check_every=10",
+    "training.check_points=50",
+    "training.batch_size=32",
+    "evaluation.points=60",
+    "evaluation.confidence_points=200",
+    "device=cpu",
+    "threads=1",
+]
+
+
+def run(config: Any, directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
+    estimate_wasserstein.run(config, directory)
+
+
+@pytest.fixture
+def compose_few(compose: Compose) -> Compose:
+    return lambda *overrides: compose(*FEW, *overrides, quick=False)
+
+
+# --- the layer ------------------------------------------------------------------------------
+
+
+def brute(layer: Extension, x: np.ndarray) -> np.ndarray:
+    centres, bias = layer.centres.double().numpy(), layer.bias.detach().double().numpy()
+    distances = np.linalg.norm(x[:, None].astype(np.float64) - centres, axis=2)
+    return (bias - distances).max(1)
+
+
+@given(st.integers(1, 40), st.integers(1, 7), st.sampled_from([0.0, 1e3]), st.integers(0, 10**6))
+def test_values_are_the_maximum(n: int, dim: int, offset: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = (rng.standard_normal((n, dim)) + offset).astype(np.float32)
+    layer = Extension(torch.from_numpy(points), unit=4.0)
+    layer.set_bias_(torch.from_numpy(rng.standard_normal(n)))
+    x = np.concatenate([points[:3], (rng.standard_normal((9, dim)) + offset)]).astype(np.float32)
+    found = layer(torch.from_numpy(x)).detach().double().numpy()[:, 0]
+    wanted = brute(layer, x)
+    # Far from the origin the search may settle for a centre that is nearly as good.
+    assert np.abs(found - wanted).max() < 1e-5 + 1e-6 * offset
+    gaps = np.abs(found[:, None] - found)
+    assert (gaps <= np.linalg.norm(x[:, None] - x, axis=2) * (1 + 1e-5) + 1e-4).all()
+
+
+def test_blocks_change_nothing_and_gradients_have_length_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    layer = Extension(torch.randn(30, 5))
+    x = torch.randn(50, 5, requires_grad=True)
+    values = layer(x)
+    (gradient,) = torch.autograd.grad(values.sum(), x)
+    assert torch.allclose(gradient.norm(dim=1), torch.ones(50), atol=1e-5)
+    monkeypatch.setattr("lipsort_cli.layers.extension._BLOCK", 60)
+    assert torch.equal(layer(x), values)
+    layer(x).sum().backward()
+    assert layer.parameter.grad is not None
+    assert layer.parameter.grad.sum() == 50  # each value moves with one bias
+
+
+def test_unfit_centres_are_refused() -> None:
+    for centres in (torch.zeros(0, 2), torch.zeros(3), torch.tensor([[float("nan")]])):
+        with pytest.raises(ValueError, match="finite numbers"):
+            Extension(centres)
+
+
+def test_plain_form() -> None:
+    network = build_extension([[1.0, 2.0], [3.0, 4.0]], [0.5, -0.25], spread=100.0)
+    graph, tensors = network_graph(network)
+    assert graph["layers"][-1] == {
+        "op": "extension",
+        "weight": "layers.1.weight",
+        "bias": "layers.1.bias",
+    }
+    assert graph["classes"] == 1
+    assert tensors["layers.1.weight"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert tensors["layers.1.bias"].tolist() == [0.5, -0.25]
+
+
+# --- the potential ----------------------------------------------------------------------------
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**6))
+def test_the_potential_attains_the_distance(n: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(-4, 5, (n, 2)).astype(float), rng.integers(-4, 5, (m, 2)).astype(float)
+    exact = exact_transport(x, y)
+    values = potential(exact.dual_x, costs(x, y, "l2"))
+    f_x = (values[:, None] - costs(x, x, "l2")).max(0)
+    f_y = (values[:, None] - costs(x, y, "l2")).max(0)
+    assert f_x.mean() - f_y.mean() == pytest.approx(exact.value, abs=1e-9)
+
+
+@given(st.integers(0, 10**6))
+def test_unfit_duals_still_give_a_lower_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((2, 9, 3))
+    values = potential(rng.standard_normal(9) * 5, costs(x, y, "l2"))
+    f_x = (values[:, None] - costs(x, x, "l2")).max(0)
+    f_y = (values[:, None] - costs(x, y, "l2")).max(0)
+    assert f_x.mean() - f_y.mean() <= exact_transport(x, y).value + 1e-9
+
+
+# --- the estimator ----------------------------------------------------------------------------
+
+
+def test_centres_are_training_points_only(compose_few: Compose, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    p, q = rng.random((40, 2)).astype(np.float32), rng.random((30, 2)).astype(np.float32)
+    weights = np.arange(40.0) % 3
+    for mass in (None, weights):
+        source = SampleSource(
+            make_samples(p, mass, name="p"),
+            make_samples(q, None, name="q"),
+            "files",
+            rng=np.random.default_rng(1),
+            holdout=0.25,
+        )
+        trainer = make_trainer(compose_few(), source, torch.device("cpu"), tmp_path)
+        assert isinstance(trainer, ExtensionTrainer) and trainer.whole
+        centres = {tuple(row) for row in trainer.network.head.centres.tolist()}
+        allowed = {tuple(row) for row in p[source._trained[0]].tolist()}
+        unseen = {tuple(row) for row in p[source._unseen[0]].tolist()}
+        massless = {tuple(row) for row in p[weights == 0].tolist()} if mass is not None else set()
+        assert centres == allowed - massless
+        assert not centres & unseen
+
+
+def clouds(folder: Path, count: int = 60) -> list[str]:
+    rng = np.random.default_rng(3)
+    np.save(folder / "p.npy", rng.standard_normal((count, 6)).astype(np.float32))
+    np.save(folder / "q.npy", (rng.standard_normal((count + 7, 6)) + 0.3).astype(np.float32))
+    return [
+        "distribution=files",
+        f"distribution.p={folder / 'p.npy'}",
+        f"distribution.q={folder / 'q.npy'}",
+        "evaluation.holdout=0",
+    ]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_proves_the_whole_distance_of_the_samples(
+    weighted: bool, compose_few: Compose, tmp_path: Path
+) -> None:
+    from lipsort_cli.verifier.verify import verify
+
+    overrides = clouds(tmp_path)
+    if weighted:
+        np.savetxt(tmp_path / "w.csv", np.arange(60) % 4)
+        overrides.append(f"distribution.p_weights={tmp_path / 'w.csv'}")
+    run(compose_few(*overrides), tmp_path / "run")
+    results = read_json(tmp_path / "run" / "results.json")
+    lower, upper = results["lower_bound"], results["upper_bound"]
+    assert lower["evidence"] == "proven"
+    assert 0.9999 * upper["value"] < lower["value"] <= upper["value"]
+    assert results["stopped_by"] == EXACT and results["steps"] == 0
+    assert results["lipschitz_bound"] == pytest.approx(1)
+    verdict = verify(tmp_path / "run" / "certificate.json")
+    assert verdict.status == "VALID", verdict
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_subgradients_improve_where_the_samples_are_not_all_fitted(
+    compose_few: Compose, tmp_path: Path
+) -> None:
+    overrides = [*clouds(tmp_path, 400), "model.centres=60", "training.check_points=400"]
+    run(compose_few(*overrides, "training.steps=1", "training.batch_size=1"), tmp_path / "start")
+    steps = ["training.steps=300", "training.batch_size=400", "optimizer.rest_lr=0.02"]
+    run(compose_few(*overrides, *steps), tmp_path / "run")
+    start, end = (read_json(tmp_path / name / "results.json") for name in ("start", "run"))
+    assert end["steps"] == 300
+    assert 0 < start["lower_bound"]["value"] < end["lower_bound"]["value"]
+    assert end["lower_bound"]["value"] <= end["upper_bound"]["value"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_interrupted_and_resumed_gives_the_same_weights(
+    compose_few: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_few("distribution=three_cones", "model.centres=40")
+    run(config, tmp_path / "whole")
+    step, opened = training.CriticTrainer._train_step, training.StepBoundary.__enter__
+    boundaries: list[Any] = []
+
+    def remember(self: Any) -> Any:
+        boundaries.append(self)
+        return opened(self)
+
+    def interrupting(self: Any) -> float:
+        value = step(self)
+        boundaries[-1].requested = self.step == 17
+        return value
+
+    monkeypatch.setattr(training.StepBoundary, "__enter__", remember)
+    monkeypatch.setattr(training.CriticTrainer, "_train_step", interrupting)
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "part")
+    monkeypatch.undo()
+    run(config, tmp_path / "part")
+    first, second = (tmp_path / name / "model.safetensors" for name in ("whole", "part"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_finished_fit_is_not_solved_again(
+    compose_few: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_few(*clouds(tmp_path))
+    solved: list[int] = []
+    from lipsort_cli.wasserstein import extension, transport
+
+    original = transport.solve
+
+    def counting(*arguments: Any) -> Any:
+        solved.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(extension, "solve", counting)
+    monkeypatch.setattr(transport, "solve", counting)
+    run(config, tmp_path / "run")
+    assert len(solved) == 1  # the fit's serves as the upper bound too
+    before = read_json(tmp_path / "run" / "results.json")
+    run(config, tmp_path / "run")
+    after = read_json(tmp_path / "run" / "results.json")
+    assert after["lower_bound"] == before["lower_bound"]
+
+
+@pytest.mark.parametrize("norm", ["linf", "l1"])
+def test_other_ground_metrics_are_refused(norm: str, compose_few: Compose) -> None:
+    with pytest.raises(UsageError, match=r"model=extension, whose distances are L2"):
+        compose_few(f"norm={norm}")
+
+
+def test_it_is_no_classifier() -> None:
+    from lipsort_cli.cli.launch import launch
+    from lipsort_cli.cli.table import find
+
+    command = find("train")
+    assert command is not None
+    with pytest.raises(UsageError, match="extension, which is a critic"):
+        launch(command, ["model=extension"])
