@@ -20,6 +20,8 @@ from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS, Arithmetic, gradua
 
 INFLATION = 2.0**-32
 """Issued layer bounds are raised by this share, so that another machine's sums confirm them."""
+EXACT_METHODS = ("1-Lipschitz", "factor", "slope", "1/4", "zero")
+"""Bounds that are exact numbers, the same on every machine."""
 GUARD = 4.0
 """Issued radii allow for this multiple of binary64's own error, for the same reason."""
 
@@ -72,12 +74,17 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
             "this process flushes subnormal numbers to zero, which the bounds do not allow; "
             "start a new process without torch.set_flush_denormal(True)"
         )
-    return [
-        bound
-        if bound.method in ("1-Lipschitz", "factor", "slope", "1/4", "zero")
-        else replace(bound, value=float(up(bound.value * (1 + INFLATION))))
-        for bound in layer_bounds(network, norm)
-    ]
+    return [_raised(bound) for bound in layer_bounds(network, norm)]
+
+
+def _raised(bound: LayerBound) -> LayerBound:
+    """The bound with its share more, and those inside it too: nothing of it is rounded anew."""
+    if bound.method in EXACT_METHODS:
+        return bound
+    parts = tuple(tuple(_raised(inner) for inner in part) for part in bound.parts)
+    # What is inside a container is not stored, but derived again: the whole gets twice the room.
+    share = 4 * INFLATION * (1 + sum(len(part) for part in parts)) if parts else INFLATION
+    return replace(bound, value=float(up(bound.value * (1 + share))), parts=parts)
 
 
 def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> LayerwiseBound:

@@ -37,7 +37,14 @@ def check_layers(certificate: dict[str, Any], network: Network, norm: str) -> li
                 f"{where}.bound", f"claims {entry['bound']!r}, proven is {derived.value!r}"
             )
         claims.append(
-            LayerBound(layer.index, layer.op, entry["bound"], derived.method, derived.witness)
+            LayerBound(
+                layer.index,
+                layer.op,
+                entry["bound"],
+                derived.method,
+                derived.witness,
+                derived.parts,
+            )
         )
     return claims
 

@@ -25,10 +25,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lipsort_cli.verifier.bounds import LayerBound
 from lipsort_cli.verifier.errors import Unsupported
@@ -47,38 +46,13 @@ from lipsort_cli.verifier.rounding import (
     ones_norm,
 )
 from lipsort_cli.verifier.selections import select
+from lipsort_cli.verifier.state import State, rounded, square_root, squares_fit
 
 CHUNK = 1024
 STATE = 1 << 22
 """Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
 SMOOTH_ULPS = 16
 """Assumed accuracy of NumPy's binary64 tanh and exp, in units of the last place."""
-
-
-@dataclass
-class State:
-    """Activations ``[N, n]`` of a batch, and what is known about their errors (each ``[N]``)."""
-
-    values: Floats
-    d64: Floats
-    d0: Floats
-    d1: Floats
-    lip: float = 1.0
-    magnitudes: list[tuple[Floats, Floats]] = field(default_factory=list)
-
-    @classmethod
-    def at(cls, inputs: Floats) -> State:
-        """Exact inputs ``[N, n]``."""
-        zero = np.zeros(len(inputs))
-        return cls(inputs, zero, zero.copy(), zero.copy())
-
-    def fits(self, radius: Floats, arithmetic: Arithmetic) -> NDArray[np.bool_]:
-        """Whether nothing can overflow within ``radius [N]`` of each point."""
-        fits = np.ones(len(radius), dtype=bool)
-        for base, slope in self.magnitudes:
-            fits &= add_up(base, mul_up(slope, radius)) <= arithmetic.largest
-            fits &= base <= BINARY64.largest
-        return fits
 
 
 def chunks(layers: tuple[Layer, ...], count: int) -> Iterator[slice]:
@@ -127,7 +101,7 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
         sizes = norm_up(operands.magnitude(values, state.values), norm)
         spread = operands.spread(operands.absolute_norm(norm), lipschitz)
         small = operands.flushed * ones
-        _rounded(state, lipschitz, spread, sizes, operands.count, small, arithmetic)
+        rounded(state, lipschitz, spread, sizes, operands.count, small, arithmetic)
     elif layer.op == "normalize":
         mean, std = normalization(layer)
         sizes = np.asarray(inflate(norm_up((np.abs(values) + np.abs(mean)) / std, norm), 4))
@@ -135,18 +109,18 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
         small = 8 * (1 + 2 / float(std.min())) * ones
         # Six roundings cover (x - m) / s, (x - m) * (1/s) and x/s - m/s, constants rounded too.
         largest = max(1.0, float(std.max()))
-        _rounded(state, lipschitz, lipschitz, sizes, 6, small, arithmetic, largest)
+        rounded(state, lipschitz, lipschitz, sizes, 6, small, arithmetic, largest)
     elif layer.op in ("scale", "leaky_relu"):
         sizes = np.asarray(mul_up(norm_up(values, norm), lipschitz))
         scaled = layer.numbers[0] * values
         state.values = scaled if layer.op == "scale" else np.where(values > 0, values, scaled)
         small = 8 * (1 + lipschitz) * ones
-        _rounded(state, lipschitz, lipschitz, sizes, 4, small, arithmetic)
+        rounded(state, lipschitz, lipschitz, sizes, 4, small, arithmetic)
     elif layer.op == "average_pool":
         found = average_pool(layer, values)
         state.values, area = found.values, layer.size * layer.size
         sizes = norm_up(found.sizes, norm)
-        _rounded(
+        rounded(
             state, lipschitz, lipschitz, sizes, found.roundings, 8 * area * ones, arithmetic, area
         )
     elif layer.op == "l2_pool":
@@ -161,10 +135,10 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
         spread = float(add_up(mul_up(lipschitz, 1 + 2.0**-20), 2.0**-50 * layer.width))
         small = 8 * found.roundings * ones
         if layer.op == "extension":
-            _square_root(state, layer.inputs, ones, arithmetic)
-        _rounded(state, lipschitz, spread, sizes, found.roundings, small, arithmetic)
+            square_root(state, layer.inputs, ones, arithmetic)
+        rounded(state, lipschitz, spread, sizes, found.roundings, small, arithmetic)
         if layer.op == "extension":
-            _squares_fit(state, math.sqrt(layer.inputs), arithmetic)
+            squares_fit(state, math.sqrt(layer.inputs), arithmetic)
     elif layer.op in SMOOTH:
         _smooth(state, layer, lipschitz, norm, arithmetic)
     else:
@@ -175,41 +149,6 @@ def _step(state: State, layer: Layer, lipschitz: float, norm: str, arithmetic: A
         state.d0 = np.asarray(mul_up(lipschitz, add_up(state.d0, 4 * arithmetic.tiny * ones)))
         state.d1 = np.asarray(mul_up(lipschitz, state.d1))
         state.lip = float(mul_up(state.lip, lipschitz))
-
-
-def _rounded(
-    state: State,
-    lipschitz: float,
-    spread: float,
-    sizes: Floats,
-    count: int,
-    small: float,
-    arithmetic: Arithmetic,
-    largest: float = 1.0,
-) -> None:
-    """One step of the recurrence: ``sizes`` bounds ``||s(a~)||``, ``spread`` is ``B``."""
-    error = gamma(count, arithmetic.unit)
-    drift = add_up(state.d64, state.d0)
-    base = add_up(sizes, mul_up(spread, drift))
-    slope = np.asarray(mul_up(spread, add_up(state.lip, state.d1)))
-    state.magnitudes.append(
-        (np.asarray(mul_up(2 * largest, base)), np.asarray(mul_up(2 * largest, slope)))
-    )
-    if error > 0.5:
-        error = np.inf
-    if error > 0:
-        state.d0 = np.asarray(
-            add_up(mul_up(lipschitz, state.d0), mul_up(error, base), 2 * arithmetic.tiny * small)
-        )
-        state.d1 = np.asarray(add_up(mul_up(lipschitz, state.d1), mul_up(error, slope)))
-    state.d64 = np.asarray(
-        add_up(
-            mul_up(lipschitz, state.d64),
-            mul_up(gamma(count, BINARY64.unit), sizes),
-            2 * BINARY64.tiny * small,
-        )
-    )
-    state.lip = float(mul_up(state.lip, lipschitz))
 
 
 def _smooth(
@@ -237,23 +176,9 @@ def _l2_pool(
     state.values = found.values
     ones = ones_norm(layer.width, norm)
     sizes, small = norm_up(found.sizes, norm), 8 * found.roundings * ones
-    _rounded(state, lipschitz, lipschitz, sizes, found.roundings, small, arithmetic)
-    _square_root(state, layer.size * layer.size, ones, arithmetic)
-    _squares_fit(state, layer.size, arithmetic)
-
-
-def _square_root(state: State, terms: int, ones: float, arithmetic: Arithmetic) -> None:
-    """Squares that underflow lose up to ``2 tiny`` each; a root makes that its square root."""
-    for name, kind in (("d64", BINARY64), ("d0", arithmetic)):
-        lost = 4 * math.sqrt(terms * kind.tiny) * ones
-        setattr(state, name, np.asarray(add_up(getattr(state, name), lost)))
-
-
-def _squares_fit(state: State, terms: float, arithmetic: Arithmetic) -> None:
-    """What was bounded last must not overflow when squared and added up ``terms ** 2`` times."""
-    base, slope = state.magnitudes[-1]
-    room = 4 * terms * math.sqrt(min(arithmetic.largest, BINARY64.largest))
-    state.magnitudes.append((np.asarray(mul_up(room, base)), np.asarray(mul_up(room, slope))))
+    rounded(state, lipschitz, lipschitz, sizes, found.roundings, small, arithmetic)
+    square_root(state, layer.size * layer.size, ones, arithmetic)
+    squares_fit(state, layer.size, arithmetic)
 
 
 def _container(

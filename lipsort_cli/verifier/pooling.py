@@ -1,8 +1,8 @@
 """Average and L2 pooling, distance and extension in binary64, with bounds of their rounding.
 
-Each function returns the values, ``s`` of the error recurrence ``[N, m]`` and the number of roundings: in any
-arithmetic of unit ``u``, a component errs by at most ``gamma(roundings) s``. In all four ``s`` has the
-Lipschitz constant of the value, because it is the same formula with other signs.
+Each function returns the values, ``s`` of the error recurrence ``[N, m]`` and a number of
+roundings: in any arithmetic of unit ``u``, a component errs by at most ``gamma(roundings) s``. In
+all four ``s`` has the Lipschitz constant of the value: it is the same formula with other signs.
 """
 
 from __future__ import annotations

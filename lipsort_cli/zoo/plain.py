@@ -7,10 +7,63 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale
+from lipsort_cli.layers.extension import Extension
+from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
+from lipsort_cli.layers.residual import Concatenate
+from lipsort_cli.verifier.layer import CONVOLUTIONS, Layer
+
+_BLOCK = 2**24
+"""Differences of a distance layer formed at a time; 64 MiB of float32."""
+_PLAIN = {
+    "flatten": nn.Flatten,
+    "relu": nn.ReLU,
+    "abs": AbsoluteValue,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+class WeightedSum(nn.Module):
+    """y = skip * x + branch * f(x)."""
+
+    def __init__(self, skip: float, branch: float, inner: nn.Module) -> None:
+        super().__init__()
+        self.skip, self.branch, self.inner = skip, branch, inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, ...] to the same shape."""
+        return self.skip * x + self.branch * self.inner(x)
+
+
+class OrderedDistance(nn.Module):
+    """y_j = sum_k (1 - decay) decay^k d_(k) + b_j, d the sorted |x - w_j|; decay 0: the largest."""
+
+    ranks: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, decay: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = None if bias is None else nn.Parameter(bias)
+        ranks = torch.arange(weight.shape[1], dtype=torch.float64)
+        self.decay = decay
+        self.register_buffer("ranks", ((1 - decay) * decay**ranks).to(weight.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] to [N, out]."""
+        rows = max(1, _BLOCK // self.weight.numel())
+        found = torch.cat([self._values(part) for part in x.split(rows)])
+        return found if self.bias is None else found + self.bias
+
+    def _values(self, x: Tensor) -> Tensor:
+        apart = (x[:, None] - self.weight).abs()
+        if self.decay == 0:
+            return apart.amax(2)
+        return apart.sort(dim=2, descending=True).values @ self.ranks
 
 
 def plain_module(network: Network) -> nn.Sequential:
@@ -18,43 +71,81 @@ def plain_module(network: Network) -> nn.Sequential:
 
     Maps ``[N, *input_shape]`` to logits ``[N, classes]``.
     """
-    layers: list[nn.Module] = []
-    for layer in network.layers:
-        match layer.op:
-            case "flatten":
-                layers.append(nn.Flatten())
-            case "dense":
-                assert layer.weight is not None
-                dense = nn.Linear(layer.inputs, layer.width, bias=layer.bias is not None)
-                with torch.no_grad():
-                    dense.weight.copy_(torch.from_numpy(np.array(layer.weight)))
-                    if layer.bias is not None:
-                        dense.bias.copy_(torch.from_numpy(np.array(layer.bias)))
-                layers.append(dense)
-            case "normalize":
-                half = len(layer.numbers) // 2
-                layers.append(Normalize(layer.numbers[:half], layer.numbers[half:]))
-            case "groupsort":
-                layers.append(GroupSort(layer.size))
-            case "maxout":
-                layers.append(Maxout(layer.size))
-            case "scale":
-                layers.append(Scale(layer.numbers[0]))
-            case "leaky_relu":
-                layers.append(nn.LeakyReLU(layer.numbers[0]))
-            case "relu":
-                layers.append(nn.ReLU())
-            case "abs":
-                layers.append(AbsoluteValue())
-            case "tanh":
-                layers.append(nn.Tanh())
-            case "sigmoid":
-                layers.append(nn.Sigmoid())
-            case "identity":
-                layers.append(nn.Identity())
-            case other:
-                raise TypeError(f"found operation {other!r}, which has no module")
-    return nn.Sequential(*layers).eval().requires_grad_(False)
+    return _chain(network.layers).eval().requires_grad_(False)
+
+
+def _chain(layers: tuple[Layer, ...]) -> nn.Sequential:
+    return nn.Sequential(*(_module(layer) for layer in layers))
+
+
+def _module(layer: Layer) -> nn.Module:
+    axis = 1 if len(layer.shape) == 3 else -1
+    match layer.op:
+        case op if op in _PLAIN:
+            return _PLAIN[op]()
+        case "normalize":
+            half = len(layer.numbers) // 2
+            return Normalize(layer.numbers[:half], layer.numbers[half:])
+        case "groupsort":
+            return GroupSort(layer.size, axis)
+        case "maxout":
+            return Maxout(layer.size, axis)
+        case "scale":
+            return Scale(layer.numbers[0])
+        case "leaky_relu":
+            return nn.LeakyReLU(layer.numbers[0])
+        case "space_to_depth":
+            return SpaceToDepth(layer.size)
+        case "depth_to_space":
+            return DepthToSpace(layer.size)
+        case "average_pool":
+            return AveragePool(layer.size, layer.stride)
+        case "max_pool":
+            return MaxPool(layer.size, layer.stride)
+        case "l2_pool":
+            return L2Pool(layer.size, layer.stride)
+        case "residual":
+            return WeightedSum(layer.numbers[0], layer.numbers[1], _chain(layer.parts[0]))
+        case "concatenate":
+            return Concatenate([list(_chain(part)) for part in layer.parts])
+    return _weighted(layer)
+
+
+def _weighted(layer: Layer) -> nn.Module:
+    """A layer with tensors."""
+    assert layer.weight is not None
+    weight = torch.from_numpy(np.array(layer.weight))
+    bias = None if layer.bias is None else torch.from_numpy(np.array(layer.bias))
+    module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+    if layer.op == "dense":
+        module = nn.Linear(layer.inputs, layer.width, bias=bias is not None)
+    elif layer.op in CONVOLUTIONS:
+        kind = nn.Conv2d if layer.op == "convolution" else nn.ConvTranspose2d
+        module = kind(
+            layer.shape[0],
+            layer.out_shape[0],
+            (weight.shape[2], weight.shape[3]),
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            bias=bias is not None,
+            padding_mode="circular" if layer.circular else "zeros",
+        )
+    elif layer.op == "distance":
+        return OrderedDistance(weight, bias, layer.numbers[0])
+    elif layer.op == "extension":
+        assert bias is not None
+        extension = Extension(weight)
+        extension.set_bias_(bias)
+        return extension
+    else:
+        raise TypeError(f"found operation {layer.op!r}, which has no module")
+    with torch.no_grad():
+        module.weight.copy_(weight)
+        if bias is not None and module.bias is not None:
+            module.bias.copy_(bias)
+    return module
 
 
 def load_plain(path: str | os.PathLike[str]) -> nn.Sequential:
