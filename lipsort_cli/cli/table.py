@@ -121,6 +121,17 @@ TABLE: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "inspect",
+        "Look inside networks: singular values, gradients, active units.",
+        takes=("train", "estimate-wasserstein", "wgan"),
+        many=True,
+        examples=(
+            ("The newest run", "lipsort inspect"),
+            ("Two runs side by side; results go to the first", "lipsort inspect A B"),
+            ("More points, more pictures", "lipsort inspect A points=200 pictures=12"),
+        ),
+    ),
+    Command(
         "report",
         "Compare runs and sweeps: tables over seeds, plots, Markdown, HTML.",
         many=True,

@@ -24,6 +24,7 @@ from lipsort_cli.config.learning import (
     StepSchedule,
     StiefelOptimizer,
 )
+from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
 from lipsort_cli.config.report import ReportConfig
@@ -322,6 +323,7 @@ COMMANDS: dict[str, type] = {
     "certify": CertifyConfig,
     "attack": AttackConfig,
     "export": ExportConfig,
+    "inspect": InspectConfig,
     "report": ReportConfig,
     "estimate-wasserstein": EstimateWassersteinConfig,
     "wgan": WganConfig,

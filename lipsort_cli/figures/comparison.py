@@ -27,7 +27,7 @@ class Line:
     high: Sequence[float]
 
 
-def _look(index: int) -> dict[str, Any]:
+def look_of(index: int) -> dict[str, Any]:
     """Colour, marker and dashes: neighbours differ in all three, so also in grey."""
     return {
         "color": COLOURS[index % len(COLOURS)],
@@ -37,13 +37,14 @@ def _look(index: int) -> dict[str, Any]:
     }
 
 
-def _draw(axes: Any, lines: Sequence[Line], *, markers: bool, scale: float = 1.0) -> None:
+def draw_lines(axes: Any, lines: Sequence[Line], *, markers: bool, scale: float = 1.0) -> None:
+    """Lines with their bands; from the ninth on in grey, without a name."""
     for index, line in enumerate(lines):
         mean = [scale * value for value in line.mean]
         if index >= TOLD_APART:
             axes.plot(line.x, mean, **_REST)
             continue
-        look = _look(index)
+        look = look_of(index)
         marker = MARKERS[index % len(MARKERS)] if markers or len(line.x) == 1 else None
         axes.plot(line.x, mean, marker=marker, markersize=5, label=line.label, **look)
         if any(low < high for low, high in zip(line.low, line.high, strict=True)):
@@ -51,7 +52,7 @@ def _draw(axes: Any, lines: Sequence[Line], *, markers: bool, scale: float = 1.0
             axes.fill_between(line.x, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
-def _legend(figure: Any, axes: Any, hidden: int) -> None:
+def legend_below(figure: Any, axes: Any, hidden: int) -> None:
     """One legend below everything, so that it covers no line."""
     handles, labels = axes.get_legend_handles_labels()
     if hidden:
@@ -61,7 +62,7 @@ def _legend(figure: Any, axes: Any, hidden: int) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _rows(count: int, labels: Sequence[str]) -> float:
+def legend_height(count: int, labels: Sequence[str]) -> float:
     """Inches that a legend of so many entries needs."""
     shown = min(count, TOLD_APART) + (count > TOLD_APART)
     columns = 1 if any(len(label) > 44 for label in labels) else 2
@@ -73,9 +74,9 @@ def draw_accuracy(
 ) -> None:
     """Certified accuracy of every row over eps; hollow markers: what was left under attack."""
     unit = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}.get(norm, norm)
-    legend = _rows(len(lines), [line.label for line in lines])
+    legend = legend_height(len(lines), [line.label for line in lines])
     with picture(path, width=6.8, height=4.0 + legend) as (figure, axes):
-        _draw(axes, lines, markers=True, scale=100)
+        draw_lines(axes, lines, markers=True, scale=100)
         for index, line in enumerate(lines[:TOLD_APART]):
             if line.label in attacked:
                 found = attacked[line.label]
@@ -95,7 +96,7 @@ def draw_accuracy(
             ylim=(0, 102),
         )
         axes.set_xlim(left=0)
-        _legend(figure, axes, max(0, len(lines) - TOLD_APART))
+        legend_below(figure, axes, max(0, len(lines) - TOLD_APART))
 
 
 def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -> None:
@@ -104,7 +105,7 @@ def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -
     columns = 2 if len(names) == 4 else min(len(names), 3)
     rows = math.ceil(len(names) / columns)
     longest = max(panels.values(), key=len)
-    legend = _rows(len(longest), [line.label for line in longest])
+    legend = legend_height(len(longest), [line.label for line in longest])
     with picture(path, width=3.2 * columns + 0.6, height=2.6 * rows + legend + 0.3) as (fig, first):
         first.remove()
         grid = fig.subplots(rows, columns, squeeze=False)
@@ -112,7 +113,7 @@ def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -
         for place, name in enumerate(names):
             axes = grid[place // columns][place % columns]
             share = name.endswith(("accuracy", "estimate", "share"))
-            _draw(axes, panels[name], markers=False, scale=100 if share else 1)
+            draw_lines(axes, panels[name], markers=False, scale=100 if share else 1)
             words = name.replace("_", " ").replace(" estimate", " (estimate)")
             axes.set_title(words + (" (%)" if share else ""), fontsize=9)
             if _wants_logarithm(panels[name]) and not share:
@@ -124,7 +125,7 @@ def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -
         for place in range(len(names), rows * columns):
             grid[place // columns][place % columns].remove()
         fig.suptitle(title, fontsize=10)
-        _legend(fig, fullest, max(0, len(longest) - TOLD_APART))
+        legend_below(fig, fullest, max(0, len(longest) - TOLD_APART))
 
 
 def _wants_logarithm(lines: Sequence[Line]) -> bool:

@@ -1,0 +1,233 @@
+"""`lipsort inspect RUN...`: looks inside networks; pictures and figures, each with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
+from lipsort_cli.config.inspect import InspectConfig
+from lipsort_cli.console import console
+from lipsort_cli.inspection import words
+from lipsort_cli.inspection.diagnostics import SPLIT
+from lipsort_cli.inspection.measure import (
+    Measured,
+    alignment,
+    entries,
+    is_image,
+    measure,
+    smoothness,
+)
+from lipsort_cli.inspection.pictures import draw_all
+from lipsort_cli.reports.found import Run, collect, read_log
+from lipsort_cli.reports.rows import compare
+from lipsort_cli.runs import read_record, write_json
+from lipsort_cli.zoo.plain import plain_module
+
+
+class Subject(NamedTuple):
+    """A run's network with the points it is looked at; ``labels`` None for a critic."""
+
+    directory: Path
+    network: nn.Sequential
+    inputs: Tensor
+    labels: Tensor | None
+    norm: str
+
+
+def run(config: InspectConfig, directory: Path) -> None:
+    """Inspect ``config.run`` beside ``config.runs``; writes into ``directory``."""
+    folders = list(dict.fromkeys([config.run, *config.runs]))
+    names = _names([Path(folder) for folder in folders])
+    subjects = {name: _open(Path(f), config) for name, f in zip(names, folders, strict=True)}
+    measured: dict[str, Measured] = {}
+    for name, subject in subjects.items():
+        console.print(
+            f"measuring {name}: {len(subject.inputs)} points, {subject.directory}", markup=False
+        )
+        measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
+    logs = {name: _log(subject.directory) for name, subject in subjects.items()}
+    first = names[0]
+    drawn = draw_all(
+        directory / "figures", measured, logs, _captions(subjects[first], config.pictures)
+    )
+    about = {name: _about(measured[name], logs[name]) for name in names}
+    gradients = _input_gradients(measured)
+    result = {
+        "points": len(subjects[first].inputs),
+        **about[first],
+        "input_gradients": gradients,
+        "figures": [f"figures/{name}" for name in drawn],
+    }
+    if len(names) > 1:
+        result["compared"] = [
+            {"name": name, "run": str(subjects[name].directory), **about[name]} for name in names
+        ]
+    write_json(directory / "inspect.json", result)
+    _show(about, gradients, drawn, subjects, directory)
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def _open(directory: Path, config: InspectConfig) -> Subject:
+    command = str(read_record(directory)["command"])
+    own = run_config(directory, command)
+    if command == "estimate-wasserstein":
+        from lipsort_cli.wasserstein.build import build_source
+        from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
+
+        source = build_source(
+            own.distribution,
+            norm=own.norm,
+            holdout=own.evaluation.holdout,
+            rng=stream(own.seed, SPLIT),
+        )
+        pair = source.compared(own.evaluation.points, stream(own.seed, COMPARED))
+        half = (config.points + 1) // 2
+        rows = np.concatenate([np.asarray(pair.x[:half]), np.asarray(pair.y[:half])])
+        inputs, labels, norm = torch.from_numpy(rows[: config.points]), None, own.norm
+    else:
+        test = run_data(directory, own.data).test
+        inputs = test.inputs[: config.points]
+        labels = test.labels[: config.points] if command == "train" else None
+        norm = own.evaluation.norm if command == "train" else "l2"
+    path = directory / (NETWORK if command != "wgan" else "critic.safetensors")
+    network = load_network(path)
+    return Subject(
+        directory,
+        plain_module(network),
+        inputs.float().reshape(len(inputs), *network.input_shape),
+        labels,
+        config.norm or norm,
+    )
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """A short name for each run: the settings in which they differ, or else the folder."""
+    found: dict[Path, str] = {}
+    runs = [one for folder in folders for one in _runs(folder)]
+    for command in dict.fromkeys(run.command for run in runs):
+        rows = compare(command, [run for run in runs if run.command == command], pool=()).rows
+        for row in rows:
+            for one in row.runs:
+                found[one.directory.resolve()] = row.name
+    if len(folders) == 1:
+        return [folders[0].name]
+    names = [found.get(folder.resolve(), folder.name) for folder in folders]
+    return [
+        name if names.count(name) == 1 else f"{name}, {folder.parent.name}/{folder.name}"
+        for name, folder in zip(names, folders, strict=True)
+    ]
+
+
+def _runs(folder: Path) -> list[Run]:
+    own = str(read_record(folder)["command"])
+    return [run for run in collect([folder], [own])[0] if run.directory == folder]
+
+
+def _log(directory: Path) -> list[dict[str, Any]]:
+    lines = [one for one in read_log(directory / "metrics.jsonl") if one.get("split") == SPLIT]
+    needed = ("gradient_kept", "jacobian_sigma_mean")
+    return [one for one in lines if all(isinstance(one.get(key), int | float) for key in needed)]
+
+
+def _captions(subject: Subject, pictures: int) -> list[str]:
+    if subject.labels is None:
+        return [f"point {index}" for index in range(min(pictures, len(subject.inputs)))]
+    return [f"class {label}" for label in subject.labels[:pictures].tolist()]
+
+
+# --- what is found ----------------------------------------------------------------------------
+
+
+def _about(measured: Measured, log: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of one network, each with its sentence."""
+    found = entries(measured)
+    for key, sentence in (
+        ("layers", words.of_layers),
+        ("jacobian", words.of_jacobian),
+        ("gradient_norm", words.of_gradient),
+        ("activations", words.of_activations),
+    ):
+        found[key]["interpretation"] = sentence(measured)
+    if len(log) > 1:
+        steps = {key: [line.get(key) for line in log] for key in log[-1] if key != "split"}
+        found["over_training"] = {
+            "evidence": "empirical",
+            "steps": steps,
+            "interpretation": words.of_training(log),
+        }
+    else:
+        found["over_training"] = None
+    return found
+
+
+def _input_gradients(measured: dict[str, Measured]) -> dict[str, Any]:
+    """Alignment and, of pictures, smoothness of the input gradients of every network."""
+    aligned, smooth = [], []
+    for one in measured.values():
+        aligned.append(_mean(alignment(one.gradients, one.inputs)))
+        smooth.append(_mean(smoothness(one.gradients)) if is_image(one.inputs) else np.nan)
+    pictures = bool(np.isfinite(smooth).all())
+    by_run = [
+        {"name": name, "alignment": a, **({"smoothness": s} if pictures else {})}
+        for name, a, s in zip(measured, aligned, smooth, strict=True)
+    ]
+    return {
+        "evidence": "empirical",
+        **{key: value for key, value in by_run[0].items() if key != "name"},
+        "by_run": by_run,
+        "interpretation": words.of_input_gradients(
+            list(measured), np.array(aligned), np.array(smooth) if pictures else None
+        ),
+    }
+
+
+def _mean(values: Any) -> float:
+    """Mean of what is finite; 0 where no gradient is left to look at."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else 0.0
+
+
+def _show(
+    about: dict[str, dict[str, Any]],
+    gradients: dict[str, Any],
+    drawn: list[str],
+    subjects: dict[str, Subject],
+    directory: Path,
+) -> None:
+    titles = {
+        "layers": "Layers",
+        "jacobian": "Jacobian",
+        "gradient_norm": "Gradient",
+        "activations": "Activations",
+        "over_training": "Over training",
+    }
+    for name, found in about.items():
+        if len(about) > 1:
+            console.print(name, style="bold", markup=False)
+        for key, title in titles.items():
+            console.print(f"{title}: {_sentence(found[key])}", markup=False)
+    console.print(f"Input gradients: {gradients['interpretation']}", markup=False)
+    console.print("All of this is empirical: measured at these points in floating point.")
+    others = [str(subject.directory) for subject in subjects.values()]
+    following = f"lipsort report {' '.join(others)}"
+    console.print(
+        f"Results: {directory} (inspect.json, figures/: {', '.join(drawn)}); next: {following}",
+        markup=False,
+    )
+
+
+def _sentence(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return (
+            "nothing was logged; `lipsort train training.diagnostics_every=50` logs Jacobian, "
+            "gradient norms and active units of a classifier while it is trained."
+        )
+    return str(entry["interpretation"])

@@ -1,0 +1,24 @@
+"""Typed configuration of `lipsort inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import REQUIRED, option
+
+
+@dataclass
+class InspectConfig:
+    """`lipsort inspect`."""
+
+    run: str = option(REQUIRED, "run directory to inspect; the results go there")
+    runs: list[str] = option([], "run directories that are drawn beside each other, run first")
+    points: int = option(
+        64, "test points measured at, from the first on", minimum=1, maximum=100_000
+    )
+    pictures: int = option(8, "points whose input gradients are drawn", minimum=1, maximum=24)
+    norm: str | None = option(
+        None,
+        "norm of inputs; gradients are measured in its dual; null: that of the run",
+        choices=["l2", "linf", "l1"],
+    )

@@ -1,0 +1,119 @@
+"""The pictures of an inspection: which are drawn of which networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.figures.comparison import Line, draw_metrics
+from lipsort_cli.figures.inspection import (
+    draw_activity,
+    draw_gradients,
+    draw_layer_values,
+    draw_over_depth,
+)
+from lipsort_cli.inspection.measure import Measured, is_image
+
+Log = Sequence[Mapping[str, Any]]
+
+
+def draw_all(
+    folder: Path,
+    networks: Mapping[str, Measured],
+    logs: Mapping[str, Log],
+    captions: Sequence[str],
+) -> list[str]:
+    """Draw every picture that the networks allow into ``folder``; their names.
+
+    ``logs``: lines of diagnostics that were logged while training, by network; ``captions``: one
+    for each point whose input gradients are drawn.
+    """
+    drawn: list[str] = []
+
+    def path(name: str) -> Path:
+        drawn.append(f"{name}.png")
+        return folder / drawn[-1]
+
+    points = len(next(iter(networks.values())).inputs)
+    with_layers = {n: [s.values for s in m.layers] for n, m in networks.items() if m.layers}
+    if with_layers:
+        title = "Singular values of the layers (1: norm is kept)"
+        draw_layer_values(path("layer_singular_values"), with_layers, title)
+    ticks = _ticks([measured.depths for measured in networks.values()])
+    draw_over_depth(
+        path("jacobian_singular_values"),
+        {
+            name: (
+                np.array([values.mean() for values in measured.sigma]),
+                np.array([values[:, -1].mean() for values in measured.sigma]),
+                np.array([values[:, 0].mean() for values in measured.sigma]),
+            )
+            for name, measured in networks.items()
+        },
+        quantity="singular values",
+        title=f"Jacobian of the outputs, mean over {points} points; band: least to largest",
+        ticks=ticks,
+    )
+    draw_over_depth(
+        path("gradient_norms"),
+        {
+            name: (measured.norms.mean(0), measured.norms.min(0), measured.norms.max(0))
+            for name, measured in networks.items()
+        },
+        quantity="norm of the margin's gradient",
+        title=f"Back-propagated gradient; level: preserved; band: {points} points",
+        ticks=ticks,
+    )
+    active = {
+        name: [(one.share, one.linear) for one in measured.activities]
+        for name, measured in networks.items()
+        if measured.activities
+    }
+    if active:
+        kinds = {one.measure for measured in networks.values() for one in measured.activities}
+        what = kinds.pop() if len(kinds) == 1 else "units active or swapped"
+        draw_activity(path("activations"), active, f"Share of {what}")
+    if all(is_image(measured.inputs) for measured in networks.values()):
+        shapes = {measured.inputs.shape[1:] for measured in networks.values()}
+        if len(shapes) == 1:
+            inputs = next(iter(networks.values())).inputs[: len(captions)]
+            gradients = {name: m.gradients[: len(captions)] for name, m in networks.items()}
+            draw_gradients(
+                path("input_gradients"),
+                inputs,
+                gradients,
+                captions=captions,
+                title="Gradient of the margin by pixel (grey: 0; light raises, dark lowers it)",
+            )
+    panels = _panels(logs)
+    if panels:
+        draw_metrics(path("over_training"), panels, "Diagnostics while training")
+    return drawn
+
+
+def _ticks(depths: Sequence[Sequence[str]]) -> list[str] | None:
+    """A name for each depth, of all networks; None where they differ in number."""
+    if len({len(names) for names in depths}) > 1:
+        return None
+    return ["/".join(dict.fromkeys(names)) for names in zip(*depths, strict=True)]
+
+
+def _panels(logs: Mapping[str, Log]) -> dict[str, list[Line]]:
+    panels: dict[str, list[Line]] = {}
+    for name, log in logs.items():
+        keys = [key for key in (log[0] if log else {}) if _is_drawn(key)]
+        for key in keys:
+            lines = [line for line in log if isinstance(line.get(key), int | float)]
+            values = [float(line[key]) for line in lines]
+            if len(values) > 1:
+                steps = [float(line["step"]) for line in lines]
+                title = key.replace(".", " ")
+                panels.setdefault(title, []).append(Line(name, steps, values, values, values))
+    return panels
+
+
+def _is_drawn(key: str) -> bool:
+    return key.startswith(("jacobian_", "gradient_kept", "active_units", "gradient_norm.0"))
