@@ -15,6 +15,7 @@ from lipsort_cli.config.schema import (
 )
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import (
+    Aol,
     Bjorck,
     Constraint,
     LinfProjection,
@@ -35,6 +36,7 @@ CONSTRAINTS = [
     Orthonormal(),
     *(Bjorck(order=order, iterations=25) for order in (1, 2, 3, 4)),
     Spectral(),
+    Aol(),
     LinfSoftmax(),
     LinfProjection(),
     Parseval(),
@@ -99,7 +101,7 @@ def test_right_inverse(constraint: Constraint) -> None:
     assert torch.allclose(again, weight, atol=1e-5)
 
 
-@pytest.mark.parametrize("constraint", [Orthonormal(), LinfProjection(), LinfSoftmax()])
+@pytest.mark.parametrize("constraint", [Orthonormal(), LinfProjection(), LinfSoftmax(), Aol()])
 def test_right_inverse_refuses_what_is_outside(constraint: Constraint) -> None:
     with pytest.raises(ValueError, match="found"):
         constraint.right_inverse(torch.full((3, 4), 2.0))
@@ -152,6 +154,20 @@ def test_row_projection_is_the_nearest_point(rows: int, columns: int, seed: int)
 def test_row_projection_leaves_inside_rows_alone() -> None:
     weight = torch.tensor([[0.25, -0.25, 0.0], [0.0, 0.0, 0.0]])
     assert torch.equal(project_rows_l1(weight), weight)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(-6, 6), st.integers(0, 10**6))
+def test_rescaled_weights_are_inside_whatever_the_parameter(
+    rows: int, columns: int, log_scale: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    parameter = torch.randn(rows, columns) * 10**log_scale
+    weight = Aol()(parameter)
+    assert Aol().violation(weight) <= 1e-5
+    # With a zero row or column nothing is divided by zero.
+    parameter[0] = 0
+    parameter[:, 0] = 0
+    assert Aol().violation(Aol()(parameter)) <= 1e-5
 
 
 def test_spectral_is_exact_outside_training() -> None:

@@ -186,3 +186,29 @@ def test_unknown_rules_and_arguments_are_refused() -> None:
         Stiefel([weight], learning_rate=1.0)
     with pytest.raises(ValueError, match="matrices"):
         Stiefel([nn.Parameter(torch.zeros(3))])
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 3), (2, 4, 9), (4, 1, 1), (2, 5, 5)])
+@pytest.mark.parametrize("lr", [1e-3, 0.1, 1.0])
+def test_a_stack_moves_as_its_matrices_do(shape: tuple[int, ...], lr: float) -> None:
+    torch.manual_seed(0)
+    matrices = [torch.nn.init.orthogonal_(torch.empty(shape[1:])) for _ in range(shape[0])]
+    together = torch.nn.Parameter(torch.stack(matrices))
+    alone = [torch.nn.Parameter(matrix.clone()) for matrix in matrices]
+    stacked, single = Stiefel([together], lr=lr), Stiefel(alone, lr=lr)
+    for _ in range(3):
+        gradient = torch.randn(shape)
+        together.grad = gradient.clone()
+        for parameter, part in zip(alone, gradient, strict=True):
+            parameter.grad = part.clone()
+        stacked.step()
+        single.step()
+    for matrix in together.detach():
+        assert orthonormality_error(matrix) <= 1e-5
+    # The direction is approximate, in bfloat16 where that is quick.
+    assert torch.allclose(together, torch.stack(list(alone)), atol=0.1 * lr + 1e-5)
+
+
+def test_stacks_of_stacks_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"stacks of them \[k, m, n\]"):
+        Stiefel([torch.nn.Parameter(torch.zeros(1, 2, 3, 4))])
