@@ -103,6 +103,12 @@ def follow_up(command: str, overrides: tuple[str, ...], of: Iterable[Job], out: 
     return Job(command, overrides, directory, first.arm, f"{first.preset}:{command}", after)
 
 
+def single(command: str, overrides: tuple[str, ...], name: str, out: Path) -> Job:
+    """A job that no preset is behind."""
+    directory = _place(out, name, command, overrides, {"": name}, "")
+    return Job(command, overrides, directory, {}, name)
+
+
 def command_of(preset: str) -> str:
     """The command that a preset is for, as its head says."""
     path = config_root() / catalog.PRESETS / f"{preset}.yaml"

@@ -95,7 +95,9 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
 
     plain = next((entry for entry in PLAIN if entry.name == command), None)
     if plain is not None:
-        code = importlib.import_module(plain.module).main([*overrides, *_place(plain, directory)])
+        _clear(directory)
+        given = [text.replace("{directory}", str(directory)) for text in overrides]
+        code = importlib.import_module(plain.module).main(given)
         if code:
             raise LipsortError(f"lipsort {command} {' '.join(overrides)} ended with code {code}")
         return
@@ -104,8 +106,15 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
     execute(entry, compose(command, overrides, directory), directory)
 
 
-def _place(plain: Any, directory: Path) -> list[str]:
-    return [f"--out={directory}"]
+def _clear(directory: Path) -> None:
+    """Remove what an interrupted attempt left: commands without checkpoints begin anew."""
+    import shutil
+
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != "log.txt":
+            path.unlink()
 
 
 def compose(command: str, overrides: list[str], directory: Path) -> Any:

@@ -1,0 +1,143 @@
+"""`lipsort reproduce`: the paper's experiments, their orderings asserted, in one report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsort_cli.console import console, warn
+from lipsort_cli.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from lipsort_cli.reproduction.jobs import Job
+    from lipsort_cli.reproduction.plan import Plan
+    from lipsort_cli.reproduction.study import Finding
+
+MOST_SEEDS = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``lipsort reproduce [EXPERIMENT...]``: 0 if every ordering holds, else 1."""
+    from lipsort_cli.reproduction.plan import choose, plan, prepare
+    from lipsort_cli.reproduction.studies import STUDIES
+
+    options = _parse(arguments, STUDIES)
+    seeds = list(range(options.seeds))
+    studies = choose(STUDIES, options.experiments)
+    out = Path(options.out or Path("outputs", "reproduce", "full" if options.full else "quick"))
+    made = plan(studies, out, seeds, full=options.full)
+    if options.list:
+        for job in made.jobs:
+            state = "finished" if job.finished else "to do"
+            console.print(f"{state:9} {job.line}", markup=False, soft_wrap=True)
+        return 0
+    todo = made.unfinished
+    console.print(
+        f"{len(studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of them "
+        f"finished earlier; {options.workers} at a time; into {out}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if todo:
+        prepare(todo)
+    failed = _run(todo, options.workers, out)
+    return _conclude(made, out, failed, seeds=len(seeds), full=options.full)
+
+
+def _parse(arguments: Sequence[str], studies: Any) -> argparse.Namespace:
+    listing = "\n".join(f"  {s.number}  {s.name:24} {s.title}" for s in studies)
+    parser = argparse.ArgumentParser(
+        prog="lipsort reproduce",
+        description="Run the paper's experiments over several seeds, assert the orderings that it "
+        "claims, and write one report (Markdown and HTML).\nJobs that have finished are kept: the "
+        "same command goes on where it was interrupted.",
+        epilog=f"experiments:\n{listing}\n\nexit codes: 0 every ordering holds; 1 one does not, or "
+        "a job failed; 2 the command line is wrong; 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiments", nargs="*", help="numbers or names; all if left out")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small versions, minutes (default)")
+    size.add_argument("--full", action="store_true", help="long versions, many hours")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N-1 (3)")
+    parser.add_argument(
+        "--workers", type=int, default=_cores(), metavar="N", help="jobs at a time (cores)"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="results (outputs/reproduce/quick or full)")
+    parser.add_argument("--list", action="store_true", help="print each job's command, run none")
+    options = parser.parse_args(list(arguments))
+    if not 1 <= options.seeds <= MOST_SEEDS:
+        raise UsageError(f"--seeds: found {options.seeds}; allowed: 1 to {MOST_SEEDS}")
+    if not 1 <= options.workers <= 1024:
+        raise UsageError(f"--workers: found {options.workers}; allowed: 1 to 1024")
+    return options
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def _run(todo: list[Job], workers: int, out: Path) -> dict[str, str]:
+    """Do the jobs with a progress bar; what failed, and why."""
+    from lipsort_cli.reproduction.pool import run
+    from lipsort_cli.training.progress import TrainingProgress
+
+    failed: dict[str, str] = {}
+    done = 0
+    with TrainingProgress(len(todo), unit="job", interval=15.0) as progress:
+
+        def told(job: Job, answer: dict[str, Any]) -> None:
+            nonlocal done
+            done += 1
+            if answer["status"] == "failed":
+                failed[str(job.directory)] = answer["error"]
+                warn(f"{job.line}: {answer['error']} (log: {job.directory / 'log.txt'})")
+            progress.milestone(done, f"{job.preset} {' '.join(job.arm.values())}")
+
+        try:
+            run(todo, workers, told)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"interrupted after {done} of {len(todo)} jobs; the same command goes on from "
+                f"there: what has finished is kept in {out}"
+            ) from error
+    return failed
+
+
+def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full: bool) -> int:
+    from lipsort_cli.reports.blocks import Document
+    from lipsort_cli.reports.screen import show
+    from lipsort_cli.reproduction import page
+
+    began = time.monotonic()
+    findings: dict[int, Finding | str] = page.judged(made, out)
+    page.write(made, findings, out, seeds=seeds, full=full)
+    table = page.verdicts(made, findings)
+    show(Document("", [table]), console, min(console.width, 120))
+    words = [
+        page.verdict(
+            findings[study.number],
+            sum(not job.finished for job in made.members[study.number]),
+        )
+        for study in made.studies
+    ]
+    good = all(word == page.HOLDS for word in words)
+    console.print(
+        f"{words.count(page.HOLDS)} of {len(words)} experiments hold"
+        + (f"; {len(failed)} jobs failed" if failed else "")
+        + f"; report written in {time.monotonic() - began:.0f} s",
+        markup=False,
+    )
+    console.print(
+        f"Results: {out} (report.html, report.md, jobs/); next: lipsort report {out / 'jobs'}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0 if good and not failed else 1

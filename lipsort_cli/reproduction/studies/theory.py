@@ -1,0 +1,61 @@
+"""9: the theory, checked by running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lipsort_cli.reports.blocks import Picture, Table
+from lipsort_cli.reproduction.jobs import Job, single
+from lipsort_cli.reproduction.outcomes import Outcomes
+from lipsort_cli.reproduction.study import Check, Finding, Study
+
+NAME = "theory"
+
+
+def follow(jobs: list[Job], out: Path) -> list[Job]:
+    """`lipsort theory`, once: it has no seed to vary."""
+    return [single("theory", ("{directory}",), NAME, out)]
+
+
+def judge(outcomes: Outcomes, folder: Path) -> Finding:
+    """Every claim holds."""
+    finding = Finding()
+    for outcome in outcomes.of(NAME):
+        claims = outcome.results["claims"]
+        finding.blocks.append(
+            Table(
+                "Claims of the theory, checked here",
+                ["claim", "evidence", "holds"],
+                [[c["claim"], c["evidence"], "yes" if c["holds"] else "NO"] for c in claims],
+                "Proven: by exact rational arithmetic, or by the verifier's rounding-proof bounds.",
+            )
+        )
+        for path in sorted((outcome.directory / "figures").glob("*.png")):
+            finding.blocks.append(Picture(path, _CAPTIONS.get(path.stem, path.stem)))
+        finding.checks.append(
+            Check(
+                "The theory holds where it is executed: |x|, conversions, the lattice construction",
+                f"{sum(c['holds'] for c in claims)} of {len(claims)} claims hold",
+                (),
+                published="proven in the paper",
+                exact=tuple((f"{c['name']} ({c['evidence']})", bool(c["holds"])) for c in claims),
+            )
+        )
+    return finding
+
+
+_CAPTIONS = {
+    "absolute_value": "MaxMin represents |x| exactly; a norm-constrained ReLU network cannot bend "
+    "from -1 to 1.",
+    "lattice": "The lattice construction takes given values of a 1-Lipschitz function exactly.",
+}
+
+THEORY = Study(
+    9,
+    NAME,
+    "Theory, executable",
+    "What norm-constrained ReLU networks cannot represent, GroupSort networks can.",
+    judge,
+    (),
+    follow,
+)
