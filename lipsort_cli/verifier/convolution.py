@@ -12,14 +12,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from lipsort_cli.verifier.layer import Layer
 from lipsort_cli.verifier.rounding import Floats, inflate
 
-_PATCHES = 1 << 22
-"""Components of patches formed at a time (32 MiB)."""
+_PATCHES = 1 << 21
+"""Components of patches formed at a time (16 MiB)."""
 
 
 def convolve(layer: Layer, values: Floats, kernel: Floats) -> Floats:
@@ -33,24 +32,37 @@ def convolve(layer: Layer, values: Floats, kernel: Floats) -> Floats:
         if layer.padding:
             around = ((0, 0), (0, 0), (layer.padding,) * 2, (layer.padding,) * 2)
             images = np.pad(images, around, mode="wrap" if layer.circular else "constant")
-    out = np.empty((len(values), *layer.out_shape))
-    span = [layer.dilation * (size - 1) + 1 for size in kernel.shape[2:]]
+    out = np.empty((len(values), layer.width))
     wide, width = kernel.shape[1], kernel.shape[0] // layer.groups
     terms = wide * kernel.shape[2] * kernel.shape[3]
-    pixels = math.prod(layer.out_shape[1:])
-    step = max(1, _PATCHES // (terms * pixels))
+    step = max(1, _PATCHES // (terms * math.prod(layer.out_shape[1:])))
     for start in range(0, len(values), step):
         part = slice(start, start + step)
-        windows = sliding_window_view(images[part], span, axis=(2, 3))
-        windows = windows[:, :, ::stride, ::stride, :: layer.dilation, :: layer.dilation]
-        # [N, C, H', W', kh, kw] to [N, C, kh, kw, H', W']
-        windows = windows.transpose(0, 1, 4, 5, 2, 3)
+        # Points last: copies of whole runs, and one large product a group.
+        points = np.ascontiguousarray(images[part].transpose(1, 2, 3, 0))
         for group in range(layer.groups):
             rows = slice(group * width, (group + 1) * width)
-            patches = windows[:, group * wide : (group + 1) * wide].reshape(-1, terms, pixels)
+            chosen = points[group * wide : (group + 1) * wide]
+            patches = _patches(layer, chosen, kernel.shape[2:], stride).reshape(terms, -1)
             made = kernel[rows].reshape(width, terms) @ patches
-            out[part, rows] = made.reshape(len(patches), width, *layer.out_shape[1:])
-    return out.reshape(len(values), layer.width)
+            size = width * math.prod(layer.out_shape[1:])
+            out[part, group * size : (group + 1) * size] = made.reshape(size, -1).T
+    return out
+
+
+def _patches(layer: Layer, points: Floats, kernel: tuple[int, ...], stride: int) -> Floats:
+    """What each tap of the kernel meets: ``[C, H, W, N]`` to ``[C, kh, kw, H', W', N]``."""
+    height, width = layer.out_shape[1:]
+    found = np.empty((len(points), *kernel, height, width, points.shape[3]))
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            top, left = row * layer.dilation, column * layer.dilation
+            found[:, row, column] = points[
+                :,
+                top : top + stride * (height - 1) + 1 : stride,
+                left : left + stride * (width - 1) + 1 : stride,
+            ]
+    return found
 
 
 def _adjoint(layer: Layer, images: Floats, kernel: Floats) -> tuple[Floats, Floats]:
