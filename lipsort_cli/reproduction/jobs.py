@@ -55,7 +55,8 @@ class Job:
     @property
     def line(self) -> str:
         """The command line that does the same on its own."""
-        return f"lipsort {self.command} {' '.join(self.overrides)}"
+        words = " ".join(self.overrides).replace("{directory}", str(self.directory))
+        return f"lipsort {self.command} {words}"
 
 
 def expand(preset: str, out: Path, seeds: Iterable[int], extra: tuple[str, ...] = ()) -> list[Job]:
