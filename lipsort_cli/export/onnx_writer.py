@@ -1,7 +1,8 @@
 """Writes a network as ONNX (operator set 17), without further packages.
 
-One operation of the graph becomes one node, GroupSort becomes Reshape, TopK (ascending), Reshape
-and Maxout becomes Reshape, ReduceMax: exactly what ``lipsort verify --network`` recognises.
+One operation of the graph becomes one node; GroupSort becomes Reshape, TopK (ascending), Reshape,
+Maxout Reshape, ReduceMax, and moving pixels into channels Reshape, Transpose, Reshape: exactly
+what ``lipsort verify --network`` recognises.
 Constants of the graph (means, deviations, slopes, factors) are rounded to float32.
 """
 
@@ -11,7 +12,9 @@ import struct
 
 import numpy as np
 
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.verifier.graph import Layer, Network
+from lipsort_cli.verifier.layer import CONVOLUTIONS, GROUPED, SHUFFLES
 
 OPERATOR_SET = 17
 IR_VERSION = 8
@@ -22,6 +25,7 @@ _NAMES = {
     "sigmoid": "Sigmoid",
     "identity": "Identity",
 }
+_POOLS = {"average_pool": "AveragePool", "max_pool": "MaxPool", "l2_pool": "LpPool"}
 
 
 def onnx_bytes(network: Network) -> bytes:
@@ -64,6 +68,10 @@ class _Builder:
         sizes = b"".join(_integer(1, size) for size in array.shape)
         self.constants.append(sizes + _integer(2, kind) + _string(8, name) + _bytes(9, raw))
         return name
+
+    def integers(self, name: str, values: list[int]) -> str:
+        """Add a constant vector of int64."""
+        return self.constant(name, np.array(values, dtype=np.int64))
 
     def node(
         self,
@@ -111,21 +119,80 @@ def _layer(builder: _Builder, layer: Layer, network: Network, output: str) -> No
         builder.node("Mul", [builder.constant(f"{name}.factor", factor)], [], output)
     elif layer.op == "leaky_relu":
         builder.node("LeakyRelu", [], [_real("alpha", layer.numbers[0])], output)
-    elif layer.op in ("groupsort", "maxout"):
-        groups = builder.constant(f"{name}.groups", np.array([0, -1, layer.size], dtype=np.int64))
-        builder.node("Reshape", [groups])
-        if layer.op == "maxout":
-            builder.node(
-                "ReduceMax", [], [_integers("axes", [2]), _attribute("keepdims", 0)], output
-            )
-            return
-        size = builder.constant(f"{name}.size", np.array([layer.size], dtype=np.int64))
-        order = [_attribute("axis", -1), _attribute("largest", 0), _attribute("sorted", 1)]
-        builder.node("TopK", [size], order, extra=[f"{name}.order"])
-        flat = builder.constant(f"{name}.flat", np.array([0, layer.width], dtype=np.int64))
-        builder.node("Reshape", [flat], [], output)
-    else:
+    elif layer.op in GROUPED:
+        _groups(builder, layer, name, output)
+    elif layer.op in CONVOLUTIONS:
+        _convolution(builder, layer, name, output)
+    elif layer.op in SHUFFLES:
+        _shuffle(builder, layer, name, output)
+    elif layer.op in _POOLS:
+        window = [
+            _integers("kernel_shape", [layer.size] * 2),
+            _integers("strides", [layer.stride] * 2),
+        ]
+        norm = [_attribute("p", 2)] if layer.op == "l2_pool" else []
+        builder.node(_POOLS[layer.op], [], window + norm, output)
+    elif layer.op in _NAMES:
         builder.node(_NAMES[layer.op], [], [], output)
+    else:
+        raise _refused(layer, "has no form in ONNX that lipsort verify recognises")
+
+
+def _refused(layer: Layer, why: str) -> LipsortError:
+    return LipsortError(
+        f"{layer.place}: found operation {layer.op!r}, which {why}; export this network as "
+        "safetensors or torch.export"
+    )
+
+
+def _convolution(builder: _Builder, layer: Layer, name: str, output: str) -> None:
+    if layer.circular and layer.padding:
+        raise _refused(layer, "pads circularly; operator set 17 of ONNX cannot")
+    assert layer.weight is not None
+    inputs = [builder.constant(f"{name}.weight", layer.weight)]
+    if layer.bias is not None:
+        inputs.append(builder.constant(f"{name}.bias", layer.bias))
+    attributes = [
+        _integers("kernel_shape", list(layer.weight.shape[2:])),
+        _integers("strides", [layer.stride] * 2),
+        _integers("pads", [layer.padding] * 4),
+        _integers("dilations", [layer.dilation] * 2),
+        _attribute("group", layer.groups),
+    ]
+    op = "Conv" if layer.op == "convolution" else "ConvTranspose"
+    builder.node(op, inputs, attributes, output)
+
+
+def _shuffle(builder: _Builder, layer: Layer, name: str, output: str) -> None:
+    """Reshape, Transpose, Reshape: ONNX's own SpaceToDepth has another order of channels."""
+    block = layer.size
+    if layer.op == "space_to_depth":
+        channels, height, width = layer.shape
+        parts = [0, channels, height // block, block, width // block, block]
+        order = [0, 1, 3, 5, 2, 4]
+    else:
+        channels, height, width = layer.out_shape
+        parts = [0, channels, block, block, height // block, width // block]
+        order = [0, 1, 4, 2, 5, 3]
+    builder.node("Reshape", [builder.integers(f"{name}.parts", parts)])
+    builder.node("Transpose", [], [_integers("perm", order)])
+    builder.node("Reshape", [builder.integers(f"{name}.shape", [0, *layer.out_shape])], [], output)
+
+
+def _groups(builder: _Builder, layer: Layer, name: str, output: str) -> None:
+    """Groups of features ``[N, -1, k]``; of channels at each pixel ``[N, C / k, k, H, W]``."""
+    pixels = list(layer.shape[1:])
+    groups = layer.shape[0] // layer.size if pixels else -1
+    parts = [0, groups, layer.size, *pixels]
+    builder.node("Reshape", [builder.integers(f"{name}.groups", parts)])
+    if layer.op == "maxout":
+        builder.node("ReduceMax", [], [_integers("axes", [2]), _attribute("keepdims", 0)], output)
+        return
+    size = builder.integers(f"{name}.size", [layer.size])
+    axis = 2 if pixels else -1
+    order = [_attribute("axis", axis), _attribute("largest", 0), _attribute("sorted", 1)]
+    builder.node("TopK", [size], order, extra=[f"{name}.order"])
+    builder.node("Reshape", [builder.integers(f"{name}.flat", [0, *layer.out_shape])], [], output)
 
 
 def _varint(value: int) -> bytes:

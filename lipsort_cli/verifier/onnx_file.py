@@ -35,6 +35,7 @@ class OnnxGraph:
     input: str
     input_shape: tuple[int, ...]
     output: str
+    outputs: int
 
 
 def parse_graph(data: bytes) -> OnnxGraph:
@@ -68,20 +69,28 @@ def parse_graph(data: bytes) -> OnnxGraph:
         real[0][0],
         _shape(real[0][1]),
         string(fields(outputs[0], WHERE).get(1, []), WHERE),
+        _classes(outputs[0]),
     )
+
+
+def _classes(entry: bytes) -> int:
+    shape = _shape(entry)
+    if len(shape) != 1:
+        raise Unsupported(WHERE, f"an output of shape {list(shape)} after the batch")
+    return shape[0]
 
 
 def _shape(entry: bytes) -> tuple[int, ...]:
     kind = fields(message(fields(entry, WHERE).get(2, []), WHERE), WHERE)
     tensor = fields(message(kind.get(1, []), WHERE), WHERE)
     if tensor.get(1) != [1]:
-        raise Unsupported(WHERE, "an input that is not float32")
+        raise Unsupported(WHERE, "an input or output that is not float32")
     shape = fields(message(tensor.get(2, []), WHERE), WHERE)
     sizes = []
     for dimension in messages(shape.get(1, []), WHERE)[1:]:
         value = fields(dimension, WHERE).get(1, [0])[-1]
         if not isinstance(value, int) or not 0 < value < 1 << 31:
-            raise Unsupported(WHERE, "an input whose shape is not fixed after the batch")
+            raise Unsupported(WHERE, "an input or output whose shape is not fixed after the batch")
         sizes.append(value)
     return tuple(sizes)
 

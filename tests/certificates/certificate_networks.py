@@ -18,27 +18,82 @@ def orthonormal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray
 
 
 def network(layers: list[dict[str, Any]], shape: list[int], classes: int) -> Network:
-    """Build a network; a dense layer carries its arrays under ``weight`` and ``bias``."""
-    tensors, entries = {}, []
-    for index, layer in enumerate(layers):
-        entry = dict(layer)
-        if entry["op"] == "dense":
-            tensors[f"layers.{index}.weight"] = np.asarray(entry["weight"], dtype=np.float32)
-            entry["weight"] = f"layers.{index}.weight"
-            if entry.get("bias") is not None:
-                tensors[f"layers.{index}.bias"] = np.asarray(entry["bias"], dtype=np.float32)
-                entry["bias"] = f"layers.{index}.bias"
-            else:
-                entry["bias"] = None
-        entries.append(entry)
+    """Build a network; layers carry their arrays under ``weight`` and ``bias``."""
+    tensors: dict[str, np.ndarray] = {}
     graph = {
         "format": "lipsort-graph",
         "version": 1,
         "input_shape": shape,
         "classes": classes,
-        "layers": entries,
+        "layers": entries(layers, "layers", tensors),
     }
     return build_network(graph, tensors)
+
+
+def entries(
+    layers: list[dict[str, Any]], prefix: str, tensors: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """The graph's entries; their arrays go to ``tensors``."""
+    found = []
+    for index, layer in enumerate(layers):
+        entry, name = dict(layer), f"{prefix}.{index}"
+        if "weight" in entry:
+            for key in ("weight", "bias"):
+                values = entry.get(key)
+                entry[key] = None if values is None else f"{name}.{key}"
+                if values is not None:
+                    tensors[f"{name}.{key}"] = np.asarray(values, dtype=np.float32)
+        if entry["op"] == "residual":
+            entry["layers"] = entries(entry["layers"], f"{name}.layers", tensors)
+        if entry["op"] == "concatenate":
+            entry["branches"] = [
+                entries(branch, f"{name}.branches.{number}", tensors)
+                for number, branch in enumerate(entry["branches"])
+            ]
+        found.append(entry)
+    return found
+
+
+def convolution(weight: np.ndarray, bias: Any = None, **options: Any) -> dict[str, Any]:
+    """The entry of a convolution (or, with ``op``, of a transposed one)."""
+    entry = {"op": "convolution", "weight": weight, "bias": bias, "stride": 1, "padding": 0}
+    entry |= {"dilation": 1, "groups": 1, **options}
+    if entry["op"] == "convolution":
+        entry.setdefault("padding_mode", "zeros")
+    return entry
+
+
+def image_layers(seed: int, scale: float = 1.0) -> list[dict[str, Any]]:
+    """Convolutions, channel sorts, pools and shuffles from ``[2, 8, 8]`` to 3 classes."""
+    rng = np.random.default_rng(seed)
+
+    def kernel(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape) * scale / np.sqrt(np.prod(shape[1:]))
+
+    return [
+        {
+            "op": "normalize",
+            "mean": [(0.5).hex(), (0.25).hex()],
+            "std": [(0.5).hex(), (0.25).hex()],
+        },
+        convolution(kernel(8, 2, 3, 3), rng.standard_normal(8) * 0.1, padding=1),
+        {"op": "groupsort", "group_size": 2},
+        {"op": "space_to_depth", "block": 2},
+        convolution(kernel(16, 8, 3, 2), rng.standard_normal(16) * 0.1, padding=2, groups=4),
+        {"op": "maxout", "group_size": 2},
+        convolution(kernel(8, 8, 2, 2), None, stride=2, dilation=1, padding=1),
+        {"op": "groupsort", "group_size": 4},
+        {"op": "depth_to_space", "block": 2},
+        convolution(
+            kernel(2, 3, 3, 3), rng.standard_normal(3) * 0.1, op="transposed_convolution", stride=2
+        ),
+        {"op": "abs"},
+        {"op": "average_pool", "kernel": 3, "stride": 2},
+        {"op": "max_pool", "kernel": 2, "stride": 1},
+        {"op": "l2_pool", "kernel": 2, "stride": 2},
+        {"op": "flatten"},
+        {"op": "dense", "weight": rng.standard_normal((3, 12)) / 4, "bias": None},
+    ]
 
 
 def mlp(
