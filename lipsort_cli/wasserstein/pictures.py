@@ -61,7 +61,7 @@ def draw_all(trainer: CriticTrainer, title: str, folder: Path) -> list[str]:
         draw("potential", figures.draw_line, x, y, critic, potential)
     elif source.dim == 2:
         draw("potential", figures.draw_plane, x, y, critic, gradient, (start, end))
-    if trainer.history:
+    if trainer.history and trainer.step:
         draw("bounds", figures.draw_history, trainer.history, trainer.upper, source.truth)
     # Points well inside the rays: at their ends the gradient jumps.
     share = np.random.default_rng(0).uniform(0.1, 0.9, (len(start), 1))
