@@ -92,7 +92,7 @@ def image_layers(seed: int, scale: float = 1.0) -> list[dict[str, Any]]:
         {"op": "max_pool", "kernel": 2, "stride": 1},
         {"op": "l2_pool", "kernel": 2, "stride": 2},
         {"op": "flatten"},
-        {"op": "dense", "weight": rng.standard_normal((3, 12)) / 4, "bias": None},
+        {"op": "dense", "weight": rng.standard_normal((3, 27)) / 4, "bias": None},
     ]
 
 
