@@ -179,7 +179,7 @@ def test_no_attack_on_distances_in_linf(decay: float) -> None:
 def test_no_attack_on_branches() -> None:
     rng = np.random.default_rng(6)
     inner = [convolution(KERNEL, RNG.random(4), padding=1), {"op": "groupsort", "group_size": 2}]
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"op": "residual", **SKIP, "layers": inner},
         {"op": "concatenate", "branches": [[], [{"op": "residual", **SKIP, "layers": inner}]]},
         {"op": "flatten"},
