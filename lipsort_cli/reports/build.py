@@ -99,8 +99,11 @@ def build_report(
     except OSError as error:
         raise write_error(out / "figures", error) from error
     document = Document(title, [*extra, Paragraph(summary(runs, broken))])
+    pooled = "all runs of a row"
+    if group is None:
+        pooled = f"runs that differ only in {' and '.join(pool)}"
     for comparison in comparisons:
-        document.blocks += section(comparison, out, sort, columns, spread, pool, pictures)
+        document.blocks += section(comparison, out, sort, columns, spread, pooled, pictures)
     document.blocks += not_counted(broken)
     report = Report(comparisons, broken, document, out)
     write_json(out / "report.json", _json(report))

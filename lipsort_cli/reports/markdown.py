@@ -33,7 +33,8 @@ def _block(block: Block, folder: Path) -> str:
             return _text(block.text)
         case Picture():
             link = quote(os.path.relpath(block.path, folder).replace(os.sep, "/"))
-            return f"![{_text(block.caption)}]({link})\n\n*{_text(block.caption)}*"
+            alternative = block.path.stem.replace("_", " ")
+            return f"![{_text(alternative)}]({link})\n\n*{_text(block.caption)}*"
         case Table():
             return markdown_table(block)
 

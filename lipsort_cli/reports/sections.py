@@ -75,7 +75,7 @@ def section(
     sort: str | None,
     wanted: Sequence[str],
     spread: str,
-    pool: Sequence[str],
+    pooled: str,
     pictures: bool,
 ) -> Iterator[Block]:
     """Heading, table, pictures and list of the runs of one command."""
@@ -89,7 +89,7 @@ def section(
         f"lipsort {comparison.command}: {plural(count, 'run')} in "
         f"{plural(len(comparison.rows), 'row')}"
     )
-    yield _main_table(comparison, said, choose(comparison, wanted, asked), spread, pool)
+    yield _main_table(comparison, said, choose(comparison, wanted, asked), spread, pooled)
     if pictures:
         yield from draw(comparison, out / "figures", column)
     yield _run_table(comparison)
@@ -100,7 +100,7 @@ def _main_table(
     said: str,
     chosen: Sequence[tuple[str, str, str]],
     spread: str,
-    pool: Sequence[str],
+    pooled: str,
 ) -> Table:
     names = [column[0] for column in chosen]
     settings = list(comparison.rows[0].settings)
@@ -115,11 +115,12 @@ def _main_table(
     left = set(range(1 + len(settings)))
     notes = [said]
     if any(len(row.runs) > 1 for row in comparison.rows):
-        over = ", ".join(pool) or "runs"
         notes.append(
-            f"Mean over {over} \N{PLUS-MINUS SIGN} {SPREADS[spread]}; means of proven figures are "
-            "rounded to the safe side."
+            f"Mean over {pooled} \N{PLUS-MINUS SIGN} {SPREADS[spread]}; means of proven figures "
+            "are rounded to the safe side."
         )
+        if any(column[1].startswith("confidence") for column in chosen):
+            notes.append("A confidence bound holds for its run; a mean of several has none.")
     if detail := details(chosen):
         notes.append(f"Figures are of: {detail}.")
     if common := _common(comparison):
