@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from certificate_networks import convolution, image_layers, network, save
+from certificate_networks import convolution, entries, image_layers, network, save
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
@@ -23,6 +23,7 @@ from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.evaluation import propagate
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.onnx_network import parse_onnx
+from lipsort_cli.verifier.parsing import Parser
 from lipsort_cli.verifier.rounding import BINARY32, REAL
 from lipsort_cli.verifier.verify import verify
 from lipsort_cli.zoo.plain import plain_module
@@ -90,16 +91,11 @@ def flat_network(name: str, scale: float = 1.0) -> Network:
 
 def image_network(name: str) -> Network:
     """The layers and a flatten layer, every output of which is a class."""
-    entries = [*IMAGES[name], {"op": "flatten"}]
-    for classes in range(1, 2000):
-        try:
-            return network(entries, list(IMAGE), classes)
-        except Invalid as error:
-            if not error.field.endswith("classes"):
-                raise
-            classes = int(error.reason.split("[")[1].rstrip("]"))
-            return network(entries, list(IMAGE), classes)
-    raise AssertionError
+    tensors: dict[str, np.ndarray] = {}
+    chain = Parser(tensors, IMAGE[0]).chain(
+        entries(IMAGES[name], "layers", tensors), IMAGE, "layers", "graph"
+    )
+    return network([*IMAGES[name], {"op": "flatten"}], list(IMAGE), chain[-1].width)
 
 
 NETWORKS = [*FLAT, *IMAGES]

@@ -14,13 +14,13 @@ import numpy as np
 Load = Callable[[str], Any]
 
 
-def network(load: Load, layers: list[dict[str, Any]], shape: list[int]) -> Any:
-    """Build a network whose dense entries carry arrays."""
+def network(load: Load, layers: list[dict[str, Any]], shape: list[int], classes: int = 0) -> Any:
+    """Build a network whose entries carry arrays; ``classes``: where no dense layer says."""
     tensors, entries = {}, []
-    width = 0
+    width = classes
     for index, layer in enumerate(layers):
         entry = dict(layer)
-        if entry["op"] == "dense":
+        if "weight" in entry:
             weight = np.asarray(entry["weight"], dtype=np.float32)
             tensors[f"layers.{index}.weight"] = weight
             entry["weight"] = f"layers.{index}.weight"
@@ -259,6 +259,85 @@ def check_flushed_subnormals(load: Load) -> None:
     net = network(load, [{"op": "dense", "weight": [[2.0**-130], [0.0]]}], [1])
     assert radius(load, net, [2.0], 0, arithmetic="real") > 0
     assert radius(load, net, [2.0], 0, arithmetic="binary32") == 0
+
+
+def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> Any:
+    """A convolution of images ``shape`` as a layer."""
+    entry: dict[str, Any] = {"op": "convolution", "stride": 1, "padding": 0, "dilation": 1}
+    entry |= {"groups": 1, "padding_mode": "zeros", **options}
+    entry |= {"weight": "layers.0.weight", "bias": None}
+    tensors = {"layers.0.weight": np.asarray(weight, dtype=np.float32)}
+    parser = load("parsing").Parser(tensors, shape[0])
+    return parser.chain([entry], tuple(shape), "layers", "graph")[0]
+
+
+def check_convolution_bounds(load: Load) -> None:
+    """Kernels whose norm is known: at the highest frequency, at the border, over the stride."""
+    bound = load("convolution_bounds").convolution_bound
+    difference = np.array([[[[1.0], [-1.0]]]])
+    methods = ("", "residual", "rows", "frequencies")
+    corner = kernel_layer(load, np.array([[[[1.0, -1.0], [-1.0, 1.0]]]]), [1, 4, 4], padding=1)
+    for method in methods:
+        # On 2 x 2 pixels around the corner all four taps of one output are read.
+        assert bound(corner, "l2", method, 16.001)[0] >= 3.6
+    single = kernel_layer(load, difference, [1, 2, 1])
+    for method in methods:
+        for witness in (0.5, 2.0001):
+            assert 1.41421 <= bound(single, "l2", method, witness)[0] <= 2.0001
+    around = kernel_layer(
+        load,
+        np.array([[[[1.0], [-1.0], [0.0]]]]).repeat(3, axis=3) * [[[[0, 1, 0]]]],
+        [1, 4, 4],
+        padding=1,
+        padding_mode="circular",
+    )
+    for method in methods:
+        assert 2 <= bound(around, "l2", method, 4.0001)[0] <= 2.001
+    strided = kernel_layer(load, np.ones((1, 1, 3, 3)), [1, 9, 9], stride=2)
+    assert bound(strided, "l1")[0] >= 4
+    assert bound(strided, "linf")[0] >= 9
+    assert bound(strided, "l2", "absolute sums")[0] >= 6
+
+
+def check_overlapping_windows(load: Load) -> None:
+    """Pooling windows that overlap count a pixel several times."""
+    layer_bound = load("bounds").layer_bound
+    pools = [{"op": op, "kernel": 3, "stride": 2} for op in ("average_pool", "max_pool", "l2_pool")]
+    for pool, least in zip(pools, (2 / 3, 2, 2), strict=True):
+        net = network(load, [pool, {"op": "flatten"}], [1, 5, 5], 4)
+        assert layer_bound(net.layers[0], "l2").value >= least
+        assert layer_bound(net.layers[0], "l1").value >= least * least
+
+
+def check_branches(load: Load) -> None:
+    """Constants of branches add up, and so do their rounding errors."""
+    double = {"op": "scale", "factor": (2.0).hex()}
+    residual = {"op": "residual", "skip": (1.0).hex(), "branch": (-1.5).hex(), "layers": [double]}
+    twice = {"op": "concatenate", "branches": [[double], [double]]}
+    for entry, classes, least in ((residual, 2, 4.0), (twice, 4, 8.0**0.5)):
+        net = network(load, [entry], [2], classes)
+        assert load("bounds").layer_bound(net.layers[0], "l2").value >= least
+        bounds = load("bounds").layer_bounds(net, "l2")
+        kind = load("rounding").ARITHMETICS["binary32"]
+        state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 2)), "l2", kind)
+        # Each of two components of a branch may be off by u times its size, at least.
+        assert state.d0[0] >= 2.0**-24 * 2 * (8**0.5 if classes == 2 else 2)
+        assert state.lip >= least
+
+
+def check_errors_through_a_pool(load: Load) -> None:
+    """A maximum over overlapping windows spreads an error as it spreads a change."""
+    scale = {"op": "scale", "factor": (3.0).hex()}
+    pool = {"op": "max_pool", "kernel": 3, "stride": 1}
+    kind = load("rounding").ARITHMETICS["binary32"]
+    lost = []
+    for layers, classes in (([scale], 25), ([scale, pool], 9)):
+        net = network(load, [*layers, {"op": "flatten"}], [1, 5, 5], classes)
+        bounds = load("bounds").layer_bounds(net, "l2")
+        state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 25)), "l2", kind)
+        lost.append((state.d64[0], state.d0[0], state.d1[0], state.lip))
+    for before, after in zip(*lost, strict=True):
+        assert after >= 3 * before > 0
 
 
 CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]

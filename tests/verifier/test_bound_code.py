@@ -79,6 +79,51 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "(predictions == labels) & (smallest > 0)",
         "(smallest > -1)",
     ),
+    "highest frequency left out": (
+        "convolution_bounds.py",
+        "np.outer(np.arange(first // 2 + 1), np.arange(height))",
+        "np.outer(np.arange(max(1, first // 2)), np.arange(height))",
+    ),
+    "torus too small": (
+        "convolution.py",
+        "found.append(pixels + dilation * (size - 1) // stride)",
+        "found.append(pixels)",
+    ),
+    "correlations counted once": (
+        "convolution_bounds.py",
+        "residual = add_up(residual, 2 * size_of)",
+        "residual = add_up(residual, size_of)",
+    ),
+    "one side of the correlations": (
+        "convolution_bounds.py",
+        "sums += np.abs(product) + np.abs(product.T)",
+        "sums += np.abs(product)",
+    ),
+    "residue classes of one axis only": (
+        "convolution.py",
+        "chosen = grouped[:, :, down == first][..., across == second]",
+        "chosen = grouped[:, :, down == 1][..., across == 1]",
+    ),
+    "windows do not overlap": (
+        "bounds.py",
+        "overlap = -(-layer.size // layer.stride)",
+        "overlap = layer.size // layer.stride",
+    ),
+    "skip forgotten": (
+        "bounds.py",
+        "add_up(skip, mul_up(branch, inner[0]))",
+        "mul_up(branch, inner[0])",
+    ),
+    "errors of a branch forgotten": (
+        "evaluation.py",
+        "add_up(mixed(state.d0, branch.d0), mul_up(error, base)",
+        "add_up(mixed(0.0, 0.0), mul_up(error, 0 * base)",
+    ),
+    "errors pass a pool unchanged": (
+        "evaluation.py",
+        "mul_up(lipschitz, add_up(state.d0, 4 * arithmetic.tiny * ones))",
+        "add_up(state.d0, 4 * arithmetic.tiny * ones)",
+    ),
     "underflow forgotten": (
         "rounding.py",
         "2.0**-24, 2.0**-126, 2.0**126",
