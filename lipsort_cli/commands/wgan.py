@@ -13,8 +13,9 @@ import torch
 from lipsort_cli.certificates import lipschitz_bound, load_network
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset, load
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.gan.critics import make_critic
+from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.generators import build_generator, save_generator
 from lipsort_cli.gan.training import GanTrainer
@@ -30,8 +31,7 @@ def run(config: Any, directory: Path) -> None:
     began = time.monotonic()
     device = resolve_device(config.device)
     dataset = load(config.data)
-    if len(dataset.train) < 2:
-        raise UsageError(f"data: {dataset.name} has {len(dataset.train)} training examples")
+    check(dataset, config.evaluation)
     with RunRecord.recording(
         directory, "wgan", seed=config.seed, device=str(device), data=dataset.fingerprint
     ):
@@ -41,15 +41,8 @@ def run(config: Any, directory: Path) -> None:
         generator = trainer.average.generator
         save_generator(directory / "generator.safetensors", generator, config.generator)
         results = _results(config, trainer)
-        try:
-            from lipsort_cli.gan.evaluation import evaluate
-        except ImportError:
-            pass
-        else:
-            console.print("judging the generator", markup=False)
-            results["quality"] = evaluate(
-                generator, dataset, config.evaluation, directory, config.seed
-            )
+        console.print("judging the generator", markup=False)
+        results["quality"] = evaluate(generator, dataset, config.evaluation, directory, config.seed)
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
         _draw(config, trainer)

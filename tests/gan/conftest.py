@@ -1,0 +1,58 @@
+"""Configurations of `lipsort wgan` composed as the command line composes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.typed import to_typed
+
+QUICK = [
+    "generator.latent=4",
+    "generator.normalisation=batch",
+    "critic.widths=[16]",
+    "training.steps=6",
+    "training.batch_size=16",
+    "training.frames=2",
+    "training.log_every=2",
+    "training.checkpoint_seconds=1000",
+    "device=cpu",
+    "threads=1",
+]
+
+
+@pytest.fixture
+def compose() -> Callable[..., Any]:
+    """The typed configuration of `lipsort wgan` for some overrides."""
+
+    def composed(*overrides: str, quick: bool = True) -> Any:
+        given = [*(QUICK if quick else []), *overrides]
+        with Composer("wgan") as composer:
+            return to_typed(composer.check(given, multirun=False), "wgan")
+
+    return composed
+
+
+@pytest.fixture
+def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the judgement out, which has tests of its own and takes most of the time."""
+    from lipsort_cli.commands import wgan
+
+    monkeypatch.setattr(wgan, "evaluate", lambda *_: {"measures": {}})
+    monkeypatch.setattr(wgan, "check", lambda *_: None)
+
+
+@pytest.fixture
+def unpictured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no frames: an empty file stands for each."""
+    from lipsort_cli.gan import film
+
+    def blank(path: Any, *_: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(film, "draw_samples", blank)
+    monkeypatch.setattr(film.Film, "finish", lambda self: self.folder)
