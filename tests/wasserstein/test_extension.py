@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lipsort_cli.certificates import load_network
 from lipsort_cli.commands import estimate_wasserstein
 from lipsort_cli.commands.estimate_wasserstein import make_trainer
 from lipsort_cli.data.samples import make_samples
@@ -19,10 +21,11 @@ from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.runs import read_json
 from lipsort_cli.wasserstein import training
+from lipsort_cli.wasserstein.bounds import Plain, critic_lower
 from lipsort_cli.wasserstein.extension import EXACT, ExtensionTrainer, potential
 from lipsort_cli.wasserstein.sources import SampleSource
 from lipsort_cli.wasserstein.transport import costs, exact_transport
-from lipsort_cli.zoo import network_graph
+from lipsort_cli.zoo import network_graph, save_network
 from lipsort_cli.zoo.extension import build_extension
 
 Compose = Callable[..., Any]
@@ -188,6 +191,49 @@ def test_proves_the_whole_distance_of_the_samples(
     assert results["lipschitz_bound"] == pytest.approx(1)
     verdict = verify(tmp_path / "run" / "certificate.json")
     assert verdict.status == "VALID", verdict
+
+
+@pytest.fixture(scope="module")
+def fitted_config() -> Any:
+    from lipsort_cli.config.compose import Composer
+    from lipsort_cli.config.typed import to_typed
+
+    with Composer("estimate-wasserstein") as composer:
+        return to_typed(composer.check(FEW, multirun=False), "estimate-wasserstein")
+
+
+@settings(max_examples=10)
+@given(
+    n=st.integers(2, 9),
+    m=st.integers(2, 9),
+    dim=st.integers(1, 3),
+    weighted=st.booleans(),
+    size=st.sampled_from([1.0, 2.0**-20, 3e5]),
+    seed=st.integers(0, 10**6),
+)
+def test_never_above_exact_transport(
+    n: int, m: int, dim: int, weighted: bool, size: float, seed: int, fitted_config: Any
+) -> None:
+    """Duplicates, points of both samples, weights of zero, and scales that float32 rounds."""
+    rng = np.random.default_rng(seed)
+    x = (rng.integers(-2, 3, (n, dim)) * size).astype(np.float32)
+    y = (rng.integers(-2, 3, (m, dim)) * size + size / 3).astype(np.float32)
+    weights = rng.integers(0, 3, n) + np.eye(1, n)[0] if weighted else None
+    source = SampleSource(
+        make_samples(x, weights, name="x"), make_samples(y, None, name="y"), "files", rng=rng
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = make_trainer(fitted_config, source, torch.device("cpu"), Path(folder))
+        trainer.run()
+        save_network(trainer.network, Path(folder) / "model.safetensors")
+        critic = Plain.of(load_network(Path(folder) / "model.safetensors"), "l2")
+    measures = source.compared(0, rng)
+    values = critic.values(measures.x), critic.values(measures.y)
+    lower = critic_lower(critic, *values, measures).value
+    exact = exact_transport(*measures)
+    assert lower <= exact.upper
+    # The biases are float32: their rounding is what is lost.
+    assert lower >= exact.value - 4 * 2.0**-24 * float(np.abs(x).max() + np.abs(y).max()) * dim
 
 
 @pytest.mark.usefixtures("no_pictures")
