@@ -47,7 +47,12 @@ class Measured:
 
     @property
     def layer_product(self) -> float:
-        """Product of the layers' largest singular values and the scalings, as computed."""
+        """Product of the layers' largest singular values and the scalings, as computed.
+
+        NaN where layers are not all in a row: inside branches a product means nothing.
+        """
+        if any("." in layer.name for layer in self.layers):
+            return float("nan")
         return float(np.prod([layer.values[0] for layer in self.layers]) * self.scaling)
 
 
@@ -138,7 +143,11 @@ def entries(measured: Measured) -> dict[str, Any]:
                 }
                 for layer in measured.layers
             ],
-            "product_of_largest": measured.layer_product,
+            **(
+                {"product_of_largest": measured.layer_product}
+                if np.isfinite(measured.layer_product)
+                else {}
+            ),
         },
         "jacobian": {
             "evidence": "empirical",

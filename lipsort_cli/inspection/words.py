@@ -44,6 +44,8 @@ def of_layers(measured: Measured) -> str:
         f"{top.name}){note}, and {small:.0%} of them are below half of the largest"
     )
     product = measured.layer_product
+    if math.isnan(product):
+        return f"{text}; the network has branches, so no product of them is its constant."
     if high <= 1 + _NEAR:
         return f"{text}: no layer stretches, but directions that one shrinks are lost to the next."
     return (
@@ -60,9 +62,13 @@ def of_jacobian(measured: Measured) -> str:
     share = high / bound if bound > 0 else 0.0
     text = (
         f"At {_plural(len(first), 'point')} the largest singular value of the outputs' Jacobian is "
-        f"{high:.3g} on average, {share:.0%} of the product of the layers' ({bound:.3g})"
+        f"{high:.3g} on average"
     )
+    if not math.isnan(bound):
+        text += f", {share:.0%} of the product of the layers' ({bound:.3g})"
     if first.shape[1] == 1:
+        if math.isnan(bound):
+            return f"{text}: that is the length of its gradient."
         end = "the constant is reached" if share > 0.95 else "the bound is loose there"
         return f"{text}: {end}."
     if low > 0.9 * high:

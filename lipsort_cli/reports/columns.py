@@ -18,8 +18,9 @@ SPREADS = {"deviation": "standard deviation", "half_range": "half the range"}
 _SECONDARY = (
     "certified_value",
     "dual_correlation",
-    "parameters",
+    "parameters*",
     "steps",
+    "critic_steps",
     "certificate.*",
     "inspect.*",
     "attack.*",

@@ -94,7 +94,7 @@ def _figures(name: str, value: Any, evidence: str, detail: str) -> Iterator[Figu
     if _is_figure(value):
         last = name.rpartition(".")[2]
         if last not in _NO_FIGURES:
-            yield Figure(name, float(value), evidence or _kind(last), detail)
+            yield Figure(name, float(value), evidence or _kind(name), detail)
     elif isinstance(value, dict):
         own = value.get("evidence")
         evidence = own if isinstance(own, str) else evidence
@@ -124,10 +124,10 @@ def _detail(entry: dict[str, Any]) -> str:
     return ", ".join(said)
 
 
-def _kind(last: str) -> str:
-    if last.endswith("seconds"):
+def _kind(name: str) -> str:
+    if name.endswith("seconds"):
         return TIME
-    if last in _COUNTS:
+    if any(part.endswith(_COUNTS) for part in name.split(".")):
         return COUNT
     return UNSTATED
 

@@ -200,3 +200,11 @@ def test_training_in_words() -> None:
     assert "preserved all the way" in words.of_training(log(1, 1))
     assert "recovers" in words.of_training(log(0.5, 0.9))
     assert "loses" in words.of_training(log(0.9, 0.5))
+
+
+def test_branches_have_no_product() -> None:
+    inner = nn.Sequential(nn.Linear(12, 12), nn.ReLU())
+    found = looked_at(nn.Sequential(inner, nn.Linear(12, 3)))
+    assert np.isnan(found.layer_product)
+    assert "has branches" in words.of_layers(found)
+    assert "product" not in words.of_jacobian(found)
