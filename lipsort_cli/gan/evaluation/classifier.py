@@ -1,0 +1,130 @@
+"""The classifier whose features a generator is judged by: one that was trained, or a small one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.config.learning import AdamOptimizer, CrossEntropyLoss, Schedule
+from lipsort_cli.config.schema import Activation, Constraint, MlpModel, TrainConfig, Training
+from lipsort_cli.console import console
+from lipsort_cli.data import Dataset
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.runs import find_run, read_json, read_record, write_json
+from lipsort_cli.training.checkpoint import checkpoint_path
+from lipsort_cli.training.loop import Trainer, steps_an_epoch
+from lipsort_cli.training.losses import build_loss
+from lipsort_cli.zoo import build_network, save_network
+
+FOLDER = "classifier"
+"""Of a `lipsort wgan` run: where the small classifier lies."""
+MODEL = "model.safetensors"
+_NOTE = "classifier.json"
+
+_STEPS = 1000
+"""Training steps of the small classifier: seconds; at least one pass over the data."""
+
+
+class Classifier(NamedTuple):
+    """A saved classifier, and where it came from."""
+
+    path: Path
+    network: Network
+    origin: str
+
+
+def chosen_classifier(run: str, dataset: Dataset) -> Classifier:
+    """That of ``evaluation.classifier=RUN``.
+
+    Raises:
+        UsageError: no such run, or its classifier is of other data.
+    """
+    try:
+        directory = find_run(run, ("train", "wgan"))
+    except UsageError as error:
+        raise UsageError(f"evaluation.classifier: {error}") from None
+    record = read_record(directory)
+    path = directory / MODEL if record["command"] == "train" else directory / FOLDER / MODEL
+    if not path.is_file():
+        raise UsageError(
+            f"evaluation.classifier: {directory} holds no classifier ({path} is missing); give a "
+            f"run of `lipsort train data={dataset.name}`"
+        )
+    network = load_network(path)
+    data = record.get("data")
+    name = data.get("name") if isinstance(data, dict) else None
+    found = (name, network.input_shape, network.classes)
+    if found != (dataset.name, dataset.input_shape, dataset.classes):
+        raise UsageError(
+            f"evaluation.classifier: {directory} classifies {name} (inputs "
+            f"{list(network.input_shape)}, {network.classes} classes); the data here are "
+            f"{dataset.name} ({list(dataset.input_shape)}, {dataset.classes} classes): give a run "
+            f"of `lipsort train data={dataset.name}`"
+        )
+    return Classifier(path, network, str(directory))
+
+
+def small_classifier(dataset: Dataset, directory: Path, device: torch.device) -> Classifier:
+    """A fully connected ReLU network, trained within seconds, or the one that was before.
+
+    It depends on the training split only (its seed is fixed), so that generators of the same data
+    are judged by the same features.
+
+    Raises:
+        Interrupted: Ctrl-C; what was trained is kept.
+    """
+    folder = directory / FOLDER
+    digest = dataset.fingerprint["sha256"]
+    note = folder / _NOTE
+    if not (note.is_file() and read_json(note).get("data") == digest):
+        folder.mkdir(parents=True, exist_ok=True)
+        console.print("training a small classifier, whose features are compared", markup=False)
+        states = torch.get_rng_state()
+        _train(dataset, folder, device)
+        torch.set_rng_state(states)
+        write_json(note, {"data": digest, "name": dataset.name})
+        checkpoint_path(folder).unlink(missing_ok=True)
+    return Classifier(folder / MODEL, load_network(folder / MODEL), "trained for this, seed 0")
+
+
+def _train(dataset: Dataset, folder: Path, device: torch.device) -> None:
+    config: Any = TrainConfig(
+        data=None,
+        model=MlpModel(widths=[512, 256]),
+        activation=Activation(name="relu"),
+        constraint=Constraint(name="none"),
+        loss=CrossEntropyLoss(),
+        optimizer=AdamOptimizer(lr=1e-3),
+        schedule=Schedule(name="cosine"),
+        training=Training(batch_size=128),
+        seed=0,
+    )
+    config.training.epochs = max(1, round(_STEPS / steps_an_epoch(len(dataset.train), 128)))
+    torch.manual_seed(0)
+    network = build_network(
+        config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
+    ).to(device)
+    optimizer = build_optimizer(network, config.optimizer)
+    total = config.training.epochs * steps_an_epoch(len(dataset.train), 128)
+    schedule = build_schedule(optimizer, config.schedule, total)
+    loss = build_loss(config.loss)
+    trainer = Trainer(config, dataset, network, optimizer, schedule, loss, device, folder)
+    trainer.run()
+    save_network(network, folder / MODEL)
+
+
+def interrupted(directory: Path) -> Interrupted:
+    """What Ctrl-C says while a generator is judged."""
+    return Interrupted(
+        f"interrupted while the generator was judged; continue with `lipsort wgan "
+        f"resume={directory}`"
+    )
+
+
+def unfit(error: Exception, origin: str) -> LipsortError:
+    """A saved network that cannot be evaluated here."""
+    return LipsortError(f"the classifier of {origin} cannot be evaluated: {error}")

@@ -1,0 +1,112 @@
+"""Bounds of W1 between two samples, and between what they were drawn from, by a fresh critic."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lipsort_cli.certificates import load_network
+from lipsort_cli.config.learning import Schedule, StiefelOptimizer
+from lipsort_cli.config.schema import Activation, Constraint, MlpModel
+from lipsort_cli.config.wasserstein import CriticTraining, EstimateWassersteinConfig
+from lipsort_cli.wasserstein import bounds as found
+from lipsort_cli.wasserstein.bounds import Bound, Plain
+from lipsort_cli.wasserstein.critic import critic_values
+from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
+from lipsort_cli.wasserstein.sources import Measures
+from lipsort_cli.wasserstein.training import CriticTrainer
+from lipsort_cli.zoo import save_network
+
+Rows = NDArray[np.float32]
+
+_WIDTHS = [256, 256]
+_BATCH = 256
+_NORM = "l2"
+_RANGE = 2000
+"""Training points of either side that fix the range to which the critic is clipped."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Rows [n, d] of both sides: to train a critic on, and others that it never sees.
+
+    For confidence bounds the unseen rows are independent draws of the two distributions, given
+    everything that was trained on any others.
+    """
+
+    name: str
+    trained: tuple[Rows, Rows]
+    unseen: tuple[Rows, Rows]
+
+
+def fresh_bounds(
+    sides: Sides, *, steps: int, confidence: float, seed: int, device: torch.device
+) -> tuple[Bound, Bound]:
+    """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps.
+
+    Returns:
+        A proven one between the unseen samples, and one between their distributions that holds
+        with the given confidence (betting). Both rest on the proven Lipschitz bound of the critic
+        as it was saved; in units of the samples, L2.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    unseen = sides.unseen
+    draws = rows_once(unseen[0]), rows_once(unseen[1])
+    trained = rows_with_replacement(sides.trained[0]), rows_with_replacement(sides.trained[1])
+    source = DrawnSource(sides.name, trained, draws, draws)
+    config: Any = EstimateWassersteinConfig(
+        distribution=None,
+        model=MlpModel(widths=_WIDTHS),
+        activation=Activation(name="maxmin"),
+        constraint=Constraint(name="orthonormal"),
+        optimizer=StiefelOptimizer(lr=0.05, rest_lr=0.003),
+        schedule=Schedule(name="cosine"),
+        norm=_NORM,
+        training=CriticTraining(
+            steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0
+        ),
+        seed=seed,
+    )
+    states = torch.get_rng_state()
+    # Seconds of training need no resuming: what is interrupted is done again.
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = CriticTrainer.build(config, source, device, Path(folder))
+        trainer.run()
+        path = Path(folder) / "model.safetensors"
+        save_network(trainer.network, path)
+        critic = Plain.of(load_network(path), _NORM)
+    torch.set_rng_state(states)
+    # Fixed before any of the unseen points is looked at.
+    looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
+    values = np.concatenate([critic_values(trainer.network, rows, device) for rows in looked])
+    seen = float(values.min()), float(values.max())
+    measures = Measures(*unseen)
+    lower = found.critic_lower(
+        critic, critic.values(measures.x), critic.values(measures.y), measures
+    )
+    bounds = found.confidence_lower(critic, seen, unseen, 1 - confidence)
+    nothing = Bound(
+        "lower",
+        0.0,
+        f"confidence {confidence:g}",
+        "trivial: the critic is constant",
+        found.POPULATIONS,
+    )
+    return lower, bounds[0] if bounds else nothing
+
+
+def transport(x: Rows, y: Rows) -> tuple[float, float]:
+    """Proven lower and upper bound of W1 between two samples, by exact transport.
+
+    They differ by rounding only.
+    """
+    exact = found.exact_transport(x, y, norm=_NORM)
+    return max(0.0, exact.lower), exact.upper
