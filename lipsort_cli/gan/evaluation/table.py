@@ -10,7 +10,6 @@ from lipsort_cli.gan.evaluation.kernel import Estimate
 from lipsort_cli.gan.evaluation.measures import DATA, GENERATED, Measure
 from lipsort_cli.rounding import at_least
 
-
 _ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
 
@@ -42,7 +41,8 @@ def show(measures: dict[str, Measure], count: int, features: str) -> None:
         table.add_row(title, *cells, measure.evidence)
     console.print(table)
     console.print(
-        "Arrows: which way is better. Column data: training examples in the samples' place, what a perfect generator would get",
+        "Arrows: which way is better. Column data: training examples in the samples' place,\n"
+        "as from a perfect generator",
         markup=False,
     )
     console.print(f"Features: {features}", markup=False)
