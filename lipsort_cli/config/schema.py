@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
+from lipsort_cli.config.distance import DISTANCE_MODELS
 from lipsort_cli.config.gan import CRITICS, GENERATORS, FolderData, ToyData, WganConfig
 from lipsort_cli.config.learning import (
     AdamOptimizer,
@@ -271,6 +272,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "mlp_critic": MlpModel,
         "extension": ExtensionModel,
         **IMAGE_MODELS,
+        **DISTANCE_MODELS,
     },
     "activation": {
         "maxmin": Activation,

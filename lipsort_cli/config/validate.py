@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
+from lipsort_cli.config.distance import DISTANCE_MODELS, distance_faults, distance_warnings
 from lipsort_cli.config.gan import gan_faults
 from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED
@@ -241,6 +242,7 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
     _radii_rise,
     _lists_are_sound,
     _device_exists,
+    distance_faults,
     critic_faults,
     gan_faults,
     _arithmetic_known,
@@ -250,6 +252,8 @@ RULES: tuple[Callable[[Any], Iterator[str]], ...] = (
 
 def warnings(config: Any) -> list[str]:
     """What is allowed but seldom meant."""
+    if getattr(getattr(config, "model", None), "name", None) in DISTANCE_MODELS:
+        return list(distance_warnings(config))
     found = []
     norm = getattr(getattr(config, "evaluation", None), "norm", None)
     constraint = getattr(getattr(config, "constraint", None), "name", None)

@@ -15,8 +15,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import Interrupted, LipsortError
-from lipsort_cli.layers import Dense
-from lipsort_cli.layers.constraints import Bjorck
 from lipsort_cli.optim import Stiefel
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.adversarial import build_adversary
@@ -27,7 +25,7 @@ from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.progress import TrainingProgress
-from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.training.radius import body_constant, head_gaps, radii
 from lipsort_cli.training.resuming import restore, save
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.tensorboard import TensorBoardLog
@@ -75,7 +73,7 @@ class Trainer:
             training.adversarial, self._forward, self.loss, self.dataset.bounds
         )
         self.diagnosis = Diagnosis(self.config, self.dataset, self.device)
-        self.scheduled = [m for m in self.network.modules() if isinstance(m, Bjorck)]
+        self.scheduled = [m for m in self.network.modules() if hasattr(m, "progress")]
         # The radius that progress is shown for: the largest asked for.
         self.eps = max(self.config.evaluation.eps)
         self.norm = self.config.evaluation.norm
@@ -194,9 +192,8 @@ class Trainer:
     # --- what is measured on the way ----------------------------------------------------------
 
     def _radii(self, logits: Tensor, labels: Tensor) -> Tensor:
-        head = self.network.head
-        assert isinstance(head, Dense)
-        return radii(logits, labels, head.weight.detach(), self.constant, self.norm)
+        gaps = head_gaps(self.network.head, self.norm)
+        return radii(logits, labels, gaps, self.constant)
 
     def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
         radius = self._radii(logits, labels)

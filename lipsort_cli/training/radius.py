@@ -6,9 +6,9 @@ What a run claims at its end comes from :mod:`lipsort_cli.certificates`.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lipsort_cli.layers import lipschitz_constant
+from lipsort_cli.layers import Dense, lipschitz_constant
 from lipsort_cli.zoo import Network
 
 
@@ -22,21 +22,34 @@ def body_constant(network: Network, norm: str) -> float:
 
 
 @torch.no_grad()
-def radii(logits: Tensor, labels: Tensor, head: Tensor, constant: float, norm: str) -> Tensor:
-    """min_{j != y} (f_y - f_j) / (constant * ||w_y - w_j||), negative where the class is wrong.
+def head_gaps(head: nn.Module, norm: str) -> Tensor:
+    """Constants of f_i - f_j as functions of what the head takes [C, C], or one for all pairs.
+
+    ||w_i - w_j|| in the dual norm for a dense head; twice the head's own constant for any other,
+    as each output has that.
+    """
+    if not isinstance(head, Dense):
+        return torch.tensor(2 * lipschitz_constant(head, norm))
+    weight = head.weight.detach()
+    difference = weight[:, None, :] - weight[None, :, :]
+    return difference.norm(dim=2) if norm == "l2" else difference.abs().sum(2)
+
+
+@torch.no_grad()
+def radii(logits: Tensor, labels: Tensor, gaps: Tensor, constant: float) -> Tensor:
+    """min_{j != y} (f_y - f_j) / (constant * gap_yj), negative where the class is wrong.
 
     Args:
         logits: [N, C].
         labels: [N].
-        head: rows w_j [C, h] of the last layer.
-        constant: of everything before it.
-        norm: ``l2``, or ``linf`` with the dual norm of head differences.
+        gaps: constants of differences of logits [C, C], or one for all (:func:`head_gaps`).
+        constant: of everything before the head.
 
     Returns:
         [N], in units of the input.
     """
-    difference = head[:, None, :] - head[None, :, :]
-    lengths = difference.norm(dim=2) if norm == "l2" else difference.abs().sum(2)
-    gaps = logits.gather(1, labels[:, None]) - logits
-    ratios = gaps / (constant * lengths[labels]).clamp_min(torch.finfo(gaps.dtype).tiny)
+    lengths = gaps.to(logits.device)
+    lengths = lengths[labels] if lengths.dim() else lengths
+    ahead = logits.gather(1, labels[:, None]) - logits
+    ratios = ahead / (constant * lengths).clamp_min(torch.finfo(ahead.dtype).tiny)
     return ratios.scatter(1, labels[:, None], torch.inf).min(1).values

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lipsort_cli.config.distance import DISTANCE_MODELS
 from lipsort_cli.zoo.convolutional import BUILDERS, build_image_network
+from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, build_constraint
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
@@ -24,6 +26,8 @@ def build_network(
     """The network of the configuration groups ``model``, ``activation`` and ``constraint``."""
     if model.name in BUILDERS:
         return build_image_network(model, activation, constraint, input_shape, outputs)
+    if model.name in DISTANCE_MODELS:
+        return build_distance(model, input_shape, outputs)
     return build_mlp(
         input_shape,
         outputs,

@@ -10,8 +10,8 @@ from torch import nn
 class Network(nn.Sequential):
     """Layers applied one after the other to [N, *input_shape], giving [N, outputs].
 
-    The last layer is a :class:`~lipsort_cli.layers.Dense`: the head, whose rows a margin is
-    measured between.
+    The last layer is the head. Of a classifier it is a :class:`~lipsort_cli.layers.Dense`, whose
+    rows a margin is measured between, or a :class:`~lipsort_cli.layers.distance.Distance`.
     """
 
     def __init__(

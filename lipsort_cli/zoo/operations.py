@@ -24,6 +24,7 @@ from lipsort_cli.layers import (
     Scale,
     TransposedConvolution,
 )
+from lipsort_cli.layers.distance import Distance
 from lipsort_cli.layers.extension import Extension
 
 Graph = dict[str, Any]
@@ -65,6 +66,9 @@ class Writer:
         match layer:
             case Dense():
                 return [{"op": "dense", **self._weights(name, layer.weight, layer.bias)}]
+            case Distance():
+                weights = self._weights(name, layer.weight, layer.bias)
+                return [{"op": "distance", **weights, "decay": layer.decay.hex()}]
             case Extension():
                 weights = self._weights(name, layer.centres, layer.bias)
                 return [{"op": "extension", **weights}]

@@ -11,7 +11,7 @@ from torch import nn
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.layers import Dense, Normalize
 from lipsort_cli.layers.constraints import Unconstrained
-from lipsort_cli.training.radius import body_constant, radii
+from lipsort_cli.training.radius import body_constant, head_gaps, radii
 from lipsort_cli.zoo import Network, build_mlp, save_network
 
 
@@ -21,7 +21,10 @@ def test_affine_classifier(norm: str) -> None:
     head = torch.randn(4, 6)
     x = torch.randn(50, 6)
     labels = torch.randint(0, 4, (50,))
-    found = radii(x @ head.T, labels, head, 1.0, norm)
+    layer = Dense(6, 4, constraint=Unconstrained())
+    with torch.no_grad():
+        layer.parameter.copy_(head)
+    found = radii(x @ head.T, labels, head_gaps(layer, norm), 1.0)
     for row, label, value in zip(x, labels, found, strict=True):
         distances = []
         for other in range(4):
@@ -49,10 +52,9 @@ def test_agrees_with_the_proven_radii_from_below(
         norm=norm,
         arithmetic="real",
     )
-    head = network.head
-    assert isinstance(head, Dense)
     with torch.no_grad():
-        quick = radii(network(x), labels, head.weight, body_constant(network, norm), norm)
+        gaps = head_gaps(network.head, norm)
+        quick = radii(network(x), labels, gaps, body_constant(network, norm))
     quick = quick.clamp_min(0).numpy()
     assert (proven.radii <= quick + 1e-5).all()
     assert abs(proven.radii - quick).max() < 1e-4
