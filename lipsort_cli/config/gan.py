@@ -109,7 +109,7 @@ class CriticBase:
         maximum=65536,
     )
     widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
-    steps: int = option(5, "critic steps a generator step", minimum=1)
+    steps: int = option(2, "critic steps a generator step", minimum=1)
     loss: str = option(
         "wasserstein",
         "wasserstein: difference of means; hinge: hinges at 1 and -1",

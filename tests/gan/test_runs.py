@@ -49,7 +49,7 @@ def test_run_directory(compose: Compose, tmp_path: Path, capsys: Any) -> None:
     results = wgan(compose(), tmp_path)
     assert read_json(tmp_path / "run.json")["status"] == "finished"
     assert results["steps"] == 6
-    assert results["critic_steps"] == 30
+    assert results["critic_steps"] == 12
     assert results["distance"]["evidence"] == results["critic_gap"]["evidence"] == "empirical"
     assert results["distance"]["kind"] == "lower"
     assert results["evidence"]["lipschitz_bound"] == "proven"
@@ -167,7 +167,7 @@ GROUPSORT = [
     "generator.widths=[8]",
     "generator.normalisation=none",
     "generator=dcgan",
-    "critic.steps=2",
+    "critic.steps=1",
     "critic.lr=0.1",
     "critic.rest_lr=0.1",
     "critic.momentum=0.1",
