@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale
+from lipsort_cli.layers.distance import OrderStatistics
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
 from lipsort_cli.verifier.layer import CONVOLUTIONS, Layer
 
-_BLOCK = 2**24
-"""Differences of a distance layer formed at a time; 64 MiB of float32."""
 _PLAIN = {
     "flatten": nn.Flatten,
     "relu": nn.ReLU,
@@ -43,27 +42,16 @@ class WeightedSum(nn.Module):
 class OrderedDistance(nn.Module):
     """y_j = sum_k (1 - decay) decay^k d_(k) + b_j, d the sorted |x - w_j|; decay 0: the largest."""
 
-    ranks: Tensor
-
     def __init__(self, weight: Tensor, bias: Tensor | None, decay: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)
-        ranks = torch.arange(weight.shape[1], dtype=torch.float64)
         self.decay = decay
-        self.register_buffer("ranks", ((1 - decay) * decay**ranks).to(weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] to [N, out]."""
-        rows = max(1, _BLOCK // self.weight.numel())
-        found = torch.cat([self._values(part) for part in x.split(rows)])
+        found: Tensor = OrderStatistics.apply(x, self.weight, self.decay)
         return found if self.bias is None else found + self.bias
-
-    def _values(self, x: Tensor) -> Tensor:
-        apart = (x[:, None] - self.weight).abs()
-        if self.decay == 0:
-            return apart.amax(2)
-        return apart.sort(dim=2, descending=True).values @ self.ranks
 
 
 def plain_module(network: Network) -> nn.Sequential:
