@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from lipsort_cli.certificates import lipschitz_bound
 from lipsort_cli.rounding import at_most
 from lipsort_cli.theory import conversions, lattice, relu
 from lipsort_cli.theory.exact import ExactNetwork, Vector
+from lipsort_cli.theory.steep import steep_data
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import network_bytes
 
@@ -52,6 +52,8 @@ def check_all(
         maxmin_by_absolute_value,
         fullsort_by_maxmin,
         maxmin_by_fullsort,
+        absolute_value_by_fullsort,
+        fullsort_by_absolute_value,
         relu_by_maxmin,
         lambda: lattice_interpolates("linf", seed, quick),
         lambda: lattice_interpolates("l2", seed, quick),
@@ -190,6 +192,34 @@ def maxmin_by_fullsort() -> Claim:
     )
 
 
+def absolute_value_by_fullsort() -> Claim:
+    """The absolute value by MaxMin, and MaxMin by FullSort: each an identity on the box."""
+    network = conversions.absolute_value_by_fullsort(2, 3)
+    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
+    holds &= _agrees(network, _grid(2, range(-3, 4)), lambda x: [abs(v) for v in x])
+    return Claim(
+        "absolute_value_by_fullsort",
+        "FullSort writes the absolute value exactly on a box, in L2",
+        PROVEN,
+        holds,
+        "the absolute value by MaxMin, MaxMin by FullSort; equal on the grid of [-3, 3]^2 as well",
+    )
+
+
+def fullsort_by_absolute_value() -> Claim:
+    """FullSort by MaxMin, and MaxMin by the absolute value: what is sorted stays in the box."""
+    network = conversions.fullsort_by_absolute_value(4, 2)
+    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
+    holds &= _agrees(network, _grid(4, (-2, 0, 1, 2)), sorted)
+    return Claim(
+        "fullsort_by_absolute_value",
+        "the absolute value writes FullSort exactly on a box, in L2",
+        PROVEN,
+        holds,
+        "FullSort by MaxMin, MaxMin by the absolute value; equal on a grid of [-2, 2]^4 as well",
+    )
+
+
 def relu_by_maxmin() -> Claim:
     """Linear left and right of 0, as the absolute value is."""
     network = conversions.relu_by_maxmin(3)
@@ -234,42 +264,6 @@ def lattice_interpolates(norm: str, seed: int, quick: bool) -> Claim:
         holds,
         detail,
     )
-
-
-def steep_data(count: int, dim: int, norm: str, seed: int) -> tuple[list[Vector], Vector]:
-    """Rational points and values min_k (c_k + ||x - z_k||), steepest towards some of the points.
-
-    Distances that are no rational numbers (L2) are cut to six digits, downwards for the slope.
-    """
-    draw = random.Random(seed)
-    points: list[Vector] = []
-    while len(points) < count:
-        point = [Fraction(draw.randint(-40, 40), 8) for _ in range(dim)]
-        if point not in points:
-            points.append(point)
-    values: Vector = []
-    for k, point in enumerate(points):
-        reach = [
-            (value - _distance(point, other, norm), value + _distance(point, other, norm))
-            for other, value in zip(points, values, strict=False)
-        ]
-        low = max((a for a, _ in reach), default=Fraction(0))
-        high = min((b for _, b in reach), default=Fraction(0))
-        values.append(low if k % 2 else high)
-    return points, values
-
-
-def _distance(x: Vector, y: Vector, norm: str) -> Fraction:
-    step = [abs(a - b) for a, b in zip(x, y, strict=True)]
-    if norm == "linf":
-        return max(step)
-    if norm == "l1":
-        return sum(step, Fraction(0))
-    square = sum((v * v for v in step), Fraction(0))
-    root = Fraction(int(float(square) ** 0.5 * 10**6), 10**6)
-    while root * root > square:
-        root -= Fraction(1, 10**6)
-    return root
 
 
 # --- shared -------------------------------------------------------------------------------------

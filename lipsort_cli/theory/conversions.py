@@ -9,6 +9,7 @@ do the same in rational numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from lipsort_cli.theory.exact import Activation, ExactNetwork, Layer, Matrix, Select, Vector, affine
@@ -110,6 +111,23 @@ def maxmin_by_fullsort(features: int, bound: Fraction | int) -> ExactNetwork:
     return ExactNetwork(layers, features, bound)
 
 
+def absolute_value_by_fullsort(features: int, bound: Fraction | int) -> ExactNetwork:
+    """|x| of each of ``features`` inputs, by one FullSort; exact for inputs within +-``bound``.
+
+    :func:`absolute_value_by_maxmin` in L2, its MaxMin by :func:`maxmin_by_fullsort`.
+    """
+    return _with_maxmin_as(absolute_value_by_maxmin(features), maxmin_by_fullsort, bound)
+
+
+def fullsort_by_absolute_value(features: int, bound: Fraction | int) -> ExactNetwork:
+    """FullSort of an even number of features, by absolute values, in L2; within +-``bound``.
+
+    :func:`fullsort_by_maxmin`, each MaxMin by :func:`maxmin_by_absolute_value`: what
+    is sorted stays within the bound.
+    """
+    return _with_maxmin_as(fullsort_by_maxmin(features), maxmin_by_absolute_value, bound)
+
+
 def relu_by_maxmin(features: int) -> ExactNetwork:
     """ReLU of each of ``features`` inputs: the maximum of (0, x), by MaxMin; exact everywhere."""
     spread = _zeros(2 * features, features)
@@ -117,6 +135,23 @@ def relu_by_maxmin(features: int) -> ExactNetwork:
         spread[2 * i + 1][i] = Fraction(1)
     picked = Select(tuple(2 * i + 1 for i in range(features)), 2 * features)
     return ExactNetwork((affine(spread), Activation("sort", 2), picked), features)
+
+
+def _with_maxmin_as(
+    network: ExactNetwork,
+    make: Callable[[int, Fraction | int], ExactNetwork],
+    bound: Fraction | int,
+) -> ExactNetwork:
+    """``network`` with every MaxMin replaced by ``make(width, bound)``."""
+    layers: list[Layer] = []
+    width = network.inputs
+    for layer in network.layers:
+        if isinstance(layer, Activation):
+            layers += make(width, bound).layers
+        else:
+            layers.append(layer)
+            width = layer.width
+    return ExactNetwork(tuple(layers), network.inputs, Fraction(bound))
 
 
 def _zeros(rows: int, columns: int) -> Matrix:

@@ -28,6 +28,7 @@ from lipsort_cli.theory.exact import (
     semidefinite,
 )
 from lipsort_cli.theory.lattice import interpolate
+from lipsort_cli.theory.steep import steep_data
 
 F = Fraction
 RATIONAL = st.fractions(min_value=-4, max_value=4, max_denominator=50)
@@ -78,6 +79,8 @@ def test_conversions_are_identities(x: list[Fraction]) -> None:
     assert conversions.maxmin_by_absolute_value(4, 4)(x) == pairs
     assert conversions.maxmin_by_fullsort(4, 4)(x) == pairs
     assert conversions.fullsort_by_maxmin(4)(x) == sorted(x)
+    assert conversions.fullsort_by_absolute_value(4, 4)(x) == sorted(x)
+    assert conversions.absolute_value_by_fullsort(4, 4)(x) == [abs(v) for v in x]
     assert conversions.relu_by_maxmin(4)(x) == [max(v, F(0)) for v in x]
 
 
@@ -191,7 +194,7 @@ def test_training_finds_what_the_bound_says() -> None:
     st.integers(2, 4), st.integers(0, 10**6),
 )  # fmt: skip
 def test_lattice_interpolates(count: int, dim: int, norm: str, group: int, seed: int) -> None:
-    points, values = claims.steep_data(count, dim, norm, seed)
+    points, values = steep_data(count, dim, norm, seed)
     network = interpolate(points, values, norm, group)
     assert [network(p)[0] for p in points] == values
     assert network.mixed(norm)
@@ -253,7 +256,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         os.chdir(before)
     (run,) = tmp_path.glob("outputs/theory/*/*")
     found = read_json(run / "results.json")["claims"]
-    assert len(found) == 11 and all(claim["holds"] for claim in found)
+    assert len(found) == 13 and all(claim["holds"] for claim in found)
     assert {claim["evidence"] for claim in found} == {"proven", "empirical"}
     assert read_record(run)["status"] == "finished"
     assert {p.name for p in (run / "figures").iterdir()} == {"absolute_value.png", "lattice.png"}

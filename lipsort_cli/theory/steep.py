@@ -1,0 +1,44 @@
+"""Rational data that only the steepest 1-Lipschitz functions take."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+from lipsort_cli.theory.exact import Vector
+
+
+def steep_data(count: int, dim: int, norm: str, seed: int) -> tuple[list[Vector], Vector]:
+    """Rational points and values min_k (c_k + ||x - z_k||), steepest towards some of the points.
+
+    Distances that are no rational numbers (L2) are cut to six digits, downwards for the slope.
+    """
+    draw = random.Random(seed)
+    points: list[Vector] = []
+    while len(points) < count:
+        point = [Fraction(draw.randint(-40, 40), 8) for _ in range(dim)]
+        if point not in points:
+            points.append(point)
+    values: Vector = []
+    for k, point in enumerate(points):
+        reach = [
+            (value - _distance(point, other, norm), value + _distance(point, other, norm))
+            for other, value in zip(points, values, strict=False)
+        ]
+        low = max((a for a, _ in reach), default=Fraction(0))
+        high = min((b for _, b in reach), default=Fraction(0))
+        values.append(low if k % 2 else high)
+    return points, values
+
+
+def _distance(x: Vector, y: Vector, norm: str) -> Fraction:
+    step = [abs(a - b) for a, b in zip(x, y, strict=True)]
+    if norm == "linf":
+        return max(step)
+    if norm == "l1":
+        return sum(step, Fraction(0))
+    square = sum((v * v for v in step), Fraction(0))
+    root = Fraction(int(float(square) ** 0.5 * 10**6), 10**6)
+    while root * root > square:
+        root -= Fraction(1, 10**6)
+    return root
