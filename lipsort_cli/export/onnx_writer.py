@@ -140,8 +140,8 @@ def _layer(builder: _Builder, layer: Layer, network: Network, output: str) -> No
 
 def _refused(layer: Layer, why: str) -> LipsortError:
     return LipsortError(
-        f"{layer.place}: found operation {layer.op!r}, which {why}; export this network as "
-        "safetensors or torch.export"
+        f"{layer.place}: found operation {layer.op!r}, which {why}; leave onnx out: "
+        "formats=[safetensors,torch_export]"
     )
 
 

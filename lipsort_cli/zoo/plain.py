@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale
-from lipsort_cli.layers.distance import OrderStatistics
+from lipsort_cli.layers.distance import OrderStatistics, rank_weights
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
@@ -50,7 +50,16 @@ class OrderedDistance(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] to [N, out]."""
-        found: Tensor = OrderStatistics.apply(x, self.weight, self.decay)
+        if torch.compiler.is_compiling():
+            # A loop over outputs would be unrolled in an exported graph.
+            apart = (x[:, None] - self.weight).abs()
+            if self.decay == 0:
+                found = apart.amax(2)
+            else:
+                shares = rank_weights(self.decay, x.shape[1], x)
+                found = apart.sort(dim=2, descending=True).values @ shares
+        else:
+            found = OrderStatistics.apply(x, self.weight, self.decay)
         return found if self.bias is None else found + self.bias
 
 
