@@ -190,7 +190,7 @@ class Training:
     """The training loop."""
 
     epochs: int = option(30, "passes over the training set", minimum=1)
-    batch_size: int = option(256, "examples a step", minimum=1)
+    batch_size: int = option(256, "examples a step, over all processes", minimum=1)
     precision: str = option(
         "auto",
         "matrix products while training; certificates are never computed in it",
