@@ -46,7 +46,7 @@ def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
         with picture(path, width=5.2, height=5.6) as (_, axes):
             axes.imshow(tiled(samples, columns), interpolation="nearest")
             axes.set_axis_off()
-            axes.set_title(title)
+            axes.set_title(title, fontsize=10)
         return
     first, second = (points.flatten(1).detach().cpu().numpy() for points in (data[:2000], samples))
     second_axis = min(1, first.shape[1] - 1)
@@ -65,8 +65,8 @@ def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
             ylim=(low[second_axis] - margin, high[second_axis] + margin),
             xlabel="x1",
             ylabel=f"x{second_axis + 1}",
-            title=title,
         )
+        axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
         axes.legend(loc="upper right", markerscale=3)
 
@@ -96,7 +96,7 @@ class Film:
         """Draw the next frame, which is the sample grid of the moment too."""
         samples = self.generator(self.noise)
         path = self.folder / f"{self.frames:04d}.png"
-        draw_samples(path, samples, self.data, f"Generated samples: {caption}")
+        draw_samples(path, samples, self.data, f"Generated samples of the same noise\n{caption}")
         write_atomic(self.folder.parent / "samples.png", path.read_bytes())
         self.frames += 1
 
