@@ -105,19 +105,20 @@ def _short(name: str) -> str:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from rich import box
     from rich.table import Table
 
     from lipsort_cli.console import console
 
-    table = Table(title="Generators, by job (* the best of a line)")
-    table.add_column("measure (better: - lower, + higher)")
+    table = Table(title="Generators, by job", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("measure")
     for row in rows:
         table.add_column(_short(row["name"]), justify="right")
     table.add_column("data", justify="right")
     keys = list(dict.fromkeys(key for row in rows for key in row["measures"]))
     for key in keys:
         entry = next(row["measures"][key] for row in rows if key in row["measures"])
-        sign = {"lower": " -", "higher": " +"}.get(entry["better"], "")
+        sign = {"lower": " ↓", "higher": " ↑"}.get(entry["better"], "")
         winners = best(rows, key)
         cells = []
         for row in rows:
@@ -136,8 +137,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if rows[0]["jobs"] > 1:
         console.print(f"Means over {rows[0]['jobs']} jobs each", markup=False)
     console.print(
-        "data: the training set against the test set, by the same measure; "
-        "empirical where nothing else is said",
+        "* the best of a line; arrows: which way is better; data: the training set against the test\n"
+        "set, by the same measure; evidence: empirical where nothing else is said",
         markup=False,
     )
 
@@ -148,7 +149,7 @@ def _draw(path: Path, rows: list[dict[str, Any]]) -> None:
     from lipsort_cli.gan.film import tiled
     from lipsort_cli.gan.generators import load_generator, sample
 
-    with picture(path, width=8.0, height=0.6 + 0.78 * len(rows)) as (figure, axes):
+    with picture(path, width=8.0, height=0.5 + 0.62 * len(rows)) as (figure, axes):
         samples = [
             sample(load_generator(Path(row["folder"]) / "generator.safetensors"), 1000, 0)
             for row in rows
