@@ -137,8 +137,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
     if rows[0]["jobs"] > 1:
         console.print(f"Means over {rows[0]['jobs']} jobs each", markup=False)
     console.print(
-        "* the best of a line; arrows: which way is better; data: the training set against the test\n"
-        "set, by the same measure; evidence: empirical where nothing else is said",
+        "* the best of a line; arrows: which way is better; data: the training set against the\n"
+        "test set, by the same measure; evidence: empirical where nothing else is said",
         markup=False,
     )
 
