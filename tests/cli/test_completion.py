@@ -92,8 +92,10 @@ def test_bash_gets_what_follows_the_word_break() -> None:
         "cifar10",
         "digits",
         "fashion_mnist",
+        "folder",
         "mnist",
         "npz",
+        "toy",
     ]
     assert _answer("lipsort train data=mn", "zsh") == ["data=mnist"]
     assert _answer("lipsort train 'ä' see") == ["seed="]
