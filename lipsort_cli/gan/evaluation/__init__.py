@@ -87,6 +87,14 @@ def evaluate(
         LipsortError: the generator's samples are not finite.
     """
     check(dataset, config)
+    # The networks that are trained here are seeded by their own numbers, and disturb no others.
+    with torch.random.fork_rng(devices=[]):
+        return _evaluate(generator, dataset, config, directory, seed)
+
+
+def _evaluate(
+    generator: Generator, dataset: Dataset, config: GanEvaluation, directory: Path, seed: int
+) -> dict[str, Any]:
     device = generator.spread.device
     try:
         features = make_features(dataset, config.classifier, directory, device)

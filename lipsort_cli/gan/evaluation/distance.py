@@ -75,7 +75,6 @@ def fresh_bounds(
         ),
         seed=seed,
     )
-    states = torch.get_rng_state()
     # Seconds of training need no resuming: what is interrupted is done again.
     with tempfile.TemporaryDirectory() as folder:
         trainer = CriticTrainer.build(config, source, device, Path(folder))
@@ -83,7 +82,6 @@ def fresh_bounds(
         path = Path(folder) / "model.safetensors"
         save_network(trainer.network, path)
         critic = Plain.of(load_network(path), _NORM)
-    torch.set_rng_state(states)
     # Fixed before any of the unseen points is looked at.
     looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
     values = np.concatenate([critic_values(trainer.network, rows, device) for rows in looked])
