@@ -112,15 +112,12 @@ def _run(todo: list[Job], workers: int, out: Path) -> dict[str, str]:
 
 
 def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full: bool) -> int:
-    from lipsort_cli.reports.blocks import Document
-    from lipsort_cli.reports.screen import show
     from lipsort_cli.reproduction import page
 
     began = time.monotonic()
     findings: dict[int, Finding | str] = page.judged(made, out)
     page.write(made, findings, out, seeds=seeds, full=full)
-    table = page.verdicts(made, findings)
-    show(Document("", [table]), console, min(console.width, 120))
+    _show(made, findings)
     words = [
         page.verdict(
             findings[study.number],
@@ -141,3 +138,21 @@ def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full
         soft_wrap=True,
     )
     return 0 if good and not failed else 1
+
+
+def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
+    """A claim a paragraph: tables of so many words fit no terminal."""
+    for study in made.studies:
+        finding = findings[study.number]
+        console.print(f"\n{study.number}. {study.title}", style="bold", markup=False)
+        if isinstance(finding, str) or not finding.checks:
+            reason = finding if isinstance(finding, str) else "no job has finished"
+            console.print(f"  not measured: {reason}", markup=False)
+            continue
+        for check in finding.checks:
+            console.print(f"  {'holds' if check.holds else 'FAILS'}: {check.claim}", markup=False)
+            console.print(f"    here: {check.measured}", markup=False)
+            console.print(f"    published: {check.published}", markup=False)
+            for words in [] if check.holds else check.words:
+                console.print(f"    tested: {words}", markup=False)
+    console.print()

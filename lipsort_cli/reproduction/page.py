@@ -114,14 +114,16 @@ def _section(study: Study, finding: Finding | str, jobs: list[Job]) -> list[Bloc
 
 
 def _circumstances(jobs: list[Job], seeds: int, full: bool) -> str:
-    seconds = 0.0
+    seconds = used = 0.0
     for job in jobs:
         if job.finished:
-            seconds += float(read_json(job.directory / MARK).get("seconds", 0.0))
+            mark = read_json(job.directory / MARK)
+            seconds += float(mark.get("seconds", 0.0))
+            used += float(mark.get("cpu_seconds", 0.0))
     version = "full" if full else "quick"
     return (
         f"The {version} version: {len(jobs)} jobs, {seeds} seeds, {seconds / 60:.1f} minutes of "
-        f"one core in all, on {_processor()} ({os.cpu_count()} cores). Clean accuracies and "
+        f"jobs ({used / 60:.1f} of processor time) on {_processor()}, {os.cpu_count()} cores. Clean accuracies and "
         "attacks are empirical; certified accuracies, Lipschitz bounds and lower bounds of W1 are "
         "proven, rounding included."
     )

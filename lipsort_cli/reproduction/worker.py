@@ -52,7 +52,7 @@ def _leave_with_parent() -> None:
 def serve(job: dict[str, Any]) -> dict[str, Any]:
     """Do one job; the answer says how it ended: finished, failed or interrupted."""
     directory = Path(job["directory"])
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     answer: dict[str, Any] = {"directory": str(directory)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -71,16 +71,18 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         answer |= {"status": "failed", "error": str(error)}
     answer["seconds"] = round(time.monotonic() - began, 3)
+    # What it would have taken on an idle core.
+    answer["cpu_seconds"] = round(time.process_time() - used, 3)
     if answer["status"] == "finished":
-        _mark(directory, job, answer["seconds"])
+        _mark(directory, job, answer)
     return answer
 
 
-def _mark(directory: Path, job: dict[str, Any], seconds: float) -> None:
+def _mark(directory: Path, job: dict[str, Any], answer: dict[str, Any]) -> None:
     from lipsort_cli.files import write_json
     from lipsort_cli.reproduction.jobs import MARK
 
-    mark = {"finished": True, "seconds": seconds}
+    mark = {"finished": True, **{key: answer[key] for key in ("seconds", "cpu_seconds")}}
     write_json(directory / MARK, {**mark, "command": job["command"], "overrides": job["overrides"]})
 
 
