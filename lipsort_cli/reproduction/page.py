@@ -123,9 +123,9 @@ def _circumstances(jobs: list[Job], seeds: int, full: bool) -> str:
     version = "full" if full else "quick"
     return (
         f"The {version} version: {len(jobs)} jobs, {seeds} seeds, {seconds / 60:.1f} minutes of "
-        f"jobs ({used / 60:.1f} of processor time) on {_processor()}, {os.cpu_count()} cores. Clean accuracies and "
-        "attacks are empirical; certified accuracies, Lipschitz bounds and lower bounds of W1 are "
-        "proven, rounding included."
+        f"jobs ({used / 60:.1f} of processor time) on {_processor()}, {os.cpu_count()} "
+        "cores. Clean accuracies and attacks are empirical; certified accuracies, Lipschitz bounds "
+        "and lower bounds of W1 are proven, rounding included."
     )
 
 
