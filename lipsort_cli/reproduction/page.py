@@ -34,6 +34,9 @@ def judged(plan: Plan, out: Path) -> dict[int, Finding | str]:
             finding = study.judge(Outcomes(plan.members[study.number]), folder)
         except LipsortError as error:
             found[study.number] = str(error)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            # Files of a job that hold something else than its command writes.
+            found[study.number] = f"unexpected content among its results: {error!r}"
         else:
             found[study.number] = finding
     return found

@@ -77,7 +77,7 @@ def prepare(jobs: Iterable[Job]) -> None:
     """
     from omegaconf import OmegaConf
 
-    from lipsort_cli.config.schema import DownloadedData
+    from lipsort_cli.config.data import DownloadedData
 
     found: dict[str, Any] = {}
     for preset in dict.fromkeys(job.preset for job in jobs if ":" not in job.preset and job.preset):

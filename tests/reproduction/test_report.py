@@ -1,0 +1,102 @@
+"""Verdicts and the report, from runs made by hand; the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lipsort_cli.commands.reproduce import _conclude, main
+from lipsort_cli.errors import UsageError
+from lipsort_cli.reproduction import page
+from lipsort_cli.reproduction.jobs import MARK
+from lipsort_cli.reproduction.plan import Plan, choose, plan
+from lipsort_cli.reproduction.statistics import Sample, greater
+from lipsort_cli.reproduction.studies import STUDIES
+from lipsort_cli.reproduction.study import Check
+
+EPS = ("0.3", "0.5", "1.0", "1.58")
+
+
+def made(out: Path, gain: float, seeds: int = 3) -> Plan:
+    """Experiment 5 with results by hand: MaxMin is certified ``gain`` further than ReLU."""
+    planned = plan(choose(STUDIES, ["5"]), out, range(seeds), full=False)
+    for job in planned.jobs:
+        shift = gain if job.arm["activation"] == "maxmin" else 0.0
+        job.directory.mkdir(parents=True)
+        value = 0.5 + shift + 0.001 * job.seed**2
+        results = {
+            "clean_accuracy": 0.9,
+            "lipschitz_bound": 1.0,
+            "certified_accuracy": {"norm": "l2", "eps": dict.fromkeys(EPS, value)},
+            "attacked_accuracy": {"norm": "l2", "eps": dict.fromkeys(EPS, value + 0.05)},
+        }
+        record = {"command": "train", "status": "finished", "seed": job.seed}
+        (job.directory / "results.json").write_text(json.dumps(results))
+        (job.directory / "run.json").write_text(json.dumps(record))
+        (job.directory / MARK).write_text('{"finished": true, "seconds": 60.0}')
+    return planned
+
+
+def conclude(planned: Plan, out: Path) -> int:
+    return _conclude(planned, out, {}, seeds=3, full=False)
+
+
+def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert conclude(made(tmp_path, 0.1), tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "holds: MaxMin is certified further" in shown and "1 of 1 experiments hold" in shown
+    text = (tmp_path / "report.md").read_text()
+    for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "3 seeds", "6.0 minutes"):
+        assert words in text, words
+    html = (tmp_path / "report.html").read_text()
+    assert "data:image/png;base64" in html and "http://" not in html.replace("www.w3.org", "")
+
+
+@pytest.mark.parametrize("gain", [0.0, -0.1])
+def test_an_ordering_that_fails_is_exit_code_1(
+    tmp_path: Path, gain: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conclude(made(tmp_path, gain), tmp_path) == 1
+    shown = capsys.readouterr().out
+    assert "FAILS" in shown and "not > 0" in shown
+    assert "FAILS" in (tmp_path / "report.md").read_text()
+
+
+def test_one_seed_and_missing_jobs_do_not_hold(tmp_path: Path) -> None:
+    assert conclude(made(tmp_path / "one", 0.1, seeds=1), tmp_path / "one") == 1
+    assert "not tested, one seed" in (tmp_path / "one" / "report.md").read_text()
+    planned = made(tmp_path / "two", 0.1)
+    (planned.jobs[0].directory / MARK).unlink()
+    assert conclude(planned, tmp_path / "two") == 1
+    assert "1 jobs missing" in (tmp_path / "two" / "report.md").read_text()
+
+
+def test_damaged_results_are_a_message(tmp_path: Path) -> None:
+    planned = made(tmp_path, 0.1)
+    (planned.jobs[0].directory / "results.json").write_text("{}")
+    findings = page.judged(planned, tmp_path)
+    assert isinstance(findings[5], str) and "among its results" in findings[5]
+    assert page.verdict(findings[5], 0) == page.MISSING
+
+
+def test_a_check_needs_something_to_hold() -> None:
+    assert not Check("a", "b", ()).holds
+    assert Check("a", "b", (), exact=(("c", True),)).holds
+    test = greater(Sample({0: 1.0, 1: 1.0}), Sample({0: 0.0, 1: 0.0}))
+    assert not Check("a", "b", (("d", test),), exact=(("c", False),)).holds
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["6", "--list", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and all("lipsort train experiment=paper/gradient" in x for x in lines)
+    assert not list(tmp_path.iterdir()), "a list writes nothing"
+    for bad, words in ((["0"], "experiment: found '0'"), (["--seeds", "0"], "--seeds: found 0"),
+                       (["--workers", "0"], "--workers: found 0")):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            main(bad)
+    with pytest.raises(SystemExit) as caught:
+        main(["--quick", "--full"])
+    assert caught.value.code == 2
