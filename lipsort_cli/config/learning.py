@@ -64,6 +64,9 @@ class AdamOptimizer:
 
     name: str = "adam"
     lr: float = option(0.001, "learning rate", above=0)
+    bias_lr: float | None = option(
+        None, "learning rate of biases and other vectors; null: lr", above=0
+    )
     beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
     weight_decay: float = option(0.0, "weight decay", minimum=0)

@@ -41,8 +41,15 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
                 "interval": config.interval,
             }
         )
+    # Logits of a softmax take steps that would be far too long for a bias.
+    bias_lr = getattr(config, "bias_lr", None)
+    vectors = [p for p in rest if p.dim() < 2] if bias_lr is not None else []
+    apart = {id(parameter) for parameter in vectors}
+    rest = [p for p in rest if id(p) not in apart]
     if rest:
         groups.append({"params": rest, **_rest_options(config)})
+    if vectors:
+        groups.append({"params": vectors, **_rest_options(config), "lr": bias_lr})
     optimizer = Stiefel(groups)
     for layer in layers:
         moved_here = layer.manifold()
