@@ -246,6 +246,9 @@ def presets() -> list[str]:
 @pytest.mark.parametrize("preset", presets())
 def test_presets_run_small(tmp_path: Path, preset: str) -> None:
     quick = [text for text in SMALL if "widths" not in text]
+    if "distance" in preset:
+        # Layers of distances have no dropout: what is left out of a maximum changes it.
+        quick = [text for text in quick if "dropout" not in text]
     train(tmp_path, f"experiment={preset}", "data=digits", *quick, "hydra.run.dir=run",
           "model.widths=[16,16]")  # fmt: skip
     assert (tmp_path / "run" / "results.json").exists()
