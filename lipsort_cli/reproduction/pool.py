@@ -70,6 +70,7 @@ class Worker:
 
     def interrupt(self) -> None:
         """Ask it to leave a resumable run and end."""
+        self.stop()
         if self.process.poll() is None:
             self.process.terminate()
 
