@@ -8,8 +8,8 @@ from lipsort_cli.cli.pages import page, table
 from lipsort_cli.cli.table import Command
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
+from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.tree import group_options
-from lipsort_cli.config.validate import allowed
 
 _FLAGS = (
     ("-m, --multirun", "run every combination of comma-separated values"),

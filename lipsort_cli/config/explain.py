@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from lipsort_cli.config import catalog, validate
+from lipsort_cli.config import catalog, ranges
 from lipsort_cli.config.tree import group_options
 
 _WORDS = {
@@ -69,7 +69,7 @@ def describe(entry: Any, owner: Any) -> str:
     metadata = entry.metadata
     if metadata.get("choices"):
         return ", ".join(metadata["choices"])
-    limits = validate.allowed(metadata)
+    limits = ranges.allowed(metadata)
     if not limits:
         return words(hint)
     each = ", each" if typing.get_origin(hint) is list else ""

@@ -8,51 +8,6 @@ from typing import Any
 
 from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, MOST_THREADS, REQUIRED, option
 
-# --- data sets that generators are shown ------------------------------------------------------
-
-PATTERNS = (
-    "eight_gaussians",
-    "grid_gaussians",
-    "swiss_roll",
-    "checkerboard",
-    "rings",
-    "moons",
-)
-"""Two-dimensional toy sets."""
-
-
-@dataclass
-class ToyData:
-    """Points of the plane, drawn with a fixed seed; a class is a mode, ring, arm or square."""
-
-    name: str = "toy"
-    pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
-    points: int = option(20_000, "training points", minimum=20, maximum=MOST_POINTS)
-    noise: float = option(0.05, "standard deviation around the pattern", minimum=0)
-    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
-
-
-@dataclass
-class FolderData:
-    """Your own images: a folder of them, or of one subfolder a class, or of train/ and test/."""
-
-    name: str = "folder"
-    path: str = option(REQUIRED, "the folder of images")
-    size: int | None = option(
-        None,
-        "cut and scale every image to this square; null: all have one size",
-        minimum=2,
-        maximum=4096,
-    )
-    colour: str = option(
-        "auto", "channels; auto: those of the first image", choices=["auto", "grey", "rgb"]
-    )
-    test: float = option(
-        0.1, "share held out as the test set, where there is no test/", above=0, below=1
-    )
-    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
-
-
 # --- generators -------------------------------------------------------------------------------
 
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lipsort_cli.config.certificates import AttackConfig, CertifyConfig, ExportConfig
+from lipsort_cli.config.constraints import CONSTRAINTS
+from lipsort_cli.config.data import DATA_SETS
 from lipsort_cli.config.distance import DISTANCE_MODELS
-from lipsort_cli.config.gan import CRITICS, GENERATORS, FolderData, ToyData, WganConfig
+from lipsort_cli.config.distributions import DISTRIBUTIONS
+from lipsort_cli.config.gan import CRITICS, GENERATORS, WganConfig
+from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.config.learning import (
     AdamOptimizer,
     AggmoOptimizer,
@@ -25,57 +29,12 @@ from lipsort_cli.config.learning import (
     StepSchedule,
     StiefelOptimizer,
 )
-from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.config.models import IMAGE_MODELS
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
 from lipsort_cli.config.report import ReportConfig
-from lipsort_cli.config.wasserstein import (
-    DISTRIBUTIONS,
-    EstimateWassersteinConfig,
-    ExtensionModel,
-)
+from lipsort_cli.config.wasserstein import EstimateWassersteinConfig, ExtensionModel
 
-# --- data -------------------------------------------------------------------------------------
-
-
-@dataclass
-class Subset:
-    """How much of the training set is used: what every image data set shares."""
-
-    train_per_class: int | None = option(
-        None, "training examples kept of each class; null: all", minimum=1
-    )
-    subset_seed: int = option(0, "which ones: seeds their choice", minimum=0, maximum=LARGEST_SEED)
-
-
-@dataclass
-class DigitsData(Subset):
-    """scikit-learn's 1,797 real 8x8 digits, embedded: no download."""
-
-    name: str = "digits"
-    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
-
-
-@dataclass
-class DownloadedData(Subset):
-    """A torchvision data set under ``root``, downloaded when absent."""
-
-    name: str = REQUIRED
-    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
-    download: bool = option(True, "fetch the files with torchvision when absent")
-    validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
-
-
-@dataclass
-class NpzData(Subset):
-    """Your own arrays: x_train, y_train, x_test, y_test in one .npz file."""
-
-    name: str = "npz"
-    path: str = option(REQUIRED, "the .npz file")
-    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
-
-
-# --- model, activation, constraint ------------------------------------------------------------
+# --- model, activation ------------------------------------------------------------------------
 
 
 @dataclass
@@ -114,66 +73,21 @@ class LeakyActivation:
     slope: float = option(0.01, "slope below zero", minimum=-1, maximum=1)
 
 
-@dataclass
-class Constraint:
-    """A constraint set without parameters."""
-
-    name: str = REQUIRED
-
-
-@dataclass
-class BjorckConstraint:
-    """Orthonormal weights through differentiable Bjorck iterations."""
-
-    name: str = "bjorck"
-    order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
-    iterations: int = option(20, "iterations a forward pass", minimum=1)
-    loose_iterations: int | None = option(
-        None, "iterations until fine-tuning begins; null: as many as ever", minimum=1
-    )
-    loose_share: float = option(
-        0.8, "share of the steps before fine-tuning begins", minimum=0, maximum=1
-    )
-
-
-@dataclass
-class SpectralConstraint:
-    """Largest singular value at most 1: power iteration; for convolutions an upper bound."""
-
-    name: str = "spectral"
-    iterations: int = option(
-        1, "power iterations a step; convolutions square that often and 4 times more", minimum=1
-    )
-
-
-@dataclass
-class LinfConstraint:
-    """Absolute row sums at most 1."""
-
-    name: str = "linf"
-    method: str = option("softmax", "how rows are kept inside", choices=["softmax", "projection"])
-    sharpness: float = option(4.0, "standard deviation of the first logits (softmax)", above=0)
-
-
-@dataclass
-class ParsevalConstraint:
-    """One Bjorck step after every update: near-orthonormal."""
-
-    name: str = "parseval"
-    beta: float = option(0.5, "step of the retraction", above=0, maximum=0.5)
-
-
 # --- what every training command shares -------------------------------------------------------
 
 
 @dataclass
 class Augmentation:
-    """Random affine maps of training images; all zero leaves the images as they are."""
+    """Random changes of training images; all zero leaves the images as they are."""
 
     shift: float = option(0.0, "largest translation, in pixels", minimum=0)
     rotation: float = option(0.0, "largest rotation, in degrees", minimum=0, maximum=180)
     zoom: float = option(0.0, "largest relative change of size", minimum=0, below=1)
     shear: float = option(0.0, "largest shear", minimum=0, maximum=1)
+    crop: int = option(
+        0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
+    )
+    flip: bool = option(False, "mirror half of the images left to right")
 
 
 @dataclass
@@ -195,6 +109,9 @@ class Training:
         "auto",
         "matrix products while training; certificates are never computed in it",
         choices=["auto", "float32", "bfloat16"],
+    )
+    center: bool = option(
+        False, "the network first takes off the training set's mean of each channel"
     )
     gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     adversarial: Adversarial = field(default_factory=Adversarial)
@@ -258,15 +175,7 @@ class TrainConfig:
 # --- groups: conf/<group>/<option>.yaml is typed by the dataclass beside it -------------------
 
 GROUPS: dict[str, dict[str, type]] = {
-    "data": {
-        "digits": DigitsData,
-        "mnist": DownloadedData,
-        "fashion_mnist": DownloadedData,
-        "cifar10": DownloadedData,
-        "npz": NpzData,
-        "toy": ToyData,
-        "folder": FolderData,
-    },
+    "data": DATA_SETS,
     "model": {
         "mlp": MlpModel,
         "mlp_critic": MlpModel,
@@ -286,15 +195,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "sigmoid": Activation,
         "identity": Activation,
     },
-    "constraint": {
-        "orthonormal": Constraint,
-        "bjorck": BjorckConstraint,
-        "spectral": SpectralConstraint,
-        "aol": Constraint,
-        "linf": LinfConstraint,
-        "parseval": ParsevalConstraint,
-        "none": Constraint,
-    },
+    "constraint": CONSTRAINTS,
     "loss": {
         "cross_entropy": CrossEntropyLoss,
         "multi_margin": MarginLoss,

@@ -1,4 +1,6 @@
-"""Ranges and rules between fields: everything that types alone do not say.
+"""Rules between fields, and all faults together: everything that types alone do not say.
+
+Ranges are in :mod:`lipsort_cli.config.ranges`.
 
 Every check returns messages instead of raising, so that all faults are reported together.
 Torch-free; a rule that needs the data (number of classes, image size) belongs to the command.
@@ -6,7 +8,6 @@ Torch-free; a rule that needs the data (number of classes, image size) belongs t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -15,11 +16,12 @@ from typing import Any
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.distance import DISTANCE_MODELS, distance_faults, distance_warnings
+from lipsort_cli.config.distributions import OF_IMAGES
 from lipsort_cli.config.gan import gan_faults
 from lipsort_cli.config.models import IMAGE_MODELS
-from lipsort_cli.config.options import LARGEST_SEED
+from lipsort_cli.config.ranges import out_of_range
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.config.wasserstein import OF_IMAGES, critic_faults
+from lipsort_cli.config.wasserstein import critic_faults
 
 L2_CONSTRAINTS = ("orthonormal", "bjorck", "spectral", "parseval", "aol")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -27,73 +29,10 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 def faults(config: Any) -> list[str]:
     """All faults of a configuration: values out of range first, then rules between fields."""
-    found = list(_out_of_range(config, ""))
+    found = list(out_of_range(config))
     for rule in RULES:
         found.extend(rule(config))
     return found
-
-
-def allowed(metadata: Any) -> str:
-    """The allowed values of an option in words; empty when every value of its type is."""
-    if metadata.get("choices"):
-        return ", ".join(metadata["choices"])
-    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
-    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
-    return " and ".join(part for part in (low, high) if part)
-
-
-def _bound(metadata: Any, key: str, sign: str) -> str:
-    value = metadata.get(key)
-    return "" if value is None else f"{sign}{_number(value)}"
-
-
-def _number(value: float) -> str:
-    """A limit in few characters, but never rounded past itself."""
-    if isinstance(value, int):
-        return str(value)
-    mantissa, exponent = math.frexp(value)
-    return f"2^{exponent - 1}" if mantissa == 0.5 and abs(exponent) > 20 else f"{value:g}"
-
-
-def _out_of_range(node: Any, prefix: str) -> Iterator[str]:
-    for entry in fields(node):
-        key = f"{prefix}{entry.name}"
-        value = getattr(node, entry.name)
-        if is_dataclass(value):
-            yield from _out_of_range(value, f"{key}.")
-        elif not entry.metadata and entry.name in GROUPS and value is not None:
-            # A group's node that no dataclass of the group types.
-            options = ", ".join(sorted(GROUPS[entry.name]))
-            yield f"{key}: found {value!r}; choose with {key}=OPTION, one of {options}"
-        elif isinstance(value, list):
-            for position, element in enumerate(value):
-                yield from _value_faults(f"{key}[{position}]", element, entry.metadata)
-        elif value is not None:
-            yield from _value_faults(key, value, entry.metadata)
-
-
-def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
-    choices = metadata.get("choices")
-    if choices is not None:
-        if value not in choices:
-            yield f"{key}: found {value!r}; allowed: {', '.join(choices)}"
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    if isinstance(value, int) and abs(value) > LARGEST_SEED and not metadata.get("maximum"):
-        yield f"{key}: found {value}; allowed: whole numbers up to {LARGEST_SEED}"
-        return
-    if isinstance(value, float) and not math.isfinite(value):
-        yield f"{key}: found {value}; allowed: a finite number"
-        return
-    inside = (
-        (metadata.get("minimum") is None or value >= metadata["minimum"])
-        and (metadata.get("maximum") is None or value <= metadata["maximum"])
-        and (metadata.get("above") is None or value > metadata["above"])
-        and (metadata.get("below") is None or value < metadata["below"])
-    )
-    if not inside:
-        yield f"{key}: found {value}; allowed: {allowed(metadata)}"
 
 
 # --- rules between fields ---------------------------------------------------------------------

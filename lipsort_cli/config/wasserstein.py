@@ -1,4 +1,4 @@
-"""The typed configuration of `lipsort estimate-wasserstein` and of its pairs of distributions."""
+"""The typed configuration of `lipsort estimate-wasserstein`."""
 
 from __future__ import annotations
 
@@ -8,153 +8,11 @@ from typing import Any
 
 from lipsort_cli.config.options import (
     LARGEST_SEED,
-    MOST_DIMENSIONS,
     MOST_POINTS,
     MOST_THREADS,
     REQUIRED,
     option,
 )
-
-# --- pairs with a known distance --------------------------------------------------------------
-
-
-@dataclass
-class AbsoluteValueDistribution:
-    """A point mass at 0 against masses at -1 and 1: W1 = 1, potential -|x|."""
-
-    name: str = "absolute_value"
-    radius: float = option(1.0, "where the two masses lie", above=0)
-
-
-@dataclass
-class ThreeConesDistribution:
-    """Point masses on a line against the spheres around them: W1 = radius."""
-
-    name: str = "three_cones"
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    count: int = option(3, "cones", minimum=1, maximum=2**16)
-    spacing: float = option(2.0, "between neighbouring centres; at least 2 * radius", above=0)
-    radius: float = option(1.0, "of the spheres", above=0)
-
-
-@dataclass
-class ConeDistribution:
-    """A point mass against the sphere around it: W1 = radius, potential -||x||."""
-
-    name: str = "cone"
-    dim: int = option(128, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    radius: float = option(1.0, "of the sphere", above=0)
-
-
-@dataclass
-class SpheresDistribution:
-    """Uniform measures on concentric spheres, of radii p and q: W1 = that of the radii."""
-
-    name: str = REQUIRED
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    p: list[float] = option([1.0, 4.0], "radii of P", minimum=0)
-    q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0)
-
-
-@dataclass
-class TranslatedGaussiansDistribution:
-    """A Gaussian and its translate: W1 = the length of the shift."""
-
-    name: str = "translated_gaussians"
-    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    shift: float = option(1.0, "Euclidean length of the shift", above=0)
-    std: float = option(1.0, "standard deviation of every coordinate", above=0)
-
-
-@dataclass
-class TranslatedCloudDistribution:
-    """A fixed cloud of points and its translate, as two finite measures: W1 = the shift."""
-
-    name: str = "translated_cloud"
-    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    shift: float = option(1.0, "Euclidean length of the shift", above=0)
-    std: float = option(1.0, "standard deviation of every coordinate", above=0)
-    points: int = option(1000, "points of the cloud", minimum=2, maximum=MOST_POINTS)
-
-
-@dataclass
-class ScaledGaussiansDistribution:
-    """Two centred Gaussians of different widths: W1 = |std_q - std_p| E||Z||."""
-
-    name: str = "scaled_gaussians"
-    dim: int = option(10, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    std_p: float = option(1.0, "standard deviation of P", minimum=0)
-    std_q: float = option(2.0, "standard deviation of Q", minimum=0)
-
-
-@dataclass
-class MixtureDistribution:
-    """Gaussian mixtures along one axis, standard normal in the others: W1 = integral |F - G|."""
-
-    name: str = "mixture"
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P")
-    q_means: list[float] = option([-1.0, 1.0], "means of Q")
-    p_weights: list[float] = option([1.0, 1.0, 1.0], "weights of P's components", minimum=0)
-    q_weights: list[float] = option([1.0, 1.0], "weights of Q's components", minimum=0)
-    std: float = option(0.3, "standard deviation of every component along the axis", above=0)
-
-
-# --- your own samples -------------------------------------------------------------------------
-
-
-@dataclass
-class FilesDistribution:
-    """Two sample files: .npy, .npz, .csv, .parquet, or folders of images."""
-
-    name: str = "files"
-    p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array")
-    q: str = option(REQUIRED, "sample file of Q")
-    p_weights: str | None = option(None, "file of weights for P")
-    q_weights: str | None = option(None, "file of weights for Q")
-    rows: int | None = option(
-        None, "compare this many rows a side, drawn at random; the others are held out", minimum=2
-    )
-    support: list[float] | None = option(
-        None, "[low, high]: what every coordinate is known to lie in, for a population upper bound"
-    )
-
-
-@dataclass
-class DatasetDistribution:
-    """Two parts of a data set: splits, or classes of one (SPLIT or SPLIT/CLASS)."""
-
-    name: str = "dataset"
-    dataset: str = option(
-        "mnist", "which one", choices=["digits", "mnist", "fashion_mnist", "cifar10"]
-    )
-    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
-    download: bool = option(True, "fetch the files with torchvision when absent")
-    p: str = option("train/3", "train, test, or one class of them, such as train/3")
-    q: str = option("train/8", "the same")
-    rows: int | None = option(
-        None, "compare this many rows a side, drawn at random; the others are held out", minimum=2
-    )
-
-
-@dataclass
-class GeneratorDistribution:
-    """A generator that `lipsort wgan` trained, against its data."""
-
-    name: str = "generator"
-    run: str | None = option(
-        None, "run directory of `lipsort wgan`; null: the newest finished one under outputs"
-    )
-    split: str = option(
-        "test", "part of the data that the proven bounds are about", choices=["test", "train"]
-    )
-    pool: int | None = option(
-        None,
-        "train the critic on so many generated points, drawn once; null: fresh ones every step",
-        minimum=2,
-        maximum=MOST_POINTS,
-    )
-
 
 # --- the critic of the samples' own potential ----------------------------------------------------
 
@@ -257,27 +115,6 @@ class EstimateWassersteinConfig:
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
     threads: int = option(0, "CPU threads; 0: as torch chooses", minimum=0, maximum=MOST_THREADS)
     resume: str | None = option(None, "continue this interrupted run directory")
-
-
-DISTRIBUTIONS: dict[str, type] = {
-    "absolute_value": AbsoluteValueDistribution,
-    "three_cones": ThreeConesDistribution,
-    "cone": ConeDistribution,
-    "shells": SpheresDistribution,
-    "rings": SpheresDistribution,
-    "translated_gaussians": TranslatedGaussiansDistribution,
-    "translated_cloud": TranslatedCloudDistribution,
-    "scaled_gaussians": ScaledGaussiansDistribution,
-    "mixture": MixtureDistribution,
-    "files": FilesDistribution,
-    "dataset": DatasetDistribution,
-    "generator": GeneratorDistribution,
-}
-"""The group ``distribution``."""
-
-
-OF_IMAGES = ("dataset", "generator")
-"""Distributions whose points keep the shape of images, for convolutional critics."""
 
 
 def critic_faults(config: Any) -> Iterator[str]:

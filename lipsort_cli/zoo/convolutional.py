@@ -187,7 +187,8 @@ def build_image_network(
         UsageError: inputs that are no images; images that are too small for the stages.
 
     Example:
-        >>> from lipsort_cli.config.schema import Activation, Constraint
+        >>> from lipsort_cli.config.constraints import Constraint
+        >>> from lipsort_cli.config.schema import Activation
         >>> from lipsort_cli.config.models import CnnModel
         >>> network = build_image_network(
         ...     CnnModel("cnn"), Activation("maxmin"), Constraint("orthonormal"), (1, 28, 28), 10

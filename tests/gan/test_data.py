@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lipsort_cli.config.gan import PATTERNS, FolderData, ToyData
+from lipsort_cli.config.data import PATTERNS, FolderData, ToyData
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.toy import SETS
 from lipsort_cli.errors import LipsortError, UsageError

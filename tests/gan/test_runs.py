@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from lipsort_cli.commands.wgan import make_trainer, run
 from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.gan import PATTERNS
+from lipsort_cli.config.data import PATTERNS
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load

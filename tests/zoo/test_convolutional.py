@@ -11,6 +11,8 @@ import torch
 from torch.func import jacrev
 
 from lipsort_cli.config import schema
+from lipsort_cli.config.constraints import Constraint
+from lipsort_cli.config.data import DigitsData
 from lipsort_cli.config.models import IMAGE_MODELS, CnnModel, ImageModel
 from lipsort_cli.config.validate import faults, warnings
 from lipsort_cli.errors import UsageError
@@ -19,7 +21,7 @@ from lipsort_cli.training.radius import body_constant
 from lipsort_cli.zoo import Network, build_network, network_graph
 
 MAXMIN = schema.Activation("maxmin")
-ORTHONORMAL = schema.Constraint("orthonormal")
+ORTHONORMAL = Constraint("orthonormal")
 
 
 def model(name: str, **options: Any) -> ImageModel:
@@ -176,7 +178,7 @@ def test_too_many_stages_are_refused(name: str) -> None:
 
 def configured(config: Any, activation: Any = MAXMIN) -> schema.TrainConfig:
     return schema.TrainConfig(
-        data=schema.DigitsData(),
+        data=DigitsData(),
         model=config,
         activation=activation,
         constraint=ORTHONORMAL,
@@ -211,7 +213,7 @@ def test_maxout_has_no_residual_blocks() -> None:
 def test_a_construction_without_effect_is_said() -> None:
     config = configured(model("cnn", convolution="reshaped"))
     assert not any("convolution" in warning for warning in warnings(config))
-    config.constraint = schema.Constraint("aol")
+    config.constraint = Constraint("aol")
     assert any("model.convolution=reshaped has no effect" in w for w in warnings(config))
 
 

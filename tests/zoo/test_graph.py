@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from lipsort_cli.certificates import evaluate, load_network
 from lipsort_cli.config import schema
+from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.zoo import build_network, network_graph, save_network
 
 MODELS = [
@@ -53,7 +54,7 @@ def test_file_layout(tmp_path: Path) -> None:
     network = build_network(
         schema.MlpModel(widths=[8], dropout=0.1),
         schema.Activation(name="fullsort"),
-        schema.Constraint(name="orthonormal"),
+        Constraint(name="orthonormal"),
         (1, 2, 2),
         3,
     )
@@ -81,9 +82,21 @@ def test_training_mode_is_left_as_it_was() -> None:
     network = build_network(
         schema.MlpModel(widths=[4]),
         schema.Activation(name="maxmin"),
-        schema.Constraint(name="orthonormal"),
+        Constraint(name="orthonormal"),
         (4,),
         2,
     ).train()
     network_graph(network)
     assert network.training
+
+
+def test_a_centered_network_is_the_same_network_of_inputs_without_their_mean() -> None:
+    inputs = torch.rand(50, 2, 4, 3) + torch.tensor([5.0, -1.0])[:, None, None]
+    network = build_mlp((2, 4, 3), 5, [8])
+    centered = network.centered(inputs)
+    shifted = inputs - inputs.mean((0, 2, 3), keepdim=True)
+    torch.testing.assert_close(centered(inputs), network(shifted))
+    operations = network_graph(centered)[0]["layers"]
+    assert operations[0]["op"] == "normalize"
+    assert [float.fromhex(x) for x in operations[0]["std"]] == [1.0, 1.0]
+    assert centered.head is network.head

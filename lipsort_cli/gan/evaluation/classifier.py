@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.learning import AdamOptimizer, CrossEntropyLoss, Schedule
-from lipsort_cli.config.schema import Activation, Constraint, MlpModel, TrainConfig, Training
+from lipsort_cli.config.schema import Activation, MlpModel, TrainConfig, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError

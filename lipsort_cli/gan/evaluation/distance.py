@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.learning import Schedule, StiefelOptimizer
-from lipsort_cli.config.schema import Activation, Constraint, MlpModel
+from lipsort_cli.config.schema import Activation, MlpModel
 from lipsort_cli.config.wasserstein import CriticTraining, EstimateWassersteinConfig
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain

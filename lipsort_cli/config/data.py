@@ -1,0 +1,98 @@
+"""The typed configuration of the data sets: the group ``data``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, option
+
+PATTERNS = (
+    "eight_gaussians",
+    "grid_gaussians",
+    "swiss_roll",
+    "checkerboard",
+    "rings",
+    "moons",
+)
+"""Two-dimensional toy sets."""
+
+
+@dataclass
+class Subset:
+    """How much of the training set is used: what every image data set shares."""
+
+    train_per_class: int | None = option(
+        None, "training examples kept of each class; null: all", minimum=1
+    )
+    subset_seed: int = option(0, "which ones: seeds their choice", minimum=0, maximum=LARGEST_SEED)
+
+
+@dataclass
+class DigitsData(Subset):
+    """scikit-learn's 1,797 real 8x8 digits, embedded: no download."""
+
+    name: str = "digits"
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class DownloadedData(Subset):
+    """A torchvision data set under ``root``, downloaded when absent."""
+
+    name: str = REQUIRED
+    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
+    download: bool = option(True, "fetch the files with torchvision when absent")
+    validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class NpzData(Subset):
+    """Your own arrays: x_train, y_train, x_test, y_test in one .npz file."""
+
+    name: str = "npz"
+    path: str = option(REQUIRED, "the .npz file")
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class ToyData:
+    """Points of the plane, drawn with a fixed seed; a class is a mode, ring, arm or square."""
+
+    name: str = "toy"
+    pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
+    points: int = option(20_000, "training points", minimum=20, maximum=MOST_POINTS)
+    noise: float = option(0.05, "standard deviation around the pattern", minimum=0)
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@dataclass
+class FolderData:
+    """Your own images: a folder of them, or of one subfolder a class, or of train/ and test/."""
+
+    name: str = "folder"
+    path: str = option(REQUIRED, "the folder of images")
+    size: int | None = option(
+        None,
+        "cut and scale every image to this square; null: all have one size",
+        minimum=2,
+        maximum=4096,
+    )
+    colour: str = option(
+        "auto", "channels; auto: those of the first image", choices=["auto", "grey", "rgb"]
+    )
+    test: float = option(
+        0.1, "share held out as the test set, where there is no test/", above=0, below=1
+    )
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+DATA_SETS: dict[str, type] = {
+    "digits": DigitsData,
+    "mnist": DownloadedData,
+    "fashion_mnist": DownloadedData,
+    "cifar10": DownloadedData,
+    "npz": NpzData,
+    "toy": ToyData,
+    "folder": FolderData,
+}
+"""The group ``data``."""

@@ -1,0 +1,75 @@
+"""Ranges: what the metadata of a field allows, and which values of a configuration lie outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from lipsort_cli.config.options import LARGEST_SEED
+from lipsort_cli.config.schema import GROUPS
+
+
+def allowed(metadata: Any) -> str:
+    """The allowed values of an option in words; empty when every value of its type is."""
+    if metadata.get("choices"):
+        return ", ".join(metadata["choices"])
+    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
+    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
+    return " and ".join(part for part in (low, high) if part)
+
+
+def _bound(metadata: Any, key: str, sign: str) -> str:
+    value = metadata.get(key)
+    return "" if value is None else f"{sign}{_number(value)}"
+
+
+def _number(value: float) -> str:
+    """A limit in few characters, but never rounded past itself."""
+    if isinstance(value, int):
+        return str(value)
+    mantissa, exponent = math.frexp(value)
+    return f"2^{exponent - 1}" if mantissa == 0.5 and abs(exponent) > 20 else f"{value:g}"
+
+
+def out_of_range(node: Any, prefix: str = "") -> Iterator[str]:
+    """A message for every value outside its range, at any depth below the dataclass ``node``."""
+    for entry in fields(node):
+        key = f"{prefix}{entry.name}"
+        value = getattr(node, entry.name)
+        if is_dataclass(value):
+            yield from out_of_range(value, f"{key}.")
+        elif not entry.metadata and entry.name in GROUPS and value is not None:
+            # A group's node that no dataclass of the group types.
+            options = ", ".join(sorted(GROUPS[entry.name]))
+            yield f"{key}: found {value!r}; choose with {key}=OPTION, one of {options}"
+        elif isinstance(value, list):
+            for position, element in enumerate(value):
+                yield from _value_faults(f"{key}[{position}]", element, entry.metadata)
+        elif value is not None:
+            yield from _value_faults(key, value, entry.metadata)
+
+
+def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
+    choices = metadata.get("choices")
+    if choices is not None:
+        if value not in choices:
+            yield f"{key}: found {value!r}; allowed: {', '.join(choices)}"
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if isinstance(value, int) and abs(value) > LARGEST_SEED and not metadata.get("maximum"):
+        yield f"{key}: found {value}; allowed: whole numbers up to {LARGEST_SEED}"
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: found {value}; allowed: a finite number"
+        return
+    inside = (
+        (metadata.get("minimum") is None or value >= metadata["minimum"])
+        and (metadata.get("maximum") is None or value <= metadata["maximum"])
+        and (metadata.get("above") is None or value > metadata["above"])
+        and (metadata.get("below") is None or value < metadata["below"])
+    )
+    if not inside:
+        yield f"{key}: found {value}; allowed: {allowed(metadata)}"
