@@ -42,7 +42,7 @@ def dots(
             )
         axes.set_yticks(range(len(rows)), [label for label, _ in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        if log:
+        if log and any(sample.by_seed for _, sample in rows):
             axes.set_xscale("log")
         axes.set(xlabel=xlabel)
         axes.set_title(title, pad=16 if reference else 6)
@@ -80,9 +80,10 @@ def curves(
             low = [s.mean - s.deviation for _, s in known]
             high = [s.mean + s.deviation for _, s in known]
             axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0)
-        if "x" in log:
+        # An axis without a positive value cannot be logarithmic.
+        if "x" in log and any(x > 0 for _, xs, _ in lines for x in xs):
             axes.set_xscale("log")
-        if "y" in log:
+        if "y" in log and any(v > 0 for _, _, samples in lines for s in samples for v in s.values):
             axes.set_yscale("log")
         if ylim is not None:
             axes.set_ylim(*ylim)

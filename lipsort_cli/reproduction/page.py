@@ -30,6 +30,9 @@ def judged(plan: Plan, out: Path) -> dict[int, Finding | str]:
     found: dict[int, Finding | str] = {}
     folder = out / "figures"
     for study in plan.studies:
+        if not any(job.finished for job in plan.members[study.number]):
+            found[study.number] = "no job has finished"
+            continue
         try:
             finding = study.judge(Outcomes(plan.members[study.number]), folder)
         except LipsortError as error:
