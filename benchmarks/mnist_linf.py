@@ -21,7 +21,7 @@ import numpy as np
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
-from lipsort_cli.config.schema import DownloadedData
+from lipsort_cli.config.data import DownloadedData
 from lipsort_cli.console import console
 from lipsort_cli.data import load
 from lipsort_cli.runs import read_json
