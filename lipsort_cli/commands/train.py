@@ -69,7 +69,10 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
     torch.manual_seed(config.seed)
     network = build_network(
         config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
-    ).to(device)
+    )
+    if config.training.center:
+        network = network.centered(dataset.train.inputs)
+    network = network.to(device)
     set_threads(config.threads, sum(p.numel() for p in network.parameters()))
     optimizer = build_optimizer(network, config.optimizer)
     total = config.training.epochs * steps_an_epoch(len(dataset.train), config.training.batch_size)

@@ -1,4 +1,4 @@
-"""Random affine maps of training images."""
+"""Random affine maps and mirror images of training images."""
 
 from __future__ import annotations
 
@@ -13,25 +13,37 @@ from lipsort_cli.errors import UsageError
 
 
 class Augment:
-    """Shift, rotate, zoom and shear each image [N, C, H, W] at random, by bilinear sampling.
+    """Shift, rotate, zoom, shear and mirror each image [N, C, H, W] at random.
 
     Amplitudes are uniform up to the configured ones (``shift`` in pixels, ``rotation`` in degrees,
-    ``zoom`` and ``shear`` relative); what enters from outside is 0.
+    ``zoom`` and ``shear`` relative), by bilinear sampling, which smooths a little. ``crop`` shifts
+    by whole pixels up to so many along each axis, which does not. What enters from outside is 0.
+    With ``flip``, each image is mirrored left to right with probability 1/2.
     """
 
     def __init__(self, config: Any, input_shape: tuple[int, ...]) -> None:
         self.config = config
-        self.active = any((config.shift, config.rotation, config.zoom, config.shear))
+        self.moves = any((config.shift, config.rotation, config.zoom, config.shear))
+        self.active = self.moves or config.flip or config.crop > 0
         if self.active and len(input_shape) != 3:
             raise UsageError(
                 f"augmentation: found inputs of shape {list(input_shape)}; only images "
-                "[channels, height, width] can be moved; leave every amplitude at 0"
+                "[channels, height, width] can be moved; leave every amplitude at 0 and flip false"
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """[N, C, H, W] to the same; random numbers come from ``generator`` (on the CPU)."""
-        if not self.active:
-            return images
+        if self.moves:
+            images = self._moved(images, generator)
+        if self.config.crop:
+            images = _cropped(images, self.config.crop, generator)
+        if self.config.flip:
+            mirrored = torch.rand(len(images), generator=generator) < 0.5
+            mirrored = mirrored.to(images.device)[:, None, None, None]
+            images = torch.where(mirrored, images.flip(3), images)
+        return images
+
+    def _moved(self, images: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = images.shape
         uniform = torch.rand(n, 5, generator=generator) * 2 - 1
         angle = uniform[:, 0] * math.radians(self.config.rotation)
@@ -48,3 +60,14 @@ class Augment:
         matrix = matrix.to(images.device)
         grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
         return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _cropped(images: Tensor, margin: int, generator: torch.Generator) -> Tensor:
+    """Images [N, C, H, W] with ``margin`` zeros around them, cut back to [H, W] anywhere."""
+    n, _, height, width = images.shape
+    offset = torch.randint(2 * margin + 1, (2, n, 1), generator=generator)
+    rows = (offset[0] + torch.arange(height)).to(images.device)
+    columns = (offset[1] + torch.arange(width)).to(images.device)
+    padded = functional.pad(images, [margin] * 4).permute(0, 2, 3, 1)
+    image = torch.arange(n, device=images.device)[:, None, None]
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

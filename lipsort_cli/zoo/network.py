@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
+
+from lipsort_cli.layers import Normalize
 
 
 class Network(nn.Sequential):
@@ -25,3 +27,16 @@ class Network(nn.Sequential):
     def head(self) -> nn.Module:
         """The last layer."""
         return self[len(self) - 1]
+
+    def centered(self, inputs: Tensor) -> Network:
+        """The same layers behind one that takes off the mean of each channel of ``inputs``.
+
+        Distances stay what they are. Large means, which all classes share, otherwise dominate the
+        direction that a step of fixed spectral length takes.
+
+        Args:
+            inputs: [N, *input_shape].
+        """
+        channels = inputs.transpose(0, 1).flatten(1)
+        mean = channels.double().mean(1).tolist()
+        return Network([Normalize(mean, [1.0] * len(mean)), *self], self.input_shape, self.outputs)

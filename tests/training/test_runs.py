@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lipsort_cli.certificates import load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
+from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.training.loop import Trainer
 
@@ -284,3 +287,12 @@ def test_figures_never_claim_more_than_is_proven(
     assert "first 20 only" in printed
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert all("certified_accuracy_estimate" in json.loads(line) for line in lines)
+
+
+def test_centering_takes_off_the_training_mean(tmp_path: Path) -> None:
+    quick = [*SMALL, "training.epochs=1", "evaluation.attack.points=0"]
+    train(tmp_path, *quick, "training.center=true", "hydra.run.dir=run")
+    network = load_network(tmp_path / "run" / "model.safetensors")
+    assert network.layers[0].op == "normalize"
+    mean = load(SimpleNamespace(name="digits", validation=0.1)).train.inputs.mean()
+    assert network.layers[0].numbers[0] == pytest.approx(float(mean), rel=1e-5)

@@ -15,6 +15,7 @@ from lipsort_cli.certificates import evaluate, load_network
 from lipsort_cli.config import schema
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.zoo import build_network, network_graph, save_network
+from lipsort_cli.zoo.mlp import build_mlp
 
 MODELS = [
     schema.MlpModel(widths=[8, 12]),

@@ -1,0 +1,63 @@
+"""Random changes of training images."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lipsort_cli.data.augmentation import Augment
+from lipsort_cli.errors import UsageError
+
+STILL = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "shear": 0.0, "crop": 0, "flip": False}
+SHAPE = (2, 6, 5)
+
+
+def augmented(images: torch.Tensor, seed: int = 0, **changes: object) -> torch.Tensor:
+    augment = Augment(SimpleNamespace(**{**STILL, **changes}), tuple(images.shape[1:]))
+    return augment(images, torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(1)) + 0.1
+
+
+def test_nothing_asked_for_changes_nothing(images: torch.Tensor) -> None:
+    assert augmented(images) is images
+
+
+def test_a_flip_mirrors_about_half_of_the_images(images: torch.Tensor) -> None:
+    flipped = augmented(images, flip=True)
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    same = (flipped == images).flatten(1).all(1)
+    assert bool((mirrored ^ same).all())
+    assert 16 < int(mirrored.sum()) < 48
+
+
+def test_a_crop_shifts_by_whole_pixels_and_fills_with_zeros(images: torch.Tensor) -> None:
+    cropped = augmented(images, crop=2)
+    padded = torch.nn.functional.pad(images, [2] * 4)
+    seen = set()
+    for one, around in zip(cropped, padded, strict=True):
+        found = [
+            (y, x)
+            for y in range(5)
+            for x in range(5)
+            if torch.equal(one, around[:, y : y + 6, x : x + 5])
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) > 12
+
+
+@pytest.mark.parametrize("change", [{"shift": 1.0}, {"crop": 1}, {"flip": True}])
+def test_the_generator_decides(images: torch.Tensor, change: dict[str, object]) -> None:
+    assert torch.equal(augmented(images, 3, **change), augmented(images, 3, **change))
+    assert not torch.equal(augmented(images, 3, **change), augmented(images, 4, **change))
+
+
+def test_points_that_are_no_images_are_refused() -> None:
+    with pytest.raises(UsageError, match="only images"):
+        augmented(torch.rand(4, 7), flip=True)
