@@ -37,7 +37,7 @@ def gap(outcome: Outcome) -> float:
     return 100 * float(outcome.file(FILE)["gap"])
 
 
-def test_accuracy(outcome: Outcome) -> float:
+def unseen(outcome: Outcome) -> float:
     """Test accuracy in percent (empirical)."""
     return 100 * float(outcome.file(FILE)["test_accuracy"])
 
@@ -53,7 +53,7 @@ def bound(outcome: Outcome) -> float:
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
-    """The constraint keeps the complexity small; GroupSort keeps the accuracy beside it."""
+    """The constraint narrows the gap between training and test, and the bound sees why."""
     sizes = sorted({int(o.job.arm[KEY]) for o in outcomes.of("small_data:generalisation")})
     rows, lines = [], []
     for label, preset, activation, constraint in ARMS:
@@ -67,7 +67,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
                 [
                     label,
                     str(size),
-                    outcomes.sample(test_accuracy, chosen, **arm).text(1),
+                    outcomes.sample(unseen, chosen, **arm).text(1),
                     outcomes.sample(gap, chosen, **arm).text(1),
                     _scientific(at_sizes[-1]),
                     _scientific(values),
@@ -91,13 +91,14 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         rows,
         "Test accuracy and gap: empirical. Bound: of the probability of error, confidence 95%; "
         "above 1 it says nothing, as at these sizes it does for every network. Complexity: the "
-        "part of the bound that depends on the network (lipsort generalisation RUN).",
+        "part of the bound that depends on the network (lipsort generalisation RUN). Nothing is "
+        "claimed of MaxMin against ReLU here: with few images either may be ahead.",
         keys=2,
     )
     picture = Picture(
         path,
         "Complexity of the margin bound against the number of images, both logarithmic: "
-        "constrained networks lie orders of magnitude below unconstrained ones of the same size.",
+        "constrained networks lie below unconstrained ones of the same kind.",
     )
     return Finding(_checks(outcomes, sizes), [table, picture])
 
@@ -107,41 +108,30 @@ def _arm(activation: str, constraint: str, size: int) -> dict[str, object]:
 
 
 def _checks(outcomes: Outcomes, sizes: list[int]) -> list[Check]:
-    if not sizes:
-        return []
-    smaller, better = [], []
-    words, accuracies = [], []
-    for preset, activation in (("small_data", "maxmin"), ("small_data_lenet", "maxmin")):
+    simpler, closer = [], []
+    words, gaps = [], []
+    for preset in ("small_data", "small_data_lenet"):
         chosen = f"{preset}:generalisation"
         for size in sizes:
-            free, kept = (
-                _log10(outcomes.sample(complexity, chosen, **_arm(activation, constraint, size)))
-                for constraint in ("none", "orthonormal")
-            )
-            what = f"log10 complexity, unconstrained - orthonormal, {preset}, {size} a class"
-            smaller.append((what, greater(free, kept, 1.0)))
-            words.append(f"{preset} {size}: 10^{kept.mean:.1f} against 10^{free.mean:.1f}")
-    chosen = "small_data:generalisation"
-    for size in sizes:
-        sort, relu = (
-            outcomes.sample(test_accuracy, chosen, **_arm(activation, "orthonormal", size))
-            for activation in ("maxmin", "relu")
-        )
-        what = f"test accuracy in points, MaxMin - ReLU, both orthonormal, {size} a class"
-        # No worse, beyond half a point: with few images both are limited by the images.
-        better.append((what, greater(sort, relu, -0.5)))
-        accuracies.append(f"{size}: MaxMin {sort.text(1)}, ReLU {relu.text(1)}")
+            arms = [_arm("maxmin", constraint, size) for constraint in ("none", "orthonormal")]
+            free, kept = (_log10(outcomes.sample(complexity, chosen, **arm)) for arm in arms)
+            what = f"unconstrained - orthonormal, MaxMin, {preset}, {size} a class"
+            simpler.append((f"log10 complexity, {what}", greater(free, kept)))
+            words.append(f"{preset}, {size}: 10^{kept.mean:.1f} against 10^{free.mean:.1f}")
+            free, kept = (outcomes.sample(gap, chosen, **arm) for arm in arms)
+            closer.append((f"generalisation gap in points, {what}", greater(free, kept)))
+            gaps.append(f"{preset}, {size}: {kept.text(1)} against {free.text(1)} points")
     return [
         Check(
-            "A constrained network's margin bound is smaller by orders of magnitude",
-            "; ".join(words),
-            tuple(smaller),
+            "The constraint narrows the gap between training and test accuracy",
+            "; ".join(gaps),
+            tuple(closer),
             published="qualitative",
         ),
         Check(
-            "Under the constraint MaxMin generalises at least as well as ReLU",
-            "; ".join(accuracies),
-            tuple(better),
+            "The constraint lowers the complexity that the margin bound sees",
+            "; ".join(words),
+            tuple(simpler),
             published="qualitative",
         ),
     ]
