@@ -30,6 +30,7 @@ from lipsort_cli import runs
 from lipsort_cli.cli import resume, workers
 from lipsort_cli.cli.arguments import quoted, with_runs
 from lipsort_cli.cli.table import Command
+from lipsort_cli.cli.undo import undone_unless_finished
 from lipsort_cli.config import validate
 from lipsort_cli.config.compose import Composer, renamed, resolved_run_directory
 from lipsort_cli.config.store import config_name
@@ -127,9 +128,11 @@ def _launch(command: Command, arguments: list[str], where: Place, folder: Path |
     if options.config_path is not None:
         options.config_path = str(Path(options.config_path).absolute())
     # Only what runs must be sound throughout; a query shows whatever can be composed.
+    saved = None
     if not (options.hydra_help or options.shell_completion or options.experimental_rerun):
-        _check(command, options, overrides)
-    _hydra(command, options, overrides)
+        saved = _check(command, options, overrides)
+    with undone_unless_finished(saved):
+        _hydra(command, options, overrides)
 
 
 def _is_query(options: argparse.Namespace) -> bool:
@@ -148,7 +151,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
-def _check(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:
+def _check(command: Command, options: argparse.Namespace, overrides: list[str]) -> Path | None:
+    """All faults, before anything is written.
+
+    Returns where Hydra saves the configuration of a command that works in another's directory.
+    """
     with Composer(
         command.name,
         name=options.config_name,
@@ -157,14 +164,18 @@ def _check(command: Command, options: argparse.Namespace, overrides: list[str]) 
     ) as composer:
         config = composer.check(overrides, multirun=options.multirun, ranges=not _is_query(options))
         multirun = options.multirun or config.hydra.mode == RunMode.MULTIRUN
-        if _is_query(options) or multirun or command.takes:
-            return
+        if _is_query(options) or multirun:
+            return None
         directory = resolved_run_directory(config)
+        if command.takes:
+            name = config.hydra.output_subdir
+            return None if directory is None or name is None else directory / str(name)
         if directory is not None and (directory / runs.RECORD).exists():
             raise UsageError(
                 f"hydra.run.dir: found {directory}, which holds a run already; choose another "
                 f"folder, or continue that run with resume={directory}"
             )
+    return None
 
 
 def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lipsort_cli.verifier.data import IMAGES, images_in
 from lipsort_cli.verifier.verify import CERTIFICATE, Verdict, verify
 
 
@@ -31,6 +32,13 @@ def _missing(options: argparse.Namespace) -> str | None:
         for name, given in (("--data", options.data), ("--network", options.network)):
             if given is not None and not Path(given).exists():
                 return f"{name}: {given} does not exist"
+        folder = Path(options.data or "")
+        if options.data is not None and folder.is_dir() and images_in(folder) is None:
+            return (
+                f"--data: found {folder}, a folder without {IMAGES} (also looked for in raw, "
+                "MNIST/raw and FashionMNIST/raw, and as .gz); allowed: a folder that holds it, "
+                "an IDX file of images, or an .npz file"
+            )
     except (OSError, ValueError) as error:
         return f"cannot look up the paths given: {error}"
     return None
@@ -39,7 +47,7 @@ def _missing(options: argparse.Namespace) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, verify, print; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
 
-    2: the command line is wrong, or a path on it does not exist.
+    2: the command line is wrong, or a path on it does not exist or holds no data set.
     """
     parser = argparse.ArgumentParser(
         prog="lipsort verify",

@@ -19,6 +19,9 @@ from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
 LARGEST_UNPACKED = 1 << 31
 """Bytes that a compressed file may unpack to (2 GiB)."""
 
+IMAGES = "t10k-images-idx3-ubyte"
+"""Name of the file of test images of MNIST and its relatives."""
+
 
 class Points(NamedTuple):
     """``inputs`` float ``[N, *shape]`` and ``labels`` int64 ``[N]``."""
@@ -46,18 +49,23 @@ def stored_points(data: bytes, encoding: str, where: str) -> Points:
     return Points(pixels(inputs) if encoding == "uint8/255" else inputs, labels)
 
 
+def images_in(folder: Path) -> Path | None:
+    """The IDX file of test images in ``folder`` or where torchvision puts it; None without one."""
+    candidates = (
+        folder / place / f"{IMAGES}{suffix}"
+        for place in ("", "raw", "MNIST/raw", "FashionMNIST/raw")
+        for suffix in ("", ".gz")
+    )
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def external_points(path: Path, where: str) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
     if path.is_dir():
-        found = [
-            path / folder / f"t10k-images-idx3-ubyte{suffix}"
-            for folder in ("", "raw", "MNIST/raw", "FashionMNIST/raw")
-            for suffix in ("", ".gz")
-        ]
-        found = [item for item in found if item.is_file()]
-        if not found:
-            raise Invalid(where, f"no t10k-images-idx3-ubyte under {path}")
-        path = found[0]
+        found = images_in(path)
+        if found is None:
+            raise Invalid(where, f"no {IMAGES} under {path}")
+        path = found
     if path.suffix == ".npz":
         return _npz(path, where)
     if "images-idx3" in path.name:

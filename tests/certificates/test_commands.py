@@ -157,6 +157,11 @@ def test_paths_that_do_not_exist_are_usage_errors(
     for option in ("--data", "--network"):
         assert verify_main([str(tmp_path), option, str(tmp_path / "nofile")]) == 2
         assert f"{option}: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    assert verify_main([str(tmp_path), "--data", str(tmp_path / "folder")]) == 2
+    assert "a folder without t10k-images-idx3-ubyte" in capsys.readouterr().err
+    (tmp_path / "folder" / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
+    assert verify_main([str(tmp_path), "--data", str(tmp_path / "folder")]) in (1, 3)
     here.write_text("[")
     assert verify_main([str(tmp_path)]) == 1
     with pytest.raises(SystemExit, match="0"):

@@ -446,6 +446,38 @@ def test_a_run_is_an_argument_or_the_newest(
     assert (newest / ".hydra/peek/config.yaml").exists()
 
 
+def test_a_refusal_takes_back_what_hydra_saved(
+    train_calls: Any, inspector: Command, tmp_path: Path
+) -> None:
+    run = _finished(tmp_path / "run")
+    elsewhere = f"hydra.run.dir={tmp_path / 'a' / 'b'}"
+
+    def refuse(config: Any, directory: Path) -> None:
+        raise LipsortError("no")
+
+    module = sys.modules[inspector.module]
+    accept = module.run
+    module.run = refuse  # type: ignore[attr-defined]
+    before = _contents(tmp_path)
+    for overrides in ([], [elsewhere]):
+        with pytest.raises(LipsortError, match="no"):
+            launch(inspector, [str(run), *overrides])
+        assert _contents(tmp_path) == before and not (tmp_path / "a").exists()
+    # What was saved for results that exist is not replaced by what was refused.
+    module.run = accept  # type: ignore[attr-defined]
+    launch(inspector, [str(run)])
+    before = _contents(tmp_path)
+    assert any("peek" in str(path) for path in before)
+    module.run = refuse  # type: ignore[attr-defined]
+    with pytest.raises(LipsortError, match="no"):
+        launch(inspector, [str(run), "norm=linf"])
+    assert _contents(tmp_path) == before
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_no_run_or_two_runs_are_refused(inspector: Command, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no finished run"):
         launch(inspector, [])

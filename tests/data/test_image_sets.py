@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from lipsort_cli.config.schema import Augmentation
 from lipsort_cli.data import load
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.errors import LipsortError, UsageError
@@ -205,8 +206,8 @@ def test_too_large_a_validation_share_is_refused() -> None:
         load(config("digits", validation=0.9999))
 
 
-def amplitudes(**options: float) -> SimpleNamespace:
-    return SimpleNamespace(**{"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "shear": 0.0, **options})
+def amplitudes(**options: float) -> Augmentation:
+    return Augmentation(**options)
 
 
 @pytest.mark.parametrize("option", ["shift", "rotation", "zoom", "shear"])
