@@ -63,7 +63,7 @@ def curves(
 
     ``styles`` repeat; ``log`` names the logarithmic axes (x, y or xy).
     """
-    with picture(path) as (_, axes):
+    with picture(path, height=4.8) as (figure, axes):
         for index, (label, at, samples) in enumerate(lines):
             known = [(x, s) for x, s in zip(at, samples, strict=True) if s.by_seed]
             xs, means = [x for x, _ in known], [s.mean for _, s in known]
@@ -88,4 +88,5 @@ def curves(
         if ylim is not None:
             axes.set_ylim(*ylim)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        axes.legend(fontsize=8)
+        # Beside the curves, which may be anywhere.
+        figure.legend(fontsize=8, loc="outside lower center", ncols=2)
