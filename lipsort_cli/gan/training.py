@@ -18,6 +18,7 @@ from lipsort_cli.gan.critics import Critic
 from lipsort_cli.gan.film import Film
 from lipsort_cli.gan.generators import Generator
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
+from lipsort_cli.gan.window import Window
 from lipsort_cli.optim import Stiefel, schedule_factor
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.checkpoint import load_checkpoint, save_checkpoint
@@ -29,26 +30,6 @@ from lipsort_cli.training.tensorboard import TensorBoardLog
 
 REAL, NOISE, PENALTY, FILM = range(10, 14)
 """What a step draws: each purpose has random numbers of its own."""
-
-
-@dataclass
-class Window:
-    """Sums over the steps since the last logged line."""
-
-    gap: float = 0.0
-    penalty: float = 0.0
-    critic_steps: int = 0
-    generator: float = 0.0
-    steps: int = 0
-
-    def means(self) -> dict[str, float]:
-        """Mean gap, penalty and generator's loss a step."""
-        n = max(1, self.critic_steps)
-        return {
-            "critic_gap": self.gap / n,
-            "penalty": self.penalty / n,
-            "generator_loss": self.generator / max(1, self.steps),
-        }
 
 
 @dataclass
