@@ -151,13 +151,16 @@ def _read(location: str, option: str) -> Rows:
             f"{option}: found {location}; allowed: {', '.join(READERS)}, or a folder of images"
         )
     try:
-        return reader(path, key)
+        rows = reader(path, key)
     except LipsortError as error:
         raise type(error)(f"{option}: {error}") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise UsageError(
             f"{option}: {location} cannot be read as {path.suffix}: {error}"
         ) from error
+    if not rows.shape:
+        raise UsageError(f"{option}: {location} holds a single number; allowed: rows [n, ...]")
+    return rows
 
 
 def _has_weights(path: Path) -> bool:
@@ -171,9 +174,12 @@ def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:
     if array.size != count:
         raise UsageError(f"{option}: {location} holds {array.size} weights for {count} points")
     array = array.reshape(-1)
-    if not np.isfinite(array).all() or array.min() < 0 or array.sum() <= 0:
+    # A sum that overflows would turn every share into 0 or NaN.
+    with np.errstate(over="ignore"):
+        total = array.sum()
+    if not np.isfinite(total) or array.min() < 0 or total <= 0:
         raise UsageError(
             f"{option}: {location} holds weights from {array.min()} to {array.max()}; "
-            "allowed: finite, >= 0, not all zero"
+            "allowed: finite, >= 0, not all zero, of finite sum"
         )
     return array

@@ -141,6 +141,7 @@ def test_bad_files(tmp_path: Path, name: str, content: str, words: str) -> None:
         (np.empty((0, 3)), "0 points"),
         (np.empty((3, 0)), "at least one coordinate"),
         (np.array(["a", "b"]), "allowed: numbers"),
+        (np.float64(3), "a single number"),
     ],
 )
 def test_bad_arrays(tmp_path: Path, array: np.ndarray, words: str) -> None:
@@ -162,7 +163,8 @@ def test_objects_missing_files_arrays_and_weights(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no array 'c'"):
         load_samples(f"{tmp_path / 'two.npz'}:c")
     path = written(tmp_path, "npy")
-    for bad in (np.ones(12), np.zeros(13), -np.ones(13), np.full(13, np.nan)):
+    overflowing = np.full(13, 1e308)
+    for bad in (np.ones(12), np.zeros(13), -np.ones(13), np.full(13, np.nan), overflowing, 1.0):
         np.save(tmp_path / "w.npy", bad)
         with pytest.raises(UsageError, match="weights"):
             load_samples(path, str(tmp_path / "w.npy"))
