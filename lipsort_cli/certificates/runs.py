@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.config.certificates import DEFAULT_EPS
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.runs import read_record
 
 if TYPE_CHECKING:
@@ -79,7 +79,14 @@ def run_config(directory: Path, command: str) -> Any:
         plain = OmegaConf.load(path)
     except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise LipsortError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
-    return to_typed(from_plain(plain, command), command)
+    try:
+        return to_typed(from_plain(plain, command), command)
+    except UsageError as error:
+        # Nobody typed this configuration: it is the file that is at fault.
+        first, *rest = str(error).splitlines()
+        raise LipsortError(
+            "\n".join([f"{path}: damaged, or of another version of lipsort: {first}", *rest])
+        ) from None
 
 
 def run_data(directory: Path, data: Any) -> Dataset:

@@ -30,6 +30,12 @@ from lipsort_cli.runs import read_record, write_json
 from lipsort_cli.zoo.plain import plain_module
 
 
+_LONG = 60
+"""Characters of a network's name that a picture has room for."""
+_TELLING = ("model", "activation", "constraint", "loss", "training.adversarial.eps")
+"""Settings that name networks which differ in much else; folders do where these are the same."""
+
+
 class Subject(NamedTuple):
     """A run's network with the points it is looked at; ``labels`` None for a critic."""
 
@@ -113,10 +119,13 @@ def _names(folders: list[Path]) -> list[str]:
     found: dict[Path, str] = {}
     runs = [one for folder in folders for one in _runs(folder)]
     for command in dict.fromkeys(run.command for run in runs):
-        rows = compare(command, [run for run in runs if run.command == command], pool=()).rows
+        own = [run for run in runs if run.command == command]
+        rows = compare(command, own, pool=()).rows
+        if any(len(row.name) > _LONG for row in rows):
+            rows = compare(command, own, group=_TELLING, pool=()).rows
         for row in rows:
-            for one in row.runs:
-                found[one.directory.resolve()] = row.name
+            if len(row.runs) == 1 and len(row.name) <= _LONG:
+                found[row.runs[0].directory.resolve()] = row.name
     if len(folders) == 1:
         return [folders[0].name]
     names = [found.get(folder.resolve(), folder.name) for folder in folders]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -96,6 +97,12 @@ def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) ->
     for name, launch, _ in catalog.presets() if group == catalog.PRESETS else []:
         if name == value:
             return f"{group}: found {value}, which does not fit this command; it is for `{launch}`"
+    lacked = re.search(r"In 'experiment/(.+?)'[^\n]*\n.*\n\s*full_key: (\S+)", str(error))
+    if lacked:
+        return (
+            f"{group}: found {value}, which does not fit experiment={lacked[1]}: the preset sets "
+            f"{lacked[2]}, a key that {value} lacks; leave the preset, and give its other keys"
+        )
     return f"{group}: found {value}, which does not fit here: {_first(error)}"
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.inspection.activity import Activity, activities
 from lipsort_cli.inspection.jacobian import jacobians
-from lipsort_cli.inspection.operators import Spectrum, layer_spectra
+from lipsort_cli.inspection.operators import LINEAR, Spectrum, layer_spectra
 
 Array = NDArray[np.float64]
 _CHUNK = 8
@@ -25,7 +25,8 @@ class Measured:
 
     ``sigma[d]`` [N, k_d]: singular values of the outputs' Jacobian at each depth, descending;
     ``norms`` [N, D + 1] of the margin's gradient, dual to ``norm``; ``gradients`` [N, *shape] of
-    the margin with respect to the input; ``scaling``: product of the known scalings.
+    the margin with respect to the input; ``scaling``: product of the known scalings;
+    ``all_linear``: every layer with weights is linear.
     """
 
     layers: list[Spectrum]
@@ -37,6 +38,7 @@ class Measured:
     activities: list[Activity]
     scaling: float
     norm: str
+    all_linear: bool = True
 
     @property
     def kept(self) -> Array:
@@ -49,9 +51,10 @@ class Measured:
     def layer_product(self) -> float:
         """Product of the layers' largest singular values and the scalings, as computed.
 
-        NaN where layers are not all in a row: inside branches a product means nothing.
+        NaN where layers are not all in a row (inside branches a product means nothing), or not all
+        linear: distances and potentials have no singular values.
         """
-        if any("." in layer.name for layer in self.layers):
+        if not self.all_linear or any("." in layer.name for layer in self.layers):
             return float("nan")
         return float(np.prod([layer.values[0] for layer in self.layers]) * self.scaling)
 
@@ -83,7 +86,13 @@ def measure(
         activities(network, inputs),
         found.scaling,
         norm,
+        all(_is_linear(module) for module in network.modules()),
     )
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether ``module`` has no weights of its own, or is a layer that has singular values."""
+    return isinstance(module, LINEAR) or not any(True for _ in module.parameters(recurse=False))
 
 
 def alignment(gradients: NDArray[np.float32], inputs: NDArray[np.float32]) -> Array:

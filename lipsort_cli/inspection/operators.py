@@ -16,6 +16,8 @@ EXPLICIT_SIDE = 1600
 EXPLICIT_ENTRIES = 2**26
 LARGEST = 24
 """How many singular values of a larger operator are computed, the largest ones."""
+LINEAR = (nn.Linear, _ConvNd)
+"""Layers that have singular values."""
 _CHUNK = 128
 
 
@@ -43,7 +45,7 @@ def layer_spectra(network: nn.Module, example: Tensor) -> list[Spectrum]:
             lambda m, args, out, name=name: met.append((name, m, args[0][:1], out[:1]))
         )
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | _ConvNd)
+        if isinstance(module, LINEAR)
     ]
     was_training = network.training
     network.eval()

@@ -49,8 +49,8 @@ def of_layers(measured: Measured) -> str:
     if high <= 1 + _NEAR:
         return f"{text}: no layer stretches, but directions that one shrinks are lost to the next."
     return (
-        f"{text}: layers stretch, and the constant that follows from them, the product of the "
-        f"largest, is {product:.3g}."
+        f"{text}: layers stretch in L2, and the L2 constant that follows from them, the product of "
+        f"the largest, is {product:.3g}."
     )
 
 
@@ -58,6 +58,11 @@ def of_jacobian(measured: Measured) -> str:
     """How far the network is from an isometry, and from the constant of its layers."""
     first = measured.sigma[0]
     high, low = float(first[:, 0].mean()), float(first[:, -1].mean())
+    if high == 0:
+        return (
+            f"At {_plural(len(first), 'point')} the outputs' Jacobian is zero: small changes of "
+            "the input change nothing."
+        )
     bound = measured.layer_product
     share = high / bound if bound > 0 else 0.0
     text = (
@@ -65,7 +70,7 @@ def of_jacobian(measured: Measured) -> str:
         f"{high:.3g} on average"
     )
     if not math.isnan(bound):
-        text += f", {share:.0%} of the product of the layers' ({bound:.3g})"
+        text += f", {_percent(share)} of the product of the layers' ({bound:.3g})"
     if first.shape[1] == 1:
         if math.isnan(bound):
             return f"{text}: that is the length of its gradient."
@@ -77,6 +82,10 @@ def of_jacobian(measured: Measured) -> str:
         f"{text}, the smallest {low:.3g}: some combinations of outputs move "
         f"{_times(high, low)} less than others under the same change of the input."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else f"{100 * share:.1g}%"
 
 
 def _times(high: float, low: float) -> str:
@@ -97,20 +106,24 @@ def of_gradient(measured: Measured) -> str:
         f"Of the norm that the margin's gradient has before the last layer{scaled}, {share:.0%} "
         f"arrives at the input (from {kept.min():.0%} to {kept.max():.0%} over the points)"
     )
-    if abs(share - 1) < _NEAR:
+    if max(abs(kept.min() - 1), abs(kept.max() - 1)) < _NEAR:
         return f"{text}: the network preserves gradient norm."
     means = measured.norms.mean(0)
     if share > 1:
         return f"{text}: layers amplify the gradient on its way back."
+    if share > 1 - _NEAR:
+        return f"{text}: the norm is kept on average only."
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = means[:-1] / means[1:]
     for depth, name in enumerate(measured.depths[1:]):
         if name in ("Scale", "Normalize"):
             ratios[depth] = np.nan  # a known scaling loses nothing
+    if not (ratios < 1).any():
+        return f"{text}."
     worst = int(np.nanargmin(ratios))
     return (
-        f"{text}; most is lost in layer {worst + 1} ({measured.depths[worst + 1]}), which passes "
-        f"{ratios[worst]:.0%} of it back."
+        f"{text}; most is lost in the {measured.depths[worst + 1]} before depth {worst + 1}, which "
+        f"passes {ratios[worst]:.0%} of it back."
     )
 
 
@@ -143,6 +156,8 @@ def of_activations(measured: Measured) -> str:
 
 def of_input_gradients(labels: Sequence[str], aligned: Array, smooth: Array | None) -> str:
     """Which network's input gradients look most like pictures; means over points, by network."""
+    if not aligned.any():
+        return "The margin's gradient is zero at these points: there is nothing to see."
     parts = []
     for index, label in enumerate(labels):
         text = f"{label} {aligned[index]:.2f}"

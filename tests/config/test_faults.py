@@ -33,6 +33,10 @@ def message(*overrides: str, multirun: bool = False) -> str:
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
+        (
+            ["experiment=mnist_l2", "loss=cross_entropy"],
+            ["loss: found cross_entropy", "experiment=mnist_l2", "loss.target", "lacks"],
+        ),
         (["training.epochs=0"], ["training.epochs: found 0; allowed: >= 1"]),
         (["optimizer.lr=-1"], ["optimizer.lr: found -1.0; allowed: > 0"]),
         (["optimizer.lr=nan"], ["optimizer.lr: found nan; allowed: a finite number"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,15 @@ import pytest
 import torch
 from torch import nn
 
+from lipsort_cli.certificates.runs import run_config
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.measure import Measured, alignment, measure, smoothness
 from lipsort_cli.layers import MaxMin
 from lipsort_cli.zoo import build_mlp
+from lipsort_cli.zoo.plain import OrderedDistance
 
 SMALL = [
     "model.widths=[16,16]",
@@ -85,6 +89,17 @@ def test_runs_as_a_list_and_a_critic(
     assert found["gradient_norm"]["norm"] == "l1" and found["over_training"] is None
     assert len(found["compared"]) == 2 and "input_gradients.png" not in str(found["figures"])
     assert found["jacobian"]["sigma_max"] == found["jacobian"]["sigma_min"]  # one output
+
+
+def test_a_damaged_configuration_is_named(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "relu", tmp_path / "cut")
+    path = tmp_path / "cut/.hydra/config.yaml"
+    path.write_text(path.read_text()[:90])
+    with pytest.raises(
+        LipsortError, match=r"config\.yaml: damaged, or of another version"
+    ) as caught:
+        run_config(tmp_path / "cut", "train")
+    assert not isinstance(caught.value, UsageError)
 
 
 def test_what_cannot_be_inspected_is_refused(runs: Path, tmp_path: Path) -> None:
@@ -157,8 +172,8 @@ def test_sentences_change_with_the_network() -> None:
     assert "is 4." in layers["stretches"]
     gradients = {name: words.of_gradient(one) for name, one in found.items()}
     assert "preserves" in gradients["kept"]
-    assert "most is lost in layer" in gradients["relu"] and "(ReLU)" in gradients["relu"]
-    assert "(Linear)" in gradients["shrinks"]
+    assert "most is lost in the ReLU before depth" in gradients["relu"]
+    assert "lost in the Linear before depth" in gradients["shrinks"]
     assert "400% arrives" in gradients["stretches"] and "amplify" in gradients["stretches"]
     jacobians = {name: words.of_jacobian(one) for name, one in found.items()}
     assert "kept alike" in jacobians["kept"] and "less than others" in jacobians["relu"]
@@ -170,7 +185,8 @@ def test_sentences_change_with_the_network() -> None:
 def test_flat_networks_have_sentences_too() -> None:
     dead = looked_at(plain(torch.zeros(4, 12), torch.zeros(3, 4), activation=nn.ReLU()))
     assert "No gradient" in words.of_gradient(dead)
-    assert words.of_jacobian(dead) and words.of_layers(dead) and words.of_activations(dead)
+    assert "Jacobian is zero" in words.of_jacobian(dead)
+    assert words.of_layers(dead) and words.of_activations(dead)
     torch.manual_seed(0)
     alone = looked_at(build_mlp((12,), 3, [], MaxMin))
     assert "No activation" in words.of_activations(alone)
@@ -188,6 +204,8 @@ def test_flat_networks_have_sentences_too() -> None:
 )
 def test_input_gradients_in_words(smooth: list[float], part: str) -> None:
     names = ["a", "b"][: len(smooth)]
+    nothing = np.zeros(len(smooth))
+    assert "nothing to see" in words.of_input_gradients(names, nothing, nothing)
     assert part in words.of_input_gradients(names, np.array(smooth), np.array(smooth))
 
 
@@ -200,6 +218,22 @@ def test_training_in_words() -> None:
     assert "preserved all the way" in words.of_training(log(1, 1))
     assert "recovers" in words.of_training(log(0.5, 0.9))
     assert "loses" in words.of_training(log(0.9, 0.5))
+
+
+def test_a_norm_kept_on_average_is_not_called_preserved() -> None:
+    found = looked_at(
+        plain(orthonormal(12, 12, 1), orthonormal(3, 12, 2), activation=MaxMin()),
+    )
+    assert "preserves" in words.of_gradient(found)
+    uneven = found.norms.copy()
+    uneven[:, 0] *= np.where(np.arange(len(uneven)) % 2, 0.5, 1.5)
+    assert "preserves" not in words.of_gradient(dataclasses.replace(found, norms=uneven))
+
+
+def test_distance_layers_have_no_product() -> None:
+    found = looked_at(nn.Sequential(OrderedDistance(torch.randn(3, 12), None, 0.5)))
+    assert np.isnan(found.layer_product)
+    assert "product" not in words.of_jacobian(found)
 
 
 def test_branches_have_no_product() -> None:

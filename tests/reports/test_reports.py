@@ -221,6 +221,8 @@ def test_broken_runs_are_listed_with_the_reason(sweep: Path, tmp_path: Path) -> 
     (make_run(sweep / "torn") / "run.json").write_text("{")
     (make_run(sweep / "early") / "run.json").unlink()
     (make_run(sweep / "unconfigured", results=trained(0.5)) / ".hydra/config.yaml").unlink()
+    part = make_run(sweep / "partly", results=trained(0.5)) / ".hydra/config.yaml"
+    part.write_text("activation:\n  name: maxmin\nmodel:\n  name: ml")
     make_run(sweep / "listed", results={"evidence": {}, "note": "nothing"})
     make_run(sweep / "other", command="certify", results=trained(0.9))
     report = tables([sweep], tmp_path / "out")
@@ -234,16 +236,18 @@ def test_broken_runs_are_listed_with_the_reason(sweep: Path, tmp_path: Path) -> 
         "torn": "unreadable",
         "early": "not begun",
         "unconfigured": "finished",
+        "partly": "finished",
         "listed": "finished",
     }
     assert found["failed"].reason == "the loss is nan"
     assert "results.json" in found["empty"].reason
+    assert "cut short" in found["partly"].reason
     assert sum(len(row.runs) for row in report.rows) == 4
     for file in ("report.md", "report.html"):
         text = (tmp_path / "out" / file).read_text()
         for name in found:
             assert f"/{name}" in text, (file, name)
-    assert "9 runs without results" in (tmp_path / "out/report.md").read_text()
+    assert "10 runs without results" in (tmp_path / "out/report.md").read_text()
 
 
 def test_only_broken_runs_are_a_report_too(tmp_path: Path) -> None:
