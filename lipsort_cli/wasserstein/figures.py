@@ -28,7 +28,16 @@ def draw_line(
         bins = np.linspace(low - margin, high + margin, 81)
         density = axes.twinx()
         density.hist(x[:, 0], bins, density=True, color=COLOURS[0], alpha=0.3, label="P")
-        density.hist(y[:, 0], bins, density=True, color=COLOURS[1], alpha=0.3, label="Q")
+        density.hist(
+            y[:, 0],
+            bins,
+            density=True,
+            histtype="stepfilled",
+            facecolor="none",
+            edgecolor=COLOURS[1],
+            hatch="////",
+            label="Q",
+        )
         density.set_ylabel("density")
         density.grid(False)
         axes.plot(grid[:, 0], values - values.mean(), color=COLOURS[2], label="critic")
@@ -65,7 +74,9 @@ def draw_plane(
         )
         axes.clabel(drawn, drawn.levels[::4], fontsize=6)
         axes.scatter(x[:400, 0], x[:400, 1], s=6, color=COLOURS[0], alpha=0.6, label="P")
-        axes.scatter(y[:400, 0], y[:400, 1], s=6, color=COLOURS[1], alpha=0.6, label="Q")
+        axes.scatter(
+            y[:400, 0], y[:400, 1], s=9, color=COLOURS[1], marker="^", alpha=0.6, label="Q"
+        )
         if rays is not None:
             start, end = (ray[:60] for ray in rays)
             axes.plot(
@@ -110,6 +121,7 @@ def draw_history(
         if truth is not None:
             axes.axhline(truth, color="0.3", linestyle="--", label="true distance")
         axes.set(xlabel="training step", ylabel="W1 on the check sample", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="lower right")
 
 
@@ -131,12 +143,26 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
     """Histograms of the critic on both samples: the distance of their means is the bound."""
     bins = np.histogram_bin_edges(np.concatenate([f_x, f_y]), 60)
     with picture(path) as (_, axes):
-        for values, colour, name in ((f_x, COLOURS[0], "P"), (f_y, COLOURS[1], "Q")):
+        # Filled and hatched, dashed and dotted: half-transparent colours look alike in grey.
+        for values, colour, name, hatch, line in (
+            (f_x, COLOURS[0], "P", None, "--"),
+            (f_y, COLOURS[1], "Q", "////", ":"),
+        ):
             axes.hist(
-                values, bins, color=colour, alpha=0.5, label=f"{name}: mean {values.mean():.4g}"
+                values,
+                bins,
+                color=colour if hatch is None else "none",
+                edgecolor=None if hatch is None else colour,
+                hatch=hatch,
+                histtype="stepfilled",
+                label=f"{name}: mean {values.mean():.4g}",
             )
-            axes.axvline(values.mean(), color=colour, linestyle="--", linewidth=1)
-        axes.set(xlabel="f", ylabel="points", title=title)
+            axes.axvline(values.mean(), color="0.2", linestyle=line, linewidth=1.5)
+        axes.set(
+            xlabel="f (lines: means; their difference is the critic's value)",
+            ylabel="points",
+            title=title,
+        )
         axes.legend()
 
 
