@@ -29,7 +29,6 @@ from lipsort_cli.reports.rows import compare
 from lipsort_cli.runs import read_record, write_json
 from lipsort_cli.zoo.plain import plain_module
 
-
 _LONG = 60
 """Characters of a network's name that a picture has room for."""
 _TELLING = ("model", "activation", "constraint", "loss", "training.adversarial.eps")

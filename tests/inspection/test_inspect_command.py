@@ -16,6 +16,7 @@ from torch import nn
 from lipsort_cli.certificates.runs import run_config
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.cli.table import find
+from lipsort_cli.commands.inspect import _names
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.measure import Measured, alignment, measure, smoothness
@@ -242,3 +243,18 @@ def test_branches_have_no_product() -> None:
     assert np.isnan(found.layer_product)
     assert "has branches" in words.of_layers(found)
     assert "product" not in words.of_jacobian(found)
+
+
+def test_networks_that_differ_in_much_have_short_names(tmp_path: Path) -> None:
+    own = {"seed": 0, "model": {"name": "mlp", "widths": [8] * 30}}
+    folders = []
+    for name, eps in (("plain", None), ("attacked", 1.5), ("again", 1.5)):
+        folder = tmp_path / name
+        (folder / ".hydra").mkdir(parents=True)
+        config = own | {"training": {"adversarial": {"eps": eps}}, "note": name * 20}
+        (folder / ".hydra/config.yaml").write_text(json.dumps(config))
+        (folder / "run.json").write_text('{"command": "train", "status": "finished"}')
+        (folder / "results.json").write_text('{"clean_accuracy": 0.9}')
+        folders.append(folder)
+    assert _names(folders[:2]) == ["eps null", "eps 1.5"]
+    assert _names(folders) == ["eps null", "attacked", "again"]
