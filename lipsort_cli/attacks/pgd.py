@@ -65,6 +65,9 @@ def pgd(
     """
     best = inputs.clone()
     best_margin = torch.full((len(inputs),), torch.inf, device=inputs.device)
+    if not len(inputs):
+        # All points may have fallen before; not every layer of torch takes an empty batch.
+        return ~(best_margin > 0), best
 
     def keep(moved: Tensor, margin: Tensor) -> None:
         nonlocal best_margin

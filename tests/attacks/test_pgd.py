@@ -58,3 +58,11 @@ def test_more_restarts_never_find_less() -> None:
     often = pgd(network, x, labels, 0.1, restarts=5, generator=generator)[0]
     assert bool((often | ~once).all())
     assert 0 < int(once.sum()) < 200
+
+
+def test_no_points_are_attacked_in_any_network() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.PixelUnshuffle(2), torch.nn.Conv2d(4, 2, 2), torch.nn.Flatten()
+    )
+    fooled, moved = pgd(network, torch.empty(0, 1, 4, 4), torch.empty(0, dtype=torch.long), 0.1)
+    assert fooled.shape == (0,) and fooled.dtype == torch.bool and moved.shape == (0, 1, 4, 4)
