@@ -61,13 +61,16 @@ def draw_robustness(
         for value in marks:
             height = 100 * float((values >= value).mean()) if n else 0.0
             axes.plot([value], [height], "o", color=COLOURS[0])
+            # Inside the area, as above it stand the attack's markers, and left, as the curve falls;
+            # where the area is too low, above, clear of the axis.
+            low = height < 8
             axes.annotate(
                 f"{math.floor(10 * height) / 10:.1f}",  # proven: rounded down
                 (value, height),
-                xytext=(0, -6),  # inside the area: above it stand the attack's markers
+                xytext=(-4, 4 if low else -4),
                 textcoords="offset points",
-                ha="center",
-                va="top",
+                ha="right",
+                va="bottom" if low else "top",
                 fontsize=8,
                 color=COLOURS[0],
             )

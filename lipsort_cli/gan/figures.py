@@ -23,7 +23,10 @@ def draw_training(path: Path, history: list[dict[str, float]], known: bool, titl
     steps = [entry["step"] for entry in history]
 
     def line(axes: Any, name: str, colour: str, style: str, label: str) -> None:
-        axes.plot(steps, [entry[name] for entry in history], style, color=colour, label=label)
+        # One look makes no line.
+        marker = "os"[style == "--"] if len(steps) == 1 else None
+        values = [entry[name] for entry in history]
+        axes.plot(steps, values, style, marker=marker, color=colour, label=label)
 
     with picture(path, height=5.4) as (figure, _):
         figure.clear()
@@ -38,6 +41,8 @@ def draw_training(path: Path, history: list[dict[str, float]], known: bool, titl
         above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
         line(below, "gradient_norm", COLOURS[0], "-", "mean")
         line(below, "gradient_norm_largest", COLOURS[1], "--", "largest")
+        below.xaxis.get_major_locator().set_params(integer=True)
         below.set(xlabel="generator step", ylabel="norm of the critic's gradient\n(empirical)")
+        below.margins(y=0.1)  # points at the top are not cut
         below.set_ylim(bottom=0)
         below.legend(loc="lower right")
