@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture, Table
@@ -29,13 +30,18 @@ def error(outcome: Outcome) -> float:
     return 100 * (1 - float(outcome.results["clean_accuracy"]))
 
 
+def certified(outcome: Outcome, eps: str) -> float:
+    """Share of test points certified at ``eps``, in percent (proven)."""
+    return 100 * float(outcome.results["certified_accuracy"]["eps"][eps])
+
+
 def bound(outcome: Outcome) -> float:
     """Proven bound of the Lipschitz constant."""
     return float(outcome.results["lipschitz_bound"])
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
-    """Constraints hold to rounding, nothing else bounds; GroupSort costs less accuracy."""
+    """Constraints hold to rounding, nothing else bounds; GroupSort keeps larger margins."""
     rows, errors, bounds = [], [], []
     for label, preset, constraint in ARMS:
         for activation in ("maxmin", "relu"):
@@ -70,7 +76,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     pictures = [
         Picture(
             folder / "classification_error.png",
-            "Clean error: under a constraint MaxMin errs less than ReLU.",
+            "Clean error of every kind of training, MaxMin beside ReLU.",
         ),
         Picture(
             folder / "classification_bound.png",
@@ -78,7 +84,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
             "dropout and the penalty included, tens to thousands.",
         ),
     ]
-    return Finding([_bounded(outcomes), _unbounded(outcomes), _cheaper(outcomes)],
+    return Finding([_bounded(outcomes), _unbounded(outcomes), _further(outcomes)],
                    [table, *pictures])  # fmt: skip
 
 
@@ -114,20 +120,31 @@ def _unbounded(outcomes: Outcomes) -> Check:
     )
 
 
-def _cheaper(outcomes: Outcomes) -> Check:
+def _further(outcomes: Outcomes) -> Check:
     tests, words = [], []
     for label, preset, constraint in ARMS[3:5]:
-        sort, relu = (
-            outcomes.sample(error, preset, activation=activation, constraint=constraint)
+        sides = {
+            activation: {"activation": activation, "constraint": constraint}
             for activation in ("maxmin", "relu")
+        }
+        for eps in ("0.3", "0.5", "1.0"):
+            sort, relu = (
+                outcomes.sample(partial(certified, eps=eps), preset, **arm)
+                for arm in sides.values()
+            )
+            tests.append(
+                (f"points certified at {eps}, MaxMin - ReLU, {label}", greater(sort, relu))
+            )
+        wrong = [outcomes.sample(error, preset, **arm).text(2) for arm in sides.values()]
+        words.append(
+            f"{label}: certified at 1.0 MaxMin {sort.text(1)}%, ReLU {relu.text(1)}% "
+            f"(clean error {wrong[0]}% and {wrong[1]}%)"
         )
-        tests.append((f"test error in points, ReLU - MaxMin, {label}", greater(relu, sort)))
-        words.append(f"{label}: MaxMin {sort.text(2)}%, ReLU {relu.text(2)}%")
     return Check(
-        "Under an orthonormal constraint MaxMin errs less than ReLU",
+        "Under an orthonormal constraint MaxMin is certified further than ReLU",
         "; ".join(words),
         tuple(tests),
-        published="the same order, on all of MNIST",
+        published="clean error alone, MaxMin's the smaller, on all of MNIST",
     )
 
 
