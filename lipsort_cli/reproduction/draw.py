@@ -22,7 +22,7 @@ def dots(
     log: bool = False,
 ) -> None:
     """One row a setting: every seed a dot, the mean a bar; a dashed line where ``reference`` is."""
-    with picture(path, height=1.4 + 0.27 * len(rows)) as (_, axes):
+    with picture(path, height=1.4 + 0.27 * len(rows)) as (figure, axes):
         for position, (_, sample) in enumerate(rows):
             y = len(rows) - 1 - position
             if not sample.by_seed:
@@ -45,7 +45,8 @@ def dots(
         if log and any(sample.by_seed for _, sample in rows):
             axes.set_xscale("log")
         axes.set(xlabel=xlabel)
-        axes.set_title(title, pad=16 if reference else 6)
+        # Over the whole width: long labels leave the axes too little of it.
+        figure.suptitle(title, fontsize="large")
 
 
 def curves(
