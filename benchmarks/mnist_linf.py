@@ -1,6 +1,6 @@
-"""MNIST, L-infinity: linear GroupSort layers and layers of distances, mean of several seeds.
+"""MNIST, L-infinity: GroupSort, distances, weighted order statistics; mean of several seeds.
 
-    python benchmarks/mnist_linf.py [--seeds 0 1 2] [--presets mnist_linf mnist_linf_distance]
+    python benchmarks/mnist_linf.py [--seeds 0 1 2] [--presets mnist_linf mnist_linf_order]
                                     [--folder FOLDER] [KEY=VALUE ...]
 
 Runs `lipsort train experiment=PRESET` for each preset and seed (those already in the folder are
@@ -29,6 +29,7 @@ from lipsort_cli.runs import read_json
 NAMES = {
     "mnist_linf": "GroupSort, rows of absolute sum 1",
     "mnist_linf_distance": "L-infinity distances",
+    "mnist_linf_order": "weighted order statistics",
 }
 RADII = ("0.1", "0.2", "0.3")
 

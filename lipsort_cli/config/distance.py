@@ -39,7 +39,27 @@ class SortnetModel(DistanceModel):
     )
 
 
-DISTANCE_MODELS: dict[str, type] = {"linf_distance": DistanceModel, "sortnet": SortnetModel}
+@dataclass
+class OrderModel:
+    """Layers of weighted order statistics; activation and constraint have no part in it."""
+
+    name: str = REQUIRED
+    widths: list[int] = option([512, 512], "hidden widths", minimum=1, maximum=65536)
+    radius: float = option(
+        0.1, "every input may move by this much while the network is trained", minimum=0
+    )
+    ramp: float = option(
+        0.5, "share of the steps over which the radius grows from 0", minimum=0, maximum=1
+    )
+    slope: float = option(6.0, "of gates when they are differentiated", above=0, maximum=2**20)
+    middle: float = option(0.5, "taken off every input: where an input is neither low nor high")
+
+
+DISTANCE_MODELS: dict[str, type] = {
+    "linf_distance": DistanceModel,
+    "sortnet": SortnetModel,
+    "order_statistics": OrderModel,
+}
 """Options of the group ``model`` in this module."""
 
 
@@ -48,13 +68,28 @@ def distance_faults(config: Any) -> Iterator[str]:
     model: Any = getattr(config, "model", None)
     if getattr(model, "name", None) not in DISTANCE_MODELS:
         return
-    if model.last_sharpness < model.sharpness:
+    if isinstance(getattr(model, "sharpness", None), float) and (
+        model.last_sharpness < model.sharpness
+    ):
         yield (
             f"model.last_sharpness: found {model.last_sharpness:g}, below model.sharpness="
             f"{model.sharpness:g}; allowed: at least that"
         )
     if getattr(config, "distribution", None) is not None:
         yield f"model: found {model.name}, a classifier; critics of points: mlp, extension"
+    training: Any = getattr(config, "training", None)
+    if model.name != "order_statistics" or training is None:
+        return
+    for key, found in (
+        ("training.center", training.center),
+        ("training.jacobian_penalty", training.jacobian_penalty),
+        ("training.adversarial.eps", training.adversarial.eps),
+    ):
+        if found:
+            yield (
+                f"{key}: found {found} with model=order_statistics, which is trained for the worst "
+                "case within model.radius and has no use for it; leave it out"
+            )
 
 
 def distance_warnings(config: Any) -> Iterator[str]:

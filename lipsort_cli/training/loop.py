@@ -23,14 +23,14 @@ from lipsort_cli.training.diagnosis import Diagnosis
 from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.jacobian import jacobian_penalty
-from lipsort_cli.training.losses import Loss
+from lipsort_cli.training.losses import Loss, worst_margin
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.training.radius import body_constant, head_gaps, radii
 from lipsort_cli.training.resuming import restore, save
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.tensorboard import TensorBoardLog
-from lipsort_cli.training.window import ESTIMATE, Window
-from lipsort_cli.zoo import Network
+from lipsort_cli.training.window import ESTIMATE, WORST, Window
+from lipsort_cli.zoo import Network, OrderNetwork
 
 EVALUATION_BATCH = 2048
 
@@ -72,6 +72,9 @@ class Trainer:
         self.adversary = build_adversary(
             training.adversarial, self._forward, self.loss, self.dataset.bounds
         )
+        # Such a network is trained for its worst case, which depends on the labels.
+        self.bounded = isinstance(self.network, OrderNetwork)
+        self.window = Window(self.bounded)
         self.diagnosis = Diagnosis(self.config, self.dataset, self.device)
         self.scheduled = [m for m in self.network.modules() if hasattr(m, "progress")]
         # The radius that progress is shown for: the largest asked for.
@@ -164,6 +167,11 @@ class Trainer:
 
     def _objective(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [N, C], and the loss with the Jacobian's penalty where one is asked for."""
+        if isinstance(self.network, OrderNetwork):
+            mixed = self.dtype != torch.float32
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed):
+                logits = self.network.worst_case(inputs, labels)
+            return logits, self.loss(logits, labels)
         weight = self.config.training.jacobian_penalty
         if not weight:
             logits = self._forward(inputs)
@@ -196,7 +204,7 @@ class Trainer:
         return radii(logits, labels, gaps, self.constant)
 
     def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
-        radius = self._radii(logits, labels)
+        radius = worst_margin(logits, labels) if self.bounded else self._radii(logits, labels)
         counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
         correct, certified = self.team.total([n if share else 0 for n in counts])
         self.window.add(loss, correct, certified, count)
@@ -208,7 +216,7 @@ class Trainer:
             log.log(epoch=self.epoch, step=self.step, split="train", **values)
             board.log("train", self.step, values)
             self.latest.update(self.window.means())
-            self.window = Window()
+            self.window = Window(self.bounded)
         if epoch_ends:
             self.constant = body_constant(self.network, self.norm)
             if len(self.dataset.validation) and self.team.leads:
@@ -234,8 +242,12 @@ class Trainer:
             split.labels.split(EVALUATION_BATCH),
             strict=True,
         ):
-            logits = self.network(inputs.to(self.device))
-            radius = self._radii(logits, labels.to(self.device))
+            inputs, labels = inputs.to(self.device), labels.to(self.device)
+            if isinstance(self.network, OrderNetwork):
+                correct += int(self.network.holds(inputs, labels, 0.0).sum())
+                certified += int(self.network.holds(inputs, labels, self.eps).sum())
+                continue
+            radius = self._radii(self.network(inputs), labels)
             correct += int((radius > 0).sum())
             certified += int((radius > self.eps).sum())
         n = len(split)
@@ -243,6 +255,11 @@ class Trainer:
 
     def _text(self) -> str:
         shown = self.latest or self.window.means()
+        if WORST in shown and "validation_accuracy" not in shown:
+            return (
+                f"epoch {min(self.epoch + 1, self.config.training.epochs)}"
+                f" loss {shown['loss']:.3f} worst case {shown[WORST]:.1%}"
+            )
         prefix = "validation_" if "validation_accuracy" in shown else ""
         return (
             f"epoch {min(self.epoch + 1, self.config.training.epochs)}"

@@ -112,6 +112,11 @@ def _simple_bound(layer: Layer, norm: str) -> tuple[float, str]:
         return _pool_bound(layer, norm), "windows"
     if layer.op == "distance":
         return _distance_bound(layer, norm), "ranks"
+    if layer.op == "order_statistic":
+        # Piecewise each output is an input or its negative.
+        return {"linf": 1.0, "l1": float(layer.width)}.get(
+            norm, ones_norm(layer.width, "l2")
+        ), "choice"
     if layer.op == "extension":
         return (ones_norm(layer.inputs, "l2") if norm == "linf" else 1.0), "centres"
     if layer.op in ONE_LIPSCHITZ:

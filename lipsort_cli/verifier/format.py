@@ -44,6 +44,7 @@ METHODS = (
     "windows",
     "ranks",
     "centres",
+    "choice",
     "sum of branches",
     "norm of branches",
 )

@@ -38,6 +38,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "residual": ("skip", "branch", "layers"),  # skip * x + branch * f(x)
     "concatenate": ("branches",),  # (f1(x), f2(x), ...) along the first axis
     "distance": ("weight", "bias", "decay"),  # sum_k (1 - decay) decay^k sorted(|x - w|)_k + b
+    # max { t : sum_i |w_ji| [sign(w_ji) x_i >= t] >= b_j }, w and b whole numbers
+    "order_statistic": ("weight", "bias"),
     "extension": ("weight", "bias"),  # max_j (b_j - ||x - w_j||_2)
 }
 """Operations of version 1 and the fields that each one has."""

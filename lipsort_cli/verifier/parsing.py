@@ -19,6 +19,8 @@ RANGE = 2.0**60
 """Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
 LARGEST_STATE = 1 << 28
 """Components of a layer's output at most: more would not fit into memory, whatever the file."""
+LARGEST_VOTES = 2.0**24
+"""Whole numbers up to this, and their sums, are exact in binary32."""
 DEEPEST = 8
 """Containers inside containers at most."""
 
@@ -65,7 +67,7 @@ class Parser:
             raise Unsupported(f"{at}.op", f"unknown operation {op!r:.40}")
         require_keys(entry, {"op", *OPERATIONS[op]}, at)
         found: dict[str, Any] = {"shape": shape, "out_shape": shape, "name": name}
-        if op in ("dense", "distance", "extension"):
+        if op in ("dense", "distance", "order_statistic", "extension"):
             found |= self._matrix(op, entry, shape, name, at)
         elif op in CONVOLUTIONS:
             found |= self._convolution(op, entry, shape, name, at)
@@ -108,6 +110,8 @@ class Parser:
             found["numbers"] = _reals(entry, ("decay",), at)
             if not 0 <= found["numbers"][0] < 1:
                 raise Invalid(f"{at}.decay", "expected at least 0 and less than 1")
+        if op == "order_statistic":
+            _whole_votes(weight, found["bias"], at)
         if op == "extension":
             if found["bias"] is None:
                 raise Invalid(f"{at}.bias", "an extension needs its values")
@@ -204,6 +208,15 @@ class Parser:
             raise Invalid(f"{at}.{key}", f"expected the tensor {expected!r:.60}")
         self.unused.discard(expected)
         return self.tensors[expected]
+
+
+def _whole_votes(weight: NDArray[np.float32], bias: NDArray[np.float32] | None, at: str) -> None:
+    """Whole numbers whose sums no arithmetic rounds, and thresholds that some level reaches."""
+    total = np.abs(weight).sum(axis=1, dtype=np.float64)
+    if (weight != np.rint(weight)).any() or (total > LARGEST_VOTES).any():
+        raise Invalid(f"{at}.weight", "expected whole numbers, a row's sizes at most 2^24 in sum")
+    if bias is None or (bias != np.rint(bias)).any() or (bias < 1).any() or (bias > total).any():
+        raise Invalid(f"{at}.bias", "expected whole numbers from 1 to the sum of a row's sizes")
 
 
 def _groups(op: str, entry: dict[str, Any], shape: Shape, at: str) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from lipsort_cli.verifier.errors import Unsupported
 from lipsort_cli.verifier.layer import GROUPED, SHUFFLES, Layer
 
-SELECTIONS = (*GROUPED, *SHUFFLES, "relu", "abs", "max_pool")
+SELECTIONS = (*GROUPED, *SHUFFLES, "relu", "abs", "max_pool", "order_statistic")
+
+_BLOCK = 64
+_PIECE = 1 << 21
 
 
 def select(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
@@ -30,6 +33,8 @@ def select(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
             found = tap.copy() if found is None else np.maximum(found, tap, out=found)
         assert found is not None
         return found.reshape(len(values), layer.width)
+    if layer.op == "order_statistic":
+        return _order_statistic(layer, values)
     raise Unsupported(f"network.graph.{layer.place}.op", f"no rule for {layer.op!r}")
 
 
@@ -59,6 +64,47 @@ def _groups(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
     else:
         made = np.sort(groups, axis=2)
     return made.reshape(len(values), layer.width)
+
+
+def _order_statistic(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
+    """The largest level whose votes reach the threshold; votes are whole numbers, sums exact."""
+    assert layer.weight is not None and layer.bias is not None
+    weight = layer.weight.astype(np.float64)
+    votes = np.concatenate([np.maximum(weight, 0), np.maximum(-weight, 0)], axis=1)
+    wanted = layer.bias.astype(np.float64)
+    made = np.empty((len(values), layer.width), dtype=values.dtype)
+    blocks = votes.shape[1] // _BLOCK + 1
+    step = max(1, _PIECE // (max(layer.width * _BLOCK, blocks * votes.shape[1])))
+    for start in range(0, len(values), step):
+        rows = slice(start, start + step)
+        made[rows] = _levels(values[rows], votes, wanted)
+    return made
+
+
+def _levels(
+    values: NDArray[Any], votes: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Votes added up in blocks of falling levels, then one by one in the block that decides."""
+    literals = np.concatenate([values, -values], axis=1)
+    points, count = literals.shape
+    order = np.argsort(-literals, axis=1)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(count), order.shape), axis=1)
+    ends = np.arange(0, count, _BLOCK)
+    # before[n, k, j]: what the levels ahead of block k add up to.
+    before = (rank[:, None] < ends[:, None]).astype(np.float64) @ votes.T
+    block = (before < wanted).sum(axis=1) - 1
+    places = np.minimum(block[..., None] * _BLOCK + np.arange(_BLOCK), count - 1)
+    index = np.arange(points)[:, None, None]
+    literal = order[index, places]
+    running = votes[np.arange(len(votes))[:, None], literal]
+    np.cumsum(running, axis=2, out=running)
+    running += np.take_along_axis(before, block[:, None], axis=1).transpose(0, 2, 1)
+    first = np.minimum((running < wanted[:, None]).sum(axis=2), _BLOCK - 1)
+    found = literals[index[..., 0], np.take_along_axis(literal, first[..., None], axis=2)[..., 0]]
+    if found.dtype.kind == "f":
+        found[np.isnan(values).any(axis=1)] = np.nan
+    return found
 
 
 def _shuffle(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:

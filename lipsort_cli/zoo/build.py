@@ -11,6 +11,7 @@ from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, build_constraint
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
+from lipsort_cli.zoo.order import build_order
 
 
 def layer_text(model: Any) -> str:
@@ -26,6 +27,8 @@ def build_network(
     """The network of the configuration groups ``model``, ``activation`` and ``constraint``."""
     if model.name in BUILDERS:
         return build_image_network(model, activation, constraint, input_shape, outputs)
+    if model.name == "order_statistics":
+        return build_order(model, input_shape, outputs)
     if model.name in DISTANCE_MODELS:
         return build_distance(model, input_shape, outputs)
     return build_mlp(

@@ -26,6 +26,7 @@ from lipsort_cli.layers import (
 )
 from lipsort_cli.layers.distance import Distance
 from lipsort_cli.layers.extension import Extension
+from lipsort_cli.layers.order import Versus, WeightedOrder
 
 Graph = dict[str, Any]
 
@@ -69,6 +70,10 @@ class Writer:
             case Distance():
                 weights = self._weights(name, layer.weight, layer.bias)
                 return [{"op": "distance", **weights, "decay": layer.decay.hex()}]
+            case WeightedOrder():
+                return [{"op": "order_statistic", **self._weights(name, *layer.whole())}]
+            case Versus():
+                return self._versus(layer, name)
             case Extension():
                 weights = self._weights(name, layer.centres, layer.bias)
                 return [{"op": "extension", **weights}]
@@ -117,6 +122,18 @@ class Writer:
                 scale = {"op": "scale", "factor": layer.scale.hex()}
                 return [pool] if layer.scale == 1.0 else [pool, scale]
         return [_without_weights(layer, x)]
+
+    def _versus(self, layer: Versus, name: str) -> list[Graph]:
+        """f_y = -max_k(-g_yk): gates of pairs, both signs of each, the largest for each class."""
+        prefix, first = name.rsplit(".", 1)
+        at = [f"{prefix}.{int(first) + step}" for step in range(4)]
+        classes = len(layer.offset)
+        return [
+            {"op": "order_statistic", **self._weights(at[0], *layer.whole())},
+            {"op": "dense", **self._weights(at[1], layer.losses(), None)},
+            {"op": "maxout", "group_size": classes - 1},
+            {"op": "dense", **self._weights(at[3], -torch.eye(classes), None)},
+        ]
 
     def _weights(self, name: str, weight: Tensor, bias: Tensor | None) -> Graph:
         self.tensors[f"{name}.weight"] = _plain(weight)

@@ -13,6 +13,7 @@ from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale
 from lipsort_cli.layers.distance import OrderStatistics, rank_weights
 from lipsort_cli.layers.extension import Extension
+from lipsort_cli.layers.order import OrderStatistic
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
 from lipsort_cli.verifier.layer import CONVOLUTIONS, Layer
@@ -61,6 +62,25 @@ class OrderedDistance(nn.Module):
         else:
             found = OrderStatistics.apply(x, self.weight, self.decay)
         return found if self.bias is None else found + self.bias
+
+
+class OrderSelection(nn.Module):
+    """y_j = max { t : sum_i |w_ji| [sign(w_ji) x_i >= t] >= b_j }."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] to [N, out]."""
+        if torch.compiler.is_compiling():
+            # The definition as one expression: an exported graph has no loop over chunks.
+            votes = torch.cat([self.weight.clamp_min(0), (-self.weight).clamp_min(0)], 1)
+            literals, order = torch.cat([x, -x], 1).sort(dim=1, descending=True)
+            reached = votes[:, order].cumsum(2) >= self.bias[:, None, None]
+            return literals.gather(1, reached.to(torch.int32).argmax(2).mT)
+        found: Tensor = OrderStatistic.apply(x, self.weight, self.bias)
+        return found
 
 
 def plain_module(network: Network) -> nn.Sequential:
@@ -131,6 +151,9 @@ def _weighted(layer: Layer) -> nn.Module:
         )
     elif layer.op == "distance":
         return OrderedDistance(weight, bias, layer.numbers[0])
+    elif layer.op == "order_statistic":
+        assert bias is not None
+        return OrderSelection(weight, bias)
     elif layer.op == "extension":
         assert bias is not None
         extension = Extension(weight)

@@ -39,6 +39,10 @@ FLAT: dict[str, list[dict[str, Any]]] = {
         {"op": "extension", "weight": RNG.standard_normal((30, 16)), "bias": RNG.random(30)}
     ],
 }
+VOTES = RNG.integers(-3, 4, (9, 16))
+FLAT["order"] = [
+    {"op": "order_statistic", "weight": VOTES, "bias": np.abs(VOTES).sum(1) // 2 + 1},
+]
 FLAT["distance"][0]["decay"] = (0.0).hex()
 FLAT["ranks"][0]["decay"] = (0.3).hex()
 IMAGES: dict[str, list[dict[str, Any]]] = {
@@ -340,6 +344,23 @@ def test_containers_inside_containers_end_somewhere() -> None:
         network([entry], [4], 4)
 
 
+@pytest.mark.parametrize(
+    ("weight", "bias", "match"),
+    [
+        ([[1.5, 1.0]], [1.0], "weight: expected whole numbers"),
+        ([[2.0**24, 2.0]], [1.0], "weight: expected whole numbers"),
+        ([[1.0, -1.0]], [0.0], "bias: expected whole numbers from 1"),
+        ([[1.0, -1.0]], [3.0], "bias: expected whole numbers from 1"),
+        ([[2.0, -1.0]], [1.5], "bias: expected whole numbers from 1"),
+        ([[0.0, 0.0]], [1.0], "bias: expected whole numbers from 1"),
+        ([[1.0, -1.0]], None, "bias: expected whole numbers from 1"),
+    ],
+)
+def test_votes_that_a_sum_could_round(weight: list, bias: list | None, match: str) -> None:
+    with pytest.raises(Invalid, match=match):
+        network([{"op": "order_statistic", "weight": weight, "bias": bias}], [2], 1)
+
+
 @pytest.mark.parametrize("decay", ["-0x1p-1", "0x1p+0"])
 def test_decay_outside_its_range(decay: str) -> None:
     with pytest.raises(Invalid, match="decay|less than 1"):
@@ -363,9 +384,11 @@ def test_onnx_of_convolutional_networks(tmp_path: Path) -> None:
     assert verify(tmp_path, network=tmp_path / "deployed.onnx").status == "VALID"
 
 
-@pytest.mark.parametrize("name", ["residual", "concatenate", "distance", "extension", "circular"])
+@pytest.mark.parametrize(
+    "name", ["residual", "concatenate", "distance", "order", "extension", "circular"]
+)
 def test_onnx_refuses_by_name(name: str) -> None:
-    op = "convolution" if name == "circular" else name
+    op = {"circular": "convolution", "order": "order_statistic"}.get(name, name)
     with pytest.raises(LipsortError, match=repr(op)):
         onnx_bytes(build(name))
 

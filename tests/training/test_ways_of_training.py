@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ from lipsort_cli.config.data import DigitsData
 from lipsort_cli.config.schema import Adversarial
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.data import load
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import Bjorck, orthonormality_error
 from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import cross_entropy
-from lipsort_cli.zoo import Network
+from lipsort_cli.zoo import Network, OrderNetwork
 
 SMALL = ["model.widths=[16,16]", "training.epochs=2", "threads=1", "device=cpu"]
 
@@ -50,6 +51,11 @@ def weights_of(network: Network) -> bytes:
         ["constraint=bjorck"],
         ["constraint=bjorck", "constraint.loose_iterations=1"],
         ["constraint=bjorck", "constraint.loose_iterations=1", "constraint.loose_share=0.1"],
+        ["model=order_statistics", "loss=cross_entropy"],
+        ["model=order_statistics", "loss=cross_entropy", "model.radius=0.2"],
+        ["model=order_statistics", "loss=cross_entropy", "model.ramp=0.9"],
+        ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
+        ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
         ["data.train_per_class=20"],
         ["data.train_per_class=20", "data.subset_seed=1"],
     ],
@@ -163,3 +169,49 @@ def test_parts_are_balanced_nested_and_leave_the_test_set_whole() -> None:
         assert part.fingerprint["sha256"] != whole.fingerprint["sha256"]
     with pytest.raises(UsageError, match=r"train_per_class: found 10000.* at most 1\d\d$"):
         load(DigitsData(train_per_class=10_000))
+
+
+def test_an_interrupted_run_of_order_statistics_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running means of balances and the radius reached are part of what resuming needs."""
+    order = ["model=order_statistics", "loss=cross_entropy", "model.widths=[16,16]"]
+    whole = train(tmp_path / "whole", *order)
+    worst_case, pending = OrderNetwork.worst_case, [3, 8]
+
+    def pressed(self: OrderNetwork, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if pending and trainer.step == pending[0]:
+            pending.pop(0)
+            signal.raise_signal(signal.SIGINT)
+        return worst_case(self, inputs, labels)
+
+    monkeypatch.setattr(OrderNetwork, "worst_case", pressed)
+    (tmp_path / "run").mkdir()
+    with Composer("train") as composer:
+        config = to_typed(composer.compose([*SMALL, *order]), "train")
+    for _ in range(2):
+        trainer = _trainer(config, load(config.data), torch.device("cpu"), tmp_path / "run")
+        with pytest.raises(Interrupted):
+            trainer.run()
+    trainer = _trainer(config, load(config.data), torch.device("cpu"), tmp_path / "run")
+    trainer.run()
+    assert not pending
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, trainer.network.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["training.center=true"],
+        ["training.jacobian_penalty=0.1"],
+        ["training.adversarial.eps=0.1"],
+    ],
+    ids=" ".join,
+)
+def test_what_worst_case_training_has_no_use_for_is_refused(overrides: list[str]) -> None:
+    with (
+        Composer("train") as composer,
+        pytest.raises(UsageError, match=f"{overrides[0].split('=')[0]}: found"),
+    ):
+        to_typed(composer.compose(["model=order_statistics", *overrides]), "train")

@@ -1,0 +1,308 @@
+"""Weighted order statistics: threshold gates made 1-Lipschitz in L-infinity.
+
+A neuron answers with the largest level t at which enough weight votes for "at least t":
+
+    y_j = max { t : sum_i |w_ji| [sign(w_ji) x_i >= t]  >=  b_j },
+
+one of the +-x_i, chosen by weights and ranks (weighted order statistic and stack filters:
+Yli-Harja, Astola and Neuvo, IEEE Trans. Signal Processing 39, 1991). Where no +-x_i falls by more
+than d, the votes for t - d are at least those that were for t: each output is 1-Lipschitz in
+L-infinity whatever the weights. Sorting is the case of equal weights, the maximum that of b_j = 1.
+
+By threshold decomposition a whole network of them is, at each level t, a network of binary gates:
+y_j >= t holds if and only if the gate's balance holds with every x_i replaced by whether x_i >= t
+and whether -x_i >= t. So "every logit is ahead by t" is a statement about one pair of binary
+networks, two matrix products a layer, and is what training asks for (:meth:`WeightedOrder.gates`).
+
+Weights and thresholds are whole numbers whose sums are below 2^24: no sum rounds, in float32, in
+any order, and neither does the value, which is chosen and not computed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_BLOCK = 64
+"""Ranks of a block: votes are added up block by block first, then within one block."""
+_CACHED = 2**22
+"""Numbers of a chunk of examples."""
+_LARGEST = 2.0**23
+"""What the weights of a row add up to, about."""
+
+
+class OrderStatistic(torch.autograd.Function):
+    """max { t : sum_i |w_ji| [sign(w_ji) x_i >= t] >= b_j } for x [N, in], w [out, in], b [out].
+
+    Gives [N, out]. The gradient of each output goes to the one input that was chosen; weights have
+    none. Rows of x with NaN give NaN.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """[N, in], [out, in], [out] to [N, out]."""
+        literals = torch.cat([x, -x], 1)
+        votes = torch.cat([weight.clamp_min(0), (-weight).clamp_min(0)], 1)
+        rows = max(1, _CACHED // (votes.shape[1] * max(len(votes), votes.shape[1] // _BLOCK + 1)))
+        parts = [_chosen(part, votes, bias) for part in literals.split(rows)]
+        index = torch.cat(parts) if parts else x.new_zeros(0, len(votes), dtype=torch.long)
+        ctx.save_for_backward(index)
+        ctx.inputs = x.shape[1]
+        found = literals.gather(1, index)
+        return found.masked_fill(x.isnan().any(1, keepdim=True), math.nan)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """[N, out] to [N, in]."""
+        (index,) = ctx.saved_tensors
+        pulled = torch.where(index < ctx.inputs, gradients[0], -gradients[0])
+        to_x = pulled.new_zeros(len(pulled), ctx.inputs)
+        return to_x.scatter_add_(1, index % ctx.inputs, pulled), None, None
+
+
+def _chosen(literals: Tensor, votes: Tensor, bias: Tensor) -> Tensor:
+    """Which literal [N, n] each of the outputs takes [N, out], for ``votes`` [out, n]."""
+    count = literals.shape[1]
+    order = literals.argsort(1, descending=True)
+    ranks = torch.empty_like(order)
+    ranks.scatter_(1, order, torch.arange(count, device=order.device).expand_as(order))
+    ends = torch.arange(_BLOCK, count + _BLOCK, _BLOCK, device=order.device)
+    reached = (ranks[:, None] < ends[:, None]).to(votes.dtype) @ votes.mT  # [N, blocks, out]
+    block = (reached < bias).sum(1).clamp_max(len(ends) - 1)
+    before = torch.cat([torch.zeros_like(reached[:, :1]), reached], 1).gather(1, block[:, None])
+    inside = torch.arange(_BLOCK, device=order.device)
+    places = (block[..., None] * _BLOCK + inside).clamp_max(count - 1)
+    literal = order.gather(1, places.flatten(1)).view_as(places)
+    row = torch.arange(len(votes), device=order.device)[:, None]
+    running = votes[row, literal].cumsum(2) + before[:, 0, :, None]
+    first = (running < bias[:, None]).sum(2, keepdim=True).clamp_max(_BLOCK - 1)
+    return literal.gather(2, first)[..., 0]
+
+
+def whole_numbers(weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole weights and thresholds of gates that hold where sum_i w_ji s_i >= shift_j, s_i = +-1.
+
+    Args:
+        weight: [out, in], any scale.
+        shift: [out].
+
+    Returns:
+        Weights [out, in] whose absolute values add up to about 2^23 a row, and thresholds [out]
+        between 1 and that sum, so that some level always reaches them; both float32.
+    """
+    weight, shift = weight.detach().double(), shift.detach().double()
+    scale = _LARGEST / weight.abs().sum(1).clamp_min(1e-300)
+    whole = (weight * scale[:, None]).round()
+    empty = whole.abs().sum(1) == 0
+    whole[empty, 0] = 1
+    total = whole.abs().sum(1)
+    wanted = ((total + shift * scale) / 2).ceil().nan_to_num()
+    threshold = torch.minimum(wanted.clamp_min(1), total)
+    return whole.float(), threshold.float()
+
+
+def signs(x: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Whether x >= level and x > -level, +1 or -1: bounds of the sign of x within ``level``."""
+    return (x >= level).to(x.dtype) * 2 - 1, (x > -level).to(x.dtype) * 2 - 1
+
+
+class _Step(torch.autograd.Function):
+    """The sign of s, +1 at 0; backwards the slope of tanh(slope s / 2)."""
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, slope: float) -> Tensor:
+        ctx.save_for_backward(s)
+        ctx.slope = slope
+        return (s >= 0).to(s.dtype) * 2 - 1
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (s,) = ctx.saved_tensors
+        share = torch.sigmoid(ctx.slope * s)
+        return gradients[0] * (2 * ctx.slope * share * (1 - share)), None
+
+
+def balance(weight: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Middle and half width [N, out] of w s over all s [N, in] between ``lower`` and ``upper``."""
+    middle = nn.functional.linear((lower + upper) / 2, weight)
+    width = nn.functional.linear((upper - lower) / 2, weight.abs())
+    return middle.to(weight.dtype), width.to(weight.dtype)
+
+
+class WeightedOrder(nn.Module):
+    """Weighted order statistics of the inputs; see the module's head.
+
+    Outside training [N, in] to [N, out] by :class:`OrderStatistic`, with the whole numbers that
+    :attr:`weight` and :attr:`bias` are. Training goes through :meth:`gates`: balances are brought
+    to mean 0 and variance 1 over the batch (running figures are part of :attr:`bias` afterwards),
+    and gates, which have no slope, are differentiated as tanh(slope s / 2).
+
+    Args:
+        in_features: size of the last axis of the input.
+        out_features: size of the last axis of the output.
+        slope: of the gates, backwards.
+
+    Example:
+        >>> layer = WeightedOrder(3, 1).eval()
+        >>> _ = layer.parameter.data.copy_(torch.tensor([[1.0, 1.0, 1.0]]))  # the median
+        >>> layer(torch.tensor([[0.5, -0.2, 0.1]])).item()
+        0.10000000149011612
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, in_features: int, out_features: int, slope: float = 6.0) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(
+                f"found {in_features} input and {out_features} output features; at least 1 each"
+            )
+        if not 0 < slope < math.inf:
+            raise ValueError(f"found slope {slope}; allowed: positive")
+        self.slope = slope
+        self.parameter = nn.Parameter(torch.randn(out_features, in_features) / in_features**0.5)
+        self.offset = nn.Parameter(torch.zeros(out_features))
+        self.register_buffer("mean", torch.zeros(out_features))
+        self.register_buffer("deviation", torch.ones(out_features))
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Weights [out, in] and thresholds [out], whole numbers."""
+        return whole_numbers(self.parameter, self.mean - self.offset * self.deviation)
+
+    @property
+    def weight(self) -> Tensor:
+        """Whole weights w [out, in]."""
+        return self.whole()[0]
+
+    @property
+    def bias(self) -> Tensor:
+        """Whole thresholds b [out]."""
+        return self.whole()[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] to [N, out], exactly; in training as well."""
+        weight, bias = self.whole()
+        found: Tensor = OrderStatistic.apply(x, weight.to(x.dtype), bias.to(x.dtype))
+        return found
+
+    def gates(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of the outputs' signs [N, out] from bounds of the inputs', all +1 or -1.
+
+        Outside training these are the signs of :meth:`forward`, exactly: the whole numbers decide.
+        """
+        if not self.training:
+            weight, bias = self.whole()
+            middle, width = balance(weight, lower, upper)
+            shift = 2 * bias - weight.abs().sum(1)
+            return _Step.apply(middle - width - shift, 1.0), _Step.apply(
+                middle + width - shift, 1.0
+            )
+        middle, width = balance(self.parameter, lower, upper)
+        mean, deviation = middle.mean(0), middle.std(0, correction=0) + 1e-3
+        with torch.no_grad():
+            self.mean.lerp_(mean, 0.05)
+            self.deviation.lerp_(deviation, 0.05)
+        middle, width = (middle - mean) / deviation + self.offset, width / deviation
+        return _Step.apply(middle - width, self.slope), _Step.apply(middle + width, self.slope)
+
+    def lipschitz(self, norm: str) -> float:
+        """An upper bound of the constant from ``norm`` (l2, linf, l1) to itself."""
+        return choice_constant(len(self.parameter), norm)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        out, count = self.parameter.shape
+        return f"{count}, {out}"
+
+
+def choice_constant(outputs: int, norm: str) -> float:
+    """Constant of a map each of whose ``outputs`` is, near almost every x, one of the +-x_i."""
+    if norm not in ("l2", "linf", "l1"):
+        raise ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
+    if norm == "l2":
+        return math.sqrt(outputs) * (1 + 1e-12)
+    return 1.0 if norm == "linf" else float(outputs)
+
+
+class Versus(nn.Module):
+    """A head of gates between classes: f_y = min_k g_yk, g_yk = -g_ky for each pair of classes.
+
+    g_yk is the weighted order statistic with the weights of y minus those of k: at every level the
+    gate that asks whether y has more votes than k. So f_y >= t says that y is ahead of every class
+    at level t, and then f_k <= -t: the gap of two logits, which is 2-Lipschitz in L-infinity, is at
+    least 2t.
+
+    Shapes: [N, in] to [N, classes]. Outside training exact; training goes through
+    :meth:`worst_case`.
+    """
+
+    def __init__(self, in_features: int, classes: int) -> None:
+        super().__init__()
+        if in_features < 1 or classes < 2:
+            raise ValueError(
+                f"found {in_features} features and {classes} classes; at least 1 and 2"
+            )
+        self.parameter = nn.Parameter(torch.randn(classes, in_features) / in_features**0.5)
+        self.offset = nn.Parameter(torch.zeros(classes))
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """The two classes i < j of every gate, each [pairs]."""
+        first, second = torch.triu_indices(len(self.offset), len(self.offset), 1)
+        return first.to(self.offset.device), second.to(self.offset.device)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Weights [pairs, in] and thresholds [pairs] of the gates, whole numbers."""
+        i, j = self.pairs()
+        return whole_numbers(self.parameter[i] - self.parameter[j], self.offset[j] - self.offset[i])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] to [N, classes], exactly; in training as well."""
+        weight, bias = self.whole()
+        gates = OrderStatistic.apply(x, weight.to(x.dtype), bias.to(x.dtype))
+        negated = nn.functional.linear(gates, self.losses().to(x.dtype))
+        classes = len(self.offset)
+        found: Tensor = -negated.unflatten(1, (classes, classes - 1)).max(2).values
+        return found
+
+    def losses(self) -> Tensor:
+        """[classes (classes - 1), pairs], +1 or -1: row (y, k) gives -g_yk from the gates."""
+        i, j = (index.tolist() for index in self.pairs())
+        classes = len(self.offset)
+        table = torch.zeros(classes * (classes - 1), len(i), device=self.offset.device)
+        for pair, (y, k) in enumerate(zip(i, j, strict=True)):
+            table[y * (classes - 1) + k - 1, pair] = -1
+            table[k * (classes - 1) + y, pair] = 1
+        return table
+
+    def worst_case(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
+        """By how much each class can have more votes than the true one [N, classes]; 0 for that.
+
+        The largest of all s [N, in] between ``lower`` and ``upper``, exactly, for each class.
+        """
+        weight = self.parameter
+        votes = nn.functional.linear((lower + upper) / 2, weight, self.offset).to(weight.dtype)
+        apart = (weight[labels][:, None] - weight).abs()
+        width = torch.einsum("nkh,nh->nk", apart, (upper - lower) / 2)
+        return votes - votes.gather(1, labels[:, None]) + width
+
+    def ahead(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
+        """Whether every gate of the true class holds for all signs between the bounds [N]."""
+        weight, bias = self.whole()
+        middle, width = balance(weight, lower, upper)
+        shift = 2 * bias - weight.abs().sum(1)
+        i, j = self.pairs()
+        held = (middle - width >= shift) | (labels[:, None] != i)
+        return (held & ((middle + width < shift) | (labels[:, None] != j))).all(1)
+
+    def lipschitz(self, norm: str) -> float:
+        """An upper bound of the constant from ``norm`` (l2, linf, l1) to itself."""
+        return choice_constant(len(self.offset), norm)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        classes, count = self.parameter.shape
+        return f"{count}, {classes}"

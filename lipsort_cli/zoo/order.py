@@ -1,0 +1,91 @@
+"""Networks of weighted order statistics: binary networks that hold at every level at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.layers import Normalize
+from lipsort_cli.layers.order import Versus, WeightedOrder, signs
+from lipsort_cli.zoo.network import Network
+
+
+class OrderNetwork(Network):
+    """x - middle, layers of :class:`~lipsort_cli.layers.order.WeightedOrder`, a ``Versus`` head.
+
+    Every logit is 1-Lipschitz in L-infinity. Trained through :meth:`worst_case`, at the level
+    ``radius``, reached in equal steps over the first share ``ramp`` of training;
+    :attr:`progress` says how far that is.
+    """
+
+    progress: float = 1.0
+
+    def __init__(
+        self, layers: Sequence[nn.Module], input_shape: Sequence[int], outputs: int, model: Any
+    ) -> None:
+        super().__init__(layers, input_shape, outputs)
+        self.radius, self.ramp = model.radius, model.ramp
+
+    @property
+    def level(self) -> float:
+        """How far every input may move at this moment of training."""
+        return self.radius * min(1.0, self.progress / self.ramp if self.ramp else 1.0)
+
+    def _bounds(self, inputs: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        """Bounds of the signs that the head takes."""
+        normalize, flatten, *layers = list(self)[:-1]
+        lower, upper = signs(flatten(normalize(inputs)), level)
+        for layer in layers:
+            assert isinstance(layer, WeightedOrder)
+            lower, upper = layer.gates(lower, upper)
+        return lower, upper
+
+    def worst_case(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Logits [N, C] less the true one, at their worst within :attr:`level`: for a loss.
+
+        Positive differences mean that another class may be ahead of the true one.
+        """
+        head = self.head
+        assert isinstance(head, Versus)
+        lower, upper = self._bounds(inputs, self.level)
+        with torch.autocast(inputs.device.type, enabled=False):
+            return head.worst_case(lower, upper, labels)
+
+    @torch.no_grad()
+    def holds(self, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
+        """Whether the true class is ahead within ``radius`` [N]: f_y >= radius, and f_y > 0.
+
+        Two products of matrices a layer, where the logits themselves need ranks. Quick, in float32
+        as the inputs are centred there; a certificate comes from the logits.
+        """
+        head = self.head
+        assert isinstance(head, Versus)
+        level = max(radius, torch.finfo(torch.float32).tiny)
+        return head.ahead(*self._bounds(inputs, level), labels)
+
+
+def build_order(model: Any, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
+    """The network of the configuration ``model`` (order_statistics).
+
+    Args:
+        model: the configuration group.
+        input_shape: of one input; [N, *input_shape] goes in, [N, outputs] comes out.
+        outputs: classes, at least 2.
+
+    Example:
+        >>> from lipsort_cli.config.distance import OrderModel
+        >>> network = build_order(OrderModel("order_statistics", widths=[16]), (1, 8, 8), 10)
+        >>> network(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+    layers: list[nn.Module] = [Normalize([model.middle], [1.0]), nn.Flatten()]
+    features = math.prod(input_shape)
+    for width in model.widths:
+        layers.append(WeightedOrder(features, width, model.slope))
+        features = width
+    layers.append(Versus(features, outputs))
+    return OrderNetwork(layers, input_shape, outputs, model)
