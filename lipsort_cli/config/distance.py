@@ -51,6 +51,12 @@ class OrderModel:
     ramp: float = option(
         0.5, "share of the steps over which the radius grows from 0", minimum=0, maximum=1
     )
+    spread: float = option(
+        0.0,
+        "each example's radius lies between 1 - spread times that radius and the radius, at random",
+        minimum=0,
+        maximum=1,
+    )
     slope: float = option(6.0, "of gates when they are differentiated", above=0, maximum=2**20)
     middle: float = option(0.5, "taken off every input: where an input is neither low nor high")
 

@@ -104,7 +104,7 @@ def whole_numbers(weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     return whole.float(), threshold.float()
 
 
-def signs(x: Tensor, level: float) -> tuple[Tensor, Tensor]:
+def signs(x: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
     """Whether x >= level and x > -level, +1 or -1: bounds of the sign of x within ``level``."""
     return (x >= level).to(x.dtype) * 2 - 1, (x > -level).to(x.dtype) * 2 - 1
 

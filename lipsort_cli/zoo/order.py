@@ -19,7 +19,8 @@ class OrderNetwork(Network):
 
     Every logit is 1-Lipschitz in L-infinity. Trained through :meth:`worst_case`, at the level
     ``radius``, reached in equal steps over the first share ``ramp`` of training;
-    :attr:`progress` says how far that is.
+    :attr:`progress` says how far that is. With ``spread`` s each example has a level of its own,
+    uniform between 1 - s times that and that: smaller radii keep their part of the votes.
     """
 
     progress: float = 1.0
@@ -28,14 +29,14 @@ class OrderNetwork(Network):
         self, layers: Sequence[nn.Module], input_shape: Sequence[int], outputs: int, model: Any
     ) -> None:
         super().__init__(layers, input_shape, outputs)
-        self.radius, self.ramp = model.radius, model.ramp
+        self.radius, self.ramp, self.spread = model.radius, model.ramp, model.spread
 
     @property
     def level(self) -> float:
         """How far every input may move at this moment of training."""
         return self.radius * min(1.0, self.progress / self.ramp if self.ramp else 1.0)
 
-    def _bounds(self, inputs: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    def _bounds(self, inputs: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
         """Bounds of the signs that the head takes."""
         normalize, flatten, *layers = list(self)[:-1]
         lower, upper = signs(flatten(normalize(inputs)), level)
@@ -51,7 +52,10 @@ class OrderNetwork(Network):
         """
         head = self.head
         assert isinstance(head, Versus)
-        lower, upper = self._bounds(inputs, self.level)
+        level: float | Tensor = self.level
+        if self.spread:
+            level = level * (1 - self.spread * torch.rand(len(inputs), 1, device=inputs.device))
+        lower, upper = self._bounds(inputs, level)
         with torch.autocast(inputs.device.type, enabled=False):
             return head.worst_case(lower, upper, labels)
 

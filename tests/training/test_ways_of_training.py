@@ -55,6 +55,7 @@ def weights_of(network: Network) -> bytes:
         ["model=order_statistics", "loss=cross_entropy", "model.radius=0.2"],
         ["model=order_statistics", "loss=cross_entropy", "model.ramp=0.9"],
         ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
+        ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
         ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
         ["data.train_per_class=20"],
         ["data.train_per_class=20", "data.subset_seed=1"],
@@ -176,6 +177,7 @@ def test_an_interrupted_run_of_order_statistics_goes_on_to_the_same_weights(
 ) -> None:
     """Running means of balances and the radius reached are part of what resuming needs."""
     order = ["model=order_statistics", "loss=cross_entropy", "model.widths=[16,16]"]
+    order.append("model.spread=0.5")
     whole = train(tmp_path / "whole", *order)
     worst_case, pending = OrderNetwork.worst_case, [3, 8]
 
