@@ -45,7 +45,8 @@ def of_layers(measured: Measured) -> str:
     )
     product = measured.layer_product
     if math.isnan(product):
-        return f"{text}; the network has branches, so no product of them is its constant."
+        why = "has branches" if measured.all_linear else "has layers that are not linear"
+        return f"{text}; the network {why}, so no product of them is its constant."
     if high <= 1 + _NEAR:
         return f"{text}: no layer stretches, but directions that one shrinks are lost to the next."
     return (

@@ -235,6 +235,8 @@ def test_distance_layers_have_no_product() -> None:
     found = looked_at(nn.Sequential(OrderedDistance(torch.randn(3, 12), None, 0.5)))
     assert np.isnan(found.layer_product)
     assert "product" not in words.of_jacobian(found)
+    mixed = nn.Sequential(OrderedDistance(torch.randn(6, 12), None, 0.5), nn.Linear(6, 3))
+    assert "not linear" in words.of_layers(looked_at(mixed))
 
 
 def test_branches_have_no_product() -> None:
