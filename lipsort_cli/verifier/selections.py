@@ -67,11 +67,11 @@ def _groups(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _order_statistic(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
-    """The largest level whose votes reach the threshold; votes are whole numbers, sums exact."""
+    """The largest level whose votes reach the threshold; float32 adds its whole numbers exactly."""
     assert layer.weight is not None and layer.bias is not None
-    weight = layer.weight.astype(np.float64)
+    weight = layer.weight
     votes = np.concatenate([np.maximum(weight, 0), np.maximum(-weight, 0)], axis=1)
-    wanted = layer.bias.astype(np.float64)
+    wanted = layer.bias
     made = np.empty((len(values), layer.width), dtype=values.dtype)
     blocks = votes.shape[1] // _BLOCK + 1
     step = max(1, _PIECE // (max(layer.width * _BLOCK, blocks * votes.shape[1])))
@@ -82,7 +82,7 @@ def _order_statistic(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _levels(
-    values: NDArray[Any], votes: NDArray[np.float64], wanted: NDArray[np.float64]
+    values: NDArray[Any], votes: NDArray[np.float32], wanted: NDArray[np.float32]
 ) -> NDArray[Any]:
     """Votes added up in blocks of falling levels, then one by one in the block that decides."""
     literals = np.concatenate([values, -values], axis=1)
@@ -92,7 +92,7 @@ def _levels(
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(count), order.shape), axis=1)
     ends = np.arange(0, count, _BLOCK)
     # before[n, k, j]: what the levels ahead of block k add up to.
-    before = (rank[:, None] < ends[:, None]).astype(np.float64) @ votes.T
+    before = (rank[:, None] < ends[:, None]).astype(np.float32) @ votes.T
     block = (before < wanted).sum(axis=1) - 1
     places = np.minimum(block[..., None] * _BLOCK + np.arange(_BLOCK), count - 1)
     index = np.arange(points)[:, None, None]
