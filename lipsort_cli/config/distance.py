@@ -58,7 +58,12 @@ class OrderModel:
         maximum=1,
     )
     slope: float = option(6.0, "of gates when they are differentiated", above=0, maximum=2**20)
-    middle: float = option(0.5, "taken off every input: where an input is neither low nor high")
+    middle: float = option(
+        0.5,
+        "taken off every input: where an input is neither low nor high",
+        minimum=-(2.0**60),
+        maximum=2.0**60,
+    )
 
 
 DISTANCE_MODELS: dict[str, type] = {
@@ -74,9 +79,7 @@ def distance_faults(config: Any) -> Iterator[str]:
     model: Any = getattr(config, "model", None)
     if getattr(model, "name", None) not in DISTANCE_MODELS:
         return
-    if isinstance(getattr(model, "sharpness", None), float) and (
-        model.last_sharpness < model.sharpness
-    ):
+    if hasattr(model, "last_sharpness") and model.last_sharpness < model.sharpness:
         yield (
             f"model.last_sharpness: found {model.last_sharpness:g}, below model.sharpness="
             f"{model.sharpness:g}; allowed: at least that"

@@ -13,7 +13,8 @@ class Network(nn.Sequential):
     """Layers applied one after the other to [N, *input_shape], giving [N, outputs].
 
     The last layer is the head. Of a classifier it is a :class:`~lipsort_cli.layers.Dense`, whose
-    rows a margin is measured between, or a :class:`~lipsort_cli.layers.distance.Distance`.
+    rows a margin is measured between, a :class:`~lipsort_cli.layers.distance.Distance`, or a
+    :class:`~lipsort_cli.layers.order.Versus`.
     """
 
     def __init__(

@@ -217,3 +217,9 @@ def test_what_worst_case_training_has_no_use_for_is_refused(overrides: list[str]
         pytest.raises(UsageError, match=f"{overrides[0].split('=')[0]}: found"),
     ):
         to_typed(composer.compose(["model=order_statistics", *overrides]), "train")
+
+
+def test_a_maximum_that_would_grow_softer_is_refused() -> None:
+    command = ["model=linf_distance", "model.sharpness=50", "model.last_sharpness=40"]
+    with Composer("train") as composer, pytest.raises(UsageError, match="model.last_sharpness"):
+        to_typed(composer.compose(command), "train")
