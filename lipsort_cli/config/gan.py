@@ -80,7 +80,7 @@ class ReluCritic(CriticBase):
     lipschitz: float = option(
         1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
     )
-    lr: float = option(0.03, "spectral length of a step of orthonormal weights", above=0)
+    lr: float = option(0.05, "spectral length of a step of orthonormal weights", above=0)
     momentum: float = option(0.9, "momentum of orthonormal weights", minimum=0, below=1)
     polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
     rest_lr: float = option(3e-3, "learning rate of biases (Adam)", above=0)
@@ -92,7 +92,7 @@ class GroupSortCritic(ReluCritic):
 
     name: str = "groupsort"
     activation: str = option(
-        "maxmin", "which sorting activation", choices=["maxmin", "groupsort", "fullsort"]
+        "fullsort", "which sorting activation", choices=["maxmin", "groupsort", "fullsort"]
     )
     group_size: int = option(4, "features a group (activation: groupsort)", minimum=2)
 

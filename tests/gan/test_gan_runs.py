@@ -175,7 +175,7 @@ GROUPSORT = [
     "critic.momentum=0.1",
     "critic.polar_steps=1",
     "critic.lipschitz=3",
-    "critic.activation=fullsort",
+    "critic.activation=maxmin",
     "critic.activation=groupsort",
     "critic.channels=[4]",
     "critic.widths=[8]",
@@ -305,7 +305,10 @@ def test_divergence_is_named(compose: Compose, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["critic.widths=[7]"], ["critic.widths[0]: found 7", "groups of 2", "6 or 8"]),
+        (
+            ["critic.activation=maxmin", "critic.widths=[7]"],
+            ["critic.widths[0]: found 7", "groups of 2", "6 or 8"],
+        ),
         (["critic.widths=[]"], ["critic.widths: found []"]),
         (
             ["critic.channels=[4,6]", "critic.activation=groupsort"],
