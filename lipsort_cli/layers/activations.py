@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -76,6 +77,46 @@ def _joined(parts: list[Tensor], dim: int, like: Tensor) -> Tensor:
     return result
 
 
+class _Order(torch.autograd.Function):
+    """The permutation that sorts axis ``dim``, int64 of the shape of x; ties in any order.
+
+    On a CPU it is NumPy's, whose argsort is vectorised (AVX2, AVX-512): for groups of 16 and more
+    several times faster than torch's. NaN goes last in both.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, dim: int) -> Tensor:
+        if x.device.type != "cpu":
+            return x.argsort(dim)
+        keys = x.detach()
+        if keys.dtype not in (torch.float32, torch.float64):
+            keys = keys.float()  # exact, and NumPy has no bfloat16
+        return torch.from_numpy(np.argsort(keys.numpy(), axis=dim))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[None, None]:
+        return None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> None:
+        return None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int, None], x: Tensor, dim: int) -> tuple[Tensor, int]:
+        return _Order.apply(x.movedim(in_dims[0], 0), dim + 1), 0
+
+
+def _sort(x: Tensor, dim: int) -> Tensor:
+    """Sort axis ``dim`` >= 0 ascending; the gradient is permuted back."""
+    if torch.compiler.is_compiling():
+        return x.sort(dim=dim).values  # what is traced must be torch's
+    return x.gather(dim, _Order.apply(x, dim))
+
+
 def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     """Sort contiguous groups of ``group_size`` features in ascending order.
 
@@ -99,12 +140,12 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     check_group_size(features, group_size)
     dim = dim % x.dim()
     if group_size not in _NETWORKS and group_size == features:
-        return x.sort(dim=dim).values
+        return _sort(x, dim)
     groups = x.unflatten(dim, (features // group_size, group_size))
     if group_size in _NETWORKS:
         sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)
     else:
-        sorted_groups = groups.sort(dim=dim + 1).values
+        sorted_groups = _sort(groups, dim + 1)
     result: Tensor = sorted_groups.flatten(dim, dim + 1)
     return result
 

@@ -75,6 +75,37 @@ def test_a_width_that_does_not_divide_is_refused_by_name(layer: torch.nn.Module)
 def test_nan_stays_nan() -> None:
     x = torch.tensor([[float("nan"), 1.0]])
     assert bool(MaxMin()(x).isnan().any())
+    x = torch.tensor([[2.0, float("nan"), float("inf"), -float("inf"), 1.0]])
+    assert FullSort()(x)[0, :4].tolist() == [-float("inf"), 1.0, 2.0, float("inf")]
+    assert bool(FullSort()(x)[0, 4].isnan())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("group_size", [4, 16, 48])
+def test_every_dtype_is_sorted_as_torch_sorts_it(dtype: torch.dtype, group_size: int) -> None:
+    x = torch.randn(5, 48, 3).to(dtype).requires_grad_()
+    expected = x.unflatten(1, (-1, group_size)).sort(2).values.flatten(1, 2)
+    slopes = torch.randn(5, 48, 3).to(dtype)
+    assert torch.equal(group_sort(x, group_size, 1), expected)
+    (own,) = torch.autograd.grad(group_sort(x, group_size, 1), x, slopes)
+    (other,) = torch.autograd.grad(expected, x, slopes)
+    if dtype in (torch.float32, torch.float64):  # without ties there is one permutation only
+        assert torch.equal(own, other)
+    assert torch.equal(own.flatten(1).sort(1).values, slopes.flatten(1).sort(1).values)
+
+
+@pytest.mark.parametrize("group_size", [2, 12])
+def test_a_traced_sort_is_torch_s_own(group_size: int) -> None:
+    x = torch.randn(3, 12)
+    exported = torch.export.export(GroupSort(group_size), (x,)).module()
+    assert torch.equal(exported(-x), group_sort(-x, group_size))
+
+
+def test_a_hessian_passes_through_a_full_sort() -> None:
+    weights = torch.arange(5, dtype=torch.double)
+    x = torch.randn(5, dtype=torch.double)
+    hessian = torch.func.hessian(lambda row: (weights * group_sort(row, 5) ** 2).sum())(x)
+    assert torch.equal(hessian, torch.diag(2 * weights[x.argsort().argsort()]))
 
 
 @pytest.mark.parametrize("group_size", [2, 3, 4, 8])
