@@ -70,6 +70,8 @@ class CriticBase:
         "wasserstein: difference of means; hinge: hinges at 1 and -1",
         choices=["wasserstein", "hinge"],
     )
+    beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
 
 @dataclass
@@ -80,10 +82,7 @@ class ReluCritic(CriticBase):
     lipschitz: float = option(
         1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
     )
-    lr: float = option(0.05, "spectral length of a step of orthonormal weights", above=0)
-    momentum: float = option(0.9, "momentum of orthonormal weights", minimum=0, below=1)
-    polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
-    rest_lr: float = option(3e-3, "learning rate of biases (Adam)", above=0)
+    lr: float = option(2e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
 
 @dataclass
@@ -98,17 +97,15 @@ class GroupSortCritic(ReluCritic):
 
 
 @dataclass
-class AdamCritic(CriticBase):
+class FreeCritic(CriticBase):
     """What the critics have whose constant is not known beforehand."""
 
     lr: float = option(2e-4, "learning rate of Adam", above=0)
-    beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
-    beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
 
 
 @dataclass
-class ClipCritic(AdamCritic):
+class ClipCritic(FreeCritic):
     """Weights clipped to [-clip, clip] after each step (Arjovsky et al. 2017)."""
 
     name: str = "clip"
@@ -116,7 +113,7 @@ class ClipCritic(AdamCritic):
 
 
 @dataclass
-class GradientPenaltyCritic(AdamCritic):
+class GradientPenaltyCritic(FreeCritic):
     """Penalty on gradient norms other than 1 between real and generated points (WGAN-GP)."""
 
     name: str = "gp"
@@ -124,7 +121,7 @@ class GradientPenaltyCritic(AdamCritic):
 
 
 @dataclass
-class SpectralNormCritic(AdamCritic):
+class SpectralNormCritic(FreeCritic):
     """Spectral normalisation by power iteration, torch's (SNGAN)."""
 
     name: str = "sn"

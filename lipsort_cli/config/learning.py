@@ -59,6 +59,17 @@ class StiefelOptimizer:
 
 
 @dataclass
+class StiefelAdamOptimizer:
+    """Adam on the Stiefel manifold for orthonormal weights, plain Adam for the rest."""
+
+    name: str = "stiefel_adam"
+    lr: float = option(0.001, "learning rate", above=0)
+    beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
+    weight_decay: float = option(0.0, "decay of weights that are not orthonormal", minimum=0)
+
+
+@dataclass
 class AdamOptimizer:
     """Adam; orthonormal weights are projected back after each step."""
 

@@ -27,6 +27,7 @@ from lipsort_cli.config.learning import (
     Schedule,
     SgdOptimizer,
     StepSchedule,
+    StiefelAdamOptimizer,
     StiefelOptimizer,
 )
 from lipsort_cli.config.models import IMAGE_MODELS
@@ -209,6 +210,7 @@ GROUPS: dict[str, dict[str, type]] = {
         "adam": AdamOptimizer,
         "sgd": SgdOptimizer,
         "aggmo": AggmoOptimizer,
+        "stiefel_adam": StiefelAdamOptimizer,
     },
     "schedule": {
         "constant": Schedule,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.config.learning import StiefelOptimizer
+from lipsort_cli.config.learning import StiefelAdamOptimizer
 from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
 from lipsort_cli.layers import Dense, Normalize, ReshapedConvolution, Scale
 from lipsort_cli.layers.constraints import Unconstrained
@@ -153,12 +153,7 @@ def make_critic(
     kind = CRITICS[config.name]
     if kind is LipschitzCritic:
         network = _lipschitz(config, shape, centre, spread).to(device)
-        rule = StiefelOptimizer(
-            lr=config.lr,
-            momentum=config.momentum,
-            polar_steps=config.polar_steps,
-            rest_lr=config.rest_lr,
-        )
+        rule = StiefelAdamOptimizer(lr=config.lr, beta1=config.beta1, beta2=config.beta2)
         return kind(config, network, build_optimizer(network, rule))
     network = _plain(config, shape, centre, spread).to(device)
     return kind(config, network, _adam(list(network.parameters()), config))

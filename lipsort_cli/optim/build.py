@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from lipsort_cli.layers import ConstrainedLayer
-from lipsort_cli.optim.optimizer import Group, Stiefel
+from lipsort_cli.optim.optimizer import MANIFOLD_RULES, Group, Stiefel
 
 
 def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
@@ -15,32 +15,24 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
 
     Args:
         network: any module; its :class:`~lipsort_cli.layers.ConstrainedLayer` are looked at.
-        config: an optimizer's configuration: ``name`` (stiefel, adam, sgd, aggmo) and its
-            fields. With ``stiefel``, orthonormal weights move on the manifold and the rest by
-            ``config.rest``; with another name everything moves by it and is brought back into
-            its set afterwards.
+        config: an optimizer's configuration: ``name`` (stiefel, stiefel_adam, adam, sgd, aggmo)
+            and its fields. With ``stiefel``, orthonormal weights move on the manifold and the rest
+            by ``config.rest``; with ``stiefel_adam`` they do, and the rest moves by Adam with the
+            same settings; with another name everything moves by it and is brought back into its
+            set afterwards.
 
     Returns:
         The optimizer; retractions of the constraints are part of its step.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
     manifold: list[nn.Parameter] = []
-    if config.name == "stiefel":
+    if config.name in MANIFOLD_RULES:
         manifold = [parameter for layer in layers for parameter in layer.manifold()]
     chosen = {id(parameter) for parameter in manifold}
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     groups: list[Group] = []
     if manifold:
-        groups.append(
-            {
-                "params": manifold,
-                "rule": "stiefel",
-                "lr": config.lr,
-                "momentum": config.momentum,
-                "polar_steps": config.polar_steps,
-                "interval": config.interval,
-            }
-        )
+        groups.append({"params": manifold, **_manifold_options(config)})
     # Logits of a softmax take steps that would be far too long for a bias.
     bias_lr = getattr(config, "bias_lr", None)
     vectors = [p for p in rest if p.dim() < 2] if bias_lr is not None else []
@@ -58,14 +50,25 @@ def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
     return optimizer
 
 
+def _manifold_options(config: Any) -> Group:
+    options: Group = {"rule": config.name, "lr": config.lr}
+    if config.name == "stiefel_adam":
+        options["betas"] = (config.beta1, config.beta2)
+    else:
+        for key in ("momentum", "polar_steps", "interval"):
+            options[key] = getattr(config, key)
+    return options
+
+
 def _rest_options(config: Any) -> Group:
     if config.name == "stiefel":
         options: Group = {"rule": config.rest, "lr": config.rest_lr}
         if config.rest == "aggmo":
             options["betas"] = (0.0, 0.9, 0.99)
     else:
-        options = {"rule": config.name, "lr": config.lr}
-        if config.name == "adam":
+        rule = "adam" if config.name == "stiefel_adam" else config.name
+        options = {"rule": rule, "lr": config.lr}
+        if rule == "adam":
             options["betas"] = (config.beta1, config.beta2)
         elif config.name == "sgd":
             options["momentum"] = config.momentum

@@ -1,4 +1,4 @@
-"""One optimizer over parameter groups: the manifold's rule, and torch's for all the rest."""
+"""One optimizer over parameter groups: the manifold's rules, and torch's for all the rest."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from torch.optim.adam import adam
 from torch.optim.optimizer import Optimizer
 from torch.optim.sgd import sgd
 
-from lipsort_cli.optim.stiefel import stiefel_step_
+from lipsort_cli.optim.stiefel import stiefel_adam_step_, stiefel_step_
 
 Group = dict[str, Any]
 Parameters = list[Tensor]
 
 
 class Stiefel(Optimizer):
-    """Steepest descent on the Stiefel manifold, with a rule of its own for every other group.
+    """Descent on the Stiefel manifold, with a rule of its own for every other group.
 
     Args:
-        params: parameters, or groups. A group's ``rule`` is ``stiefel`` (the default: its
-            parameters are orthonormal matrices, or stacks of them [k, m, n], and stay so),
-            ``adam``, ``sgd`` (Nesterov) or ``aggmo`` (aggregated momentum: Lucas et al., ICLR
-            2019).
+        params: parameters, or groups. A group's ``rule`` is ``stiefel`` (steepest descent, the
+            default) or ``stiefel_adam``, whose parameters are orthonormal matrices, or stacks of
+            them [k, m, n], and stay so; or ``adam``, ``sgd`` (Nesterov) or ``aggmo`` (aggregated
+            momentum: Lucas et al., ICLR 2019).
         lr: spectral length of a step (stiefel), learning rate otherwise.
         momentum: of the rules stiefel and sgd.
         polar_steps: Newton-Schulz steps for the direction (stiefel).
         interval: a stiefel weight moves at every ``interval``-th step, by the mean of the gradients
             since: as with a batch that is so many times larger, at a fraction of the cost.
-        betas: of Adam (two) or of each velocity (aggmo).
-        weight_decay: of every rule but stiefel, where the norm is fixed.
+        betas: of Adam (two; stiefel_adam too) or of each velocity (aggmo).
+        weight_decay: of every rule but those of the manifold, where the norm is fixed.
 
-    After a step in float32 the orthonormality error of every stiefel weight is at most 1e-5.
+    After a step in float32 the orthonormality error of every weight on the manifold is at most
+    1e-5.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.eye(3, 5))
@@ -61,17 +62,17 @@ class Stiefel(Optimizer):
         """Called after every step: constraints that retract a weight moved by another rule."""
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add a group; its rule must be known, and stiefel weights must be matrices."""
+        """Add a group; its rule must be known, and weights on the manifold must be matrices."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         if group["rule"] not in _RULES:
             raise ValueError(f"found rule {group['rule']!r}; allowed are {sorted(_RULES)}")
-        if group["rule"] == "stiefel":
+        if group["rule"] in MANIFOLD_RULES:
             for parameter in group["params"]:
                 if parameter.dim() not in (2, 3):
                     raise ValueError(
                         f"found a parameter of shape {tuple(parameter.shape)}; "
-                        "rule stiefel moves matrices [m, n] and stacks of them [k, m, n]"
+                        f"rule {group['rule']} moves matrices [m, n] and stacks of them [k, m, n]"
                     )
 
     @torch.no_grad()
@@ -107,6 +108,23 @@ class Stiefel(Optimizer):
             velocity.add_(parameter.grad, alpha=1 / interval)  # type: ignore[arg-type]
             if count % interval == 0:
                 stiefel_step_(parameter, velocity, float(group["lr"]), group["polar_steps"])
+
+    def _stiefel_adam(self, group: Group, parameters: Parameters) -> None:
+        means = self._buffers(parameters, "mean")
+        squares = self._buffers(parameters, "square")
+        for parameter, mean, square in zip(parameters, means, squares, strict=True):
+            state = self.state[parameter]
+            state["count"] = state.get("count", 0) + 1
+            assert parameter.grad is not None
+            stiefel_adam_step_(
+                parameter,
+                parameter.grad,
+                mean,
+                square,
+                state["count"],
+                float(group["lr"]),
+                group["betas"],
+            )
 
     def _adam(self, group: Group, parameters: Parameters) -> None:
         for parameter in parameters:
@@ -156,7 +174,11 @@ class Stiefel(Optimizer):
 
 _RULES: dict[str, Callable[[Stiefel, Group, Parameters], None]] = {
     "stiefel": Stiefel._stiefel,
+    "stiefel_adam": Stiefel._stiefel_adam,
     "adam": Stiefel._adam,
     "sgd": Stiefel._sgd,
     "aggmo": Stiefel._aggmo,
 }
+
+MANIFOLD_RULES = ("stiefel", "stiefel_adam")
+"""Rules of orthonormal weights."""

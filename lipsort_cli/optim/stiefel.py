@@ -1,4 +1,4 @@
-"""Steepest descent on the Stiefel manifold: project, take the polar factor, step, retract."""
+"""Steps on the Stiefel manifold: project, choose a direction, step, retract."""
 
 from __future__ import annotations
 
@@ -145,3 +145,36 @@ def _predicted_correction(moved: Tensor, direction: Tensor, factor: float) -> Te
     eye = torch.eye(min(direction.shape[-2:]), dtype=direction.dtype, device=direction.device)
     error = eye - gram(direction)
     return multiply(error, moved.to(error.dtype)).to(moved.dtype) * (factor / 2)
+
+
+@torch.no_grad()
+def stiefel_adam_step_(
+    weight: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Adam's step number ``step`` (from 1) of ``weight`` [..., m, n] on the manifold, in place.
+
+    The moments ``mean`` and ``square``, of the same shape, are those of the tangent part of the
+    gradient; Adam's direction is projected to the tangent space again, and the weight retracted
+    (Becigneul, Ganea: "Riemannian Adaptive Optimization Methods", ICLR 2019; here entry by entry,
+    and the mean is not transported: it is projected with the direction). Where a gradient is mostly
+    noise, as a critic's is, this moves less by the noise than a polar factor does, whose
+    directions are all of the same length.
+    """
+    dtype = fast_dtype(weight.device.type) if dtype is None else dtype
+    tangent = tangent_projection(weight, gradient, dtype)
+    mean.lerp_(tangent, 1 - betas[0])
+    square.mul_(betas[1]).addcmul_(tangent, tangent, value=1 - betas[1])
+    size = (square / (1 - betas[1] ** step)).sqrt_().add_(_EPSILON)
+    direction = tangent_projection(weight, mean / (1 - betas[0] ** step) / size, dtype)
+    weight.copy_(retract(weight.sub(direction, alpha=lr), dtype))
+
+
+_EPSILON = 1e-8
+"""Added to the root of the second moment, as Adam does."""

@@ -11,6 +11,7 @@ from lipsort_cli.config.schema import (
     AdamOptimizer,
     AggmoOptimizer,
     SgdOptimizer,
+    StiefelAdamOptimizer,
     StiefelOptimizer,
 )
 from lipsort_cli.layers import Dense
@@ -42,7 +43,13 @@ CONSTRAINTS = [
     Parseval(),
     Unconstrained(),
 ]
-OPTIMIZERS = [StiefelOptimizer(), AdamOptimizer(lr=0.01), SgdOptimizer(lr=0.01), AggmoOptimizer()]
+OPTIMIZERS = [
+    StiefelOptimizer(),
+    StiefelAdamOptimizer(lr=0.01),
+    AdamOptimizer(lr=0.01),
+    SgdOptimizer(lr=0.01),
+    AggmoOptimizer(),
+]
 
 
 def identify(value: object) -> str:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.config.schema import SgdOptimizer, StiefelOptimizer
+from lipsort_cli.config.schema import SgdOptimizer, StiefelAdamOptimizer, StiefelOptimizer
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import orthonormality_error
 from lipsort_cli.optim import Stiefel, build_optimizer
 from lipsort_cli.optim.polar import POLYNOMIALS, approximate_polar, polynomials
-from lipsort_cli.optim.stiefel import retract, stiefel_step_, tangent_projection
+from lipsort_cli.optim.stiefel import retract, stiefel_adam_step_, stiefel_step_, tangent_projection
 
 SHAPES = [(1, 7), (7, 1), (10, 10), (5, 12), (12, 5)]
 LEAST = {1: 0.2, 2: 0.05, 3: 0.01, 4: 0.003, 5: 0.001}
@@ -75,8 +75,38 @@ def test_many_steps_converge() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
 def test_extreme_gradients_leave_a_finite_orthonormal_weight(scale: float) -> None:
     weight = orthonormal((8, 8)).float()
-    stiefel_step_(weight, scale * torch.randn(8, 8), 0.1, 3)
+    gradient = scale * torch.randn(8, 8)
+    stiefel_step_(weight, gradient, 0.1, 3)
     assert orthonormality_error(weight) <= 1e-5
+    mean, square = torch.zeros(8, 8), torch.zeros(8, 8)
+    stiefel_adam_step_(weight, gradient, mean, square, 1, 0.01, (0.5, 0.9))
+    assert orthonormality_error(weight) <= 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("betas", [(0.0, 0.9), (0.9, 0.999)])
+def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    weight = orthonormal(shape)
+    mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
+    own, m, v = weight.clone(), mean.clone(), square.clone()
+
+    def tangent(w: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        if shape[0] > shape[1]:
+            return g - w @ (w.T @ g + g.T @ w) / 2
+        return g - (g @ w.T + w @ g.T) @ w / 2
+
+    for step in range(1, 6):
+        gradient = torch.randn(shape, dtype=torch.double)
+        stiefel_adam_step_(weight, gradient, mean, square, step, 0.02, betas, torch.double)
+        # The definition, with the polar factor by an SVD.
+        g = tangent(own, gradient)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        direction = m / (1 - betas[0] ** step) / ((v / (1 - betas[1] ** step)).sqrt() + 1e-8)
+        u, _, vh = torch.linalg.svd(own - 0.02 * tangent(own, direction), full_matrices=False)
+        own = u @ vh
+        assert torch.allclose(weight, own, atol=1e-5 * step)
 
 
 def test_a_step_has_the_asked_length_and_descends() -> None:
@@ -89,12 +119,14 @@ def test_a_step_has_the_asked_length_and_descends() -> None:
     assert float((weight - target).norm()) < float((before - target).norm())
 
 
-def test_finds_the_nearest_rotation() -> None:
+@pytest.mark.parametrize("rule", ["stiefel", "stiefel_adam"])
+def test_finds_the_nearest_rotation(rule: str) -> None:
     torch.manual_seed(0)
     target = orthonormal((12, 12)).float()
     target[0] *= torch.linalg.det(target).sign()  # the component that the identity can reach
     weight = nn.Parameter(torch.eye(12))
-    optimizer = Stiefel([weight], lr=0.1)
+    lr = 0.1 if rule == "stiefel" else 0.05
+    optimizer = Stiefel([weight], rule=rule, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
     for _ in range(200):
         optimizer.zero_grad()
@@ -130,10 +162,11 @@ def test_aggregated_momentum_with_one_zero_velocity_is_gradient_descent() -> Non
     assert torch.allclose(weight, torch.tensor([0.9, 0.8, 0.7]))
 
 
-def test_state_survives_saving() -> None:
+@pytest.mark.parametrize("config", [StiefelOptimizer(), StiefelAdamOptimizer()])
+def test_state_survives_saving(config: Any) -> None:
     torch.manual_seed(0)
     layer = Dense(6, 4)
-    optimizer = build_optimizer(layer, StiefelOptimizer())
+    optimizer = build_optimizer(layer, config)
     gradients = [torch.randn(4, 6) for _ in range(4)]
 
     def advance(module: Dense, chosen: Stiefel, which: list[torch.Tensor]) -> None:
@@ -143,7 +176,7 @@ def test_state_survives_saving() -> None:
 
     advance(layer, optimizer, gradients[:2])
     twin = copy.deepcopy(layer)
-    other = build_optimizer(twin, StiefelOptimizer())
+    other = build_optimizer(twin, config)
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     advance(layer, optimizer, gradients[2:])
     advance(twin, other, gradients[2:])
@@ -190,12 +223,13 @@ def test_unknown_rules_and_arguments_are_refused() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 6, 3), (2, 4, 9), (4, 1, 1), (2, 5, 5)])
 @pytest.mark.parametrize("lr", [1e-3, 0.1, 1.0])
-def test_a_stack_moves_as_its_matrices_do(shape: tuple[int, ...], lr: float) -> None:
+@pytest.mark.parametrize("rule", ["stiefel", "stiefel_adam"])
+def test_a_stack_moves_as_its_matrices_do(shape: tuple[int, ...], lr: float, rule: str) -> None:
     torch.manual_seed(0)
     matrices = [torch.nn.init.orthogonal_(torch.empty(shape[1:])) for _ in range(shape[0])]
     together = torch.nn.Parameter(torch.stack(matrices))
     alone = [torch.nn.Parameter(matrix.clone()) for matrix in matrices]
-    stacked, single = Stiefel([together], lr=lr), Stiefel(alone, lr=lr)
+    stacked, single = (Stiefel(own, rule=rule, lr=lr) for own in ([together], alone))
     for _ in range(3):
         gradient = torch.randn(shape)
         together.grad = gradient.clone()
