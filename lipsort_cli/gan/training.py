@@ -166,15 +166,17 @@ class GanTrainer:
         self.generator.train()
         self.critic.network.train().requires_grad_(True)
         for turn in range(steps):
-            self._critic_step(self.step * (steps + 1) + turn)
-        self._generator_step(self.step * (steps + 1) + steps)
+            position = self.step * steps + turn
+            # The critic's last samples are the generator's too: they are made once.
+            with torch.set_grad_enabled(turn == steps - 1):
+                fake = self._generate(self._noise(position))
+            self._critic_step(position, fake.detach())
+        self._generator_step(fake)
         self.average.update(self.generator, self.step)
         self.step += 1
 
-    def _critic_step(self, position: int) -> None:
+    def _critic_step(self, position: int, fake: Tensor) -> None:
         real = self._real(position)
-        with torch.no_grad():
-            fake = self._generate(self._noise(position))
         f_real, f_fake = self._value(torch.cat([real, fake])).split(len(real))
         penalty = self.critic.penalty(self._value, real, fake, self._random(PENALTY, position))
         loss = critic_loss(self.config.critic.loss, f_real, f_fake) + penalty
@@ -186,9 +188,9 @@ class GanTrainer:
         self.window.penalty += float(penalty.detach())
         self.window.critic_steps += 1
 
-    def _generator_step(self, position: int) -> None:
+    def _generator_step(self, fake: Tensor) -> None:
         self.critic.network.requires_grad_(False)
-        loss = -self._value(self._generate(self._noise(position))).mean()
+        loss = -self._value(fake).mean()
         self._check(loss, "generator")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -160,17 +160,15 @@ def stiefel_adam_step_(
 ) -> None:
     """Adam's step number ``step`` (from 1) of ``weight`` [..., m, n] on the manifold, in place.
 
-    The moments ``mean`` and ``square``, of the same shape, are those of the tangent part of the
-    gradient; Adam's direction is projected to the tangent space again, and the weight retracted
-    (Becigneul, Ganea: "Riemannian Adaptive Optimization Methods", ICLR 2019; here entry by entry,
-    and the mean is not transported: it is projected with the direction). Where a gradient is mostly
-    noise, as a critic's is, this moves less by the noise than a polar factor does, whose
-    directions are all of the same length.
+    Adam's direction, entry by entry, from the moments ``mean`` and ``square`` of the gradient, of
+    the same shape; its projection to the tangent space; and a retraction. (Riemannian adaptive
+    methods: Becigneul and Ganea, ICLR 2019; those project the gradient as well, which costs a
+    product more and gained nothing here.) Where a gradient is mostly noise, as a critic's is, this
+    moves less by the noise than steepest descent, whose step is equally long in every direction.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
-    tangent = tangent_projection(weight, gradient, dtype)
-    mean.lerp_(tangent, 1 - betas[0])
-    square.mul_(betas[1]).addcmul_(tangent, tangent, value=1 - betas[1])
+    mean.lerp_(gradient, 1 - betas[0])
+    square.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
     size = (square / (1 - betas[1] ** step)).sqrt_().add_(_EPSILON)
     direction = tangent_projection(weight, mean / (1 - betas[0] ** step) / size, dtype)
     weight.copy_(retract(weight.sub(direction, alpha=lr), dtype))

@@ -100,9 +100,8 @@ def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]
         gradient = torch.randn(shape, dtype=torch.double)
         stiefel_adam_step_(weight, gradient, mean, square, step, 0.02, betas, torch.double)
         # The definition, with the polar factor by an SVD.
-        g = tangent(own, gradient)
-        m = betas[0] * m + (1 - betas[0]) * g
-        v = betas[1] * v + (1 - betas[1]) * g**2
+        m = betas[0] * m + (1 - betas[0]) * gradient
+        v = betas[1] * v + (1 - betas[1]) * gradient**2
         direction = m / (1 - betas[0] ** step) / ((v / (1 - betas[1] ** step)).sqrt() + 1e-8)
         u, _, vh = torch.linalg.svd(own - 0.02 * tangent(own, direction), full_matrices=False)
         own = u @ vh
