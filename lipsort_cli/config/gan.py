@@ -82,7 +82,7 @@ class ReluCritic(CriticBase):
     lipschitz: float = option(
         1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
     )
-    lr: float = option(2e-4, "learning rate of Adam on the Stiefel manifold", above=0)
+    lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
 
 @dataclass
