@@ -372,6 +372,23 @@ def test_presets_run_small(name: str, compose: Compose, tmp_path: Path) -> None:
     assert wgan(config, tmp_path)["steps"] == 2
 
 
+@pytest.mark.parametrize("name", presets())
+def test_presets_take_every_critic(name: str, compose: Compose) -> None:
+    for critic in GROUPS["critic"]:
+        assert compose(f"experiment={name}", f"critic={critic}", quick=False).critic.name == critic
+
+
+def test_the_critic_s_last_samples_are_the_generator_s(compose: Compose, tmp_path: Path) -> None:
+    config = compose("critic.steps=3")
+    trainer = make_trainer(config, load(config.data), torch.device("cpu"), tmp_path)
+    made: list[bool] = []
+    trainer.generator.register_forward_hook(lambda *_: made.append(torch.is_grad_enabled()))
+    before = copy.deepcopy(trainer.generator.state_dict())
+    trainer._train_step()
+    assert made == [False, False, True]
+    assert not torch.equal(before["body.0.weight"], trainer.generator.state_dict()["body.0.weight"])
+
+
 def test_averaged_weights_are_the_ones_that_are_kept(compose: Compose, tmp_path: Path) -> None:
     wgan(compose("training.steps=4", "training.average=0.9"), tmp_path / "a")
     wgan(compose("training.steps=4", "training.average=0"), tmp_path / "b")
