@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 from torch.optim.optimizer import Optimizer
 from torch.optim.sgd import sgd
 
+from lipsort_cli.optim.adam import adam_step_
 from lipsort_cli.optim.stiefel import stiefel_adam_step_, stiefel_step_
 
 Group = dict[str, Any]
@@ -110,40 +110,28 @@ class Stiefel(Optimizer):
                 stiefel_step_(parameter, velocity, float(group["lr"]), group["polar_steps"])
 
     def _stiefel_adam(self, group: Group, parameters: Parameters) -> None:
-        means = self._buffers(parameters, "mean")
-        squares = self._buffers(parameters, "square")
-        for parameter, mean, square in zip(parameters, means, squares, strict=True):
-            state = self.state[parameter]
-            state["count"] = state.get("count", 0) + 1
+        moments = zip(parameters, *self._moments(parameters), strict=True)
+        for parameter, mean, square, step in moments:
             assert parameter.grad is not None
-            stiefel_adam_step_(
-                parameter,
-                parameter.grad,
-                mean,
-                square,
-                state["count"],
-                float(group["lr"]),
-                group["betas"],
-            )
+            lr, betas = float(group["lr"]), group["betas"]
+            stiefel_adam_step_(parameter, parameter.grad, mean, square, step, lr, betas)
 
     def _adam(self, group: Group, parameters: Parameters) -> None:
-        for parameter in parameters:
-            self.state[parameter].setdefault("step", torch.tensor(0.0))
-        adam(
+        adam_step_(
             parameters,
             [p.grad for p in parameters],  # type: ignore[misc]
-            self._buffers(parameters, "mean"),
-            self._buffers(parameters, "square"),
-            [],
-            [self.state[p]["step"] for p in parameters],
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
+            *self._moments(parameters),
             lr=group["lr"],
+            betas=group["betas"],
             weight_decay=group["weight_decay"],
-            eps=1e-8,
-            maximize=False,
         )
+
+    def _moments(self, parameters: Parameters) -> tuple[Parameters, Parameters, Parameters]:
+        """Adam's first and second moments, and its counters."""
+        for parameter in parameters:
+            self.state[parameter].setdefault("step", torch.tensor(0.0))
+        means, squares = self._buffers(parameters, "mean"), self._buffers(parameters, "square")
+        return means, squares, [self.state[p]["step"] for p in parameters]
 
     def _sgd(self, group: Group, parameters: Parameters) -> None:
         velocities = self._buffers(parameters, "velocity") if group["momentum"] else []

@@ -11,6 +11,7 @@ from lipsort_cli.layers.constraints.polynomials import (
     multiply,
     polar_factor,
 )
+from lipsort_cli.optim.adam import adam_step_
 from lipsort_cli.optim.polar import approximate_polar, fast_dtype
 
 _TARGET = 1e-6
@@ -153,26 +154,21 @@ def stiefel_adam_step_(
     gradient: Tensor,
     mean: Tensor,
     square: Tensor,
-    step: int,
+    step: Tensor,
     lr: float,
     betas: tuple[float, float],
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Adam's step number ``step`` (from 1) of ``weight`` [..., m, n] on the manifold, in place.
+    """A step of Adam of ``weight`` [..., m, n] on the manifold, in place.
 
-    Adam's direction, entry by entry, from the moments ``mean`` and ``square`` of the gradient, of
-    the same shape; its projection to the tangent space; and a retraction. (Riemannian adaptive
-    methods: Becigneul and Ganea, ICLR 2019; those project the gradient as well, which costs a
-    product more and gained nothing here.) Where a gradient is mostly noise, as a critic's is, this
-    moves less by the noise than steepest descent, whose step is equally long in every direction.
+    Adam's step, entry by entry, from the moments ``mean`` and ``square`` of the gradient, of the
+    same shape, and the counter ``step``; its projection to the tangent space; and a retraction.
+    (Riemannian adaptive methods: Becigneul and Ganea, ICLR 2019; those project the gradient as
+    well, which costs two products more and gained nothing here.) Where a gradient is mostly noise,
+    as a critic's is, this moves less by the noise than steepest descent, whose step is equally long
+    in every direction.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
-    mean.lerp_(gradient, 1 - betas[0])
-    square.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
-    size = (square / (1 - betas[1] ** step)).sqrt_().add_(_EPSILON)
-    direction = tangent_projection(weight, mean / (1 - betas[0] ** step) / size, dtype)
-    weight.copy_(retract(weight.sub(direction, alpha=lr), dtype))
-
-
-_EPSILON = 1e-8
-"""Added to the root of the second moment, as Adam does."""
+    move = torch.zeros_like(weight)
+    adam_step_([move], [gradient], [mean], [square], [step], lr=lr, betas=betas)
+    weight.copy_(retract(weight + tangent_projection(weight, move, dtype), dtype))

@@ -79,7 +79,7 @@ def test_extreme_gradients_leave_a_finite_orthonormal_weight(scale: float) -> No
     stiefel_step_(weight, gradient, 0.1, 3)
     assert orthonormality_error(weight) <= 1e-5
     mean, square = torch.zeros(8, 8), torch.zeros(8, 8)
-    stiefel_adam_step_(weight, gradient, mean, square, 1, 0.01, (0.5, 0.9))
+    stiefel_adam_step_(weight, gradient, mean, square, torch.zeros(()), 0.01, (0.5, 0.9))
     assert orthonormality_error(weight) <= 1e-5
 
 
@@ -88,7 +88,7 @@ def test_extreme_gradients_leave_a_finite_orthonormal_weight(scale: float) -> No
 def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]) -> None:
     torch.manual_seed(0)
     weight = orthonormal(shape)
-    mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
+    mean, square, count = torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros(())
     own, m, v = weight.clone(), mean.clone(), square.clone()
 
     def tangent(w: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -98,7 +98,7 @@ def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]
 
     for step in range(1, 6):
         gradient = torch.randn(shape, dtype=torch.double)
-        stiefel_adam_step_(weight, gradient, mean, square, step, 0.02, betas, torch.double)
+        stiefel_adam_step_(weight, gradient, mean, square, count, 0.02, betas, torch.double)
         # The definition, with the polar factor by an SVD.
         m = betas[0] * m + (1 - betas[0]) * gradient
         v = betas[1] * v + (1 - betas[1]) * gradient**2
