@@ -70,8 +70,8 @@ def _rest_options(config: Any) -> Group:
         options = {"rule": rule, "lr": config.lr}
         if rule == "adam":
             options["betas"] = (config.beta1, config.beta2)
-        elif config.name == "sgd":
+        elif rule == "sgd":
             options["momentum"] = config.momentum
-        elif config.name == "aggmo":
+        elif rule == "aggmo":
             options["betas"] = tuple(config.betas)
     return {**options, "weight_decay": config.weight_decay}

@@ -49,7 +49,7 @@ def quality(name: str) -> Metric:
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
-    """Sorting critics see more of the distance; the GroupSort GAN trains as well as WGAN-GP."""
+    """Sorting critics see more of the distance; the GroupSort GAN trains no worse than WGAN-GP."""
     bounds = {a: outcomes.sample(lower, DISTANCE, activation=a) for a in ACTIVATIONS}
     path = folder / "generator_distance.png"
     dots(
