@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lipsort_cli.config.models import IMAGE_MODELS
-from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
+from lipsort_cli.layers import Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.zoo import (
     Network,
@@ -72,9 +72,10 @@ def build_critic(
     """A critic on points [N, d] in their own units, whatever these are; images [N, *shape] for a
     convolutional ``model``.
 
-    Where points are not of size about 1, they are divided by a power of two s near ``spread`` and
-    the output is multiplied by it: both exact, and the constant stays 1. The first bias starts such
-    that ``centre`` [d] is at the origin. ``model.lipschitz`` scales the whole.
+    ``centre`` [d] is taken off first: a mean that all points share would otherwise be most of what
+    the first weight sees, and turning that weight would move all features alike. Where points are
+    not of size about 1, they are divided by a power of two s near ``spread`` and the output is
+    multiplied by it: both exact, and the constant stays 1. ``model.lipschitz`` scales the whole.
     """
 
     def make() -> Constraint:
@@ -97,13 +98,8 @@ def build_critic(
         lipschitz=model.lipschitz * scale,
     )
     layers = list(network)
-    if scale != 1.0:
-        layers.insert(1, Normalize([0.0] * dim, [scale] * dim))
-    first = next(layer for layer in layers if isinstance(layer, Dense))
-    if first.bias is not None:
-        with torch.no_grad():
-            start = torch.as_tensor(centre / scale, dtype=torch.float32)
-            first.bias.copy_(-first.weight @ start)
+    if scale != 1.0 or np.any(centre):
+        layers.insert(1, Normalize(centre.tolist(), [scale] * dim))
     return Network(layers, [dim], 1)
 
 

@@ -12,9 +12,16 @@ from torch import nn
 from lipsort_cli.config.schema import SgdOptimizer, StiefelAdamOptimizer, StiefelOptimizer
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import orthonormality_error
+from lipsort_cli.layers.constraints.polynomials import gram
 from lipsort_cli.optim import Stiefel, build_optimizer
 from lipsort_cli.optim.polar import POLYNOMIALS, approximate_polar, polynomials
-from lipsort_cli.optim.stiefel import retract, stiefel_adam_step_, stiefel_step_, tangent_projection
+from lipsort_cli.optim.stiefel import (
+    retract,
+    second_order_step,
+    stiefel_adam_step_,
+    stiefel_step_,
+    tangent_projection,
+)
 
 SHAPES = [(1, 7), (7, 1), (10, 10), (5, 12), (12, 5)]
 LEAST = {1: 0.2, 2: 0.05, 3: 0.01, 4: 0.003, 5: 0.001}
@@ -106,6 +113,39 @@ def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]
         u, _, vh = torch.linalg.svd(own - 0.02 * tangent(own, direction), full_matrices=False)
         own = u @ vh
         assert torch.allclose(weight, own, atol=1e-5 * step)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 5, 12), (2, 12, 5)], ids=str)
+def test_a_second_order_step_is_the_exact_one_to_third_order(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    weight = nn.init.orthogonal_(torch.empty(shape[-2:], dtype=torch.double)).expand(shape)
+    move = torch.randn(shape, dtype=torch.double)
+    errors = []
+    for size in (1e-2, 1e-3):
+        exact = retract(weight + tangent_projection(weight, size * move, torch.double), torch.double)
+        change, lengthening = second_order_step(weight, size * move, torch.double)
+        tangent = tangent_projection(weight, size * move, torch.double)
+        assert lengthening == pytest.approx(float(gram(tangent).norm()), rel=1e-6)
+        errors.append(float((weight + change - exact).norm()))
+    # The retraction itself stops at 1e-6.
+    assert errors[1] <= 2e-3 * errors[0] + 2e-6
+    assert errors[0] <= 100 * (1e-2 * float(torch.linalg.matrix_norm(move, 2).max())) ** 3
+
+
+@pytest.mark.parametrize("lr", [1e-4, 4e-4, 3e-3, 0.3])
+def test_between_exact_retractions_weights_stay_close_to_the_manifold(lr: float) -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(orthonormal((64, 96)).float())
+    optimizer = Stiefel([weight], rule="stiefel_adam", lr=lr, betas=(0.0, 0.9), exact_every=8)
+    errors = []
+    for _ in range(40):
+        weight.grad = torch.randn(64, 1) @ torch.randn(1, 96) + 0.1 * torch.randn(64, 96)
+        optimizer.step()
+        errors.append(orthonormality_error(weight))
+    assert max(errors[7::8]) <= 1e-5
+    assert max(errors) <= 1e-3
+    if lr == 4e-4:
+        assert max(errors) > 1e-5  # the cheaper step was taken
 
 
 def test_a_step_has_the_asked_length_and_descends() -> None:
