@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.config.learning import StiefelAdamOptimizer
+from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centre
 from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
 from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution, Scale
 from lipsort_cli.layers.constraints import Unconstrained
@@ -70,6 +71,12 @@ class LipschitzCritic(Critic):
         for group in optimizer.param_groups:
             if group["rule"] == "stiefel_adam":
                 group["exact_every"] = self.EXACT_EVERY
+
+    def after_step(self) -> None:
+        """Move the running centres."""
+        for layer in self.network:
+            if isinstance(layer, RunningCentre):
+                layer.follow()
 
     def plain(self) -> Network:
         """The network with weights retracted exactly."""
@@ -168,7 +175,7 @@ def make_critic(
     """
     kind = CRITICS[config.name]
     if kind is LipschitzCritic:
-        network = _lipschitz(config, shape, centre, spread).to(device)
+        network = with_running_centres(_lipschitz(config, shape, centre, spread)).to(device)
         rule = StiefelAdamOptimizer(lr=config.lr, beta1=config.beta1, beta2=config.beta2)
         return kind(config, network, build_optimizer(network, rule))
     network = _plain(config, shape, centre, spread).to(device)
@@ -192,29 +199,32 @@ def _lipschitz(config: Any, shape: Sequence[int], centre: Tensor, spread: float)
 
 
 def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
-    """Ordinary layers with leaky ReLU, on inputs of size about 1 in every coordinate."""
+    """Ordinary layers with leaky ReLU, on centred inputs of size about 1 in every coordinate."""
     size = spread / math.sqrt(centre.numel()) or 1.0
-    channels = 1 if len(shape) < 3 else shape[0]
-    if len(shape) == 3:
-        middle = centre.flatten(1).mean(1).tolist()
-    else:
-        middle, channels = centre.flatten().tolist(), centre.numel()
-    layers: list[nn.Module] = [Normalize(middle, [size] * channels)]
+    layers: list[nn.Module] = []
     if config.channels:
-        layers += plain_convolutions(config, shape)
-    layers = [*layers, nn.Flatten()] if len(shape) == 3 else [nn.Flatten(), *layers]
+        convolutions = plain_convolutions(config, shape)  # checks that points are images
+        middle = centre.flatten(1).mean(1).tolist()
+        layers += [Normalize(middle, [size] * shape[0]), *convolutions]
+    layers.append(nn.Flatten())
+    if not config.channels:
+        layers.append(Normalize(centre.flatten().tolist(), [size] * centre.numel()))
     features = int(nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1])
     for width in config.widths:
         layers += [nn.Linear(features, width), nn.LeakyReLU(config.slope)]
         features = width
     if config.name == "sn":
         layers.append(Scale(config.lipschitz * size))  # nominally K in raw units
-    return Network([*layers, nn.Linear(features, 1)], shape, 1)
+    # Without convolutions an image is a row of numbers, each with a centre of its own.
+    return Network(
+        [*layers, nn.Linear(features, 1)], shape if config.channels else [centre.numel()], 1
+    )
 
 
 def plain_copy(network: Network) -> Network:
     """``network`` with torch's own layers as layers of this package: its saved form."""
     layers: list[nn.Module] = []
+    centre: Tensor | None = None
     for layer in network:
         if isinstance(layer, nn.Linear):
             dense = Dense(layer.in_features, layer.out_features, True, Unconstrained())
@@ -225,6 +235,11 @@ def plain_copy(network: Network) -> Network:
             layers.append(dense)
         elif isinstance(layer, nn.Conv2d):
             layers.append(_copied_convolution(layer))
+        elif isinstance(layer, RunningCentre):
+            centre = layer.mean
+        elif isinstance(layer, Dense) and centre is not None:
+            layers.append(without_centre(layer, centre))
+            centre = None
         else:
             layers.append(layer)
     return Network(layers, network.input_shape, network.outputs)

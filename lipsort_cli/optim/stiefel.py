@@ -152,28 +152,30 @@ _SHORT = 0.01
 """||T T^T|| from which a step to second order leaves too much: about its square."""
 
 
-def second_order_step(
-    weight: Tensor, ambient: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, float]:
-    """About what projecting ``ambient`` [..., m, n] and retracting add to ``weight``, cheaply.
+@torch.no_grad()
+def second_order_step_(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> bool:
+    """About what projecting ``ambient`` [..., m, n] and retracting do to ``weight``, in place.
 
     With M the ambient step, S = M W^T, s its symmetric part and T = M - s W the tangent part, the
     polar factor of W + T is W + T - T T^T W / 2 to second order (m <= n; the other side otherwise),
-    and T T^T = M M^T - S s - s S^T + s^2: three large products in ``dtype`` and none at full
-    precision, where :func:`tangent_projection` and :func:`retract` take five. What is left is the
-    rounding of ``dtype`` and the fourth order; :func:`retract` removes it when it is next called.
+    and T T^T = M M^T - P - P^T with P = (S - s / 2) s: three large products in ``dtype`` and none
+    at full precision, where :func:`tangent_projection` and :func:`retract` take five. What is left
+    is the rounding of ``dtype`` and the third order; :func:`retract` removes it when it is next
+    called.
 
     Returns:
-        What to add, of the shape of ``weight``, and the Frobenius norm of T T^T.
+        Whether the step was short enough for that; if not, ``weight`` is as before.
     """
     w, m = weight.to(dtype), ambient.to(dtype)
-    wide = w.shape[-2] <= w.shape[-1]
-    side = m @ w.mT if wide else m.mT @ w
+    side = m @ w.mT if w.shape[-2] <= w.shape[-1] else m.mT @ w
     symmetric = _symmetric(side)
-    mixed = symmetric @ side.mT
-    lengthening = gram(m) - mixed - mixed.mT + symmetric @ symmetric
-    change = ambient - multiply(symmetric + lengthening / 2, w).to(ambient.dtype)
-    return change, float(lengthening.norm())
+    part = (side - symmetric / 2) @ symmetric
+    lengthening = gram(m) - part - part.mT
+    if not float(lengthening.norm()) <= _SHORT:
+        return False
+    away = multiply(symmetric + lengthening / 2, w)  # before the weight moves: w may be it
+    weight.add_(ambient).sub_(away)
+    return True
 
 
 @torch.no_grad()
@@ -199,15 +201,12 @@ def stiefel_adam_step_(
     in every direction.
 
     The weight is orthonormal to 1e-5 after every ``exact_every``-th step, by the counter. Between,
-    short steps are taken to second order (:func:`second_order_step`), which takes less than half
+    short steps are taken to second order (:func:`second_order_step_`), which takes less than half
     the time and leaves errors of some 1e-4 in bfloat16.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
     move = torch.zeros_like(weight)
     adam_step_([move], [gradient], [mean], [square], [step], lr=lr, betas=betas)
-    if int(step) % exact_every:
-        change, lengthening = second_order_step(weight, move, dtype)
-        if lengthening <= _SHORT:
-            weight.add_(change)
-            return
+    if int(step) % exact_every and second_order_step_(weight, move, dtype):
+        return
     weight.copy_(retract(weight + tangent_projection(weight, move, dtype), dtype))
