@@ -13,7 +13,7 @@ from lipsort_cli.config.typed import to_typed
 QUICK = [
     "generator.latent=4",
     "generator.normalisation=batch",
-    "critic.widths=[16]",
+    "critic.widths=[16,16]",
     "training.steps=6",
     "training.batch_size=16",
     "training.frames=2",
