@@ -4,8 +4,12 @@
 
 Runs `lipsort wgan experiment=wgan_mnist` for every critic and seed, one after the other, seeds in
 the outer loop, so that a machine whose speed drifts drifts for all; then prints each measure's mean
-and standard deviation over the seeds. All generators are judged by the first run's classifier.
-Runs that FOLDER holds already are not repeated.
+and standard deviation over the seeds. All generators are judged by one classifier: that of
+`--classifier RUN`, or the first run's. Runs that FOLDER holds already are not repeated.
+
+A generator trades recall for precision when its noise is made smaller: `--scales 1 0.95 0.9` shows
+both, and sliced W1 and kernel distance, for noise of those standard deviations. That tells a better
+generator from another choice on the same curve.
 """
 
 from __future__ import annotations
@@ -55,6 +59,48 @@ def spread(values: list[float]) -> str:
     return text if len(values) < 2 else f"{text} +- {statistics.stdev(values):,.{digits}f}"
 
 
+def trade(found: dict[str, list[Path]], judge: Path, scales: list[float], samples: int) -> None:
+    """Print precision and recall, and two distances, of samples from noise of each scale."""
+    import numpy as np
+    import torch
+
+    from lipsort_cli.config.compose import Composer
+    from lipsort_cli.config.typed import to_typed
+    from lipsort_cli.data import load
+    from lipsort_cli.gan.evaluation.features import make_features
+    from lipsort_cli.gan.evaluation.kernel import kernel_distance
+    from lipsort_cli.gan.evaluation.manifolds import precision_recall
+    from lipsort_cli.gan.generators import load_generator
+    from lipsort_cli.wasserstein.sliced import projected_distances
+
+    with Composer("wgan") as composer:
+        config = to_typed(composer.check(["experiment=wgan_mnist"], multirun=False), "wgan")
+    dataset = load(config.data)
+    features = make_features(dataset, str(judge), judge, torch.device("cpu"))
+    order = torch.randperm(len(dataset.test), generator=torch.Generator().manual_seed(0))
+    test = dataset.test.inputs[order[:samples]]
+    reference = features.embed(test)
+    columns = "{:12} {:>6}" + " {:>18}" * 4
+    print(columns.format("critic", "noise", "precision", "recall", "sliced W1", "kernel distance"))
+    for critic, runs in found.items():
+        for scale in scales:
+            rows = []
+            for run in runs:
+                generator = load_generator(run / "generator.safetensors")
+                random = torch.Generator().manual_seed(0)
+                noise = scale * torch.randn(samples, generator.latent, generator=random)
+                with torch.no_grad():
+                    points = torch.cat([generator(z) for z in noise.split(500)])
+                embedded = features.embed(points)
+                x, y = points.flatten(1).numpy(), test.flatten(1).numpy()
+                sliced = projected_distances(x, y, 500, np.random.default_rng(0)).mean()
+                near = precision_recall(embedded, reference)
+                kernel = kernel_distance(embedded, reference).value
+                rows.append((near.precision, near.recall, float(sliced), kernel))
+            means = [spread(list(column)) for column in zip(*rows, strict=True)]
+            print(columns.format(critic, scale, *means), flush=True)
+
+
 def main() -> None:
     """Parse the command line, run and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -63,9 +109,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=500, help="of training, each run")
     parser.add_argument("--critics", nargs="+", choices=SETTINGS, default=["groupsort", "gp"])
     parser.add_argument("--override", action="append", default=[], help="KEY=VALUE for every run")
+    parser.add_argument("--classifier", type=Path, help="run that judges; default: the first")
+    parser.add_argument("--scales", nargs="+", type=float, default=[], help="of the noise")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    judge = folder / f"{arguments.critics[0]}-0"
+    judge = (arguments.classifier or folder / f"{arguments.critics[0]}-0").resolve()
     extra = [f"training.seconds={arguments.seconds}", *arguments.override]
     found: dict[str, list[Any]] = {critic: [] for critic in arguments.critics}
     for seed in range(arguments.seeds):
@@ -84,6 +132,10 @@ def main() -> None:
         data = spread([measures[name]["data"]["value"] for measures in every])
         better = f" ({about['better']})" if about["better"] else ""
         print(columns.format(about["title"] + better, *values, data))
+    if arguments.scales:
+        runs = {c: [folder / f"{c}-{s}" for s in range(arguments.seeds)] for c in found}
+        print()
+        trade(runs, judge, arguments.scales, next(iter(found.values()))[0]["quality"]["samples"])
 
 
 if __name__ == "__main__":
