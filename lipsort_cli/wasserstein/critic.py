@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lipsort_cli.config.models import IMAGE_MODELS
-from lipsort_cli.layers import Normalize, lipschitz_constant
+from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.zoo import (
     Network,
@@ -68,12 +68,14 @@ def build_critic(
     centre: NDArray[np.float64],
     spread: float,
     shape: Sequence[int] | None = None,
+    centred: bool = True,
 ) -> Network:
     """A critic on points [N, d] in their own units, whatever these are; images [N, *shape] for a
     convolutional ``model``.
 
     ``centre`` [d] is taken off first: a mean that all points share would otherwise be most of what
-    the first weight sees, and turning that weight would move all features alike. Where points are
+    the first weight sees, and turning that weight would move all features alike. With ``centred``
+    false only the first bias starts so that ``centre`` is at the origin. Where points are
     not of size about 1, they are divided by a power of two s near ``spread`` and the output is
     multiplied by it: both exact, and the constant stays 1. ``model.lipschitz`` scales the whole.
     """
@@ -98,8 +100,14 @@ def build_critic(
         lipschitz=model.lipschitz * scale,
     )
     layers = list(network)
-    if scale != 1.0 or np.any(centre):
-        layers.insert(1, Normalize(centre.tolist(), [scale] * dim))
+    middle = centre if centred else np.zeros(dim)
+    if scale != 1.0 or np.any(middle):
+        layers.insert(1, Normalize(middle.tolist(), [scale] * dim))
+    first = next(layer for layer in layers if isinstance(layer, Dense))
+    if not centred and first.bias is not None:
+        with torch.no_grad():
+            start = torch.as_tensor(centre / scale, dtype=torch.float32)
+            first.bias.copy_(-first.weight @ start)
     return Network(layers, [dim], 1)
 
 

@@ -39,6 +39,7 @@ def critic_of(
     method: str = "softmax",
     seed: int = 0,
     activation: str = "fullsort",
+    centred: bool = True,
 ):
     torch.manual_seed(seed)
     name = "orthonormal" if norm == "l2" else "linf"
@@ -49,6 +50,7 @@ def critic_of(
         norm=norm,
         centre=np.full(dim, centre),
         spread=spread,
+        centred=centred,
     )
 
 
@@ -74,13 +76,19 @@ def test_critic_is_one_lipschitz_in_its_norm(norm: str, method: str, tmp_path: P
     assert proven <= 1 + 1e-4
 
 
-def test_centre_and_spread_bring_points_to_the_origin() -> None:
-    network = critic_of("l2", 3, centre=1000.0, spread=100.0)
+@pytest.mark.parametrize("centred", [True, False])
+def test_centre_and_spread_bring_points_to_the_origin(centred: bool) -> None:
+    network = critic_of("l2", 3, centre=1000.0, spread=100.0, centred=centred)
     first = next(layer for layer in network if isinstance(layer, Dense))
     seen: list[torch.Tensor] = []
     first.register_forward_hook(lambda _m, _i, out: seen.append(out))
     network(torch.full((1, 3), 1000.0))
     assert float(seen[0].detach().abs().max()) < 1e-3
+    # Centred, they stay there when the weight turns.
+    with torch.no_grad():
+        first.parameter.copy_(torch.linalg.qr(torch.randn(16, 3)).Q)
+    network(torch.full((1, 3), 1000.0))
+    assert (float(seen[1].detach().abs().max()) < 1e-3) == centred
 
 
 def test_transposed_is_the_column_ball() -> None:
