@@ -34,7 +34,8 @@ SETTINGS = {
     ],
     "sn": ["critic.widths=[256,256,256]", "critic.lr=0.0004", "generator.lr=0.001"],
 }
-"""The best settings seen for each critic, as far as they differ from the preset's."""
+"""Settings of each critic that differ from the preset's: the best seen for groupsort, gp and clip
+(clip's from before inputs were centred); relu and sn were not tuned."""
 
 
 def results(directory: Path, judge: Path, critic: str, seed: int, extra: list[str]) -> Any:

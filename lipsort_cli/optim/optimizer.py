@@ -31,7 +31,7 @@ class Stiefel(Optimizer):
         interval: a stiefel weight moves at every ``interval``-th step, by the mean of the gradients
             since: as with a batch that is so many times larger, at a fraction of the cost.
         exact_every: a stiefel_adam weight is retracted exactly at every ``exact_every``-th step,
-            and to second order between: twice as fast, and off by some 1e-4 there.
+            and to second order between: fewer and cheaper products, and off by some 1e-4 there.
         betas: of Adam (two; stiefel_adam too) or of each velocity (aggmo).
         weight_decay: of every rule but those of the manifold, where the norm is fixed.
 

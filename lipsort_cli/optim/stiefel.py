@@ -201,8 +201,8 @@ def stiefel_adam_step_(
     in every direction.
 
     The weight is orthonormal to 1e-5 after every ``exact_every``-th step, by the counter. Between,
-    short steps are taken to second order (:func:`second_order_step_`), which takes less than half
-    the time and leaves errors of some 1e-4 in bfloat16.
+    short steps are taken to second order (:func:`second_order_step_`), which leaves errors of some
+    1e-4 in bfloat16.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
     move = torch.zeros_like(weight)
