@@ -175,7 +175,10 @@ def make_critic(
     """
     kind = CRITICS[config.name]
     if kind is LipschitzCritic:
-        network = with_running_centres(_lipschitz(config, shape, centre, spread)).to(device)
+        network = _lipschitz(config, shape, centre, spread)
+        if _centred(config, centre):
+            network = with_running_centres(network)
+        network = network.to(device)
         rule = StiefelAdamOptimizer(lr=config.lr, beta1=config.beta1, beta2=config.beta2)
         return kind(config, network, build_optimizer(network, rule))
     network = _plain(config, shape, centre, spread).to(device)
@@ -195,7 +198,16 @@ def _lipschitz(config: Any, shape: Sequence[int], centre: Tensor, spread: float)
         norm="l2",
         centre=centre.flatten().double().numpy().astype(np.float64),
         spread=spread,
+        centred=_centred(config, centre),
     )
+
+
+def _centred(config: Any, centre: Tensor) -> bool:
+    """Whether centres are taken off: not where the first layer is wider than a point.
+
+    Measured: digits, 64 coordinates and 256 features, became worse by them; MNIST better.
+    """
+    return bool(config.channels) or centre.numel() >= max(config.widths[:1], default=0)
 
 
 def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
