@@ -48,9 +48,11 @@ def fast_dtype(device_type: str) -> torch.dtype:
     Only ever for directions and training products, never for what a certificate depends on.
     """
     if device_type == "cpu":
-        # Emulated on processors without the instructions, it would be slower than float32.
+        # Emulated on processors without the instructions, it would be slower than float32. They
+        # may be there and not be used: ATEN_CPU_CAPABILITY tells torch so.
         probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        return torch.bfloat16 if probe is not None and probe() else torch.float32
+        used = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return torch.bfloat16 if used and probe is not None and probe() else torch.float32
     if device_type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.float32
