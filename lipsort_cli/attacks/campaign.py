@@ -46,7 +46,7 @@ class Campaign:
         self.restarts = restarts
         self.generator = torch.Generator().manual_seed(seed)
         self.dtype = torch.float32 if arithmetic == "binary32" else torch.float64
-        self.module = plain_module(network).to(self.dtype)
+        self.module = plain_module(network, self.dtype)
         self.layer_bounds = issued_bounds(network, norm)
 
     def fooled(self, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 _CANDIDATES = 4
-_BLOCK = 2**25
-"""Scores formed at a time; 128 MiB of float32."""
+_BLOCK = 2**24
+"""Scores formed at a time; 128 MiB of float64."""
 
 
 class Extension(nn.Module):
@@ -24,9 +24,9 @@ class Extension(nn.Module):
 
     Shapes: [N, in] to [N, 1].
 
-    The centre is looked for with one matrix product, whose rounding may mistake a centre for
-    another of nearly the same value; the few best are then evaluated as written above. So the
-    value is that of one centre, and at most the maximum.
+    The centre is looked for with one matrix product, and the few best are then evaluated as
+    written above. Where the product's error bound leaves room for any other centre, all are: so
+    the value is the maximum, but for the rounding of the formula itself, at any magnitude.
 
     Errors: ValueError for centres that are no finite matrix.
 
@@ -62,24 +62,51 @@ class Extension(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] to [N, 1]."""
         with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.centres.dtype)
+            if torch.compiler.is_compiling():  # no choice that depends on values can be exported
+                return self._all(x)
             rows = max(1, _BLOCK // len(self.centres))
-            parts = [self._values(part) for part in x.float().split(rows)]
+            parts = [self._values(part) for part in x.split(rows)]
         return torch.cat(parts)
 
     def _values(self, x: Tensor) -> Tensor:
-        chosen = self._candidates(x)
+        chosen, others = self._candidates(x)
         distances = torch.linalg.vector_norm(x[:, None] - self.centres[chosen], dim=2)
-        return (self.bias[chosen] - distances).max(1, keepdim=True).values
+        best = (self.bias[chosen] - distances).max(1, keepdim=True).values
+        doubtful = (~(best.detach() >= others)).nonzero()[:, 0]  # NaN is doubtful
+        return best.index_copy(0, doubtful, self._all(x[doubtful])) if len(doubtful) else best
+
+    def _all(self, x: Tensor) -> Tensor:
+        """Every centre as the formula is written: no product of matrices."""
+        distances = torch.cdist(x, self.centres, compute_mode="donot_use_mm_for_euclid_dist")
+        return (self.bias - distances).max(1, keepdim=True).values
 
     @torch.no_grad()
-    def _candidates(self, x: Tensor) -> Tensor:
-        """Indices [N, k] of the centres that may attain the maximum."""
-        # About the centres' mean, or points far from the origin would lose every digit.
-        middle = self.centres.mean(0)
-        x, centres = x - middle, self.centres - middle
-        squares = (x * x).sum(1, keepdim=True) + (centres * centres).sum(1)
-        scores = self.bias - torch.addmm(squares, x, centres.T, alpha=-2).clamp_min(0).sqrt()
-        return scores.topk(min(_CANDIDATES, len(self.centres)), dim=1).indices
+    def _candidates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest centres [N, k], and what no other one exceeds [N, 1].
+
+        ||x - c||^2 = ||x||^2 + ||c||^2 - 2 x c about the centres' mean, or points far from the
+        origin would lose every digit. With unit roundoff u and reach r = ||x|| + ||c||, the three
+        sums of n products, the shift and what combines them err by at most gamma(2 n + 32) r^2.
+        """
+        # Half the digits are lost in the root of a small square; float64 has them.
+        wide = torch.float32 if x.device.type == "mps" else torch.float64
+        unit, tiny = torch.finfo(wide).eps / 2, torch.finfo(wide).tiny
+        x, centres, bias = x.to(wide), self.centres.to(wide), self.bias.to(wide)
+        middle = centres.mean(0)
+        x, centres = x - middle, centres - middle
+        squares, radii = (x * x).sum(1, keepdim=True), (centres * centres).sum(1)
+        terms = 2 * self.in_features + 32
+        lost = squares.sqrt().add(radii.sqrt()).square_().mul_(2 * terms * unit).add_(terms * tiny)
+        square = torch.addmm(squares + radii, x, centres.T, alpha=-2)
+        most = square.sub_(lost).clamp_min_(0).sqrt_().neg_().mul_(1 - 16 * unit).add_(bias)
+        most += 16 * unit * most.abs() + 16 * unit * bias.abs()
+        count = min(_CANDIDATES, len(centres))
+        likely = most.topk(min(count + 1, len(centres)), dim=1)
+        others = likely.values[:, count:]
+        if not others.shape[1]:
+            others = torch.full_like(squares, -torch.inf)
+        return likely.indices[:, :count], others
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

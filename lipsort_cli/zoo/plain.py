@@ -83,26 +83,27 @@ class OrderSelection(nn.Module):
         return found
 
 
-def plain_module(network: Network) -> nn.Sequential:
-    """The layers of a checked graph as modules, in evaluation mode; float32 on the CPU.
+def plain_module(network: Network, dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    """The layers of a checked graph as modules, in evaluation mode; on the CPU.
 
-    Maps ``[N, *input_shape]`` to logits ``[N, classes]``.
+    Maps ``[N, *input_shape]`` to logits ``[N, classes]``. Weights are exact in any ``dtype``;
+    constants of the graph are rounded to it once.
     """
-    return _chain(network.layers).eval().requires_grad_(False)
+    return _chain(network.layers, dtype).to(dtype).eval().requires_grad_(False)
 
 
-def _chain(layers: tuple[Layer, ...]) -> nn.Sequential:
-    return nn.Sequential(*(_module(layer) for layer in layers))
+def _chain(layers: tuple[Layer, ...], dtype: torch.dtype) -> nn.Sequential:
+    return nn.Sequential(*(_module(layer, dtype) for layer in layers))
 
 
-def _module(layer: Layer) -> nn.Module:
+def _module(layer: Layer, dtype: torch.dtype) -> nn.Module:
     axis = 1 if len(layer.shape) == 3 else -1
     match layer.op:
         case op if op in _PLAIN:
             return _PLAIN[op]()
         case "normalize":
             half = len(layer.numbers) // 2
-            return Normalize(layer.numbers[:half], layer.numbers[half:])
+            return Normalize(layer.numbers[:half], layer.numbers[half:], dtype)
         case "groupsort":
             return GroupSort(layer.size, axis)
         case "maxout":
@@ -122,9 +123,9 @@ def _module(layer: Layer) -> nn.Module:
         case "l2_pool":
             return L2Pool(layer.size, layer.stride)
         case "residual":
-            return WeightedSum(layer.numbers[0], layer.numbers[1], _chain(layer.parts[0]))
+            return WeightedSum(layer.numbers[0], layer.numbers[1], _chain(layer.parts[0], dtype))
         case "concatenate":
-            return Concatenate([list(_chain(part)) for part in layer.parts])
+            return Concatenate([list(_chain(part, dtype)) for part in layer.parts])
     return _weighted(layer)
 
 

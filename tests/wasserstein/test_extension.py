@@ -70,10 +70,34 @@ def test_values_are_the_maximum(n: int, dim: int, offset: float, seed: int) -> N
     x = np.concatenate([points[:3], (rng.standard_normal((9, dim)) + offset)]).astype(np.float32)
     found = layer(torch.from_numpy(x)).detach().double().numpy()[:, 0]
     wanted = brute(layer, x)
-    # Far from the origin the search may settle for a centre that is nearly as good.
-    assert np.abs(found - wanted).max() < 1e-5 + 1e-6 * offset
+    assert np.abs(found - wanted).max() <= 16 * 2.0**-24 * (np.abs(wanted).max() + 8)
     gaps = np.abs(found[:, None] - found)
     assert (gaps <= np.linalg.norm(x[:, None] - x, axis=2) * (1 + 1e-5) + 1e-4).all()
+
+
+def test_centres_far_apart_hide_no_maximum() -> None:
+    """Squares of 10^6 in float32 would exclude the true maximiser by their rounding."""
+    rng = np.random.default_rng(0)
+    for spread in (1e3, 1e6, 1e15):
+        away = spread * rng.choice([-1.0, 1.0], (300, 6))
+        points = (rng.standard_normal((300, 6)) * spread * 1e-6 + away).astype(np.float32)
+        layer = Extension(torch.from_numpy(points))
+        x = np.concatenate([points[:50], points[:50] * np.float32(1 + 1e-6)])
+        found = layer(torch.from_numpy(x)).detach().double().numpy()[:, 0]
+        assert (np.abs(found - brute(layer, x)) <= 16 * 2.0**-24 * np.abs(found)).all()
+        assert (found[:50] == 0).all()
+
+
+def test_many_equal_centres_are_one() -> None:
+    layer = Extension(torch.ones(20, 3))
+    layer.set_bias_(torch.linspace(0, 1, 20))
+    x = torch.zeros(4, 3, requires_grad=True)
+    values = layer(x)
+    values.sum().backward()
+    assert torch.allclose(values, torch.full((4, 1), 1 - 3**0.5), atol=1e-6)
+    assert layer.parameter.grad is not None
+    assert layer.parameter.grad.tolist() == [0.0] * 19 + [4.0]
+    assert torch.allclose(x.grad.norm(dim=1), torch.ones(4))  # type: ignore[union-attr]
 
 
 def test_blocks_change_nothing_and_gradients_have_length_one(
