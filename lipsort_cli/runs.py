@@ -20,15 +20,27 @@ from typing import Any
 
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json, write_atomic, write_error, write_json
+from lipsort_cli.identity import (
+    Identity,
+    data_described,
+    described,
+    differences,
+    digest,
+    file_digest,
+    holder,
+    locked,
+)
 from lipsort_cli.metrics import MetricsLog
 
 __all__ = [
     "RECORD",
     "MetricsLog",
     "RunRecord",
+    "claimed",
     "commit",
     "find_run",
-    "is_alive",
+    "holder",
+    "locked",
     "read_json",
     "read_record",
     "versions",
@@ -72,14 +84,68 @@ def commit() -> str | None:
     return answer.stdout.strip() or None
 
 
+@contextlib.contextmanager
+def claimed(directory: Path, command: str, config: Any) -> Iterator[str]:
+    """Have ``directory`` for the run of ``command`` that ``config`` describes, and no one else.
+
+    To be entered before anything is written there, ``.hydra`` included. Yields how that run stands:
+    ``new``, ``unfinished`` (it is continued), or ``finished`` (nothing is left to do).
+
+    Raises:
+        LipsortError: another process works in the directory.
+        UsageError: it holds another run; every key that differs is named.
+    """
+    with locked(directory):
+        if not (Path(directory) / RECORD).exists():
+            yield "new"
+            return
+        earlier = read_record(directory)
+        _same_run(directory, earlier, command, config)
+        yield "finished" if earlier["status"] == "finished" else "unfinished"
+
+
+def _same_run(directory: Path, earlier: dict[str, Any], command: str, config: Any) -> None:
+    """Refuse to go on with the run of another command or configuration."""
+    if earlier["command"] != command:
+        raise UsageError(
+            f"{directory} holds a run of `lipsort {earlier['command']}`; "
+            f"choose another folder for `lipsort {command}`"
+        )
+    recorded = earlier.get("configuration")
+    if config is None or not isinstance(recorded, dict):
+        return
+    found = described(config)
+    if digest(found) == recorded.get("sha256"):
+        return
+    lines = differences(found, recorded.get("values", {})) or ["configuration: found an edited one"]
+    raise UsageError(
+        f"{directory} holds a run of another configuration, which cannot be gone on with as this "
+        "one; choose another folder, or give what it was begun with:\n  " + "\n  ".join(lines)
+    )
+
+
+def _same_data(directory: Path, earlier: dict[str, Any], data: dict[str, Any] | None) -> None:
+    """Refuse to go on with other data."""
+    recorded = earlier.get("data")
+    if data is None or not isinstance(recorded, dict):
+        return
+    lines = differences(data_described(data), data_described(recorded))
+    if lines:
+        raise LipsortError(
+            f"{directory} was trained on other data than {data.get('name')} holds now; restore the "
+            "data, or start a new run:\n  " + "\n  ".join(lines)
+        )
+
+
 class RunRecord:
     """``run.json``: what a run is, and how far it came.
 
     Keys: ``command``, ``status`` (``running``, ``finished``, ``interrupted``, ``failed``),
     ``versions``, ``start`` (UTC, ISO 8601, of the first start), ``seconds`` (spent in all starts),
     ``host`` and ``pid`` of the latest start; where they are known ``commit``, ``device``, ``seed``,
-    ``data`` (the fingerprint); ``resumed`` (how often) and ``reason`` (of a failure) where they
-    apply.
+    ``configuration`` (``values`` by key, less what may change, and their ``sha256``), ``data`` (the
+    fingerprint, with SHA-256s); ``weights`` (SHA-256 by file) of a finished run; ``resumed``
+    (how often) and ``reason`` (of a failure) where they apply.
     """
 
     def __init__(self, directory: Path, values: dict[str, Any]) -> None:
@@ -88,24 +154,34 @@ class RunRecord:
         self._before = float(values.get("seconds", 0.0))
         self._began = time.monotonic()
 
+    @property
+    def identity(self) -> Identity:
+        """What the run's checkpoints must agree with."""
+        configuration, data = self.values.get("configuration"), self.values.get("data")
+        return Identity(
+            configuration["sha256"] if configuration else None,
+            digest(data_described(data)) if data else None,
+        )
+
     @classmethod
     def start(
         cls,
         directory: Path,
         command: str,
         *,
+        config: Any = None,
         seed: int | None = None,
         device: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> RunRecord:
         """Record that ``command`` runs in ``directory`` from now on.
 
-        A record of the same command that is already there is continued: first start and seconds
-        spent are kept.
+        The record of the same run that is already there is continued: first start and seconds
+        spent are kept. ``config``: the run's whole configuration, a dataclass.
 
         Raises:
-            UsageError: the directory holds the run of another command.
-            LipsortError: the record cannot be written.
+            UsageError: the directory holds the run of another command or configuration.
+            LipsortError: it was trained on other data, or the record cannot be written.
         """
         directory = Path(directory)
         values: dict[str, Any] = {
@@ -116,23 +192,28 @@ class RunRecord:
         }
         if (directory / RECORD).exists():
             earlier = read_record(directory)
-            if earlier["command"] != command:
-                raise UsageError(
-                    f"{directory} holds a run of `lipsort {earlier['command']}`; "
-                    f"choose another folder for `lipsort {command}`"
-                )
+            _same_run(directory, earlier, command, config)
+            _same_data(directory, earlier, data)
             values["start"] = earlier.get("start", values["start"])
             values["seconds"] = earlier.get("seconds", 0.0)
             values["resumed"] = int(earlier.get("resumed", 0)) + 1
         values |= {"host": socket.gethostname(), "pid": os.getpid(), "versions": versions()}
         known = {"commit": commit(), "device": device, "seed": seed, "data": data}
+        if config is not None:
+            found = described(config)
+            known["configuration"] = {"sha256": digest(found), "values": found}
         values |= {key: value for key, value in known.items() if value is not None}
         record = cls(directory, values)
         record._write()
         return record
 
     def finish(self) -> None:
-        """The run came to its end."""
+        """The run came to its end; its weights are what they are now."""
+        weights = sorted(self.directory.rglob("*.safetensors"))
+        if weights:
+            self.values["weights"] = {
+                path.relative_to(self.directory).as_posix(): file_digest(path) for path in weights
+            }
         self._set("finished")
 
     def interrupt(self) -> None:
@@ -159,29 +240,35 @@ class RunRecord:
         directory: Path,
         command: str,
         *,
+        config: Any = None,
         seed: int | None = None,
         device: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> Iterator[RunRecord]:
         """Start a record; finish it, or mark it interrupted or failed as the block ends.
 
+        The directory is locked meanwhile.
+
         Exceptions pass through. When even the record cannot be written (a full disk), the first
         failure is the one that is reported.
         """
-        record = cls.start(directory, command, seed=seed, device=device, data=data)
-        try:
-            yield record
-        except (KeyboardInterrupt, Interrupted):
-            with contextlib.suppress(LipsortError):
-                record.interrupt()
-            raise
-        except BaseException as error:
-            with contextlib.suppress(LipsortError):
-                lines = str(error).strip().splitlines()
-                record.fail(lines[0] if lines else type(error).__name__)
-            raise
-        else:
-            record.finish()
+        with locked(directory):
+            record = cls.start(
+                directory, command, config=config, seed=seed, device=device, data=data
+            )
+            try:
+                yield record
+            except (KeyboardInterrupt, Interrupted):
+                with contextlib.suppress(LipsortError):
+                    record.interrupt()
+                raise
+            except BaseException as error:
+                with contextlib.suppress(LipsortError):
+                    lines = str(error).strip().splitlines()
+                    record.fail(lines[0] if lines else type(error).__name__)
+                raise
+            else:
+                record.finish()
 
 
 def read_record(directory: Path) -> dict[str, Any]:
@@ -200,36 +287,35 @@ def read_record(directory: Path) -> dict[str, Any]:
     return record
 
 
-def is_alive(record: dict[str, Any]) -> bool:
-    """Whether the process that wrote a ``running`` record still runs on this machine."""
-    pid = record.get("pid")
-    if record.get("status") != "running" or record.get("host") != socket.gethostname():
-        return False
-    if not isinstance(pid, int) or pid <= 0 or pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    # A killed child that nobody waited for still answers signals, but runs no more.
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True
+def check_weights(directory: Path, record: dict[str, Any]) -> None:
+    """Make sure that the weights of a finished run are those that it ended with.
+
+    Raises:
+        LipsortError: a file was changed since, or is missing; it is named.
+    """
+    recorded = record.get("weights")
+    for name, allowed in (recorded if isinstance(recorded, dict) else {}).items():
+        path = directory / name
+        found = file_digest(path)
+        if found != allowed:
+            raise LipsortError(
+                f"{path}: found SHA-256 {found}, allowed {allowed}, as {RECORD} holds it: the file "
+                "was changed or damaged after the run; restore it, or train again"
+            )
 
 
 # --- finding runs -----------------------------------------------------------------------------
 
 
 def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path("outputs")) -> Path:
-    """The absolute directory of the finished run that a command works on.
+    """The absolute directory of the finished run that a command works on, its weights intact.
 
     ``argument`` names it; None takes the newest finished run of ``commands`` under ``root``, and
     says on screen which one that is.
 
     Raises:
         UsageError: no such run, no run at all, a run of another command, or one unfinished.
+        LipsortError: its weights are not those that it ended with.
     """
     wanted = " or ".join(f"`lipsort {command}`" for command in commands)
     if argument is None:
@@ -242,6 +328,7 @@ def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path(
         from lipsort_cli.console import console
 
         console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
+        check_weights(newest, read_record(newest))
         return newest.resolve()
     return _checked(Path(argument).expanduser(), commands, wanted)
 
@@ -267,14 +354,17 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str) -> Path:
         )
     if record["status"] != "finished":
         resume = f"finish it with `lipsort {record['command']} resume={directory}`"
-        advice = f"wait for process {record['pid']}" if is_alive(record) else resume
-        raise UsageError(f"{directory}: the run {_progress(record)}, not finished; {advice}")
+        process = holder(directory)
+        advice = resume if process is None else f"wait for {process}"
+        how = _progress(record, process is not None)
+        raise UsageError(f"{directory}: the run {how}, not finished; {advice}")
+    check_weights(directory, record)
     return directory.resolve()
 
 
-def _progress(record: dict[str, Any]) -> str:
+def _progress(record: dict[str, Any], alive: bool) -> str:
     """How an unfinished run stands; a process that was killed could not record it."""
-    if record["status"] != "running" or is_alive(record):
+    if record["status"] != "running" or alive:
         return f"is {record['status']}"
     if record.get("host") not in (None, socket.gethostname()):
         return f"was last seen running on {record['host']}"

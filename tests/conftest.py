@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,3 +24,29 @@ def image_data() -> Path:
     if not (root / "MNIST" / "raw").is_dir():
         pytest.skip(f"no MNIST under {root}: set LIPSORT_DATA to the folder that holds it")
     return root
+
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from lipsort_cli.identity import locked\n"
+    "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+)
+
+
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that works in ``directory``; killed at the end."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(directory)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "held\n"
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture
+def held() -> Any:
+    """Let another process work in a run directory: `with held(directory) as process`."""
+    return _held

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,19 @@ class Task:
 
 
 def execute(command: Command, typed: Any, directory: Path) -> None:
-    """Import the command and run it; a termination signal counts as Ctrl-C."""
+    """Import the command and run it; a termination signal counts as Ctrl-C.
+
+    The directory is locked meanwhile. One that a run of another configuration lies in is refused;
+    a run that is finished is left as it is.
+    """
     for warning in validate.warnings(typed):
         warn(warning)
     try:
-        with _terminating():
+        with _terminating(), _claimed(command, typed, directory) as standing:
+            if standing == "finished":
+                message = f"{directory} is finished already; nothing to do."
+                console.print(message, markup=False, soft_wrap=True)
+                return
             importlib.import_module(command.module).run(typed, directory)
     except KeyboardInterrupt as error:
         if command.takes or not (directory / runs.RECORD).is_file():
@@ -98,6 +106,13 @@ def execute(command: Command, typed: Any, directory: Path) -> None:
             f"interrupted at once; continue from the last checkpoint with "
             f"`lipsort {command.name} resume={directory}`"
         ) from error
+
+
+def _claimed(command: Command, typed: Any, directory: Path) -> AbstractContextManager[str | None]:
+    """The lock of a run's directory, and how the run stands; other commands only work there."""
+    if command.takes or command.many:
+        return runs.locked(directory)
+    return runs.claimed(directory, command.name, typed)
 
 
 def launch(command: Command, arguments: list[str]) -> None:

@@ -18,9 +18,7 @@ from lipsort_cli.cli.table import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError
-
-ADJUSTABLE = ("device", "threads", "tensorboard", "training.checkpoint_seconds")
-"""Keys that may be given together with ``resume=``: none of them changes what is asked for."""
+from lipsort_cli.identity import CHANGEABLE
 
 ROUNDING = ("device", "threads")
 """Those of them that change the order of sums, and so the last bits of the weights."""
@@ -80,15 +78,6 @@ def run(
         console.print(OmegaConf.to_yaml(config), markup=False, end="")
         return
     typed = to_typed(config, command.name)
-    if record["status"] == "finished":
-        message = f"{directory} is finished already; nothing to do."
-        console.print(message, markup=False, soft_wrap=True)
-        return
-    if apart is None and runs.is_alive(record):
-        raise UsageError(
-            f"resume: found {target}, which still runs as process {record['pid']}; "
-            "wait for it, or stop it first"
-        )
     execute(command, typed, directory.resolve() if apart is None else apart)
 
 
@@ -106,9 +95,9 @@ def _saved(directory: Path, command: Command) -> DictConfig:
 def _adjust(config: DictConfig, others: list[str]) -> None:
     for text in others:
         key, _, value = text.partition("=")
-        if key not in ADJUSTABLE:
+        if key not in CHANGEABLE:
             raise UsageError(
-                f"{key}: found together with resume=; allowed there: {', '.join(ADJUSTABLE)}; "
+                f"{key}: found together with resume=; allowed there: {', '.join(CHANGEABLE)}; "
                 "a run is finished as it was begun"
             )
         try:

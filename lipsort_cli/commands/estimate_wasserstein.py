@@ -53,6 +53,7 @@ def run(config: Any, directory: Path) -> None:
     with RunRecord.recording(
         directory,
         "estimate-wasserstein",
+        config=config,
         seed=config.seed,
         device=str(device),
         data=source.fingerprint,

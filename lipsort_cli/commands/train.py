@@ -35,7 +35,12 @@ def run(config: Any, directory: Path) -> None:
             "each class into a subfolder of its own"
         )
     with RunRecord.recording(
-        directory, "train", seed=config.seed, device=str(device), data=dataset.fingerprint
+        directory,
+        "train",
+        config=config,
+        seed=config.seed,
+        device=str(device),
+        data=dataset.fingerprint,
     ):
         trainer = _trainer(config, dataset, device, directory)
         console.print(_headline(config, dataset, trainer), markup=False)

@@ -33,7 +33,12 @@ def run(config: Any, directory: Path) -> None:
     dataset = load(config.data)
     check(dataset, config.evaluation)
     with RunRecord.recording(
-        directory, "wgan", seed=config.seed, device=str(device), data=dataset.fingerprint
+        directory,
+        "wgan",
+        config=config,
+        seed=config.seed,
+        device=str(device),
+        data=dataset.fingerprint,
     ):
         trainer = make_trainer(config, dataset, device, directory)
         console.print(_headline(config, trainer), markup=False)

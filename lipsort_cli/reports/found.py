@@ -14,7 +14,7 @@ from typing import Any
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
 from lipsort_cli.reports.values import Figure, figures
-from lipsort_cli.runs import RECORD, is_alive, read_record
+from lipsort_cli.runs import RECORD, holder, read_record
 
 RESULTS = "results.json"
 _CONFIG = Path(".hydra") / "config.yaml"
@@ -144,7 +144,7 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         return None
     status = str(record["status"])
     if status != "finished":
-        if status == "running" and not is_alive(record):
+        if status == "running" and holder(directory) is None:
             status = "killed"
         advice = {"running": "still at work", "failed": str(record.get("reason", "no reason"))}
         default = f"continue with `lipsort {command} resume={directory}`"

@@ -363,16 +363,12 @@ def test_damaged_and_foreign_runs_are_not_resumed(train_calls: Any, interrupted:
     assert train_calls.configs == []
 
 
-def test_a_run_that_still_runs_is_not_resumed(train_calls: Any, interrupted: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        record = read_json(interrupted / "run.json")
-        write_json(interrupted / "run.json", record | {"status": "running", "pid": child.pid})
-        with pytest.raises(UsageError, match=f"still runs as process {child.pid}"):
-            train("resume=run")
-    finally:
-        child.kill()
-        child.wait()
+def test_a_run_that_still_runs_is_not_resumed(
+    train_calls: Any, interrupted: Path, held: Any
+) -> None:
+    with held(interrupted) as child, pytest.raises(LipsortError) as caught:
+        train("resume=run")
+    assert f"process {child.pid} works in this run directory" in str(caught.value)
     train("resume=run")
     assert len(train_calls.configs) == 1
 

@@ -10,17 +10,29 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli import files, runs
+from lipsort_cli import files
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.runs import MetricsLog, RunRecord, find_run, read_json, write_atomic, write_json
+from lipsort_cli.identity import described, digest, holder, locked
+from lipsort_cli.runs import (
+    MetricsLog,
+    RunRecord,
+    claimed,
+    find_run,
+    read_json,
+    write_atomic,
+    write_json,
+)
 
 
 def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -152,21 +164,92 @@ def test_a_resumed_record_adds_up(tmp_path: Path) -> None:
         RunRecord.start(tmp_path, "certify")
 
 
-def test_alive_means_a_running_process_of_this_machine() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    record = {"status": "running", "host": socket.gethostname(), "pid": child.pid}
-    try:
-        assert runs.is_alive(record)
-        assert not runs.is_alive(record | {"status": "finished"})
-        assert not runs.is_alive(record | {"host": "elsewhere.invalid"})
-    finally:
-        child.kill()
-        deadline = time.monotonic() + 10
-        while runs.is_alive(record) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not runs.is_alive(record), "a zombie does not run"
-        child.wait()
-    assert not runs.is_alive(record)
+def test_one_process_a_directory_and_no_stale_locks(tmp_path: Path, held: Any) -> None:
+    run = tmp_path / "run"
+    with held(run) as child:
+        assert holder(run) == f"process {child.pid}"
+        with pytest.raises(LipsortError, match=f"process {child.pid} works in this run dir") as e:
+            RunRecord.recording(run, "train").__enter__()
+        assert e.value.exit_code == 1
+        assert not (run / "run.json").exists()
+    # The file is still there and names a process; its lock is gone with it.
+    assert (run / ".lock").read_text().startswith(f"{child.pid} ")
+    assert holder(run) is None
+    with locked(run), RunRecord.recording(run, "train"):
+        assert holder(run) is None  # this process itself
+        probe = "import sys; from lipsort_cli.runs import *; print(holder(sys.argv[1]))"
+        asked = subprocess.run([sys.executable, "-c", probe, str(run)], capture_output=True,
+                               text=True, check=True)  # fmt: skip
+        assert asked.stdout.strip() == f"process {os.getpid()}"
+    assert not (run / ".lock").exists()
+    with held(run):
+        pass
+
+
+def test_two_threads_do_not_share_a_directory(tmp_path: Path) -> None:
+    caught: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            with locked(tmp_path):
+                pass
+        except LipsortError as error:
+            caught.append(error)
+
+    with locked(tmp_path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(caught) == 1
+
+
+@dataclass
+class Settings:
+    """A configuration with a part that may change, and one that may not."""
+
+    data: dict[str, Any]
+    seed: int = 0
+    threads: int = 1
+    widths: list[int] = field(default_factory=lambda: [8, 8])
+
+
+def test_a_run_is_its_configuration_and_its_data(tmp_path: Path) -> None:
+    data = {"name": "d", "sha256": "a" * 64}
+    config = Settings({"name": "d", "root": "here"})
+    with RunRecord.recording(tmp_path, "train", config=config, data=data) as record:
+        assert record.identity.configuration == digest(described(config))
+    written = (tmp_path / "run.json").read_bytes()
+    moved = replace(config, threads=2, data={"name": "d", "root": "elsewhere"})
+    with claimed(tmp_path, "train", moved) as standing:
+        assert standing == "finished"
+    other = replace(config, seed=5, widths=[8])
+    for attempt in (claimed(tmp_path, "train", other),
+                    RunRecord.recording(tmp_path, "train", config=other)):  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            attempt.__enter__()
+        assert "seed: found 5, allowed 0" in str(caught.value)
+        assert r"widths: found [8], allowed [8, 8]" in str(caught.value)
+        assert "threads" not in str(caught.value)
+    with pytest.raises(LipsortError, match=r"other data than d .*\n  data.sha256: found b+, allow"):
+        RunRecord.start(tmp_path, "train", config=moved, data=data | {"sha256": "b" * 64})
+    with pytest.raises(UsageError, match="holds a run of `lipsort train`"):
+        claimed(tmp_path, "wgan", config).__enter__()
+    assert (tmp_path / "run.json").read_bytes() == written
+    with claimed(tmp_path / "new", "train", config) as standing:
+        assert standing == "new"
+
+
+def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    with RunRecord.recording(tmp_path, "train"):
+        weights.write_bytes(b"weights")
+    assert find_run(str(tmp_path), ("train",)) == tmp_path
+    weights.write_bytes(b"weightt")
+    with pytest.raises(LipsortError, match=r"model\.safetensors: found SHA-256 .*, allowed"):
+        find_run(str(tmp_path), ("train",))
+    weights.unlink()
+    with pytest.raises(LipsortError, match=r"cannot read .*model\.safetensors"):
+        find_run(str(tmp_path), ("train",))
 
 
 def _run(directory: Path, start: str, status: str = "finished", command: str = "train") -> Path:
@@ -206,20 +289,18 @@ def test_what_is_no_run_is_refused(
         find_run(str(make(tmp_path)), ("train",))
 
 
-def test_a_run_whose_process_is_gone_was_killed(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def test_a_run_whose_process_is_gone_was_killed(tmp_path: Path, held: Any) -> None:
     directory = _run(tmp_path / "a", "", status="running")
     record = {"command": "train", "status": "running", "host": socket.gethostname()}
-    try:
-        write_json(directory / "run.json", record | {"pid": child.pid})
-        with pytest.raises(UsageError, match=f"is running.*wait for process {child.pid}"):
-            find_run(str(directory), ("train",))
-    finally:
-        child.kill()
-        child.wait()
+    write_json(directory / "run.json", record)
+    with (
+        held(directory) as child,
+        pytest.raises(UsageError, match=f"is running.*wait for process {child.pid}"),
+    ):
+        find_run(str(directory), ("train",))
     with pytest.raises(UsageError, match="the run was killed, not finished; finish it with"):
         find_run(str(directory), ("train",))
-    write_json(directory / "run.json", record | {"pid": child.pid, "host": "elsewhere.invalid"})
+    write_json(directory / "run.json", record | {"host": "elsewhere.invalid"})
     with pytest.raises(UsageError, match=r"last seen running on elsewhere\.invalid"):
         find_run(str(directory), ("train",))
 

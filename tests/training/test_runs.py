@@ -21,7 +21,7 @@ from lipsort_cli.cli.table import find
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.training.loop import Trainer
 
 SMALL = [
@@ -194,7 +194,7 @@ def test_a_damaged_or_foreign_checkpoint_is_named(
     config = tmp_path / "run" / ".hydra" / "config.yaml"
     config.write_text(config.read_text().replace("- 32", "- 16"))
     state.write_bytes(whole)
-    with pytest.raises(LipsortError, match="belongs to another network"):
+    with pytest.raises(UsageError, match=r"model\.widths: found \[16, 16\], allowed \[32, 32\]"):
         train(tmp_path, "resume=run")
 
 

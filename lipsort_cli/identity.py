@@ -1,0 +1,202 @@
+"""What makes a run the run that it is, and who works in its directory.
+
+A run is its configuration and its data, wherever it lies. Whatever goes on with a run compares both
+with what ``run.json`` holds of them, by :func:`differences`, before anything is written; and it
+holds the directory's lock (:func:`locked`) while it works there. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import write_error
+
+CHANGEABLE = (
+    "device",
+    "threads",
+    "tensorboard",
+    "training.checkpoint_seconds",
+    "data.root",
+    "data.path",
+    "data.download",
+    "distribution.root",
+    "distribution.download",
+    "objective",
+    "resume",
+)
+"""Keys that a run may go on with another value of: how and where it is carried out, where its data
+lie (whose content is compared), and what it is asked for at the end. All others make it a run of
+its own."""
+
+LOCK = ".lock"
+"""Name of the file in a run directory that is locked while a process works there."""
+
+_TRIES = 10
+_BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """SHA-256 of the whole configuration, less what may change, and of the data."""
+
+    configuration: str | None = None
+    data: str | None = None
+
+
+def described(config: Any) -> dict[str, Any]:
+    """The values of a configuration by dotted key, without the :data:`CHANGEABLE` ones."""
+    nodes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    flat = dict(_leaves(dict(nodes), ""))
+    return {key: flat[key] for key in sorted(flat) if key not in CHANGEABLE}
+
+
+def data_described(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """The digests in a fingerprint by dotted key, names left out; all values where it has none."""
+    flat = {f"data.{key}": value for key, value in _leaves(fingerprint, "")}
+    return {key: value for key, value in flat.items() if key.endswith("sha256")} or flat
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what :func:`described` or :func:`data_described` returns."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        LipsortError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def differences(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    """One line for each key that a run of ``recorded`` cannot go on with the ``found`` value of."""
+    keys = sorted({**found, **recorded})
+    return [
+        f"{key}: found {found.get(key, _ABSENT)}, allowed {recorded.get(key, _ABSENT)}"
+        for key in keys
+        if found.get(key, _ABSENT) != recorded.get(key, _ABSENT)
+    ]
+
+
+def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            # As JSON gives it back: a tuple is a list.
+            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value
+
+
+# --- one process a directory ------------------------------------------------------------------
+
+_held: dict[tuple[Path, int], list[int]] = {}
+"""Locks of this process by directory and thread: file descriptor, and how often it was taken."""
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep every other process out of ``directory``; the folder is made where there is none.
+
+    The system's lock on the file :data:`LOCK`, which ends with the process however it ends: none
+    is ever left over. The file is removed at the end, if the process is not killed. A thread may
+    take a lock that it holds already.
+
+    Raises:
+        LipsortError: another process works there; it is named.
+    """
+    key = (Path(directory).resolve(), threading.get_ident())
+    held = _held.get(key)
+    if held is None:
+        held = _held[key] = [_acquire(key[0]), 0]
+    held[1] += 1
+    try:
+        yield
+    finally:
+        held[1] -= 1
+        if not held[1]:
+            del _held[key]
+            with contextlib.suppress(OSError):
+                os.unlink(key[0] / LOCK)
+            os.close(held[0])
+
+
+def _acquire(directory: Path) -> int:
+    path = directory / LOCK
+    # Who only asks whether a lock is held holds it for a moment, and who ends removes the file.
+    for _ in range(_TRIES):
+        file = _open(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_ino == path.stat().st_ino:
+                os.ftruncate(file, 0)
+                os.write(file, f"{os.getpid()} {socket.gethostname()}\n".encode())
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in _BUSY:
+                os.close(file)
+                raise LipsortError(
+                    f"cannot lock {path}: {error.strerror or error}; choose a folder of a file "
+                    "system with locks with hydra.run.dir=FOLDER"
+                ) from error
+        os.close(file)
+        time.sleep(0.02)
+    raise LipsortError(
+        f"{directory}: {_named(path)} works in this run directory; wait for it, stop it, or choose "
+        "another folder"
+    )
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def holder(directory: Path) -> str | None:
+    """The process that works in ``directory``, in words; None where there is none, or this one."""
+    path = Path(directory) / LOCK
+    if any(place == Path(directory).resolve() for place, _ in _held):
+        return None
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _named(path) if error.errno in _BUSY else None
+    finally:
+        os.close(file)
+    return None
+
+
+def _named(path: Path) -> str:
+    try:
+        pid, host = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {pid}" + ("" if host == socket.gethostname() else f" on {host}")
