@@ -18,12 +18,14 @@ from rich.table import Table
 from torch import nn
 from training_step import Step, make_step
 
-from lipsort_cli.config.models import IMAGE_MODELS
-from lipsort_cli.config.schema import GROUPS, Activation, AdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.models import ImageModel
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.optim.polar import fast_dtype
 from lipsort_cli.zoo import build_network
 
+IMAGE_MODELS = sorted(n for n, kind in GROUPS["model"].items() if issubclass(kind, ImageModel))
 PLAIN = "none, relu, {}"
 VARIANTS = [
     ("none", "relu", ""),
@@ -55,8 +57,8 @@ def steps(model: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, S
     for constraint, activation, extra in VARIANTS:
         torch.manual_seed(0)
         network: nn.Module = build_network(
-            IMAGE_MODELS[model](name=model),
-            Activation(activation),
+            GROUPS["model"][model](),
+            GROUPS["activation"][activation](),
             GROUPS["constraint"][constraint](name=constraint),
             shape,
             10,
@@ -77,7 +79,7 @@ def steps(model: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, S
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", choices=sorted(IMAGE_MODELS), default="cnn")
+    parser.add_argument("--model", choices=IMAGE_MODELS, default="cnn")
     parser.add_argument("--shape", type=int, nargs=3, default=[1, 28, 28])
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=7)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
+from lipsort_cli.config.schema import find
 from lipsort_cli.console import console
 from lipsort_cli.figures.style import COLOURS, picture
 from lipsort_cli.runs import read_json

@@ -19,8 +19,8 @@ import numpy as np
 
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
-from lipsort_cli.config.data import DownloadedData
+from lipsort_cli.config.data import MnistData
+from lipsort_cli.config.schema import find
 from lipsort_cli.console import console
 from lipsort_cli.data import load
 from lipsort_cli.figures.style import COLOURS, picture
@@ -82,7 +82,7 @@ def table(runs: dict[str, list[Path]]) -> None:
 def draw(runs: dict[str, list[Path]], path: Path) -> None:
     """Certified accuracy over the radius: the mean over seeds, and the attack at each eps."""
     root = os.environ.get("LIPSORT_DATA", "data")
-    test = load(DownloadedData(name="mnist", root=root)).test
+    test = load(MnistData(root=root)).test
     grid = np.linspace(0.01, 2.6, 260)
     with picture(path, width=7.0) as (_, axes):
         for place, (name, of) in enumerate(runs.items()):

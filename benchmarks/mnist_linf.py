@@ -20,8 +20,8 @@ import numpy as np
 
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
-from lipsort_cli.config.data import DownloadedData
+from lipsort_cli.config.data import MnistData
+from lipsort_cli.config.schema import find
 from lipsort_cli.console import console
 from lipsort_cli.data import load
 from lipsort_cli.runs import read_json
@@ -51,7 +51,7 @@ def run_of(folder: Path, preset: str, seed: int, overrides: list[str]) -> Path:
 
 def rounding_cost(run: Path) -> float:
     """Certified accuracy lost to counting binary32's rounding, in percent: worst of all radii."""
-    test = load(DownloadedData(name="mnist", root=os.environ.get("LIPSORT_DATA", "data"))).test
+    test = load(MnistData(root=os.environ.get("LIPSORT_DATA", "data"))).test
     radii = [
         certify_points(
             load_network(run / "model.safetensors"),

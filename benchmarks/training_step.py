@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from lipsort_cli.config.schema import AdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
 from lipsort_cli.layers import MaxMin
 from lipsort_cli.layers.constraints import Bjorck, Orthonormal, Unconstrained
 from lipsort_cli.optim import build_optimizer

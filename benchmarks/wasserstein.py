@@ -221,7 +221,7 @@ def _dense(constraint: Callable[[], Any]) -> Any:
 
 
 def _ours() -> tuple[Any, Any]:
-    from lipsort_cli.config.schema import StiefelOptimizer
+    from lipsort_cli.config.learning import StiefelOptimizer
     from lipsort_cli.layers.constraints import Orthonormal
     from lipsort_cli.optim import build_optimizer
 

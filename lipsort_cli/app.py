@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from lipsort_cli import __version__
-from lipsort_cli.cli.table import PLAIN, Command, Plain, available
+from lipsort_cli.cli.plain import PLAIN, Plain
+from lipsort_cli.config.registry import Command
+from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import LipsortError
 
 app = typer.Typer(
@@ -99,11 +101,10 @@ def _add_plain(command: Plain) -> None:
     app.command(command.name, help=command.help, **_SETTINGS)(body)
 
 
-for _command in available():
+for _command in COMMANDS.values():
     _add(_command)
 for _plain in PLAIN:
-    if _plain.exists:
-        _add_plain(_plain)
+    _add_plain(_plain)
 
 
 def _shell(name: str) -> str:

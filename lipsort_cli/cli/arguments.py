@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from lipsort_cli import runs
-from lipsort_cli.cli.table import Command
+from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError
 
 

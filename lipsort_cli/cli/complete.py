@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from lipsort_cli.cli.table import PLAIN, Command, available, find
+from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
-from lipsort_cli.config.tree import group_names, group_options
+from lipsort_cli.config.registry import Command
+from lipsort_cli.config.schema import COMMANDS, find
 
 VARIABLE = "_LIPSORT_COMPLETE"
 """Set by the scripts to ask for candidates: ``bash`` or ``zsh``."""
@@ -86,14 +87,14 @@ def answer(shell: str) -> None:
 def candidates(words: list[str], current: str) -> list[str]:
     """Whole words that may stand for ``current`` after ``lipsort WORDS...``, in order."""
     if not words:
-        names = [name for c in available() for name in (c.name, *c.aliases)]
+        names = [name for c in COMMANDS.values() for name in (c.name, *c.aliases)]
         flags = ["--help", "--version", "--install-completion", "--show-completion"]
-        names += [command.name for command in PLAIN if command.exists]
+        names += [command.name for command in PLAIN]
         return _starting([*names, *flags], current)
     if words[-1] in ("--install-completion", "--show-completion"):
         return _starting(SCRIPTS, current)
     if words[0] == "zoo":
-        return _starting(group_names(), current)
+        return _starting(catalog.group_names(), current)
     command = find(words[0])
     if command is None:
         return _paths(current)
@@ -161,11 +162,9 @@ def _values(command: Command, words: list[str], current: str) -> list[str]:
     key = left.lstrip("+~")
     done, comma, last = value.rpartition(",")
     prefix = f"{left}={done}{comma}"
-    if key == catalog.PRESETS:
-        names = [name for name, _, _ in catalog.presets(command.name)]
-        return _starting((prefix + name for name in names), prefix + last)
     if key in catalog.default_options(command.name):
-        return _starting((prefix + o for o in group_options(key)), prefix + last)
+        options = catalog.group_options(key, command.name)
+        return _starting((prefix + o for o in options), prefix + last)
     if key in _PLUGINS:
         return _starting((prefix + o for o in _installed(key)), prefix + last)
     entry = next((entry for entry in _all_keys(command, words) if entry.name == key), None)
@@ -197,7 +196,7 @@ def _runs(command: Command, current: str) -> list[str]:
 
 def _makers() -> tuple[str, ...]:
     """Commands that make run directories of their own."""
-    return tuple(one.name for one in available() if not one.takes and not one.many)
+    return tuple(one.name for one in COMMANDS.values() if not one.takes and not one.many)
 
 
 def _paths(current: str) -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from lipsort_cli.cli.pages import page, table
-from lipsort_cli.cli.table import Command
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.ranges import allowed
-from lipsort_cli.config.tree import group_options
+from lipsort_cli.config.registry import Command
 
 _FLAGS = (
     ("-m, --multirun", "run every combination of comma-separated values"),
@@ -40,7 +39,9 @@ def show(command: Command) -> None:
         out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
     _examples(out, command)
     defaults = catalog.default_options(command.name)
-    _groups(out, {group: o for group, o in defaults.items() if group != catalog.PRESETS})
+    _groups(
+        out, command.name, {group: o for group, o in defaults.items() if group != catalog.PRESETS}
+    )
     _keys(out, command, defaults)
     _presets(out, command)
     out.print("\n[bold]Hydra's flags[/], all of which work (see --hydra-help)")
@@ -58,13 +59,14 @@ def _examples(out: Console, command: Command) -> None:
         out.print(f"  {line}", markup=False, style="green")
 
 
-def _groups(out: Console, defaults: dict[str, str]) -> None:
+def _groups(out: Console, command: str, defaults: dict[str, str]) -> None:
     if not defaults:
         return
     out.print("\n[bold]Groups[/]: choose with GROUP=OPTION; the default comes first")
     rows = []
     for group, default in defaults.items():
-        others = [option for option in group_options(group) if option != default]
+        offered = catalog.group_options(group, command)
+        others = [option for option in offered if option != default]
         rows.append((group, ", ".join([f"[magenta]{default}[/]", *others])))
     out.print(table(rows))
 

@@ -29,13 +29,12 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli import runs
 from lipsort_cli.cli import resume, workers
 from lipsort_cli.cli.arguments import quoted, with_runs
-from lipsort_cli.cli.table import Command
 from lipsort_cli.cli.undo import undone_unless_finished
 from lipsort_cli.config import validate
-from lipsort_cli.config.compose import Composer, renamed, resolved_run_directory
-from lipsort_cli.config.store import config_name
+from lipsort_cli.config.compose import Composer, resolved_run_directory
+from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
-from lipsort_cli.config.typed import to_typed, usage_error
+from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.processes import Place, place
@@ -75,8 +74,6 @@ class Task:
     def _run(self, config: DictConfig) -> None:
         state = HydraConfig.get()
         directory = Path(state.runtime.output_dir)
-        if faults := renamed(config, state.runtime.choices):
-            raise usage_error(faults)
         typed = to_typed(config, self.command.name)
         if state.mode == RunMode.MULTIRUN:
             label = " ".join(state.overrides.task) or "defaults"
@@ -204,7 +201,7 @@ def _hydra(command: Command, options: argparse.Namespace, overrides: list[str]) 
         hydra.main(
             version_base="1.3",
             config_path=str(config_root()),
-            config_name=config_name(command.name),
+            config_name=command.key,
         )(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(str(error).strip()) from error

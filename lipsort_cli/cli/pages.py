@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from lipsort_cli.cli.table import PLAIN, available
+from lipsort_cli.cli.plain import PLAIN
+from lipsort_cli.config.schema import COMMANDS
 
 
 def page() -> Console:
@@ -51,10 +52,10 @@ def show_root() -> None:
         "the certificates, and bound Wasserstein distances with them.\n"
     )
     rows = []
-    for command in available():
+    for command in COMMANDS.values():
         alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
         rows.append((command.name, command.help + alias))
-    rows += [(command.name, command.help) for command in PLAIN if command.exists]
+    rows += [(command.name, command.help) for command in PLAIN]
     out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
     out.print(table(rows))
     out.print("\n[bold]Options[/]")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
-from lipsort_cli.cli.table import Command
+from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lipsort_cli.cli.table import Command
+from lipsort_cli.config.registry import Command
 from lipsort_cli.console import console, errors
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.processes import Place

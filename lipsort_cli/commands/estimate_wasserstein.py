@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 
 from lipsort_cli.certificates import load_network
-from lipsort_cli.config.wasserstein import EXTENSION
+from lipsort_cli.config.models import ExtensionModel
 from lipsort_cli.console import console, warn
 from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
@@ -74,7 +74,7 @@ def make_trainer(
     config: Any, source: Source, device: torch.device, directory: Path
 ) -> CriticTrainer:
     """Critic, optimizer and schedule of a configuration, ready to train."""
-    kind = ExtensionTrainer if config.model.name == EXTENSION else CriticTrainer
+    kind = ExtensionTrainer if isinstance(config.model, ExtensionModel) else CriticTrainer
     return kind.build(config, source, device, directory)
 
 
@@ -179,7 +179,7 @@ def _seen(trainer: CriticTrainer) -> tuple[float, float]:
 
 
 def _describe(config: Any) -> str:
-    if config.model.name == EXTENSION:
+    if isinstance(config.model, ExtensionModel):
         return f"{config.distribution.name}: extension of up to {config.model.centres:,} centres"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")

@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from lipsort_cli.certificates import load_network
-from lipsort_cli.config.distance import DISTANCE_MODELS
+from lipsort_cli.config.distance import FixedLinfModel
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import UsageError
@@ -87,7 +87,7 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
 
 
 def _describe(config: Any) -> str:
-    if config.model.name in DISTANCE_MODELS:
+    if isinstance(config.model, FixedLinfModel):
         return f"{config.model.name} {layer_text(config.model)}"
     group = getattr(config.activation, "group_size", None)
     activation = config.activation.name + (f"({group})" if group else "")

@@ -7,7 +7,6 @@ from rich.console import Console
 from lipsort_cli.cli.pages import page
 from lipsort_cli.config import catalog
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.config.tree import group_names, group_options
 from lipsort_cli.errors import UsageError
 
 TITLES = {
@@ -26,7 +25,7 @@ TITLES = {
 
 def groups() -> list[str]:
     """Groups in the order of the page."""
-    names = group_names()
+    names = catalog.group_names()
     return [g for g in TITLES if g in names] + [g for g in names if g not in TITLES]
 
 
@@ -65,7 +64,7 @@ def _rows(group: str) -> list[tuple[str, str]]:
     if group == catalog.PRESETS:
         return [(name, f"{text} [{launch}]") for name, launch, text in catalog.presets()]
     rows = []
-    for option in group_options(group):
+    for option in catalog.group_options(group):
         text = catalog.describe_option(group, option)
         schema = GROUPS.get(group, {}).get(option)
         keys = [k.name for k in catalog.group_keys(group, option) if _belongs(k, option)]

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.options import REQUIRED
+from lipsort_cli.config.registry import commands_of, said_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
-from lipsort_cli.config.tree import config_root, group_options, heading
+from lipsort_cli.config.tree import config_root, group_files, heading
 
 _DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
 _PATH = re.compile(r"\b(files?|folders?|directory)\b")
@@ -59,9 +60,22 @@ class Key:
         return self.kind is str and _PATH.search(self.help) is not None
 
 
-def schema_of(command: str) -> type | None:
-    """The dataclass of a command, under either spelling of its name; None if it has none."""
-    return COMMANDS.get(command) or COMMANDS.get(command.replace("-", "_"))
+def group_names() -> list[str]:
+    """All groups, the presets among them."""
+    return sorted([*GROUPS, PRESETS])
+
+
+def group_options(group: str, command: str | None = None) -> list[str]:
+    """The options of a group; of those, the ones that a command can use."""
+    if group == PRESETS:
+        return [name for name, _, _ in presets(command)] if command else group_files(group)
+    options = sorted({*GROUPS.get(group, {}), *group_files(group)})
+    return [o for o in options if command is None or usable(group, o, command)]
+
+
+def usable(group: str, option: str, command: str) -> bool:
+    """Whether a command can use an option."""
+    return command in (commands_of(group, option) or (command,))
 
 
 @cache
@@ -71,8 +85,8 @@ def default_options(command: str) -> dict[str, str]:
     A defaults list of this tree holds one entry a line, which spares a YAML parser here.
     """
     path = config_root() / f"{command.replace('-', '_')}.yaml"
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    found: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         match = _DEFAULT.match(line)
         if match:
             found[match[1]] = match[2].strip("\"'")
@@ -81,9 +95,7 @@ def default_options(command: str) -> dict[str, str]:
 
 def plain_keys(command: str) -> Iterator[Key]:
     """The keys of a command that belong to no group."""
-    schema = schema_of(command)
-    if schema is not None:
-        yield from _keys(schema, "", skip=tuple(default_options(command)))
+    yield from _keys(COMMANDS[command].config, "", skip=tuple(default_options(command)))
 
 
 def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
@@ -135,7 +147,7 @@ def primary_values(command: str) -> dict[str, Any]:
     import yaml
 
     path = config_root() / f"{command.replace('-', '_')}.yaml"
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found: dict[str, Any] = {}
 
     def flatten(node: dict[str, Any], prefix: str) -> None:
@@ -150,15 +162,16 @@ def primary_values(command: str) -> dict[str, Any]:
 
 
 def describe_option(group: str, option: str) -> str:
-    """One line on an option: the head of its YAML file."""
-    lines = heading(config_root() / group / f"{option}.yaml")
+    """One line on an option: the head of its YAML file, or its dataclass' docstring."""
+    path = config_root() / group / f"{option}.yaml"
+    lines = heading(path) if path.is_file() else [said_of(GROUPS[group][option])]
     return lines[0] if lines else ""
 
 
 def presets(command: str | None = None) -> list[tuple[str, str, str]]:
     """Name, launching command line and description of each preset (of one command)."""
     found = []
-    for name in group_options(PRESETS):
+    for name in group_files(PRESETS):
         lines = [*heading(config_root() / PRESETS / f"{name}.yaml"), "", ""]
         launch, text = lines[0], lines[1]
         words = launch.removeprefix("$").split()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, option
+from lipsort_cli.config.registry import command
 
 ARITHMETIC_NAMES = ("real", "binary64", "binary32")
 REFUSED_ARITHMETICS = {
@@ -18,9 +19,18 @@ DEFAULT_EPS = {"l2": [0.1, 0.3, 0.5, 1.0], "linf": [0.01, 0.03, 0.1, 0.3]}
 """Radii, in raw input units, for a norm that the run itself was not evaluated in."""
 
 
+@command(
+    "certify",
+    takes=("train",),
+    examples=(
+        ("The newest run", "lipsort certify"),
+        ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
+        ("For exact real arithmetic", "lipsort certify arithmetic=real"),
+    ),
+)
 @dataclass
 class CertifyConfig:
-    """`lipsort certify`."""
+    """Issue a certificate for a trained run."""
 
     run: str = option(REQUIRED, "run directory to certify")
     norm: str | None = option(
@@ -29,18 +39,34 @@ class CertifyConfig:
         choices=["l2", "linf"],
     )
     arithmetic: str = option(
-        "binary32", "how the network is evaluated: real, binary64 or binary32, any summation order"
+        "binary32",
+        "how the network is evaluated, in any summation order",
+        choices=ARITHMETIC_NAMES,
+        refused=REFUSED_ARITHMETICS,
     )
     eps: list[float] | None = option(
-        None, "radii whose counts are stated; null: the run's own, in its own norm", above=0
+        None,
+        "radii whose counts are stated; null: the run's own, in its own norm",
+        above=0,
+        filled=True,
+        rising=True,
     )
     points: int = option(0, "test points covered, from the first on; 0: all", minimum=0)
     replace: bool = option(False, "overwrite a certificate of another claim in the same folder")
 
 
+@command(
+    "attack",
+    takes=("train",),
+    examples=(
+        ("The newest run", "lipsort attack"),
+        ("A run by its directory", "lipsort attack outputs/train/DATE/TIME"),
+        ("What can be set, as YAML", "lipsort attack --cfg job"),
+    ),
+)
 @dataclass
 class AttackConfig:
-    """`lipsort attack`."""
+    """Attack a trained run, to sandwich its certificate from above."""
 
     run: str = option(REQUIRED, "run directory to attack")
     norm: str | None = option(
@@ -48,14 +74,25 @@ class AttackConfig:
         "norm of the perturbation; null: that of the run's evaluation",
         choices=["l2", "linf"],
     )
-    arithmetic: str = option("binary32", "certificate that is attacked: real, binary64 or binary32")
+    arithmetic: str = option(
+        "binary32",
+        "certificate that is attacked",
+        choices=ARITHMETIC_NAMES,
+        refused=REFUSED_ARITHMETICS,
+    )
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
         "adversaries; foolbox needs the extra 'attacks'",
         choices=["fgsm", "pgd", "deepfool", "rounding", "foolbox"],
+        filled=True,
+        distinct=True,
     )
     eps: list[float] | None = option(
-        None, "radii of FGSM and PGD; null: the run's own, in its own norm", above=0
+        None,
+        "radii of FGSM and PGD; null: the run's own, in its own norm",
+        above=0,
+        filled=True,
+        rising=True,
     )
     points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
     steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
@@ -66,14 +103,25 @@ class AttackConfig:
     )
 
 
+@command(
+    "export",
+    takes=("train",),
+    examples=(
+        ("The newest run", "lipsort export"),
+        ("A run by its directory", "lipsort export outputs/train/DATE/TIME"),
+        ("What can be set, as YAML", "lipsort export --cfg job"),
+    ),
+)
 @dataclass
 class ExportConfig:
-    """`lipsort export`."""
+    """Export a trained run as a plain network."""
 
     run: str = option(REQUIRED, "run directory to export")
     formats: list[str] = option(
         ["safetensors", "onnx", "torch_export"],
         "files that are written",
         choices=["safetensors", "onnx", "torch_export"],
+        filled=True,
+        distinct=True,
     )
     points: int = option(256, "test points on which outputs are compared", minimum=1)

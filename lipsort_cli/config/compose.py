@@ -8,7 +8,6 @@ found and what is allowed, and the rest is checked for ranges and cross-field ru
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.explain import explain_override, is_group
+from lipsort_cli.config.registry import commands_of
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.config.store import config_name, register
+from lipsort_cli.config.store import register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
 from lipsort_cli.errors import UsageError
@@ -55,7 +55,7 @@ class Composer:
         extra: Path | None = None,
     ) -> None:
         self.command = command
-        self.name = name or config_name(command)
+        self.name = name or command.replace("-", "_")
         self._path = path or config_root()
         self._extra = extra
 
@@ -143,11 +143,10 @@ class Composer:
             faults += found or [str(error).splitlines()[0]]  # they fail only together
             composed = [self._or_nothing(kept)]
         for config in composed:
-            if config is not None:
-                faults += renamed(config, config.hydra.runtime.choices)
-        if ranges:
-            for config in composed:
-                faults += faults_of(config, self.command) if config is not None else []
+            unfit = unusable(config, self.command) if config is not None else []
+            faults += unfit
+            if ranges and config is not None and not unfit:
+                faults += faults_of(config, self.command)
         if faults:
             raise usage_error(list(dict.fromkeys(faults)))
         assert composed[0] is not None
@@ -186,7 +185,9 @@ class Composer:
                 except (HydraException, OmegaConfBaseException) as error:
                     value = variant.partition("=")[2]
                     base = self._or_nothing(kept)
-                    faults.append(explain_override(override, value, error, base, self.loader))
+                    faults.append(
+                        explain_override(override, value, error, base, self.loader, self.command)
+                    )
                 else:
                     good = good or variant
             if good is not None:
@@ -194,22 +195,15 @@ class Composer:
         return faults, kept
 
 
-def renamed(config: DictConfig, choices: Mapping[Any, Any]) -> list[str]:
-    """Faults of groups whose ``name`` is not that of the option that was chosen.
-
-    Options may share a dataclass, so that a changed name would silently be another option; names
-    of other types are faults of :mod:`lipsort_cli.config.validate`.
-    """
+def unusable(config: DictConfig, command: str) -> list[str]:
+    """Faults of options that this command cannot use."""
     found = []
-    for group, choice in choices.items():
-        if group not in GROUPS or choice not in GROUPS[group]:
-            continue
-        name = OmegaConf.select(config, f"{group}.name")
-        expected = catalog.option_values(group, choice).get("name", choice)
-        if name != expected and GROUPS[group].get(name) is GROUPS[group][choice]:
+    for group, choice in config.hydra.runtime.choices.items():
+        if group in GROUPS and choice and not catalog.usable(group, choice, command):
+            others = ", ".join(f"`lipsort {name}`" for name in commands_of(group, choice))
             found.append(
-                f"{group}.name: found {name!r}; it is set by the choice of the option, "
-                f"which is {group}={choice}: use {group}={name}"
+                f"{group}: found {choice}, which is for {others}; allowed: "
+                + ", ".join(catalog.group_options(group, command))
             )
     return found
 

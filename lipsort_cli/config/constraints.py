@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.registry import GROUPS, choice
 
 
 @dataclass
 class Constraint:
-    """A constraint set without parameters."""
+    """What every constraint set has."""
 
     name: str = REQUIRED
+    norm: ClassVar[str | None] = "l2"
+    """Norm in which it bounds a layer; None: in none."""
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed but seldom meant."""
+        return iter(())
 
 
+@choice("constraint")
 @dataclass
-class BjorckConstraint:
-    """Orthonormal weights through differentiable Bjorck iterations."""
+class OrthonormalConstraint(Constraint):
+    """Rows or columns orthonormal, kept so by the optimizer (L2)."""
+
+    name: str = "orthonormal"
+
+
+@choice("constraint")
+@dataclass
+class BjorckConstraint(Constraint):
+    """Orthonormal through differentiable Bjorck iterations in every forward pass (L2)."""
 
     name: str = "bjorck"
     order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
@@ -29,9 +47,12 @@ class BjorckConstraint:
     )
 
 
+@choice("constraint")
 @dataclass
-class SpectralConstraint:
-    """Largest singular value at most 1: power iteration; for convolutions an upper bound."""
+class SpectralConstraint(Constraint):
+    """Divided by the largest singular value: power iteration, for convolutions an upper bound
+    (L2).
+    """
 
     name: str = "spectral"
     iterations: int = option(
@@ -39,30 +60,51 @@ class SpectralConstraint:
     )
 
 
+@choice("constraint")
 @dataclass
-class LinfConstraint:
-    """Absolute row sums at most 1."""
+class AolConstraint(Constraint):
+    """Rescaled by Gershgorin's circles: almost orthogonal, nothing iterated (L2)."""
+
+    name: str = "aol"
+
+
+@choice("constraint")
+@dataclass
+class LinfConstraint(Constraint):
+    """Absolute row sums at most 1 (L-infinity)."""
 
     name: str = "linf"
     method: str = option("softmax", "how rows are kept inside", choices=["softmax", "projection"])
     sharpness: float = option(4.0, "standard deviation of the first logits (softmax)", above=0)
+    norm: ClassVar[str | None] = "linf"
+
+    def warnings(self) -> Iterator[str]:
+        """A key that the other method does not read."""
+        if self.method == "projection" and self.sharpness != type(self).sharpness:
+            yield (
+                f"constraint.sharpness={self.sharpness:g} has no effect with "
+                "constraint.method=projection; it shapes constraint.method=softmax"
+            )
 
 
+@choice("constraint")
 @dataclass
-class ParsevalConstraint:
-    """One Bjorck step after every update: near-orthonormal."""
+class ParsevalConstraint(Constraint):
+    """One Bjorck step after each update: nearly orthonormal; the paper's comparison (L2)."""
 
     name: str = "parseval"
     beta: float = option(0.5, "step of the retraction", above=0, maximum=0.5)
 
 
-CONSTRAINTS: dict[str, type] = {
-    "orthonormal": Constraint,
-    "bjorck": BjorckConstraint,
-    "spectral": SpectralConstraint,
-    "aol": Constraint,
-    "linf": LinfConstraint,
-    "parseval": ParsevalConstraint,
-    "none": Constraint,
-}
-"""The group ``constraint``."""
+@choice("constraint", commands=("train",))
+@dataclass
+class NoConstraint(Constraint):
+    """No constraint: the paper's comparison."""
+
+    name: str = "none"
+    norm: ClassVar[str | None] = None
+
+
+def of_norm(norm: str) -> list[str]:
+    """The constraint sets that bound a layer in ``norm``."""
+    return [n for n, kind in GROUPS["constraint"].items() if kind.norm == norm]  # type: ignore[attr-defined]

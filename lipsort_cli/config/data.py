@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.registry import choice
 
 PATTERNS = (
     "eight_gaussians",
@@ -27,9 +28,10 @@ class Subset:
     subset_seed: int = option(0, "which ones: seeds their choice", minimum=0, maximum=LARGEST_SEED)
 
 
+@choice("data")
 @dataclass
 class DigitsData(Subset):
-    """scikit-learn's 1,797 real 8x8 digits, embedded: no download."""
+    """scikit-learn's 1,797 real 8x8 digits, embedded: nothing to download."""
 
     name: str = "digits"
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
@@ -45,18 +47,47 @@ class DownloadedData(Subset):
     validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
 
 
+@choice("data")
+@dataclass
+class MnistData(DownloadedData):
+    """MNIST: 70,000 handwritten digits, 28x28."""
+
+    name: str = "mnist"
+
+
+@choice("data")
+@dataclass
+class FashionMnistData(DownloadedData):
+    """Fashion-MNIST: 70,000 pieces of clothing, 28x28."""
+
+    name: str = "fashion_mnist"
+
+
+@choice("data")
+@dataclass
+class Cifar10Data(DownloadedData):
+    """CIFAR-10: 60,000 colour photographs, 32x32 (python or binary distribution)."""
+
+    name: str = "cifar10"
+
+
+@choice("data")
 @dataclass
 class NpzData(Subset):
-    """Your own arrays: x_train, y_train, x_test, y_test in one .npz file."""
+    """Your own arrays x_train, y_train, x_test, y_test in one .npz file (data.path=FILE)."""
 
     name: str = "npz"
     path: str = option(REQUIRED, "the .npz file")
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
+@choice("data")
 @dataclass
 class ToyData:
-    """Points of the plane, drawn with a fixed seed; a class is a mode, ring, arm or square."""
+    """Two-dimensional toy sets: eight_gaussians, swiss_roll, rings, ... (data.pattern=NAME).
+
+    Drawn with a fixed seed; a class is a mode, ring, arm or square.
+    """
 
     name: str = "toy"
     pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
@@ -65,9 +96,13 @@ class ToyData:
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
+@choice("data")
 @dataclass
 class FolderData:
-    """Your own images: a folder of them, or of one subfolder a class, or of train/ and test/."""
+    """A folder of your own images, flat or with one subfolder a class (data.path=FOLDER).
+
+    Or of train/ and test/.
+    """
 
     name: str = "folder"
     path: str = option(REQUIRED, "the folder of images")
@@ -84,15 +119,3 @@ class FolderData:
         0.1, "share held out as the test set, where there is no test/", above=0, below=1
     )
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
-
-
-DATA_SETS: dict[str, type] = {
-    "digits": DigitsData,
-    "mnist": DownloadedData,
-    "fashion_mnist": DownloadedData,
-    "cifar10": DownloadedData,
-    "npz": NpzData,
-    "toy": ToyData,
-    "folder": FolderData,
-}
-"""The group ``data``."""

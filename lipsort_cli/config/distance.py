@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import REQUIRED, like, option
+from lipsort_cli.config.registry import choice
 
 
 @dataclass
-class DistanceModel:
-    """Layers of L-infinity distances; activation and constraint have no part in it."""
+class FixedLinfModel:
+    """Networks in which activation and constraint have no part."""
 
     name: str = REQUIRED
     widths: list[int] = option([512], "hidden widths", minimum=1, maximum=65536)
+
+
+@dataclass
+class DistanceModel(FixedLinfModel):
+    """Layers of L-infinity distances."""
+
     pool: int = option(
         1, "side of the windows of pixels whose largest is kept first; 1: none", minimum=1
     )
@@ -29,22 +35,44 @@ class DistanceModel:
         0.05, "share of the steps, at the end, with the maximum itself", minimum=0, maximum=1
     )
 
+    def faults(self) -> Iterator[str]:
+        """The smooth maximum must not become softer."""
+        if self.last_sharpness < self.sharpness:
+            yield (
+                f"model.last_sharpness: found {self.last_sharpness:g}, below model.sharpness="
+                f"{self.sharpness:g}; allowed: at least that"
+            )
 
+
+@choice("model", commands=("train",))
+@dataclass
+class LinfDistanceModel(DistanceModel):
+    """L-infinity distances from learnt points (l-infinity-distance network)."""
+
+    name: str = "linf_distance"
+
+
+@choice("model", commands=("train",))
 @dataclass
 class SortnetModel(DistanceModel):
-    """Layers that weight the sorted distances geometrically; trained by leaving inputs out."""
+    """Sorted distances, weighted geometrically (SortNet): 1-Lipschitz in L-infinity.
 
+    Trained by leaving inputs out.
+    """
+
+    name: str = "sortnet"
     decay: float = option(
         0.3, "ratio of the weights of one rank and the next, larger one", minimum=0, below=1
     )
 
 
+@choice("model", commands=("train",))
 @dataclass
-class OrderModel:
-    """Layers of weighted order statistics; activation and constraint have no part in it."""
+class OrderModel(FixedLinfModel):
+    """Weighted order statistics in L-infinity: binary gates that hold at every level at once."""
 
-    name: str = REQUIRED
-    widths: list[int] = option([512, 512], "hidden widths", minimum=1, maximum=65536)
+    name: str = "order_statistics"
+    widths: list[int] = like(FixedLinfModel, "widths", [512, 512])
     radius: float = option(
         0.1, "every input may move by this much while the network is trained", minimum=0
     )
@@ -64,59 +92,3 @@ class OrderModel:
         minimum=-(2.0**60),
         maximum=2.0**60,
     )
-
-
-DISTANCE_MODELS: dict[str, type] = {
-    "linf_distance": DistanceModel,
-    "sortnet": SortnetModel,
-    "order_statistics": OrderModel,
-}
-"""Options of the group ``model`` in this module."""
-
-
-def distance_faults(config: Any) -> Iterator[str]:
-    """Rules between fields."""
-    model: Any = getattr(config, "model", None)
-    if getattr(model, "name", None) not in DISTANCE_MODELS:
-        return
-    if hasattr(model, "last_sharpness") and model.last_sharpness < model.sharpness:
-        yield (
-            f"model.last_sharpness: found {model.last_sharpness:g}, below model.sharpness="
-            f"{model.sharpness:g}; allowed: at least that"
-        )
-    if getattr(config, "distribution", None) is not None:
-        yield f"model: found {model.name}, a classifier; critics of points: mlp, extension"
-    training: Any = getattr(config, "training", None)
-    if model.name != "order_statistics" or training is None:
-        return
-    for key, found in (
-        ("training.center", training.center),
-        ("training.jacobian_penalty", training.jacobian_penalty),
-        ("training.adversarial.eps", training.adversarial.eps),
-    ):
-        if found:
-            yield (
-                f"{key}: found {found} with model=order_statistics, which is trained for the worst "
-                "case within model.radius and has no use for it; leave it out"
-            )
-
-
-def distance_warnings(config: Any) -> Iterator[str]:
-    """What is allowed but seldom meant."""
-    name = config.model.name
-    if config.evaluation.norm == "l2":
-        yield (
-            f"evaluation.norm=l2 with model={name}, which bounds the L-infinity norm: "
-            "certificates will be weak; add evaluation.norm=linf"
-        )
-    # What conf/train.yaml sets where nothing is said goes unmentioned.
-    for group, usual in (("activation", "maxmin"), ("constraint", "orthonormal")):
-        found = getattr(config, group).name
-        if found != usual:
-            yield f"{group}={found} has no effect with model={name}, which has no {group}"
-    if config.optimizer.name == "stiefel":
-        yield (
-            f"optimizer=stiefel with model={name}: no weight moves on the manifold, all move by "
-            f"optimizer.rest={config.optimizer.rest} at optimizer.rest_lr="
-            f"{config.optimizer.rest_lr:g}: set that, or choose optimizer=adam"
-        )

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, option
+from lipsort_cli.config.registry import choice
 
 # --- pairs with a known distance --------------------------------------------------------------
 
 
+@choice("distribution")
 @dataclass
 class AbsoluteValueDistribution:
-    """A point mass at 0 against masses at -1 and 1: W1 = 1, potential -|x|."""
+    """The paper's absolute value: a point mass at 0 against masses at -1 and 1. W1 = 1.
+
+    Potential -|x|.
+    """
 
     name: str = "absolute_value"
     radius: float = option(1.0, "where the two masses lie", above=0)
 
 
+@choice("distribution")
 @dataclass
 class ThreeConesDistribution:
-    """Point masses on a line against the spheres around them: W1 = radius."""
+    """The paper's three cones: point masses against the circles around them. W1 = radius."""
 
     name: str = "three_cones"
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
@@ -28,9 +35,13 @@ class ThreeConesDistribution:
     radius: float = option(1.0, "of the spheres", above=0)
 
 
+@choice("distribution")
 @dataclass
 class ConeDistribution:
-    """A point mass against the sphere around it: W1 = radius, potential -||x||."""
+    """The paper's high-dimensional cone: a point mass against the sphere around it. W1 = radius.
+
+    Potential -||x||.
+    """
 
     name: str = "cone"
     dim: int = option(128, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
@@ -43,13 +54,33 @@ class SpheresDistribution:
 
     name: str = REQUIRED
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    p: list[float] = option([1.0, 4.0], "radii of P", minimum=0)
-    q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0)
+    p: list[float] = option([1.0, 4.0], "radii of P", minimum=0, filled=True)
+    q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0, filled=True)
 
 
+@choice("distribution")
+@dataclass
+class ShellsDistribution(SpheresDistribution):
+    """Spheres of two radii about the same centre, in any dimension. W1 = the difference."""
+
+    name: str = "shells"
+    dim: int = like(SpheresDistribution, "dim", 16)
+    p: list[float] = like(SpheresDistribution, "p", [0.5])
+    q: list[float] = like(SpheresDistribution, "q", [1.5])
+
+
+@choice("distribution")
+@dataclass
+class RingsDistribution(SpheresDistribution):
+    """Concentric circles, two of P around two of Q: a potential that turns twice. W1 = 1."""
+
+    name: str = "rings"
+
+
+@choice("distribution")
 @dataclass
 class TranslatedGaussiansDistribution:
-    """A Gaussian and its translate: W1 = the length of the shift."""
+    """A Gaussian and its translate, fresh points every step. W1 = the shift."""
 
     name: str = "translated_gaussians"
     dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
@@ -57,9 +88,10 @@ class TranslatedGaussiansDistribution:
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
 
 
+@choice("distribution")
 @dataclass
 class TranslatedCloudDistribution:
-    """A fixed cloud of points and its translate, as two finite measures: W1 = the shift."""
+    """A fixed cloud of points and its translate, as two finite measures. W1 = the shift."""
 
     name: str = "translated_cloud"
     dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
@@ -68,9 +100,10 @@ class TranslatedCloudDistribution:
     points: int = option(1000, "points of the cloud", minimum=2, maximum=MOST_POINTS)
 
 
+@choice("distribution")
 @dataclass
 class ScaledGaussiansDistribution:
-    """Two centred Gaussians of different widths: W1 = |std_q - std_p| E||Z||."""
+    """Two centred Gaussians of different widths. W1 = |std_q - std_p| E||Z||."""
 
     name: str = "scaled_gaussians"
     dim: int = option(10, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
@@ -78,25 +111,29 @@ class ScaledGaussiansDistribution:
     std_q: float = option(2.0, "standard deviation of Q", minimum=0)
 
 
+@choice("distribution")
 @dataclass
 class MixtureDistribution:
-    """Gaussian mixtures along one axis, standard normal in the others: W1 = integral |F - G|."""
+    """Gaussian mixtures along one axis, the same noise in all others. W1 = integral |F - G|."""
 
     name: str = "mixture"
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P")
-    q_means: list[float] = option([-1.0, 1.0], "means of Q")
-    p_weights: list[float] = option([1.0, 1.0, 1.0], "weights of P's components", minimum=0)
-    q_weights: list[float] = option([1.0, 1.0], "weights of Q's components", minimum=0)
+    p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P", filled=True)
+    q_means: list[float] = option([-1.0, 1.0], "means of Q", filled=True)
+    p_weights: list[float] = option(
+        [1.0, 1.0, 1.0], "weights of P's components", minimum=0, filled=True
+    )
+    q_weights: list[float] = option([1.0, 1.0], "weights of Q's components", minimum=0, filled=True)
     std: float = option(0.3, "standard deviation of every component along the axis", above=0)
 
 
 # --- your own samples -------------------------------------------------------------------------
 
 
+@choice("distribution")
 @dataclass
 class FilesDistribution:
-    """Two sample files: .npy, .npz, .csv, .parquet, or folders of images."""
+    """Your own samples: .npy, .npz, .csv, .parquet, or folders of images."""
 
     name: str = "files"
     p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array")
@@ -110,10 +147,20 @@ class FilesDistribution:
         None, "[low, high]: what every coordinate is known to lie in, for a population upper bound"
     )
 
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        if self.support is not None and not (
+            len(self.support) == 2 and self.support[0] < self.support[1]
+        ):
+            yield (
+                f"distribution.support: found {self.support}; allowed: [low, high] with low < high"
+            )
 
+
+@choice("distribution")
 @dataclass
 class DatasetDistribution:
-    """Two parts of a data set: splits, or classes of one (SPLIT or SPLIT/CLASS)."""
+    """Two parts of a data set: classes (train/3 against train/8) or splits (train against test)."""
 
     name: str = "dataset"
     dataset: str = option(
@@ -128,9 +175,10 @@ class DatasetDistribution:
     )
 
 
+@choice("distribution")
 @dataclass
 class GeneratorDistribution:
-    """A generator that `lipsort wgan` trained, against its data."""
+    """A trained generator against its data: fresh samples of a `lipsort wgan` run every step."""
 
     name: str = "generator"
     run: str | None = option(
@@ -145,23 +193,6 @@ class GeneratorDistribution:
         minimum=2,
         maximum=MOST_POINTS,
     )
-
-
-DISTRIBUTIONS: dict[str, type] = {
-    "absolute_value": AbsoluteValueDistribution,
-    "three_cones": ThreeConesDistribution,
-    "cone": ConeDistribution,
-    "shells": SpheresDistribution,
-    "rings": SpheresDistribution,
-    "translated_gaussians": TranslatedGaussiansDistribution,
-    "translated_cloud": TranslatedCloudDistribution,
-    "scaled_gaussians": ScaledGaussiansDistribution,
-    "mixture": MixtureDistribution,
-    "files": FilesDistribution,
-    "dataset": DatasetDistribution,
-    "generator": GeneratorDistribution,
-}
-"""The group ``distribution``."""
 
 
 OF_IMAGES = ("dataset", "generator")

@@ -15,7 +15,6 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
-from lipsort_cli.config.tree import group_options
 
 _WORDS = {
     int: "a whole number",
@@ -31,17 +30,22 @@ _EXTRAS = {
 
 
 def explain_override(
-    override: Override, value: str, error: Exception, base: DictConfig | None, loader: Any
+    override: Override,
+    value: str,
+    error: Exception,
+    base: DictConfig | None,
+    loader: Any,
+    command: str,
 ) -> str:
     """One line on an override that does not compose with ``base``, the overrides before it."""
     key = override.key_or_group
     if is_group(key, loader):
         options = loader.get_group_options(key, results_filter=ObjectType.CONFIG)
         # Hydra lists one folder only; presets lie in folders of the group as well.
-        options = sorted({*options, *group_options(key)})
-        if value in options:
+        if value in (*options, *catalog.group_options(key)):
             return _unfit(key, value, error, base)
-        return _bad_option(key, value, options)
+        own = [option for option in options if option not in catalog.group_options(key)]
+        return _bad_option(key, value, sorted([*own, *catalog.group_options(key, command)]))
     found = _find(base, key) if base is not None else None
     if found is None:
         return f"{key}: {_first(error)}"

@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.registry import command
 
 
+@command(
+    "inspect",
+    takes=("train", "estimate-wasserstein", "wgan"),
+    many=True,
+    examples=(
+        ("The newest run", "lipsort inspect"),
+        ("Two runs side by side; results go to the first", "lipsort inspect A B"),
+        ("More points, more pictures", "lipsort inspect A points=200 pictures=12"),
+    ),
+)
 @dataclass
 class InspectConfig:
-    """`lipsort inspect`."""
+    """Look inside networks: singular values, gradients, active units."""
 
     run: str = option(REQUIRED, "run directory to inspect; the results go there")
     runs: list[str] = option([], "run directories that are drawn beside each other, run first")

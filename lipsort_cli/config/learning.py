@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import REQUIRED, like, option
+from lipsort_cli.config.registry import choice
 
 
+@choice("loss")
 @dataclass
 class CrossEntropyLoss:
-    """Cross-entropy of temperature * (logits - margin * onehot), divided by the temperature."""
+    """Cross-entropy with temperature and a margin offset.
+
+    Of temperature * (logits - margin * onehot), divided by the temperature.
+    """
 
     name: str = "cross_entropy"
     temperature: float = option(1.0, "sharpness of the softmax", above=0)
@@ -24,6 +30,24 @@ class MarginLoss:
     margin: float = option(2.0, "difference of logits asked for", above=0)
 
 
+@choice("loss")
+@dataclass
+class MultiMarginLoss(MarginLoss):
+    """The paper's hinge over all wrong classes."""
+
+    name: str = "multi_margin"
+
+
+@choice("loss")
+@dataclass
+class WorstClassHingeLoss(MarginLoss):
+    """Hinge on the strongest wrong class: drives certified accuracy most directly."""
+
+    name: str = "worst_class_hinge"
+    margin: float = like(MarginLoss, "margin", 3.0)
+
+
+@choice("loss")
 @dataclass
 class CertifiedRampLoss:
     """Worst-class hinge plus a smooth count of what is not certified."""
@@ -35,18 +59,20 @@ class CertifiedRampLoss:
     weight: float = option(1.0, "weight of the count", minimum=0)
 
 
+@choice("loss")
 @dataclass
 class HkrLoss:
-    """Kantorovich-Rubinstein term plus ``alpha`` times a hinge."""
+    """Kantorovich-Rubinstein term plus loss.alpha times a hinge."""
 
     name: str = "hkr"
     margin: float = option(1.0, "margin of the hinge", above=0)
     alpha: float = option(10.0, "weight of the hinge", minimum=0)
 
 
+@choice("optimizer", presets=("stiefel_critic",))
 @dataclass
 class StiefelOptimizer:
-    """Steepest descent on the Stiefel manifold; what is not orthonormal goes to ``rest``."""
+    """Steepest descent on the Stiefel manifold; other weights go to optimizer.rest."""
 
     name: str = "stiefel"
     lr: float = option(0.1, "spectral length of a step", above=0)
@@ -58,9 +84,10 @@ class StiefelOptimizer:
     weight_decay: float = option(0.0, "decay of every other weight", minimum=0)
 
 
+@choice("optimizer")
 @dataclass
 class StiefelAdamOptimizer:
-    """Adam on the Stiefel manifold for orthonormal weights, plain Adam for the rest."""
+    """Adam on the Stiefel manifold; other weights by plain Adam with the same settings."""
 
     name: str = "stiefel_adam"
     lr: float = option(0.001, "learning rate", above=0)
@@ -69,9 +96,10 @@ class StiefelAdamOptimizer:
     weight_decay: float = option(0.0, "decay of weights that are not orthonormal", minimum=0)
 
 
+@choice("optimizer")
 @dataclass
 class AdamOptimizer:
-    """Adam; orthonormal weights are projected back after each step."""
+    """Adam; constrained weights are projected after each step."""
 
     name: str = "adam"
     lr: float = option(0.001, "learning rate", above=0)
@@ -83,9 +111,10 @@ class AdamOptimizer:
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
+@choice("optimizer")
 @dataclass
 class SgdOptimizer:
-    """SGD with Nesterov momentum; orthonormal weights are projected back after each step."""
+    """SGD with Nesterov momentum; constrained weights are projected after each step."""
 
     name: str = "sgd"
     lr: float = option(0.1, "learning rate", above=0)
@@ -93,13 +122,16 @@ class SgdOptimizer:
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
+@choice("optimizer")
 @dataclass
 class AggmoOptimizer:
-    """Aggregated momentum; orthonormal weights are projected back after each step."""
+    """Aggregated momentum; constrained weights are projected after each step."""
 
     name: str = "aggmo"
     lr: float = option(0.1, "learning rate", above=0)
-    betas: list[float] = option([0.0, 0.9, 0.99], "damping of each velocity", minimum=0, below=1)
+    betas: list[float] = option(
+        [0.0, 0.9, 0.99], "damping of each velocity", minimum=0, below=1, filled=True
+    )
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
@@ -110,12 +142,50 @@ class Schedule:
     name: str = REQUIRED
     warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
 
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        return iter(())
 
+
+@choice("schedule")
 @dataclass
-class StepSchedule:
-    """Multiply by ``gamma`` at each milestone."""
+class ConstantSchedule(Schedule):
+    """The same learning rate throughout."""
+
+    name: str = "constant"
+
+
+@choice("schedule")
+@dataclass
+class CosineSchedule(Schedule):
+    """Half a cosine from the full learning rate to 0."""
+
+    name: str = "cosine"
+
+
+@choice("schedule")
+@dataclass
+class OneCycleSchedule(Schedule):
+    """Up linearly, then down along a cosine to 0; it brings its own warm-up."""
+
+    name: str = "one_cycle"
+
+    def faults(self) -> Iterator[str]:
+        """A second warm-up."""
+        if self.warmup > 0:
+            yield (
+                f"schedule.warmup: found {self.warmup}; schedule=one_cycle brings its own "
+                "warm-up: leave it at 0, or choose schedule=cosine"
+            )
+
+
+@choice("schedule")
+@dataclass
+class StepSchedule(Schedule):
+    """Times schedule.gamma at each of schedule.milestones."""
 
     name: str = "step"
-    warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
-    milestones: list[float] = option([0.5, 0.75], "shares of the run", above=0, below=1)
+    milestones: list[float] = option(
+        [0.5, 0.75], "shares of the run", above=0, below=1, rising=True
+    )
     gamma: float = option(0.1, "factor at each milestone", above=0, maximum=1)

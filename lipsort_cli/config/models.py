@@ -1,15 +1,36 @@
-"""Convolutional networks of the zoo."""
+"""Dense and convolutional networks of the group ``model``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import REQUIRED, like, option
+from lipsort_cli.config.registry import choice
 
 CONSTRUCTIONS = ("orthogonal", "reshaped")
 POOLINGS = ("max", "average", "l2")
 DOWNSAMPLINGS = ("patch", "strided", *POOLINGS)
 PADDINGS = ("zeros", "circular")
+
+
+@choice("model", presets=("mlp_critic",))
+@dataclass
+class MlpModel:
+    """Fully connected network of any widths (model.widths=[256,256,256])."""
+
+    name: str = "mlp"
+    widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1, maximum=65536)
+    bias: bool = option(True, "dense layers have a bias")
+    dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
+    lipschitz: float = option(
+        1.0, "the network is scaled to this constant", minimum=2.0**-60, maximum=2.0**60
+    )
+
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        if not self.widths and self.dropout > 0:
+            yield "model.dropout: a network without hidden layers (model.widths=[]) has none"
 
 
 @dataclass
@@ -18,7 +39,7 @@ class ImageModel:
 
     name: str = REQUIRED
     channels: list[int] = option(
-        [32, 64], "channels of each stage of convolutions", minimum=1, maximum=65536
+        [32, 64], "channels of each stage of convolutions", minimum=1, maximum=65536, filled=True
     )
     widths: list[int] = option(
         [256], "widths of the dense layers before the head", minimum=1, maximum=65536
@@ -39,21 +60,55 @@ class ImageModel:
         1.0, "the network is scaled to this constant", minimum=2.0**-60, maximum=2.0**60
     )
 
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        even = isinstance(self, DcganCriticModel)
+        if not self.widths and self.dropout > 0:
+            yield "model.dropout: a network without dense layers (model.widths=[]) has none"
+        if self.kernel % 2 == even:
+            kind = "even" if even else "odd"
+            near = f"{self.kernel - 1} or {self.kernel + 1}"
+            yield (
+                f"model.kernel: found {self.kernel}; model={self.name} takes {kind} kernels: {near}"
+            )
 
+
+@choice("model")
 @dataclass
 class CnnModel(ImageModel):
-    """Stages of convolutions, each after halving the image; nothing is thrown away."""
+    """Small convolutional network of orthogonal convolutions (model.channels=[32,64]).
 
+    Stages of convolutions, each after halving the image; nothing is thrown away.
+    """
+
+    name: str = "cnn"
     blocks: int = option(1, "convolutions a stage", minimum=1, maximum=100)
     downsampling: str = option(
         "patch", "how the image is halved between stages", choices=DOWNSAMPLINGS
     )
 
 
+@choice("model")
+@dataclass
+class LargeCnnModel(CnnModel):
+    """Large convolutional network: more channels, more convolutions a stage."""
+
+    name: str = "cnn_large"
+    channels: list[int] = like(CnnModel, "channels", [64, 128])
+    blocks: int = like(CnnModel, "blocks", 3)
+    widths: list[int] = like(CnnModel, "widths", [512])
+
+
+@choice("model")
 @dataclass
 class ResidualCnnModel(CnnModel):
-    """As ``cnn``, with residual blocks of two convolutions."""
+    """Convolutional network with residual blocks whose constant stays 1.
 
+    As ``cnn``, with residual blocks of two convolutions.
+    """
+
+    name: str = "residual_cnn"
+    blocks: int = like(CnnModel, "blocks", 3)
     branch: float = option(
         0.5,
         "first weight of a block's branch; its skip connection has 1 minus that",
@@ -62,41 +117,43 @@ class ResidualCnnModel(CnnModel):
     )
 
 
+@choice("model")
 @dataclass
 class LenetModel(ImageModel):
-    """LeNet-5: convolution and pooling, twice, then dense layers."""
+    """LeNet-5, its reshaped kernels orthonormal: the paper's convolutional classifier.
 
-    channels: list[int] = option([6, 16], "channels of each convolution", minimum=1, maximum=65536)
-    widths: list[int] = option(
-        [120, 84], "widths of the dense layers before the head", minimum=1, maximum=65536
-    )
-    kernel: int = option(5, "taps of a kernel along each axis; odd", minimum=1, maximum=31)
-    convolution: str = option(
-        "reshaped",
-        "kernels of constraint=orthonormal: orthogonal operators, or the reshaped kernel "
-        "orthonormal and divided by ceil(kernel / stride)",
-        choices=CONSTRUCTIONS,
-    )
+    Convolution and pooling, twice, then dense layers.
+    """
+
+    name: str = "lenet"
+    channels: list[int] = like(ImageModel, "channels", [6, 16])
+    widths: list[int] = like(ImageModel, "widths", [120, 84])
+    kernel: int = like(ImageModel, "kernel", 5)
+    convolution: str = like(ImageModel, "convolution", "reshaped")
     pooling: str = option("max", "what halves the image", choices=POOLINGS)
 
 
+@choice("model")
 @dataclass
 class DcganCriticModel(ImageModel):
-    """The critic of DCGAN: kernels of 4 taps with stride 2."""
+    """The critic of DCGAN: convolutions of 4x4 taps with stride 2."""
 
-    channels: list[int] = option(
-        [64, 128, 256], "channels of each convolution", minimum=1, maximum=65536
-    )
-    widths: list[int] = option(
-        [], "widths of the dense layers before the head", minimum=1, maximum=65536
-    )
+    name: str = "dcgan_critic"
+    channels: list[int] = like(ImageModel, "channels", [64, 128, 256])
+    widths: list[int] = like(ImageModel, "widths", [])
     kernel: int = option(4, "taps of a kernel along each axis; even", minimum=2, maximum=30)
 
 
-IMAGE_MODELS: dict[str, type] = {
-    "cnn": CnnModel,
-    "cnn_large": CnnModel,
-    "residual_cnn": ResidualCnnModel,
-    "lenet": LenetModel,
-    "dcgan_critic": DcganCriticModel,
-}
+@choice("model", commands=("estimate-wasserstein",))
+@dataclass
+class ExtensionModel:
+    """Critic: McShane-Whitney extension of the samples' own potential, exact on them (norm=l2)."""
+
+    name: str = "extension"
+    centres: int = option(
+        5000,
+        "points of each side that the potential is fitted to; all training rows, where these are "
+        "no more; those of P are its centres",
+        minimum=1,
+        maximum=65536,
+    )

@@ -6,8 +6,8 @@ Nothing here imports Hydra or torch: completion must stay fast.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
+from collections.abc import Mapping, Sequence
+from dataclasses import field, fields
 from typing import Any
 
 REQUIRED = "???"
@@ -36,11 +36,19 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: Sequence[str] | None = None,
+    refused: Mapping[str, str] | None = None,
+    pattern: str | None = None,
+    filled: bool = False,
+    distinct: bool = False,
+    rising: bool = False,
 ) -> Any:
     """A dataclass field with a help line and an allowed range.
 
     ``minimum``/``maximum`` are inclusive, ``above``/``below`` exclusive; for a list they hold for
-    every element. ``choices`` lists the strings that are allowed.
+    every element. ``choices`` lists the strings that are allowed, ``refused`` strings that people
+    ask for with the reason why not; ``pattern`` is a regular expression that the whole string
+    matches, where the help line lists what is allowed. A list that is ``filled`` has an element at
+    least, one that is ``distinct`` each only once, one that is ``rising`` ever larger ones.
     """
     metadata = {
         "help": help,
@@ -49,7 +57,21 @@ def option(
         "above": above,
         "below": below,
         "choices": tuple(choices) if choices is not None else None,
+        "refused": refused,
+        "pattern": pattern,
+        "filled": filled,
+        "distinct": distinct,
+        "rising": rising,
     }
+    return _field(default, metadata)
+
+
+def like(owner: type, name: str, default: Any) -> Any:
+    """The option ``name`` of the dataclass ``owner`` with another default, for a subclass of it."""
+    return _field(default, next(f.metadata for f in fields(owner) if f.name == name))
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
     if isinstance(default, list):
         values = list(default)
         return field(default_factory=lambda: list(values), metadata=metadata)

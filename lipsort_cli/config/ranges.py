@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 from lipsort_cli.config.options import LARGEST_SEED
@@ -41,21 +43,39 @@ def out_of_range(node: Any, prefix: str = "") -> Iterator[str]:
         if is_dataclass(value):
             yield from out_of_range(value, f"{key}.")
         elif not entry.metadata and entry.name in GROUPS and value is not None:
-            # A group's node that no dataclass of the group types.
+            # A group's node that no dataclass of the group gives its type.
             options = ", ".join(sorted(GROUPS[entry.name]))
             yield f"{key}: found {value!r}; choose with {key}=OPTION, one of {options}"
         elif isinstance(value, list):
+            yield from _list_faults(key, value, entry.metadata)
             for position, element in enumerate(value):
                 yield from _value_faults(f"{key}[{position}]", element, entry.metadata)
         elif value is not None:
             yield from _value_faults(key, value, entry.metadata)
 
 
+def _list_faults(key: str, value: list[Any], metadata: Any) -> Iterator[str]:
+    if metadata.get("filled") and not value:
+        yield f"{key}: found []; allowed: at least one element"
+    if metadata.get("distinct") and len(set(value)) < len(value):
+        yield f"{key}: found {value}; allowed: each one once"
+    if metadata.get("rising") and any(b <= a for a, b in pairwise(value)):
+        yield f"{key}: found {value}; allowed: increasing values, each one once"
+
+
 def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
     choices = metadata.get("choices")
     if choices is not None:
         if value not in choices:
-            yield f"{key}: found {value!r}; allowed: {', '.join(choices)}"
+            reason = (metadata.get("refused") or {}).get(value)
+            yield (
+                f"{key}: found {value!r}; allowed: {', '.join(choices)}"
+                + (f" ({reason})" if reason else "")
+            )
+        return
+    pattern = metadata.get("pattern")
+    if pattern is not None and isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield f"{key}: found {value!r}; allowed: {metadata['help']}"
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         return

@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lipsort_cli.config.options import option
+from lipsort_cli.config.registry import command
 
 
+@command(
+    "report",
+    many=True,
+    examples=(
+        ("Everything under outputs", "lipsort report"),
+        (
+            "A sweep, by its certified accuracy at 1.58",
+            "lipsort report outputs/train/DATE/TIME sort=certified_accuracy.l2.1.58",
+        ),
+        (
+            "Rows by activation only, two columns",
+            "lipsort report A B group=[activation] columns=[clean_accuracy,train_seconds]",
+        ),
+    ),
+)
 @dataclass
 class ReportConfig:
-    """`lipsort report`."""
+    """Compare runs and sweeps: tables over seeds, plots, Markdown, HTML."""
 
     runs: list[str] = option(
         ["outputs"], "runs, folders that hold runs at any depth, or quoted patterns"

@@ -1,32 +1,71 @@
-"""The dataclasses of :mod:`lipsort_cli.config.schema` as Hydra's ConfigStore wants them.
+"""The dataclasses of :mod:`lipsort_cli.config.schema` as Hydra sees them.
 
-A primary file ``conf/<command>.yaml`` starts from ``schema/command/<command>@_here_``, an option
-``conf/<group>/<option>.yaml`` from ``/schema/<group>/<option>@_here_``. That makes every node
-typed: an unknown key or a wrong type is refused as the configuration is composed.
+An option ``<group>/<option>`` is there without any file, and so is the primary configuration of a
+command that has no groups; a file of ``conf/`` or of ``--config-dir`` with the same name comes
+first. A file of one's own starts from ``<option>`` of the same group or from
+``/schema/<group>/<option>@_here_``, a primary one from ``schema/command/<command>@_here_``. That
+makes every node typed: an unknown key or a wrong type is refused as the configuration is composed.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 
 
-def register() -> None:
-    """Put every node into the ConfigStore; registering twice changes nothing."""
-    from hydra.core.config_store import ConfigStore
+class OptionStore(ConfigStore):
+    """A store beside Hydra's own, which takes a name in both a file and itself for a mistake."""
 
-    store = ConfigStore.instance()
-    for command, node in COMMANDS.items():
-        store.store(group="schema/command", name=config_name(command), node=node)
+
+class OptionSource(StructuredConfigSource):
+    """Options and primary configurations, searched after all files."""
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        self.store = OptionStore()
+
+    @staticmethod
+    def scheme() -> str:
+        """Of its entry in Hydra's search path."""
+        return "lipsort"
+
+
+class OptionPath(SearchPathPlugin):
+    """Puts the options into Hydra's search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """As Hydra calls it."""
+        search_path.append(provider="lipsort", path="lipsort://")
+
+
+def register() -> None:
+    """Make every node known to Hydra; registering twice changes nothing."""
+    for plugin in (OptionSource, OptionPath):
+        Plugins.instance().register(plugin)
+    typed, found = ConfigStore.instance(), OptionStore()
+    for command in COMMANDS.values():
+        typed.store(group="schema/command", name=command.key, node=command.config)
+        found.store(name=command.key, node=_primary(command))
     for group, options in GROUPS.items():
         for option, node in options.items():
-            store.store(group=f"schema/{group}", name=option, node=node)
+            typed.store(group=f"schema/{group}", name=option, node=node)
+            if option == node.name:  # type: ignore[attr-defined]
+                found.store(group=group, name=option, node=node)
 
 
-def config_name(command: str) -> str:
-    """Name of a command's primary configuration and module: its name with underscores."""
-    return command.replace("-", "_")
-
-
-def config_class(command: str) -> type:
-    """The dataclass of a command, under either spelling of its name in ``COMMANDS``."""
-    return COMMANDS[command if command in COMMANDS else config_name(command)]
+def _primary(command: Command) -> dict[str, Any]:
+    """The primary configuration of a command that has no groups of its own."""
+    hydra: dict[str, Any] = {"job": {"name": command.name}}
+    if command.takes:
+        # Results belong to the run they are about; a sweep writes into folders of its own.
+        hydra |= {"run": {"dir": "${run}"}, "output_subdir": f".hydra-{command.name}"}
+    schema = f"schema/command/{command.key}@_here_"
+    return {"defaults": ["base", schema, "_self_"], "hydra": hydra}

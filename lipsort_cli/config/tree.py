@@ -20,13 +20,8 @@ def config_root() -> Path:
     )
 
 
-def group_names() -> list[str]:
-    """The groups of ``conf/``: its folders."""
-    return sorted(path.name for path in config_root().iterdir() if path.is_dir())
-
-
-def group_options(group: str) -> list[str]:
-    """The options of a group: its YAML files without their ending, as ``folder/name`` below it."""
+def group_files(group: str) -> list[str]:
+    """The files of a group, without their ending, as ``folder/name`` below it."""
     folder = config_root() / group
     found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
     return sorted(path.as_posix() for path in found)

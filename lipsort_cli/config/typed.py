@@ -10,9 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lipsort_cli.config import validate
-from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.config.store import config_class
+from lipsort_cli.config import catalog, validate
+from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import UsageError
 
 
@@ -51,7 +50,7 @@ def from_plain(values: Any, command: str) -> DictConfig:
     """
     try:
         plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
-        typed = OmegaConf.structured(config_class(command))
+        typed = OmegaConf.structured(COMMANDS[command].config)
         for group, options in GROUPS.items():
             node = plain.get(group) if isinstance(plain, DictConfig) else None
             if isinstance(node, DictConfig) and node.get("name") in options:
@@ -68,7 +67,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     if "hydra" in own:
         with open_dict(own):
             del own["hydra"]
-    expected = config_class(command)
+    expected = COMMANDS[command].config
     if OmegaConf.get_type(own) is not expected:
         name = command.replace("-", "_")
         return None, [
@@ -80,7 +79,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
         return None, faults
     for parent, child, name, key in list(_leaves(own, "")):
         if child._is_missing():
-            faults.append(_missing_fault(parent, name, key))
+            faults.append(_missing_fault(parent, name, key, command))
             _fill(parent, name)
         elif child._is_interpolation():
             try:
@@ -127,9 +126,10 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, Any, st
             yield node, child, name, f"{prefix}{name}"
 
 
-def _missing_fault(parent: DictConfig, name: str, key: str) -> str:
+def _missing_fault(parent: DictConfig, name: str, key: str, command: str) -> str:
     if key in GROUPS:
-        return f"{key}: required, and not given; add {key}=OPTION, one of {', '.join(GROUPS[key])}"
+        options = ", ".join(catalog.group_options(key, command))
+        return f"{key}: required, and not given; add {key}=OPTION, one of {options}"
     kind = OmegaConf.get_type(parent)
     helps = {f.name: f.metadata.get("help") for f in fields(kind)} if is_dataclass(kind) else {}
     what = f" ({helps[name]})" if helps.get(name) else ""

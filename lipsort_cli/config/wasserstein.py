@@ -6,34 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lipsort_cli.config.options import (
-    LARGEST_SEED,
-    MOST_POINTS,
-    MOST_THREADS,
-    REQUIRED,
-    option,
-)
-
-# --- the critic of the samples' own potential ----------------------------------------------------
-
-EXTENSION = "extension"
-
-
-@dataclass
-class ExtensionModel:
-    """The McShane-Whitney extension of a potential from samples: exact on them."""
-
-    name: str = EXTENSION
-    centres: int = option(
-        5000,
-        "points of each side that the potential is fitted to; all training rows, where these are "
-        "no more; those of P are its centres",
-        minimum=1,
-        maximum=65536,
-    )
-
-
-# --- the command ------------------------------------------------------------------------------
+from lipsort_cli.config.distributions import OF_IMAGES
+from lipsort_cli.config.models import ExtensionModel, ImageModel
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.registry import GROUPS, command
+from lipsort_cli.config.train import LipschitzNetwork, Session, unmatched
 
 
 @dataclass
@@ -97,56 +74,53 @@ class WassersteinEvaluation:
     certificate: bool = option(True, "write a certificate that `lipsort verify` checks")
 
 
+@command(
+    "estimate-wasserstein",
+    aliases=("wasserstein",),
+    objective="lower_bound",
+    examples=(
+        ("The default pair, three cones", "lipsort estimate-wasserstein"),
+        (
+            "A point against the sphere around it, in 128 dimensions",
+            "lipsort estimate-wasserstein distribution=cone distribution.dim=128",
+        ),
+        (
+            "GroupSort and ReLU critics, as a sweep",
+            "lipsort estimate-wasserstein -m activation=maxmin,relu",
+        ),
+    ),
+)
 @dataclass
-class EstimateWassersteinConfig:
-    """`lipsort estimate-wasserstein`."""
+class EstimateWassersteinConfig(Session, LipschitzNetwork):
+    """Bound the Wasserstein-1 distance of two distributions."""
 
     distribution: Any = REQUIRED
-    model: Any = REQUIRED
-    activation: Any = REQUIRED
-    constraint: Any = REQUIRED
-    optimizer: Any = REQUIRED
-    schedule: Any = REQUIRED
     norm: str = option("l2", "ground metric", choices=["l2", "linf", "l1"])
     confidence: float = option(0.95, "of the bounds for the populations", above=0, below=1)
     training: CriticTraining = field(default_factory=CriticTraining)
     evaluation: WassersteinEvaluation = field(default_factory=WassersteinEvaluation)
-    seed: int = option(0, "seeds weights and samples", minimum=0, maximum=LARGEST_SEED)
-    device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    threads: int = option(0, "CPU threads; 0: as torch chooses", minimum=0, maximum=MOST_THREADS)
-    resume: str | None = option(None, "continue this interrupted run directory")
 
-
-def critic_faults(config: Any) -> Iterator[str]:
-    """Rules between fields of an :class:`EstimateWassersteinConfig`; passes over other commands."""
-    if not isinstance(config, EstimateWassersteinConfig):
-        if getattr(getattr(config, "model", None), "name", None) == EXTENSION:
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        if isinstance(self.model, ExtensionModel):
+            if self.norm != "l2":
+                yield (
+                    f"norm: found {self.norm} with model=extension, whose distances are L2; "
+                    "allowed: l2, or another model with constraint=linf"
+                )
+            return
+        yield from super().faults()
+        yield from unmatched("constraint", self.norm, self.constraint.name)
+        if not isinstance(self.model, ImageModel):
+            return
+        if self.distribution.name not in OF_IMAGES:
+            fitting = [n for n, kind in GROUPS["model"].items() if not issubclass(kind, ImageModel)]
             yield (
-                "model: found extension, which is a critic of one output; allowed with "
-                "`lipsort estimate-wasserstein`"
+                f"model: found {self.model.name}, whose inputs are images, not points; allowed: "
+                + ", ".join(sorted(fitting))
             )
-        return
-    constraint = getattr(config.constraint, "name", None)
-    if getattr(config.model, "name", None) == EXTENSION:
-        if config.norm != "l2":
+        elif self.norm != "l2":
             yield (
-                f"norm: found {config.norm} with model=extension, whose distances are L2; allowed: "
-                "l2, or another model with constraint=linf"
+                f"norm: found {self.norm} with model={self.model.name}; convolutional critics are "
+                "for norm=l2"
             )
-    elif constraint == "none":
-        yield (
-            "constraint: found none; a critic's objective is unbounded without a constraint: "
-            "allowed are orthonormal, bjorck, spectral, parseval, aol, linf"
-        )
-    elif (constraint == "linf") != (config.norm != "l2"):
-        matching = (
-            "orthonormal, bjorck, spectral, parseval or aol" if config.norm == "l2" else "linf"
-        )
-        yield (
-            f"constraint: found {constraint} with norm={config.norm}; a critic that is "
-            f"1-Lipschitz in this norm needs constraint={matching} (linf bounds rows for "
-            "norm=linf and columns for norm=l1)"
-        )
-    support = getattr(config.distribution, "support", None)
-    if support is not None and not (len(support) == 2 and support[0] < support[1]):
-        yield f"distribution.support: found {support}; allowed: [low, high] with low < high"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli import __version__
-from lipsort_cli.cli.table import find
 from lipsort_cli.config import catalog
+from lipsort_cli.config.schema import find
 from lipsort_cli.config.tree import config_root, heading
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_json

@@ -84,7 +84,7 @@ def prepare(jobs: Iterable[Job]) -> None:
         if not preset.startswith("paper/"):
             continue
         node = composed(command_of(preset), preset).get("data")
-        if node is not None and OmegaConf.get_type(node) is DownloadedData:
+        if node is not None and issubclass(OmegaConf.get_type(node) or object, DownloadedData):
             found[str(node.name)] = OmegaConf.to_object(node)
     if found:
         from lipsort_cli.data import load

@@ -93,7 +93,8 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
     would take longer than many a job.
     """
     from lipsort_cli.cli.launch import execute
-    from lipsort_cli.cli.table import PLAIN, find
+    from lipsort_cli.cli.plain import PLAIN
+    from lipsort_cli.config.schema import find
 
     plain = next((entry for entry in PLAIN if entry.name == command), None)
     if plain is not None:

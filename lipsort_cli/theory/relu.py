@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lipsort_cli.config.learning import Schedule, StiefelOptimizer
+from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.theory.exact import Activation, ExactNetwork, Matrix, Vector, affine
@@ -145,7 +145,7 @@ def train_bend(
                     # Spread kinks over the interval: at 0 all of them would coincide.
                     layer.bias.uniform_(-0.5, 0.5)
         optimizer = build_optimizer(network, StiefelOptimizer(lr=0.1, rest_lr=0.01))
-        schedule = build_schedule(optimizer, Schedule(name="cosine"), steps)
+        schedule = build_schedule(optimizer, CosineSchedule(), steps)
         for _ in range(steps):
             loss = -(weights @ network(points)[:, 0])
             optimizer.zero_grad(set_to_none=True)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lipsort_cli.config.models import IMAGE_MODELS
+from lipsort_cli.config.models import ImageModel
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.zoo import (
@@ -87,7 +87,7 @@ def build_critic(
     scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
     scale = min(max(scale, 2.0**-60), 2.0**60)
     dim = len(centre)
-    if getattr(model, "name", "") in IMAGE_MODELS:
+    if isinstance(model, ImageModel):
         return _image_critic(model, activation, constraint, shape or (dim,), scale)
     network = build_mlp(
         [dim],

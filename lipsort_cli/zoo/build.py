@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lipsort_cli.config.distance import DISTANCE_MODELS
+from lipsort_cli.config.distance import DistanceModel
 from lipsort_cli.zoo.convolutional import BUILDERS, build_image_network
 from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, build_constraint
@@ -29,7 +29,7 @@ def build_network(
         return build_image_network(model, activation, constraint, input_shape, outputs)
     if model.name == "order_statistics":
         return build_order(model, input_shape, outputs)
-    if model.name in DISTANCE_MODELS:
+    if isinstance(model, DistanceModel):
         return build_distance(model, input_shape, outputs)
     return build_mlp(
         input_shape,

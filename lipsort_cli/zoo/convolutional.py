@@ -187,11 +187,11 @@ def build_image_network(
         UsageError: inputs that are no images; images that are too small for the stages.
 
     Example:
-        >>> from lipsort_cli.config.constraints import Constraint
-        >>> from lipsort_cli.config.schema import Activation
+        >>> from lipsort_cli.config.activations import MaxminActivation
+        >>> from lipsort_cli.config.constraints import OrthonormalConstraint
         >>> from lipsort_cli.config.models import CnnModel
         >>> network = build_image_network(
-        ...     CnnModel("cnn"), Activation("maxmin"), Constraint("orthonormal"), (1, 28, 28), 10
+        ...     CnnModel(), MaxminActivation(), OrthonormalConstraint(), (1, 28, 28), 10
         ... )
         >>> network(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])

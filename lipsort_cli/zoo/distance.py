@@ -29,8 +29,8 @@ def build_distance(model: Any, input_shape: Sequence[int], outputs: int) -> Netw
         UsageError: pooling of inputs that are no images, or are smaller than a window.
 
     Example:
-        >>> from lipsort_cli.config.distance import DistanceModel
-        >>> network = build_distance(DistanceModel("linf_distance", widths=[16]), (1, 8, 8), 10)
+        >>> from lipsort_cli.config.distance import LinfDistanceModel
+        >>> network = build_distance(LinfDistanceModel(widths=[16]), (1, 8, 8), 10)
         >>> len(network)
         3
     """

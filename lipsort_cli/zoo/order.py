@@ -82,7 +82,7 @@ def build_order(model: Any, input_shape: Sequence[int], outputs: int) -> OrderNe
 
     Example:
         >>> from lipsort_cli.config.distance import OrderModel
-        >>> network = build_order(OrderModel("order_statistics", widths=[16]), (1, 8, 8), 10)
+        >>> network = build_order(OrderModel(widths=[16]), (1, 8, 8), 10)
         >>> network(torch.rand(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """

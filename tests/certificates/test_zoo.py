@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lipsort_cli.certificates import evaluate, lipschitz_bound, load_network
-from lipsort_cli.config.schema import GROUPS, MlpModel
+from lipsort_cli.config.models import MlpModel
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.export.compare import compare
 from lipsort_cli.verifier.verify import verify
 from lipsort_cli.zoo import build_network, save_network

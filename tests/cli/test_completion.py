@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lipsort_cli.cli.complete import SCRIPTS, candidates, install
-from lipsort_cli.config.tree import group_options
+from lipsort_cli.config.catalog import group_options
 from lipsort_cli.runs import write_json
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from lipsort_cli.cli.table import TABLE, available, find
 from lipsort_cli.config import catalog
-from lipsort_cli.config.tree import group_options
+from lipsort_cli.config.catalog import group_options
+from lipsort_cli.config.schema import COMMANDS, Command, find
 
 
 def _run(*arguments: str) -> tuple[str, set[str], int]:
@@ -31,13 +31,13 @@ def _run(*arguments: str) -> tuple[str, set[str], int]:
 def test_the_first_page_lists_the_commands(arguments: list[str]) -> None:
     text, modules, code = _run(*arguments)
     assert code == 0
-    for command in available():
+    for command in COMMANDS.values():
         assert command.name in text
     assert not {"torch", "hydra", "omegaconf", "numpy", "pydantic", "rich.markdown"} & modules
     assert max(map(len, text.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", [command.name for command in available()])
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS.values()])
 def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
     text, modules, code = _run(name, "--help")
     assert code == 0
@@ -51,8 +51,7 @@ def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
     keys = list(catalog.plain_keys(name))
     for group, default in catalog.default_options(name).items():
         keys += catalog.group_keys(group, default)
-        presets = [preset for preset, _, _ in catalog.presets(name)]
-        for option in presets if group == catalog.PRESETS else group_options(group):
+        for option in group_options(group, name):
             assert option in text
     for key in keys:
         node, _, last = key.name.rpartition(".")
@@ -61,16 +60,12 @@ def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
         assert key.help, f"{key.name} has no help line"
 
 
-@pytest.mark.parametrize("command", TABLE, ids=lambda command: command.name)
-def test_the_examples_of_a_page_are_sound(command: object) -> None:
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+def test_the_examples_of_a_page_are_sound(command: Command) -> None:
     import shlex
 
-    from lipsort_cli.cli.table import Command
     from lipsort_cli.config.compose import Composer
 
-    assert isinstance(command, Command)
-    if not command.exists:
-        pytest.skip("not implemented yet")
     for _, line in command.examples:
         words = shlex.split(line)
         assert words[:2] == ["lipsort", command.name]

@@ -17,8 +17,8 @@ import yaml
 from lipsort_cli import app
 from lipsort_cli.cli.arguments import quoted
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import Command, find
 from lipsort_cli.config import compose
+from lipsort_cli.config.schema import COMMANDS, Command, find
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.runs import read_json, write_json
 
@@ -382,7 +382,7 @@ def inspector(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
     from dataclasses import dataclass
 
     from lipsort_cli.cli import launch as module
-    from lipsort_cli.config import compose, schema
+    from lipsort_cli.config import compose
     from lipsort_cli.config.options import REQUIRED, option
 
     @dataclass
@@ -404,7 +404,8 @@ def inspector(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
             """
         )
     )
-    monkeypatch.setitem(schema.COMMANDS, "peek", PeekConfig)
+    command = Command("peek", PeekConfig, takes=("train",))
+    monkeypatch.setitem(COMMANDS, "peek", command)
     root = conf.absolute()
     monkeypatch.setattr(compose, "config_root", lambda: root)
     monkeypatch.setattr(module, "config_root", lambda: root)
@@ -416,7 +417,7 @@ def inspector(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     fake.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "lipsort_cli.commands.peek", fake)
-    return Command("peek", "Look at a run.", takes=("train",))
+    return command
 
 
 def _finished(directory: Path, start: str = "2026") -> Path:
@@ -506,8 +507,6 @@ def run(config, directory):
         time.sleep(60)
 module.run = run
 sys.modules["lipsort_cli.commands.train"] = module
-from lipsort_cli.cli.table import Command
-Command.exists = property(lambda self: self.name == "train")
 from lipsort_cli.app import main
 main()
 """

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipsort_cli.config.schema import Augmentation
+from lipsort_cli.config.train import Augmentation
 from lipsort_cli.data import load
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.errors import LipsortError, UsageError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from lipsort_cli.config.gan import MlpGenerator
+from lipsort_cli.config.wgan import MlpGenerator
 from lipsort_cli.gan.generators import build_generator, save_generator
 from lipsort_cli.gan.sweep import best, collect, summarise
 

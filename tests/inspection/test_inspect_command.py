@@ -15,8 +15,8 @@ from torch import nn
 
 from lipsort_cli.certificates.runs import run_config
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
 from lipsort_cli.commands.inspect import _names
+from lipsort_cli.config.schema import find
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.measure import Measured, alignment, measure, smoothness

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
+from lipsort_cli.config.schema import find
 
 SMALL = [
     "model.widths=[16,16]",

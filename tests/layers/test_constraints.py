@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.config.schema import (
+from lipsort_cli.config.learning import (
     AdamOptimizer,
     AggmoOptimizer,
     SgdOptimizer,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from operators import operator
 
-from lipsort_cli.config.schema import AdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import (
     AolConvolution,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lipsort_cli.certificates import certify_points, load_network
-from lipsort_cli.config.distance import DistanceModel, SortnetModel
+from lipsort_cli.config.distance import LinfDistanceModel, SortnetModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import lipschitz_constant
 from lipsort_cli.layers.distance import Distance, OrderStatistics, rank_weights, soft_distance
@@ -171,20 +171,22 @@ def test_refuses_impossible_arguments() -> None:
     with pytest.raises(ValueError, match="found sharpness"):
         Distance(2, 2, sharpness=(3.0, 2.0))
     with pytest.raises(UsageError, match=r"model\.pool: found 9"):
-        build_distance(DistanceModel("linf_distance", pool=9), (1, 8, 8), 10)
+        build_distance(LinfDistanceModel(pool=9), (1, 8, 8), 10)
     with pytest.raises(UsageError, match=r"model\.pool: found 2"):
-        build_distance(DistanceModel("linf_distance", pool=2), (64,), 10)
+        build_distance(LinfDistanceModel(pool=2), (64,), 10)
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        DistanceModel("linf_distance", widths=[12], pool=2),
-        SortnetModel("sortnet", widths=[12, 8], decay=0.4),
+        LinfDistanceModel(widths=[12], pool=2),
+        SortnetModel(widths=[12, 8], decay=0.4),
     ],
     ids=lambda model: model.name,
 )
-def test_plain_form_computes_and_certifies_the_same(tmp_path: Path, model: DistanceModel) -> None:
+def test_plain_form_computes_and_certifies_the_same(
+    tmp_path: Path, model: LinfDistanceModel
+) -> None:
     torch.manual_seed(0)
     network = build_distance(model, (1, 8, 8), 4)
     x = torch.rand(96, 1, 8, 8)

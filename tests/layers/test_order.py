@@ -123,7 +123,7 @@ def test_gates_are_the_layer_at_a_level(seed: int, level: float) -> None:
 @given(seed=st.integers(0, 10**6), classes=st.sampled_from([2, 3, 10]))
 def test_who_is_ahead_is_what_the_logits_say(seed: int, classes: int) -> None:
     torch.manual_seed(seed)
-    model = OrderModel("order_statistics", widths=[8], radius=0.2)
+    model = OrderModel(widths=[8], radius=0.2)
     network = build_order(model, (1, 4, 4), classes).eval()
     x = torch.randint(0, 9, (30, 1, 4, 4)) / 8
     labels = torch.randint(classes, (30,))
@@ -183,7 +183,7 @@ def test_nan_stays_and_no_examples_are_none() -> None:
 
 def test_training_moves_every_parameter_at_the_level_reached() -> None:
     torch.manual_seed(0)
-    model = OrderModel("order_statistics", widths=[16, 16], radius=0.2, ramp=0.5)
+    model = OrderModel(widths=[16, 16], radius=0.2, ramp=0.5)
     network = build_order(model, (1, 4, 4), 3).train()
     levels = []
     for network.progress in (0.0, 0.25, 0.5, 1.0):
@@ -211,7 +211,7 @@ def test_refuses_impossible_arguments() -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_plain_form_computes_and_certifies_the_same(tmp_path: Path, classes: int) -> None:
     torch.manual_seed(0)
-    model = OrderModel("order_statistics", widths=[12, 10])
+    model = OrderModel(widths=[12, 10])
     network: OrderNetwork = build_order(model, (1, 8, 8), classes)
     x = torch.rand(96, 1, 8, 8)
     network.train()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lipsort_cli.config.schema import Schedule, StepSchedule
+from lipsort_cli.config.learning import CosineSchedule, StepSchedule
 from lipsort_cli.optim import build_schedule, schedule_factor
 
 
@@ -42,7 +42,7 @@ def test_unknown_schedule_is_refused() -> None:
         schedule_factor("linear", 0.5)
 
 
-@pytest.mark.parametrize("config", [Schedule(name="cosine", warmup=0.2), StepSchedule()])
+@pytest.mark.parametrize("config", [CosineSchedule(warmup=0.2), StepSchedule()])
 def test_every_step_of_a_built_schedule_is_positive(config: object) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
     schedule = build_schedule(optimizer, config, 10)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.config.schema import SgdOptimizer, StiefelAdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.learning import SgdOptimizer, StiefelAdamOptimizer, StiefelOptimizer
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import orthonormality_error
 from lipsort_cli.optim import Stiefel, build_optimizer, stiefel

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lipsort_cli.config.tree import config_root, group_options, heading
+from lipsort_cli.config.catalog import group_options
+from lipsort_cli.config.tree import config_root, heading
 from lipsort_cli.reproduction.jobs import command_of
 from lipsort_cli.reproduction.studies import STUDIES
 from lipsort_cli.reproduction.studies.generator import DISTANCE

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from lipsort_cli.cli import workers
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
+from lipsort_cli.config.schema import find
 from lipsort_cli.console import console, errors
 from lipsort_cli.errors import UsageError
 from lipsort_cli.processes import Place, place

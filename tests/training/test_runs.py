@@ -17,8 +17,7 @@ import torch
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.cli.table import find
-from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.schema import GROUPS, find
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lipsort_cli.commands.train import _trainer
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.data import DigitsData
-from lipsort_cli.config.schema import Adversarial
+from lipsort_cli.config.train import Adversarial
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, UsageError

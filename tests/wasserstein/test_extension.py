@@ -334,7 +334,7 @@ def test_other_ground_metrics_are_refused(norm: str, compose_few: Compose) -> No
 
 def test_it_is_no_classifier() -> None:
     from lipsort_cli.cli.launch import launch
-    from lipsort_cli.cli.table import find
+    from lipsort_cli.config.schema import find
 
     command = find("train")
     assert command is not None

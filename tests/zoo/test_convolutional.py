@@ -10,28 +10,32 @@ import pytest
 import torch
 from torch.func import jacrev
 
-from lipsort_cli.config import schema
-from lipsort_cli.config.constraints import Constraint
+from lipsort_cli.config.activations import MaxminActivation, MaxoutActivation
+from lipsort_cli.config.constraints import AolConstraint, OrthonormalConstraint
 from lipsort_cli.config.data import DigitsData
-from lipsort_cli.config.models import IMAGE_MODELS, CnnModel, ImageModel
+from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer, WorstClassHingeLoss
+from lipsort_cli.config.models import CnnModel, ImageModel
+from lipsort_cli.config.registry import GROUPS
+from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.config.validate import faults, warnings
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import ConstrainedLayer, Convolution, Residual, lipschitz_constant
 from lipsort_cli.training.radius import body_constant
 from lipsort_cli.zoo import Network, build_network, network_graph
 
-MAXMIN = schema.Activation("maxmin")
-ORTHONORMAL = Constraint("orthonormal")
+MAXMIN = MaxminActivation()
+ORTHONORMAL = OrthonormalConstraint()
+IMAGE_MODELS = {n: kind for n, kind in GROUPS["model"].items() if issubclass(kind, ImageModel)}
 
 
 def model(name: str, **options: Any) -> ImageModel:
     small: dict[str, Any] = {"channels": [4, 8], "widths": [16]}
-    made: ImageModel = IMAGE_MODELS[name](name=name, **{**small, **options})
+    made: ImageModel = IMAGE_MODELS[name](**{**small, **options})
     return made
 
 
 def constraint(name: str) -> Any:
-    return schema.GROUPS["constraint"][name](name=name)
+    return GROUPS["constraint"][name]()
 
 
 def made(config: Any, shape: tuple[int, ...] = (1, 8, 8), set_name: str = "orthonormal") -> Network:
@@ -176,15 +180,15 @@ def test_too_many_stages_are_refused(name: str) -> None:
         made(model(name, channels=[4] * 6), (1, 8, 8))
 
 
-def configured(config: Any, activation: Any = MAXMIN) -> schema.TrainConfig:
-    return schema.TrainConfig(
+def configured(config: Any, activation: Any = MAXMIN) -> TrainConfig:
+    return TrainConfig(
         data=DigitsData(),
         model=config,
         activation=activation,
         constraint=ORTHONORMAL,
-        loss=schema.MarginLoss("worst_class_hinge"),
-        optimizer=schema.StiefelOptimizer(),
-        schedule=schema.Schedule("cosine"),
+        loss=WorstClassHingeLoss(),
+        optimizer=StiefelOptimizer(),
+        schedule=CosineSchedule(),
     )
 
 
@@ -206,14 +210,14 @@ def test_faults_name_the_key(config: Any, message: str) -> None:
 
 
 def test_maxout_has_no_residual_blocks() -> None:
-    found = faults(configured(model("residual_cnn"), schema.GroupedActivation("maxout", 2)))
+    found = faults(configured(model("residual_cnn"), MaxoutActivation(group_size=2)))
     assert any("maxout with model=residual_cnn" in fault for fault in found)
 
 
 def test_a_construction_without_effect_is_said() -> None:
     config = configured(model("cnn", convolution="reshaped"))
     assert not any("convolution" in warning for warning in warnings(config))
-    config.constraint = Constraint("aol")
+    config.constraint = AolConstraint()
     assert any("model.convolution=reshaped has no effect" in w for w in warnings(config))
 
 
@@ -221,7 +225,7 @@ def test_all_parameters_move() -> None:
     from lipsort_cli.optim import build_optimizer
 
     network = made(model("residual_cnn", blocks=2)).train()
-    optimizer = build_optimizer(network, schema.StiefelOptimizer())
+    optimizer = build_optimizer(network, StiefelOptimizer())
     before = [parameter.detach().clone() for parameter in network.parameters()]
     for _ in range(3):
         optimizer.zero_grad()

@@ -12,26 +12,23 @@ import torch
 from safetensors import safe_open
 
 from lipsort_cli.certificates import evaluate, load_network
-from lipsort_cli.config import schema
-from lipsort_cli.config.constraints import Constraint
+from lipsort_cli.config.activations import FullsortActivation, MaxminActivation
+from lipsort_cli.config.constraints import OrthonormalConstraint
+from lipsort_cli.config.models import MlpModel
+from lipsort_cli.config.registry import GROUPS
 from lipsort_cli.zoo import build_network, network_graph, save_network
 from lipsort_cli.zoo.mlp import build_mlp
 
 MODELS = [
-    schema.MlpModel(widths=[8, 12]),
-    schema.MlpModel(widths=[8], dropout=0.5, lipschitz=3.0, bias=False),
-    schema.MlpModel(widths=[]),
+    MlpModel(widths=[8, 12]),
+    MlpModel(widths=[8], dropout=0.5, lipschitz=3.0, bias=False),
+    MlpModel(widths=[]),
 ]
 
 
 def options(group: str) -> list[Any]:
     """One configuration of every option of a group."""
-    made = []
-    for name, kind in schema.GROUPS[group].items():
-        config = kind()
-        config.name = name
-        made.append(config)
-    return made
+    return [kind() for kind in GROUPS[group].values()]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: "x".join(map(str, m.widths)) or "linear")
@@ -53,9 +50,9 @@ def test_plain_form_computes_the_same(
 
 def test_file_layout(tmp_path: Path) -> None:
     network = build_network(
-        schema.MlpModel(widths=[8], dropout=0.1),
-        schema.Activation(name="fullsort"),
-        Constraint(name="orthonormal"),
+        MlpModel(widths=[8], dropout=0.1),
+        FullsortActivation(),
+        OrthonormalConstraint(),
         (1, 2, 2),
         3,
     )
@@ -81,9 +78,9 @@ def test_a_layer_without_plain_form_is_refused() -> None:
 
 def test_training_mode_is_left_as_it_was() -> None:
     network = build_network(
-        schema.MlpModel(widths=[4]),
-        schema.Activation(name="maxmin"),
-        Constraint(name="orthonormal"),
+        MlpModel(widths=[4]),
+        MaxminActivation(),
+        OrthonormalConstraint(),
         (4,),
         2,
     ).train()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lipsort_cli.config.gan import GanEvaluation
+from lipsort_cli.config.wgan import GanEvaluation
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import torch
 
 from lipsort_cli.certificates import Network, load_network
-from lipsort_cli.config.constraints import Constraint
-from lipsort_cli.config.learning import AdamOptimizer, CrossEntropyLoss, Schedule
-from lipsort_cli.config.schema import Activation, MlpModel, TrainConfig, Training
+from lipsort_cli.config.activations import ReluActivation
+from lipsort_cli.config.constraints import NoConstraint
+from lipsort_cli.config.learning import AdamOptimizer, CosineSchedule, CrossEntropyLoss
+from lipsort_cli.config.models import MlpModel
+from lipsort_cli.config.train import TrainConfig, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
@@ -94,11 +96,11 @@ def _train(dataset: Dataset, folder: Path, device: torch.device) -> None:
     config: Any = TrainConfig(
         data=None,
         model=MlpModel(widths=[512, 256]),
-        activation=Activation(name="relu"),
-        constraint=Constraint(name="none"),
+        activation=ReluActivation(),
+        constraint=NoConstraint(),
         loss=CrossEntropyLoss(),
         optimizer=AdamOptimizer(lr=1e-3),
-        schedule=Schedule(name="cosine"),
+        schedule=CosineSchedule(),
         training=Training(batch_size=128),
         seed=0,
     )

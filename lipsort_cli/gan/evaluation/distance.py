@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import load_network
-from lipsort_cli.config.constraints import Constraint
-from lipsort_cli.config.learning import Schedule, StiefelOptimizer
-from lipsort_cli.config.schema import Activation, MlpModel
+from lipsort_cli.config.activations import MaxminActivation
+from lipsort_cli.config.constraints import OrthonormalConstraint
+from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
+from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.wasserstein import CriticTraining, EstimateWassersteinConfig
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
@@ -66,10 +67,10 @@ def fresh_bounds(
     config: Any = EstimateWassersteinConfig(
         distribution=None,
         model=MlpModel(widths=_WIDTHS),
-        activation=Activation(name="maxmin"),
-        constraint=Constraint(name="orthonormal"),
+        activation=MaxminActivation(),
+        constraint=OrthonormalConstraint(),
         optimizer=StiefelOptimizer(lr=0.05, rest_lr=0.003),
-        schedule=Schedule(name="cosine"),
+        schedule=CosineSchedule(),
         norm=_NORM,
         training=CriticTraining(
             steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, MOST_THREADS, REQUIRED, option
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.registry import choice, command
+from lipsort_cli.config.train import Session, undivided
 
 # --- generators -------------------------------------------------------------------------------
 
@@ -27,6 +29,7 @@ class GeneratorBase:
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
 
+@choice("generator")
 @dataclass
 class DcganGenerator(GeneratorBase):
     """Transposed convolutions that double the image until it has its size (DCGAN)."""
@@ -38,9 +41,10 @@ class DcganGenerator(GeneratorBase):
     )
 
 
+@choice("generator")
 @dataclass
 class MlpGenerator(GeneratorBase):
-    """Fully connected."""
+    """Fully connected generator; the only one for points that are no images."""
 
     name: str = "mlp"
     widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
@@ -74,9 +78,10 @@ class CriticBase:
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
 
+@choice("critic")
 @dataclass
 class ReluCritic(CriticBase):
-    """Lipschitz by construction: orthonormal weights, ReLU."""
+    """Lipschitz by construction: orthonormal weights with ReLU; the paper's comparison."""
 
     name: str = "relu"
     lipschitz: float = option(
@@ -85,9 +90,10 @@ class ReluCritic(CriticBase):
     lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
 
+@choice("critic")
 @dataclass
 class GroupSortCritic(ReluCritic):
-    """Lipschitz by construction and norm-preserving: orthonormal weights, sorting activations."""
+    """Lipschitz by construction, norm-preserving: orthonormal weights, sorting activations."""
 
     name: str = "groupsort"
     activation: str = option(
@@ -104,25 +110,34 @@ class FreeCritic(CriticBase):
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
 
 
+@choice("critic")
 @dataclass
 class ClipCritic(FreeCritic):
-    """Weights clipped to [-clip, clip] after each step (Arjovsky et al. 2017)."""
+    """Weight clipping (the first WGAN); its constant is whatever the clipped weights allow.
+
+    Weights are clipped to [-clip, clip] after each step (Arjovsky et al. 2017).
+    """
 
     name: str = "clip"
     clip: float = option(0.01, "largest absolute weight", above=0)
 
 
+@choice("critic")
 @dataclass
 class GradientPenaltyCritic(FreeCritic):
-    """Penalty on gradient norms other than 1 between real and generated points (WGAN-GP)."""
+    """Gradient penalty (WGAN-GP); no bound on its constant beyond that of its weights.
+
+    On gradient norms other than 1, between real and generated points.
+    """
 
     name: str = "gp"
     penalty: float = option(10.0, "weight of the penalty", above=0)
 
 
+@choice("critic")
 @dataclass
 class SpectralNormCritic(FreeCritic):
-    """Spectral normalisation by power iteration, torch's (SNGAN)."""
+    """Spectral normalisation by power iteration (SNGAN), torch's; a little above its constant."""
 
     name: str = "sn"
     iterations: int = option(1, "power iterations a step", minimum=1)
@@ -184,9 +199,21 @@ class GanEvaluation:
     confidence: float = option(0.95, "of the bound for the distributions", above=0, below=1)
 
 
+@command(
+    "wgan",
+    objective="quality.sliced",
+    examples=(
+        ("The digits, in seconds", "lipsort wgan"),
+        ("MNIST, ten minutes on two cores", "lipsort wgan experiment=wgan_mnist"),
+        (
+            "Points of the plane, another critic",
+            "lipsort wgan data=toy data.pattern=swiss_roll critic=gp",
+        ),
+    ),
+)
 @dataclass
-class WganConfig:
-    """`lipsort wgan`."""
+class WganConfig(Session):
+    """Train a Wasserstein GAN; say how good its samples are."""
 
     data: Any = REQUIRED
     generator: Any = REQUIRED
@@ -194,59 +221,37 @@ class WganConfig:
     schedule: Any = REQUIRED
     training: GanTraining = field(default_factory=GanTraining)
     evaluation: GanEvaluation = field(default_factory=GanEvaluation)
-    seed: int = option(0, "seeds weights, noise and order", minimum=0, maximum=LARGEST_SEED)
-    device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    threads: int = option(
-        0, "CPU threads; 0: by the size of the networks", minimum=0, maximum=MOST_THREADS
-    )
     tensorboard: bool = option(False, "also write TensorBoard event files")
-    resume: str | None = option(None, "continue this interrupted run directory")
+
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        critic = self.critic
+        if not (critic.widths or critic.channels):
+            yield "critic.widths: found [] with critic.channels=[]; allowed: at least one layer"
+        size = group_size(critic) or 1
+        for key in ("channels", "widths"):
+            yield from undivided(
+                f"critic.{key}",
+                getattr(critic, key),
+                size,
+                f"critic.activation={getattr(critic, 'activation', 'relu')}",
+            )
+        if self.data.name != "toy":
+            return
+        if critic.channels:
+            yield (
+                f"critic.channels: found {critic.channels} with data=toy, whose points are no "
+                "images; allowed: []"
+            )
+        if self.generator.name == "dcgan":
+            yield (
+                "generator: found dcgan with data=toy, whose points are no images; choose "
+                "generator=mlp"
+            )
 
 
-GENERATORS: dict[str, type] = {"dcgan": DcganGenerator, "mlp": MlpGenerator}
-"""The group ``generator``."""
-
-CRITICS: dict[str, type] = {
-    "groupsort": GroupSortCritic,
-    "relu": ReluCritic,
-    "clip": ClipCritic,
-    "gp": GradientPenaltyCritic,
-    "sn": SpectralNormCritic,
-}
-"""The group ``critic``."""
-
-
-def group_size(critic: Any) -> int | None:
+def group_size(critic: CriticBase) -> int | None:
     """Features that the critic sorts together; None where any width will do."""
-    activation = getattr(critic, "activation", None)
-    return {"maxmin": 2, "groupsort": getattr(critic, "group_size", None)}.get(activation or "")
-
-
-def gan_faults(config: Any) -> Iterator[str]:
-    """Rules between fields of a :class:`WganConfig`; passes over other commands."""
-    if not isinstance(config, WganConfig):
-        return
-    critic = config.critic
-    size = group_size(critic)
-    if not (critic.widths or critic.channels):
-        yield "critic.widths: found [] with critic.channels=[]; allowed: at least one layer"
-    for key in ("channels", "widths"):
-        for position, width in enumerate(getattr(critic, key)):
-            if isinstance(size, int) and size > 1 and width % size:
-                lower = width - width % size
-                nearest = f"{lower} or {lower + size}" if lower else f"{size}"
-                yield (
-                    f"critic.{key}[{position}]: found {width}, which critic.activation="
-                    f"{critic.activation} cannot split into groups of {size}; nearest: {nearest}"
-                )
-    if getattr(config.data, "name", None) != "toy":
-        return
-    if critic.channels:
-        yield (
-            f"critic.channels: found {critic.channels} with data=toy, whose points are no images; "
-            "allowed: []"
-        )
-    if getattr(config.generator, "name", None) == "dcgan":
-        yield (
-            "generator: found dcgan with data=toy, whose points are no images; choose generator=mlp"
-        )
+    if not isinstance(critic, GroupSortCritic):
+        return None
+    return {"maxmin": 2, "groupsort": critic.group_size}.get(critic.activation)

@@ -1,0 +1,101 @@
+"""What can be chosen and what can be run: filled by the dataclasses themselves as they are defined.
+
+An option of a group is a dataclass under :func:`choice`, a command one under :func:`command`. Name,
+help line, keys, defaults and ranges are said there and nowhere else: Hydra's configuration store,
+the help pages, completion and `lipsort zoo` are written from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Kind = TypeVar("Kind", bound=type)
+
+GROUPS: dict[str, dict[str, type]] = {}
+"""The dataclass of every option, by group."""
+
+_COMMANDS_OF: dict[tuple[str, str], tuple[str, ...]] = {}
+"""The commands that can use an option, for those which not every command can use."""
+
+
+def choice(
+    group: str, *, presets: tuple[str, ...] = (), commands: tuple[str, ...] = ()
+) -> Callable[[Kind], Kind]:
+    """Make a dataclass an option of ``group``: its field ``name`` names it, its docstring says it.
+
+    Args:
+        group: the group, such as ``activation``.
+        presets: files ``conf/<group>/<preset>.yaml`` that give the same option other values.
+        commands: the only commands that can use it; empty: all that have the group.
+    """
+
+    def register(kind: Kind) -> Kind:
+        name = str(kind.name)  # type: ignore[attr-defined]
+        for option in (name, *presets):
+            GROUPS.setdefault(group, {})[option] = kind
+            if commands:
+                _COMMANDS_OF[group, option] = commands
+        return kind
+
+    return register
+
+
+def commands_of(group: str, option: str) -> tuple[str, ...]:
+    """The only commands that can use an option; empty where every command can."""
+    return _COMMANDS_OF.get((group, option), ())
+
+
+def said_of(kind: type) -> str:
+    """The first sentence or paragraph of a dataclass' docstring, on one line."""
+    return " ".join((kind.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that Hydra configures: ``run(config, directory)`` of its module."""
+
+    name: str
+    config: type
+    aliases: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    """Commands whose run directories it works on; empty: it makes a run directory of its own."""
+    many: bool = False
+    """Whether it takes any number of run directories, as ``runs=[...]``."""
+    objective: str | None = None
+    """The figure of ``results.json`` that a user would tune."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Worked examples for its help page: what it does, and the command line."""
+
+    @property
+    def help(self) -> str:
+        """What it does, in one line."""
+        return said_of(self.config)
+
+    @property
+    def key(self) -> str:
+        """Name of its module and of its primary configuration."""
+        return self.name.replace("-", "_")
+
+    @property
+    def module(self) -> str:
+        """Import path of the module that implements it."""
+        return f"lipsort_cli.commands.{self.key}"
+
+
+COMMANDS: dict[str, Command] = {}
+"""Every command by its name."""
+
+
+def command(name: str, **rest: Any) -> Callable[[Kind], Kind]:
+    """Make a dataclass the configuration of ``lipsort NAME``; ``rest``: fields of a Command."""
+
+    def register(kind: Kind) -> Kind:
+        COMMANDS[name] = Command(name, kind, **rest)
+        return kind
+
+    return register

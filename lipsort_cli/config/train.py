@@ -1,0 +1,260 @@
+"""The typed configuration of `lipsort train`, and what it shares with other commands that train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lipsort_cli.config.constraints import of_norm
+from lipsort_cli.config.distance import FixedLinfModel, OrderModel
+from lipsort_cli.config.learning import StiefelOptimizer
+from lipsort_cli.config.models import ImageModel, ResidualCnnModel
+from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
+from lipsort_cli.config.registry import command
+
+# --- what every training command shares -------------------------------------------------------
+
+
+@dataclass
+class Session:
+    """What every command that trains has."""
+
+    seed: int = option(
+        0, "seeds weights, samples, noise and order", minimum=0, maximum=LARGEST_SEED
+    )
+    device: str = option(
+        "auto", "auto, cpu, cuda, cuda:N, mps", pattern=r"auto|cpu|mps|cuda(:\d+)?"
+    )
+    threads: int = option(0, "CPU threads; 0: chosen for you", minimum=0, maximum=MOST_THREADS)
+    resume: str | None = option(None, "continue this interrupted run directory")
+
+
+@dataclass
+class LipschitzNetwork:
+    """The groups that make a network of known constant."""
+
+    model: Any = REQUIRED
+    activation: Any = REQUIRED
+    constraint: Any = REQUIRED
+    optimizer: Any = REQUIRED
+    schedule: Any = REQUIRED
+
+    def faults(self) -> Iterator[str]:
+        """Rules between the groups."""
+        if not isinstance(self.model, FixedLinfModel):
+            for key in ("channels", "widths"):
+                yield from undivided(
+                    f"model.{key}",
+                    getattr(self.model, key, []),
+                    self.activation.group,
+                    f"activation={self.activation.name}",
+                )
+        if isinstance(self.model, ResidualCnnModel) and self.activation.name == "maxout":
+            yield (
+                "activation: found maxout with model=residual_cnn, whose blocks keep the number of "
+                "channels; maxout divides it: choose maxmin or groupsort"
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """Keys that this combination of options does not read."""
+        name, optimizer = self.constraint.name, self.optimizer
+        if isinstance(optimizer, StiefelOptimizer) and name != "orthonormal":
+            yield (
+                f"optimizer=stiefel with constraint={name}: no weight moves on the manifold, all "
+                f"move by optimizer.rest={optimizer.rest} at optimizer.rest_lr="
+                f"{optimizer.rest_lr:g}; optimizer.lr, momentum, polar_steps and interval have no "
+                "effect: set optimizer.rest_lr, or choose optimizer=adam"
+            )
+        if isinstance(self.model, ImageModel) and name != "orthonormal":
+            found = self.model.convolution
+            if found != type(self.model).convolution:
+                yield (
+                    f"model.convolution={found} has no effect with constraint={name}; it chooses "
+                    "between the kernels of constraint=orthonormal"
+                )
+
+
+def undivided(key: str, widths: list[int], size: int, whose: str) -> Iterator[str]:
+    """Widths that cannot be split into groups of ``size`` features."""
+    for position, width in enumerate(widths):
+        if size > 1 and width % size:
+            lower = width - width % size
+            nearest = f"{lower} or {lower + size}" if lower else f"{size}"
+            yield (
+                f"{key}[{position}]: found {width}, which {whose} cannot "
+                f"split into groups of {size}; nearest: {nearest}"
+            )
+
+
+# --- lipsort train ----------------------------------------------------------------------------
+
+
+@dataclass
+class Augmentation:
+    """Random changes of training images; all zero leaves the images as they are."""
+
+    shift: float = option(0.0, "largest translation, in pixels", minimum=0)
+    rotation: float = option(0.0, "largest rotation, in degrees", minimum=0, maximum=180)
+    zoom: float = option(0.0, "largest relative change of size", minimum=0, below=1)
+    shear: float = option(0.0, "largest shear", minimum=0, maximum=1)
+    crop: int = option(
+        0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
+    )
+    flip: bool = option(False, "mirror half of the images left to right")
+
+
+@dataclass
+class Adversarial:
+    """Training on inputs that PGD moves against the network (Madry et al., ICLR 2018)."""
+
+    eps: float | None = option(None, "radius, in raw input units; null: clean inputs", above=0)
+    norm: str = option("linf", "norm of the radius", choices=["l2", "linf"])
+    steps: int = option(7, "gradient steps of each attack", minimum=1)
+
+
+@dataclass
+class Training:
+    """The training loop."""
+
+    epochs: int = option(30, "passes over the training set", minimum=1)
+    batch_size: int = option(256, "examples a step, over all processes", minimum=1)
+    precision: str = option(
+        "auto",
+        "matrix products while training; certificates are never computed in it",
+        choices=["auto", "float32", "bfloat16"],
+    )
+    center: bool = option(
+        False, "the network first takes off the training set's mean of each channel"
+    )
+    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
+    adversarial: Adversarial = field(default_factory=Adversarial)
+    jacobian_penalty: float = option(
+        0.0, "weight of the Jacobian's mean squared Frobenius norm in the loss", minimum=0
+    )
+    checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+    log_every: int = option(50, "steps between logged metrics", minimum=1)
+    diagnostics_every: int = option(
+        0, "steps between logged Jacobian, gradient norms and active units; 0: never", minimum=0
+    )
+    diagnostics_points: int = option(32, "points they are measured at", minimum=1, maximum=4096)
+
+
+@dataclass
+class Attack:
+    """Projected gradient descent at the end of a run."""
+
+    points: int | None = option(None, "test points attacked; null: all, 0: none", minimum=0)
+    steps: int = option(20, "gradient steps", minimum=1)
+    restarts: int = option(1, "random starts", minimum=1)
+
+
+@dataclass
+class Evaluation:
+    """What is measured at the end of a run, on the test set."""
+
+    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    eps: list[float] = option(
+        [0.1, 0.3, 0.5, 1.0], "radii, in raw input units", above=0, filled=True, rising=True
+    )
+    arithmetic: str = option(
+        "binary32",
+        "what the certified radii hold for",
+        choices=["real", "binary64", "binary32"],
+    )
+    attack: Attack = field(default_factory=Attack)
+
+
+@command(
+    "train",
+    aliases=("train-classifier",),
+    objective="certified_accuracy",
+    examples=(
+        ("The digits, in seconds", "lipsort train"),
+        ("ReLU beside GroupSort, as a sweep", "lipsort train -m activation=relu,maxmin seed=0,1,2"),
+        (
+            "A narrower network on MNIST with bigger margins",
+            "lipsort train data=mnist model.widths=[256,256] loss.margin=4",
+        ),
+    ),
+)
+@dataclass
+class TrainConfig(Session, LipschitzNetwork):
+    """Train a classifier; evaluate it clean, certified and attacked."""
+
+    data: Any = REQUIRED
+    loss: Any = REQUIRED
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    tensorboard: bool = option(False, "also write TensorBoard event files")
+
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        yield from super().faults()
+        if not isinstance(self.model, OrderModel):
+            return
+        for key, found in (
+            ("training.center", self.training.center),
+            ("training.jacobian_penalty", self.training.jacobian_penalty),
+            ("training.adversarial.eps", self.training.adversarial.eps),
+        ):
+            if found:
+                yield (
+                    f"{key}: found {found} with model=order_statistics, which is trained for the "
+                    "worst case within model.radius and has no use for it; leave it out"
+                )
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed but seldom meant."""
+        if isinstance(self.model, FixedLinfModel):
+            yield from self._without_groups()
+            return
+        norm, constraint = self.evaluation.norm, self.constraint
+        if norm == "linf" and constraint.norm == "l2":
+            yield (
+                f"evaluation.norm=linf with constraint={constraint.name}, which bounds the L2 "
+                "norm: certificates will be weak; constraint=linf is made for it"
+            )
+        if norm == "l2" and constraint.norm == "linf":
+            yield (
+                "evaluation.norm=l2 with constraint=linf, which bounds the L-infinity norm: "
+                "certificates will be weak; add evaluation.norm=linf"
+            )
+        if constraint.norm is None:
+            yield (
+                "constraint=none: the network's Lipschitz constant is whatever training makes it; "
+                "certificates will be weak"
+            )
+        yield from super().warnings()
+
+    def _without_groups(self) -> Iterator[str]:
+        """Groups that have no part in a network of fixed constant in L-infinity."""
+        name, optimizer = self.model.name, self.optimizer
+        if self.evaluation.norm == "l2":
+            yield (
+                f"evaluation.norm=l2 with model={name}, which bounds the L-infinity norm: "
+                "certificates will be weak; add evaluation.norm=linf"
+            )
+        # What conf/train.yaml sets where nothing is said goes unmentioned.
+        for group, usual in (("activation", "maxmin"), ("constraint", "orthonormal")):
+            found = getattr(self, group).name
+            if found != usual:
+                yield f"{group}={found} has no effect with model={name}, which has no {group}"
+        if isinstance(optimizer, StiefelOptimizer):
+            yield (
+                f"optimizer=stiefel with model={name}: no weight moves on the manifold, all move "
+                f"by optimizer.rest={optimizer.rest} at optimizer.rest_lr={optimizer.rest_lr:g}: "
+                "set that, or choose optimizer=adam"
+            )
+
+
+def unmatched(key: str, norm: str, constraint: str) -> Iterator[str]:
+    """A constraint set that does not bound a critic's constant in the ground metric ``norm``."""
+    fitting = of_norm("l2" if norm == "l2" else "linf")
+    if constraint not in fitting:
+        yield (
+            f"{key}: found {constraint} with norm={norm}; a critic that is 1-Lipschitz in this "
+            f"norm needs constraint={' or '.join(fitting)} (linf bounds rows for norm=linf and "
+            "columns for norm=l1)"
+        )
