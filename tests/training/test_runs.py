@@ -247,12 +247,14 @@ def presets() -> list[str]:
 
 @pytest.mark.parametrize("preset", presets())
 def test_presets_run_small(tmp_path: Path, preset: str) -> None:
-    quick = [text for text in SMALL if "widths" not in text]
+    quick = [text for text in SMALL if "widths" not in text and "epochs" not in text]
     if "distance" in preset or "order" in preset:
         # These layers have no dropout: what is left out of a maximum or a vote changes it.
         quick = [text for text in quick if "dropout" not in text]
+    if "cifar10" in preset:
+        quick.append("model.channels=[8,8,16]")
     train(tmp_path, f"experiment={preset}", "data=digits", *quick, "hydra.run.dir=run",
-          "model.widths=[16,16]")  # fmt: skip
+          "model.widths=[16,16]", "training.epochs=1")  # fmt: skip
     assert (tmp_path / "run" / "results.json").exists()
 
 
