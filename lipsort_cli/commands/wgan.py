@@ -66,7 +66,7 @@ def make_trainer(
     generator = build_generator(
         config.generator,
         dataset.input_shape,
-        bounds=dataset.bounds,
+        bounds=dataset.training_bounds,
         centre=centre,
         spread=spread / math.sqrt(centre.numel()),
     ).to(device)

@@ -29,6 +29,8 @@ class Dataset:
     """Training, validation and test split of one data set.
 
     ``bounds`` is the range that every raw input lies in, where it is known: attacks stay inside.
+    ``pixels`` says that it is known from how inputs are stored, and so of every further one; if
+    not, it is only that of the inputs at hand.
     """
 
     name: str
@@ -37,6 +39,15 @@ class Dataset:
     test: Split
     classes: int
     bounds: tuple[float, float] | None
+    pixels: bool = True
+
+    @property
+    def training_bounds(self) -> tuple[float, float] | None:
+        """The same from training inputs alone: no generator may depend on the test split."""
+        if self.pixels:
+            return self.bounds
+        low, high = (float(value) for value in self.train.inputs.aminmax())
+        return (0.0, 1.0) if low >= 0 and high <= 1 else None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -72,6 +83,7 @@ def make_dataset(
     validation: float,
     bounds: tuple[float, float] | None,
     classes: int | None = None,
+    pixels: bool = True,
 ) -> Dataset:
     """Check the arrays and hold ``validation`` of the training set out, by a fixed shuffle.
 
@@ -95,7 +107,7 @@ def make_dataset(
     def part(index: Tensor) -> Split:
         return Split(train.inputs[index].contiguous(), train.labels[index].contiguous())
 
-    return Dataset(name, part(kept), part(chosen), test, count, bounds)
+    return Dataset(name, part(kept), part(chosen), test, count, bounds, pixels)
 
 
 def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:

@@ -60,6 +60,7 @@ def load_npz(config: Any) -> Dataset:
         validation=config.validation,
         # Inputs within [0, 1] are taken for pixels; attacks on others are not clipped.
         bounds=(0.0, 1.0) if low >= 0 and high <= 1 else None,
+        pixels=all(arrays[key].dtype == np.uint8 for key in ("x_train", "x_test")),
     )
 
 

@@ -22,7 +22,7 @@ class Samples:
 
     ``single`` says that every coordinate is a float32. Where it is not, :meth:`rows` rounds, for
     training; :meth:`exact` never does, and is what bounds are computed from.
-    ``low`` and ``high`` enclose every coordinate; ``centre`` [d] is the plain mean.
+    ``low`` and ``high`` enclose every coordinate.
     """
 
     name: str
@@ -31,8 +31,6 @@ class Samples:
     single: bool
     low: float
     high: float
-    centre: NDArray[np.float64]
-    spread: float
     sha256: str
 
     def __len__(self) -> int:
@@ -97,9 +95,7 @@ def make_samples(
         )
     digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())
     low, high, single = math.inf, -math.inf, True
-    total = np.zeros(int(np.prod(points.shape[1:], dtype=np.int64)))
-    squares = total.copy()
-    step = max(1, min(CHUNK, 2**25 // max(1, len(total))))
+    step = _step(int(np.prod(points.shape[1:], dtype=np.int64)))
     for start in range(0, len(points), step):
         rows = np.ascontiguousarray(points[start : start + step])
         digest.update(rows.tobytes())
@@ -114,10 +110,6 @@ def make_samples(
             )
         low, high = min(low, float(exact.min())), max(high, float(exact.max()))
         single = single and bool((rounded == exact).all())
-        total += exact.sum(0)
-        squares += (exact**2).sum(0)
-    centre = total / len(points)
-    variance = np.maximum(squares / len(points) - centre**2, 0)
     if weights is not None:
         digest.update(weights.tobytes())
     return Samples(
@@ -127,10 +119,33 @@ def make_samples(
         single,
         low,
         high,
-        centre,
-        math.sqrt(float(variance.sum())),
         digest.hexdigest(),
     )
+
+
+def centre_and_spread(
+    samples: Samples, index: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float]:
+    """Plain mean [d] of the rows ``index``, and the root of their mean squared distance from it.
+
+    Of these rows alone: what shapes a critic must not depend on rows that it is judged on.
+    """
+    total = np.zeros(samples.dim)
+    squares = 0.0
+    first = samples.exact(index[:1]).astype(np.float64)
+    step = _step(samples.dim)
+    for start in range(0, len(index), step):
+        rows = samples.exact(index[start : start + step]).astype(np.float64)
+        total += rows.sum(0)
+        squares += float(np.square(rows - first).sum())
+    centre: NDArray[np.float64] = total / len(index)
+    variance = squares / len(index) - float(np.square(centre - first).sum())
+    return centre, math.sqrt(max(variance, 0.0))
+
+
+def _step(dim: int) -> int:
+    """Rows of ``dim`` coordinates that are looked at at a time."""
+    return max(1, min(CHUNK, 2**25 // max(1, dim)))
 
 
 def _split(location: str) -> tuple[Path, str | None]:

@@ -139,7 +139,9 @@ def _generator(config: Any, rng: np.random.Generator, device: torch.device | Non
         split.inputs.flatten(1).numpy() for split in (run.dataset.train, run.dataset.test)
     )
     unseen = config.split == "test"
-    boxed = unseen and run.generator.bounded and run.dataset.bounds == (0.0, 1.0)
+    # Inputs that merely happen to lie in [0, 1] say nothing of others.
+    pixels = run.dataset.pixels and run.dataset.bounds == (0.0, 1.0)
+    boxed = unseen and run.generator.bounded and pixels
     return DrawnSource(
         config.name,
         (generated, rows_with_replacement(train)),

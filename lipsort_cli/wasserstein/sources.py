@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.data.distributions import Pair
-from lipsort_cli.data.samples import Samples
+from lipsort_cli.data.samples import Samples, centre_and_spread
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.transport import Rows
 
@@ -56,6 +56,7 @@ class Source(Protocol):
     """W1 of the measures or populations compared, in the chosen norm, where it is known."""
     centre: NDArray[np.float64]
     spread: float
+    """Where training points lie and how far apart: of points of training alone."""
     fingerprint: dict[str, Any]
     finite: bool
 
@@ -176,9 +177,14 @@ class SampleSource:
                     f"distribution.{key}_weights: all rows to train on have weight 0; "
                     "set evaluation.holdout=0"
                 )
-        self.centre = (p.centre + q.centre) / 2
-        apart = float(np.linalg.norm(p.centre - q.centre)) / 2
-        self.spread = float(np.sqrt((p.spread**2 + q.spread**2) / 2 + apart**2))
+        # The critic is fixed before it meets the rows held out, and so is all that shapes it.
+        (first, p_spread), (second, q_spread) = (
+            centre_and_spread(s, index)
+            for s, index in zip(self.samples, self._trained, strict=True)
+        )
+        self.centre = (first + second) / 2
+        apart = float(np.linalg.norm(first - second)) / 2
+        self.spread = float(np.sqrt((p_spread**2 + q_spread**2) / 2 + apart**2))
         self.fingerprint: dict[str, Any] = {
             "name": name,
             "p": {"name": p.name, "points": len(p), "sha256": p.sha256},

@@ -9,7 +9,7 @@ import pytest
 
 from lipsort_cli.data import readers
 from lipsort_cli.data.rowfile import RowFile, open_npy
-from lipsort_cli.data.samples import load_samples
+from lipsort_cli.data.samples import centre_and_spread, load_samples
 from lipsort_cli.errors import LipsortError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -51,8 +51,10 @@ def test_formats_agree(
     assert np.array_equal(samples.rows(index), POINTS[index])
     assert samples.single and samples.exact(index).dtype == np.float32
     assert (samples.low, samples.high) == (POINTS.min(), POINTS.max())
-    assert samples.centre == pytest.approx(POINTS.mean(0), abs=1e-6)
-    assert samples.spread == pytest.approx(np.sqrt(POINTS.var(0).sum()), rel=1e-5)
+    for rows in (np.arange(13), np.array([2, 3, 11])):
+        centre, spread = centre_and_spread(samples, rows)
+        assert centre == pytest.approx(POINTS[rows].mean(0), abs=1e-6)
+        assert spread == pytest.approx(np.sqrt(POINTS[rows].var(0).sum()), rel=1e-5)
 
 
 def test_npy_streams_and_survives_deletion_but_not_truncation(tmp_path: Path) -> None:
