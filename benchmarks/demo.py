@@ -6,6 +6,8 @@ Runs the very commands that it prints, in one process, on scikit-learn's 1,797 r
 from __future__ import annotations
 
 import csv
+import shutil
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import find
-from lipsort_cli.console import console
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.console import console, follow_up
+from lipsort_cli.figures.style import COLOURS, drawing, picture
+from lipsort_cli.rounding import share_down
 from lipsort_cli.runs import read_json
 
 NETWORKS = {"GroupSort (MaxMin)": "maxmin", "ReLU": "relu"}
@@ -31,11 +34,17 @@ def main() -> None:
                 f"hydra.run.dir={run}")  # fmt: skip
         lipsort("certify", str(run))
     compare(folder)
-    picture = draw(folder)
+    picture = folder / "comparison.png"
+    draw(picture, folder)
     console.print(f"\nAll of it took {time.monotonic() - began:.0f} seconds. Pictures:")
     for path in (picture, *sorted(folder.glob("*/figures/*.png"))):
         console.print(f"  {path}", markup=False)
-    console.print(f"Next: lipsort verify {folder / 'maxmin' / 'certificate.json'}", markup=False)
+    follow_up(_program(), "verify", folder / "maxmin" / "certificate.json")
+
+
+def _program() -> str | Path:
+    """`lipsort` where the user's PATH has it, else the one beside this interpreter."""
+    return "lipsort" if shutil.which("lipsort") else Path(sys.executable).with_name("lipsort")
 
 
 def lipsort(name: str, *arguments: str) -> None:
@@ -57,21 +66,17 @@ def compare(folder: Path) -> None:
     table.add_column("accuracy")
     for title in NETWORKS:
         table.add_column(title, justify="right")
-    table.add_row("clean (empirical)", *(_percent(r["clean_accuracy"]) for r in results))
+    table.add_row("clean (empirical)", *(f"{r['clean_accuracy']:.2%}" for r in results))
     for eps in results[0]["certified_accuracy"]["eps"]:
-        certified = (_percent(r["certified_accuracy"]["eps"][eps]) for r in results)
+        certified = (share_down(r["certified_accuracy"]["eps"][eps]) for r in results)
         table.add_row(f"certified at L2 {eps} (proven)", *certified)
     console.print()
     console.print(table)
 
 
-def _percent(fraction: float) -> str:
-    return f"{fraction:.1%}"
-
-
-def draw(folder: Path) -> Path:
+@drawing
+def draw(path: Path, folder: Path) -> None:
     """The share of test points with at least a certified radius, for both networks."""
-    path = folder / "comparison.png"
     with picture(path) as (_, axes):
         for place, (title, activation) in enumerate(NETWORKS.items()):
             with (folder / activation / "points.csv").open(newline="") as file:
@@ -96,7 +101,6 @@ def draw(folder: Path) -> Path:
         )
         axes.set_xlim(left=0)
         axes.legend()
-    return path
 
 
 if __name__ == "__main__":

@@ -153,7 +153,30 @@ def main() -> None:
         from lipsort_cli.cli.complete import answer
 
         answer(shell)
-    elif sys.argv[1:] in ([], ["--help"], ["-h"]):
+        return
+    from lipsort_cli.console import guard, lost_output, warn
+
+    guard()
+    try:
+        _main()
+    finally:
+        lost = lost_output()
+        if lost is not None:
+            warn(f"stdout: {lost.strerror}; what was printed is lost, or part of it")
+            if _only_speaks(sys.argv[1:]):
+                sys.exit(1)
+
+
+def _only_speaks(arguments: list[str]) -> bool:
+    """Whether the command line asks for nothing but text: no file, no verdict in the exit code."""
+    asking = {"--help", "-h", "--version", "--show-completion", "--cfg", "-c", "--info", "-i",
+              "--hydra-help"}  # fmt: skip
+    words = {argument.partition("=")[0] for argument in arguments}
+    return not words or "zoo" in arguments[:1] or bool(words & asking)
+
+
+def _main() -> None:
+    if sys.argv[1:] in ([], ["--help"], ["-h"]):
         # Without the parser, whose validation library takes longer to load than all the rest.
         from lipsort_cli.cli.pages import show_root
 

@@ -6,7 +6,11 @@ import contextlib
 import errno
 import json
 import os
+import re
+import socket
+import stat
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +29,36 @@ def write_error(path: Path, error: OSError) -> LipsortError:
     return LipsortError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)-[^.]+\.part")
+"""Names of files being written: whose machine, which process."""
+
+_DEEPEST = 50
+"""Levels of a YAML file; configurations have four."""
+
+_LARGEST = 2**24
+"""Bytes of a JSON or YAML file; all but certificates are far smaller."""
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Replace ``path`` by ``data`` so that a reader sees the old file or the new one, whole.
 
     The bytes go to a temporary file in the same folder, reach the disk (fsync), and take the
-    name by ``os.replace``. Text is written as UTF-8.
+    name by ``os.replace``, which reaches the disk as well. Text is written as UTF-8. What a killed
+    process left half written in the folder is removed.
 
     Raises:
         LipsortError: the file cannot be written; the old one is untouched, nothing is left over.
     """
     path = Path(path)
-    content = data.encode() if isinstance(data, str) else data
+    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _sweep(path.parent)
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent,
+            prefix=f".{path.name[:100]}.{_machine()}-{os.getpid()}-",
+            suffix=".part",
+        )
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -46,12 +66,59 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         # mkstemp makes files private; a result is as readable as any other file of the user.
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        sync(path.parent)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path``, and those above it.
+
+    Raises:
+        LipsortError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(Path(path), error) from error
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files of processes of this machine that are no more."""
+    with os.scandir(folder) as entries:
+        found = [(entry.path, _TEMPORARY.fullmatch(entry.name)) for entry in entries]
+    for path, match in found:
+        if match and match[1] == _machine() and not _exists(int(match[2])):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk, where they are and the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:
@@ -70,17 +137,68 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
+    """The whole content of the file ``path``.
+
+    Raises:
+        LipsortError: it is missing or cannot be read, is no regular file (a pipe would be waited
+            for), or holds more than ``most`` bytes.
+    """
+    path = Path(path)
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise LipsortError(f"{path}: found a {_kind(found.st_mode)}; allowed: a file")
+        if found.st_size > most:
+            raise LipsortError(f"{path}: found {found.st_size:,} bytes; allowed: at most {most:,}")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise LipsortError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise LipsortError(f"cannot read {path}: {reason}") from error
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "named pipe"), (stat.S_ISSOCK, "socket"))
+    return next((name for test, name in kinds if test(mode)), "device")
+
+
+def read_json(path: Path, most: int = _LARGEST) -> Any:
     """The value that the JSON file ``path`` holds.
 
     Raises:
         LipsortError: the file is missing, unreadable, or no JSON.
     """
+    content = read_bytes(path, most)
     try:
-        return json.loads(Path(path).read_bytes())
-    except FileNotFoundError as error:
-        raise LipsortError(f"{path}: no such file") from error
-    except OSError as error:
-        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:  # the latter: nested too deeply to be ours
         raise LipsortError(f"{path}: not a JSON file, or a damaged one ({error})") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The value that the YAML file ``path`` holds: plain data without aliases.
+
+    An alias may stand for a copy of copies of copies; no file that a run saves has any.
+
+    Raises:
+        LipsortError: the file is missing, unreadable, or no such YAML.
+    """
+    import yaml
+
+    content = read_bytes(path)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for event in yaml.parse(content, loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has aliases")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError(f"more than {_DEEPEST} levels")
+        return yaml.load(content, loader)
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        first = (str(error).splitlines() or ["no details"])[0]
+        raise LipsortError(f"{path}: not a YAML file, or a damaged one ({first})") from error

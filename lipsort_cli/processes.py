@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,3 +34,17 @@ def place(environ: Mapping[str, str] | None = None) -> Place:
     except ValueError:
         return Place()
     return Place(rank, size, local) if size > 1 and 0 <= rank < size and local >= 0 else Place()
+
+
+def stop_signals() -> list[int]:
+    """Signals after which a command leaves what can be resumed: Ctrl-C, termination, a hang-up.
+
+    Without the hang-up where this process was started to outlive its terminal (``nohup``).
+    """
+    found = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    return [
+        number
+        for number in found
+        if number is not None
+        and not (number == found[2] and signal.getsignal(number) is signal.SIG_IGN)
+    ]

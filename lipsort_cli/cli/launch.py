@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.processes import Place, place
+from lipsort_cli.processes import Place, place, stop_signals
 
 
 class Task:
@@ -244,17 +244,17 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 @contextmanager
 def _terminating() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does, so that a stopped job leaves a resumable run."""
+    """Let SIGTERM and a hang-up interrupt as Ctrl-C does: a stopped job leaves a resumable run."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: a launcher's worker
-        yield
-        return
+    before: dict[int, Any] = {}
+    with suppress(ValueError):  # not in the main thread: a launcher's worker
+        for number in stop_signals():
+            before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

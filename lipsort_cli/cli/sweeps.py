@@ -10,7 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lipsort_cli.console import console
+from lipsort_cli.console import follow_up, results_line
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.runs import RECORD, read_record
 
@@ -24,11 +24,8 @@ class Farewell(Callback):
         found = statuses(folder)
         if found:
             listed = ", ".join(f"{count} {status}" for status, count in found.items())
-            console.print(
-                f"Sweep: {folder}, {sum(found.values())} jobs: {listed}; "
-                f"next: lipsort report {folder}",
-                markup=False,
-            )
+            results_line("Sweep", folder, f"{sum(found.values())} jobs: {listed}")
+            follow_up("lipsort", "report", folder)
 
 
 def statuses(folder: Path) -> dict[str, int]:

@@ -14,7 +14,7 @@ from lipsort_cli.certificates import CertifiedPoints, certify_points, load_netwo
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import TrainedRun, open_run, resolve_radii
 from lipsort_cli.config.certificates import AttackConfig
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.rounding import at_least, share_down
@@ -50,6 +50,7 @@ def run(config: AttackConfig, directory: Path) -> None:
     failures = np.flatnonzero(findings.nearest <= points.radii)
     failures = failures[points.radii[failures] > 0]
     _write(directory, config, trained, points, findings.nearest, failures, eps)
+    _draw(directory, config, trained, points, findings.nearest, eps)
     _show(config, trained, points, findings.nearest, eps, directory)
     if len(failures):
         worst = int(failures[0])
@@ -112,13 +113,23 @@ def _write(
         )
     write_atomic(directory / "attack.csv", stream.getvalue())
     write_json(directory / "attack.json", result)
+
+
+def _draw(
+    directory: Path,
+    config: AttackConfig,
+    trained: TrainedRun,
+    points: CertifiedPoints,
+    nearest: np.ndarray,
+    eps: list[float],
+) -> None:
     draw_robustness(
         directory / "figures" / "attack.png",
         points.radii,
         norm=points.norm,
         title=f"{trained.name}: certificate and attacks ({', '.join(config.methods)})",
         clean=float((points.predictions == trained.labels).mean()),
-        attacked={e: a for e, _, a in shares},
+        attacked={e: a for e, _, a in _shares(points, nearest, eps)},
         eps=eps,
     )
 
@@ -147,8 +158,5 @@ def _show(
             markup=False,
         )
     certified = (trained.directory / CERTIFICATE).is_file()
-    console.print(
-        f"Results: {directory} (attack.json, attack.csv, figures/attack.png); "
-        f"next: lipsort {'export' if certified else 'certify'} {trained.directory}",
-        markup=False,
-    )
+    results_line("Results", directory, "attack.json", "attack.csv", "figures/attack.png")
+    follow_up("lipsort", "export" if certified else "certify", trained.directory)

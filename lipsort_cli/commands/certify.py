@@ -10,7 +10,7 @@ from lipsort_cli.certificates import certified_accuracy, issue_certificate
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.rounding import at_most, share_down
 
@@ -33,16 +33,6 @@ def run(config: CertifyConfig, directory: Path) -> None:
     )
     points = issued.points
     clean = float((points.predictions == trained.labels).mean())
-    figure = directory / "figures" / "certificate.png"
-    draw_robustness(
-        figure,
-        points.radii,
-        norm=norm,
-        title=f"{trained.name}: certified in {config.arithmetic} arithmetic",
-        clean=clean,
-        attacked={},
-        eps=eps,
-    )
     table = Table(
         title=f"{len(points.radii):,} test points, {norm}, {config.arithmetic} arithmetic"
     )
@@ -56,8 +46,14 @@ def run(config: CertifyConfig, directory: Path) -> None:
         f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven)",
         markup=False,
     )
-    console.print(
-        f"Certificate: {issued.path} (with points.csv and {figure.relative_to(directory)}); "
-        f"next: lipsort verify {issued.path}",
-        markup=False,
+    draw_robustness(
+        directory / "figures" / "certificate.png",
+        points.radii,
+        norm=norm,
+        title=f"{trained.name}: certified in {config.arithmetic} arithmetic",
+        clean=clean,
+        attacked={},
+        eps=eps,
     )
+    results_line("Certificate", issued.path, "with points.csv and figures/certificate.png")
+    follow_up("lipsort", "verify", issued.path)

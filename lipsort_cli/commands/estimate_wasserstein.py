@@ -12,7 +12,7 @@ from rich.table import Table
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.models import ExtensionModel
-from lipsort_cli.console import console, warn
+from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device
@@ -66,7 +66,7 @@ def run(config: Any, directory: Path) -> None:
         results = evaluate_critic(trainer)
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
-        draw_all(trainer, _describe(config), directory / "figures")
+    draw_all(directory / "figures", trainer, _describe(config))
     _show(config, results, directory)
 
 
@@ -235,14 +235,11 @@ def _show(config: Any, results: dict[str, Any], directory: Path) -> None:
     console.print(table)
     for line in _notes(results):
         console.print(line, markup=False)
-    verify = f"; next: lipsort verify {directory / 'certificate.json'}"
     console.print(
         f"{results['steps']} steps in {results['train_seconds']:.1f} s; Lipschitz constant of the "
         f"critic at most {at_most(results['lipschitz_bound'], 9)} (proven)",
         markup=False,
     )
-    console.print(
-        f"Results: {directory} (results.json, figures/)"
-        + (verify if "certified_value" in results else ""),
-        markup=False,
-    )
+    results_line("Results", directory, "results.json", "figures/")
+    if "certified_value" in results:
+        follow_up("lipsort", "verify", directory / "certificate.json")

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.runs import NETWORK, TrainedRun, open_run
 from lipsort_cli.config.certificates import ExportConfig
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.export.compare import compare
 from lipsort_cli.export.onnx_writer import onnx_bytes
+from lipsort_cli.files import make_folder
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import write_atomic, write_json
 from lipsort_cli.zoo.plain import load_plain, plain_module
@@ -30,10 +31,7 @@ def run(config: ExportConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points)
     network = load_network(trained.network)
     target = directory / "export"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LipsortError(f"cannot make {target}: {error.strerror or error}") from None
+    make_folder(target)
     # Compare knows no proven bound for tanh and sigmoid.
     allowance = (
         "the tolerance of 1e-5 of the largest logit"
@@ -74,18 +72,12 @@ def run(config: ExportConfig, directory: Path) -> None:
 
 def _last_words(run_directory: Path, target: Path, formats: list[str], certified: bool) -> None:
     if not certified:
-        console.print(
-            f"Results: {target}; the run has no certificate yet; next: lipsort certify "
-            f"{run_directory}, then export again",
-            markup=False,
-        )
+        results_line("Results", target, "without a certificate: certify, then export again")
+        follow_up("lipsort", "certify", run_directory)
         return
     file = "model.onnx" if "onnx" in formats else "model.safetensors"
-    console.print(
-        f"Results: {target}; next: lipsort verify {target / 'certificate.json'} "
-        f"--network {target / file}",
-        markup=False,
-    )
+    results_line("Results", target)
+    follow_up("lipsort", "verify", target / "certificate.json", "--network", target / file)
 
 
 Written = tuple[Path, NDArray[np.float32] | None]

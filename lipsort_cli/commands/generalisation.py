@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.errors import UsageError
 
 
@@ -26,11 +26,13 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"--delta: found {options.delta:g}; allowed: > 0 and < 1")
 
     from lipsort_cli import runs
+    from lipsort_cli.files import make_folder
     from lipsort_cli.reproduction.trained import generalisation
+    from lipsort_cli.rounding import at_most
 
     run = runs.find_run(options.run, ("train",))
     folder = run if options.out is None else Path(options.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     found = generalisation(run, options.delta)
     runs.write_json(folder / "generalisation.json", found)
     bound = found["bound"]
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         markup=False,
     )
     console.print(
-        f"Probability of error at most {bound['value']:.4g} ({bound['evidence']}; {says})",
+        f"Probability of error at most {at_most(bound['value'], 4)} ({bound['evidence']}; {says})",
         markup=False,
     )
     if "normalised" in bound:
@@ -50,9 +52,6 @@ def main(arguments: Sequence[str]) -> int:
             "trained on equally many examples",
             markup=False,
         )
-    console.print(
-        f"Results: {folder / 'generalisation.json'}; next: lipsort certify {run}",
-        markup=False,
-        soft_wrap=True,
-    )
+    results_line("Results", folder / "generalisation.json")
+    follow_up("lipsort", "certify", run)
     return 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lipsort_cli.certificates import load_network
 from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -58,21 +58,21 @@ def run(config: InspectConfig, directory: Path) -> None:
         measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]
-    drawn = draw_all(
-        directory / "figures", measured, logs, _captions(subjects[first], config.pictures)
-    )
     about = {name: _about(measured[name], logs[name]) for name in names}
     gradients = _input_gradients(measured)
     result = {
         "points": len(subjects[first].inputs),
         **about[first],
         "input_gradients": gradients,
-        "figures": [f"figures/{name}" for name in drawn],
     }
     if len(names) > 1:
         result["compared"] = [
             {"name": name, "run": str(subjects[name].directory), **about[name]} for name in names
         ]
+    write_json(directory / "inspect.json", result)
+    captions = _captions(subjects[first], config.pictures)
+    drawn = draw_all(directory / "figures", measured, logs, captions)
+    result["figures"] = [f"figures/{name}" for name in drawn]
     write_json(directory / "inspect.json", result)
     _show(about, gradients, drawn, subjects, directory)
 
@@ -224,12 +224,8 @@ def _show(
             console.print(f"{title}: {_sentence(found[key])}", markup=False)
     console.print(f"Input gradients: {gradients['interpretation']}", markup=False)
     console.print("All of this is empirical: measured at these points in floating point.")
-    others = [str(subject.directory) for subject in subjects.values()]
-    following = f"lipsort report {' '.join(others)}"
-    console.print(
-        f"Results: {directory} (inspect.json, figures/: {', '.join(drawn)}); next: {following}",
-        markup=False,
-    )
+    results_line("Results", directory, "inspect.json", f"figures/: {', '.join(drawn)}")
+    follow_up("lipsort", "report", *(subject.directory for subject in subjects.values()))
 
 
 def _sentence(entry: dict[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lipsort_cli.config.report import ReportConfig
-from lipsort_cli.console import console
+from lipsort_cli.console import follow_up, results_line
 from lipsort_cli.reports import build_report
 
 
@@ -23,9 +23,6 @@ def run(config: ReportConfig, directory: Path) -> None:
         pictures=config.pictures,
     )
     report.show()
-    best = next((row.runs[0] for row in report.rows), None)
-    following = f"; next: lipsort inspect {best.directory}" if best is not None else ""
-    console.print(
-        f"Report: {directory} (report.html, report.md, report.json, figures/){following}",
-        markup=False,
-    )
+    results_line("Report", directory, "report.html", "report.md", "report.json", "figures/")
+    if best := next((row.runs[0] for row in report.rows), None):
+        follow_up("lipsort", "inspect", best.directory)

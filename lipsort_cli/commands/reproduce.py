@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsort_cli.console import console, warn
+from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -132,11 +132,8 @@ def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full
         + f"; report written in {time.monotonic() - began:.0f} s",
         markup=False,
     )
-    console.print(
-        f"Results: {out} (report.html, report.md, jobs/); next: lipsort report {out / 'jobs'}",
-        markup=False,
-        soft_wrap=True,
-    )
+    results_line("Results", out, "report.html", "report.md", "jobs/")
+    follow_up("lipsort", "report", out / "jobs")
     return 0 if good and not failed else 1
 
 

@@ -37,18 +37,15 @@ def run(directory: Path, quick: bool = False) -> int:
     """Check, draw and write into ``directory``."""
     from rich.table import Table
 
-    from lipsort_cli.console import console
-    from lipsort_cli.files import write_error
+    from lipsort_cli.console import console, follow_up, results_line
+    from lipsort_cli.files import make_folder
     from lipsort_cli.runs import RECORD, RunRecord, write_json
     from lipsort_cli.theory.claims import check_all, train_all
     from lipsort_cli.theory.figures import draw_all
 
     if (directory / RECORD).exists():
         raise UsageError(f"{directory} holds a run already; choose another folder")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(directory, error) from error
+    make_folder(directory)
     with RunRecord.recording(directory, "theory", seed=0, device="cpu"):
         console.print("training the counterparts of |x|", markup=False)
         bends = train_all(quick=quick)
@@ -58,7 +55,6 @@ def run(directory: Path, quick: bool = False) -> int:
             progress=lambda name: console.print(f"checked {name}", markup=False),
         )
         write_json(directory / "results.json", {"claims": [claim._asdict() for claim in claims]})
-        draw_all(directory / "figures", bends)
     table = Table(title="Theory, checked", show_lines=True)
     for column in ("claim", "holds", "evidence", "how"):
         table.add_column(column)
@@ -68,9 +64,7 @@ def run(directory: Path, quick: bool = False) -> int:
     failed = [claim.name for claim in claims if not claim.holds]
     if failed:
         console.print(f"These do not hold: {', '.join(failed)}", markup=False)
-    console.print(
-        f"Results: {directory} (results.json, figures/); next: lipsort estimate-wasserstein "
-        "experiment=wasserstein_absolute_value",
-        markup=False,
-    )
+    draw_all(directory / "figures", bends)
+    results_line("Results", directory, "results.json", "figures/")
+    follow_up("lipsort", "estimate-wasserstein", "experiment=wasserstein_absolute_value")
     return 1 if failed else 0

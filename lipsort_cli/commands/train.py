@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.distance import FixedLinfModel
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -65,7 +65,7 @@ def run(config: Any, directory: Path) -> None:
                 "train_seconds": round(trainer.seconds, 3),
             },
         )
-        _draw(config, dataset, evaluation, directory)
+    _draw(config, dataset, evaluation, directory)
     _show(config, evaluation, trainer.seconds, directory)
 
 
@@ -143,8 +143,5 @@ def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) 
         f"certificates hold in {points.arithmetic} arithmetic; trained in {seconds:.1f} s",
         markup=False,
     )
-    console.print(
-        f"Results: {directory} (results.json, figures/robustness.png); "
-        f"next: lipsort certify {directory}",
-        markup=False,
-    )
+    results_line("Results", directory, "results.json", "figures/robustness.png")
+    follow_up("lipsort", "certify", directory)

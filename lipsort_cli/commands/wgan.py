@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lipsort_cli.certificates import lipschitz_bound, load_network
-from lipsort_cli.console import console
+from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.gan.critics import make_critic
@@ -47,10 +47,12 @@ def run(config: Any, directory: Path) -> None:
         save_generator(directory / "generator.safetensors", generator, config.generator)
         results = _results(config, trainer)
         console.print("judging the generator", markup=False)
-        results["quality"] = evaluate(generator, dataset, config.evaluation, directory, config.seed)
+        found = evaluate(generator, dataset, config.evaluation, directory, config.seed)
+        results["quality"] = found.quality
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
-        _draw(config, trainer)
+    found.show()
+    _draw(config, trainer)
     _show(results, directory)
 
 
@@ -188,9 +190,7 @@ def _show(results: dict[str, Any], directory: Path) -> None:
         f"{results['train_seconds']:.1f} s",
         markup=False,
     )
-    console.print(
-        f"Results: {directory} (generator.safetensors, results.json, figures/samples.png, "
-        "figures/film.gif); next: lipsort estimate-wasserstein distribution=generator "
-        f"distribution.run={directory}",
-        markup=False,
-    )
+    results_line("Results", directory, "generator.safetensors", "results.json",
+                 "figures/samples.png", "figures/film.gif")  # fmt: skip
+    follow_up("lipsort", "estimate-wasserstein", "distribution=generator",
+              ("distribution.run", directory))  # fmt: skip

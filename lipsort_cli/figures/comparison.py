@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.figures.style import COLOURS, MARKERS, picture
+from lipsort_cli.figures.style import COLOURS, MARKERS, drawing, picture
 
 TOLD_APART = 8
 """Lines of one picture that get a colour, a marker and a place in the legend."""
@@ -69,6 +69,7 @@ def legend_height(count: int, labels: Sequence[str]) -> float:
     return 0.2 * math.ceil(shown / columns) + 0.1
 
 
+@drawing
 def draw_accuracy(
     path: Path, lines: Sequence[Line], attacked: Mapping[str, Line], *, norm: str, title: str
 ) -> None:
@@ -99,6 +100,7 @@ def draw_accuracy(
         legend_below(figure, axes, max(0, len(lines) - TOLD_APART))
 
 
+@drawing
 def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -> None:
     """One panel a metric over training steps; lines are means, bands reach from least to most."""
     names = list(panels)
@@ -133,6 +135,7 @@ def _wants_logarithm(lines: Sequence[Line]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > 50 * min(values)
 
 
+@drawing
 def draw_bars(
     path: Path,
     labels: Sequence[str],
@@ -159,6 +162,7 @@ def draw_bars(
         axes.set_xlim(left=low)
 
 
+@drawing
 def draw_intervals(
     path: Path,
     labels: Sequence[str],

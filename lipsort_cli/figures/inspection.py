@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.figures.comparison import Line, draw_lines, legend_below, legend_height, look_of
-from lipsort_cli.figures.style import MARKERS, picture
+from lipsort_cli.figures.style import MARKERS, drawing, picture
 
 Array = NDArray[np.float64]
 
 
+@drawing
 def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title: str) -> None:
     """All singular values of every layer, a column of points for each network."""
     legend = legend_height(len(networks), list(networks)) if len(networks) > 1 else 0.0
@@ -49,6 +50,7 @@ def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title
             legend_below(figure, axes, 0)
 
 
+@drawing
 def draw_over_depth(
     path: Path,
     networks: Mapping[str, tuple[Array, Array, Array]],
@@ -86,6 +88,7 @@ def draw_over_depth(
             legend_below(figure, axes, 0)
 
 
+@drawing
 def draw_activity(
     path: Path, networks: Mapping[str, Sequence[tuple[float, float]]], title: str
 ) -> None:
@@ -116,6 +119,7 @@ def draw_activity(
         legend_below(figure, axes, 0)
 
 
+@drawing
 def draw_gradients(
     path: Path,
     inputs: NDArray[np.float32],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.figures.style import COLOURS, drawing, picture
+from lipsort_cli.rounding import share_down
 
 _UNITS = {"l2": "L2 radius (raw input units)", "linf": "L-infinity radius (raw input units)"}
 
 
+@drawing
 def draw_robustness(
     path: Path,
     radii: ArrayLike,
@@ -59,13 +60,13 @@ def draw_robustness(
         elif clean is not None:
             axes.plot([0], [100 * clean], "s", color=COLOURS[1], label="clean (empirical)")
         for value in marks:
-            height = 100 * float((values >= value).mean()) if n else 0.0
+            height = 100 * (certified := float((values >= value).mean()) if n else 0.0)
             axes.plot([value], [height], "o", color=COLOURS[0])
             # Inside the area, as above it stand the attack's markers, and left, as the curve falls;
             # where the area is too low, above, clear of the axis.
             low = height < 8
             axes.annotate(
-                f"{math.floor(10 * height) / 10:.1f}",  # proven: rounded down
+                share_down(certified, 1).rstrip("%"),
                 (value, height),
                 xytext=(-4, 4 if low else -4),
                 textcoords="offset points",

@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
-from lipsort_cli.runs import write_atomic, write_error
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.console import warn
+from lipsort_cli.errors import Interrupted
+from lipsort_cli.files import make_folder, write_atomic
 
 # Paul Tol's bright scheme, ordered so that lightness falls as well: they differ in grey too.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#AA3377", "#66CCEE")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+_P = ParamSpec("_P")
+
+
+def drawing(
+    function: Callable[Concatenate[Path, _P], object],
+) -> Callable[Concatenate[Path, _P], bool]:
+    """Make ``function(path, ...)``, which draws into ``path``, answer whether that succeeded.
+
+    Everything that draws is made with it: a failure is a warning, so that no result is lost
+    because of how it looks, and removes an older picture, which would be taken for the new one.
+    With ``LIPSORT_DEBUG=1`` the failure is raised.
+    """
+
+    @functools.wraps(function)
+    def attempt(path: Path, *arguments: _P.args, **options: _P.kwargs) -> bool:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of values that a scale or a font does not fit
+                return function(path, *arguments, **options) is not False
+        except Interrupted:
+            raise
+        except Exception as error:
+            if os.environ.get("LIPSORT_DEBUG") == "1":
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            warn(f"no picture {path}: {reason}")
+            if path.suffix:
+                with suppress(OSError):
+                    path.unlink()
+            return False
+
+    return attempt
+
+
+def bins(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Edges [count + 1] around all finite ``values``, wide enough to differ as floats."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    least = count * 4 * float(np.spacing(max(abs(low), abs(high))))
+    if high - low < least:
+        middle = low / 2 + high / 2
+        half = max(least, abs(middle) / 100 or 0.5) / 2
+        low, high = middle - half, middle + half
+    return np.linspace(low, high, count + 1)
 
 
 @contextmanager
@@ -22,6 +76,8 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
     Raises:
         LipsortError: the file cannot be written.
     """
+    # A backend that the environment names may not exist here; none is needed.
+    os.environ["MPLBACKEND"] = "agg"
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -33,6 +89,7 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
             "axes.grid": True,
             "grid.alpha": 0.3,
             "legend.frameon": False,
+            "text.parse_math": False,  # names of runs may hold dollar signs
         }
     ):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -40,8 +97,5 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
         yield figure, axes
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": "lipsort"})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(path, error) from error
+    make_folder(path.parent)
     write_atomic(path, buffer.getvalue())

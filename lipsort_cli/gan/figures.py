@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.figures.style import COLOURS, drawing, picture
 
 
+@drawing
 def draw_training(path: Path, history: list[dict[str, float]], known: bool, title: str) -> None:
     """The critic's gap against steps, and the slopes between data and samples under it.
 

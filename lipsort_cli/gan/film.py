@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.files import write_atomic
 from lipsort_cli.gan.generators import Generator
 
@@ -32,6 +32,7 @@ def tiled(images: Tensor, columns: int, gap: int = 1) -> Pixels:
     return sheet
 
 
+@drawing
 def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
     """Generated samples: a grid of images, or points of the plane over those of the data.
 
@@ -96,30 +97,38 @@ class Film:
         """Draw the next frame, which is the sample grid of the moment too."""
         samples = self.generator(self.noise)
         path = self.folder / f"{self.frames:04d}.png"
-        draw_samples(path, samples, self.data, f"Generated samples of the same noise\n{caption}")
-        write_atomic(self.folder.parent / "samples.png", path.read_bytes())
+        title = f"Generated samples of the same noise\n{caption}"
+        if draw_samples(path, samples, self.data, title):
+            write_atomic(self.folder.parent / "samples.png", path.read_bytes())
         self.frames += 1
 
-    def finish(self, milliseconds: int = 250) -> Path:
-        """All frames as ``film.gif``, the last one held for longer; its path."""
-        from PIL import Image
-
-        pictures = []
-        for number in range(self.frames):
-            with Image.open(self.folder / f"{number:04d}.png") as frame:
-                small = frame.convert("RGB")
-                small.thumbnail((520, 560))
-                pictures.append(small.quantize(64))
-        durations = [milliseconds] * (len(pictures) - 1) + [8 * milliseconds]
-        buffer = io.BytesIO()
-        pictures[0].save(
-            buffer,
-            format="GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=durations,
-            loop=0,
-        )
+    def finish(self) -> Path:
+        """All frames as ``film.gif``; its path."""
         path = self.folder.parent / "film.gif"
-        write_atomic(path, buffer.getvalue())
+        frames = [self.folder / f"{number:04d}.png" for number in range(self.frames)]
+        draw_film(path, [frame for frame in frames if frame.is_file()])
         return path
+
+
+@drawing
+def draw_film(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
+    """Pictures one after the other as a GIF, the last one held for longer."""
+    from PIL import Image
+
+    pictures = []
+    for frame in frames:
+        with Image.open(frame) as opened:
+            small = opened.convert("RGB")
+            small.thumbnail((520, 560))
+            pictures.append(small.quantize(64))
+    durations = [milliseconds] * (len(pictures) - 1) + [8 * milliseconds]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=durations,
+        loop=0,
+    )
+    write_atomic(path, buffer.getvalue())

@@ -9,6 +9,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from lipsort_cli.figures.style import COLOURS, drawing, picture
+
 _SHOWN = 14
 """Samples of each job in the picture."""
 
@@ -29,8 +31,8 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
     from lipsort_cli.console import console
     from lipsort_cli.runs import write_json
 
-    _print(rows)
     write_json(folder / "comparison.json", rows)
+    _print(rows)
     _draw(folder / "comparison.png", rows)
     console.print(
         f"Comparison: {folder} (comparison.json, comparison.png); one folder a job", markup=False
@@ -143,9 +145,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     )
 
 
+@drawing
 def _draw(path: Path, rows: list[dict[str, Any]]) -> None:
     """Samples of every job, a line each."""
-    from lipsort_cli.figures.style import COLOURS, picture
     from lipsort_cli.gan.film import tiled
     from lipsort_cli.gan.generators import load_generator, sample
 

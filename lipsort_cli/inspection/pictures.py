@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,19 @@ def draw_all(
     """
     drawn: list[str] = []
 
-    def path(name: str) -> Path:
-        drawn.append(f"{name}.png")
-        return folder / drawn[-1]
+    def draw(name: str, function: Callable[..., bool], *arguments: Any, **options: Any) -> None:
+        if function(folder / f"{name}.png", *arguments, **options):
+            drawn.append(f"{name}.png")
 
     points = len(next(iter(networks.values())).inputs)
     with_layers = {n: [s.values for s in m.layers] for n, m in networks.items() if m.layers}
     if with_layers:
         title = "Singular values of the layers (1: norm is kept)"
-        draw_layer_values(path("layer_singular_values"), with_layers, title)
+        draw("layer_singular_values", draw_layer_values, with_layers, title)
     ticks = _ticks([measured.depths for measured in networks.values()])
-    draw_over_depth(
-        path("jacobian_singular_values"),
+    draw(
+        "jacobian_singular_values",
+        draw_over_depth,
         {
             name: (
                 np.array([values.mean() for values in measured.sigma]),
@@ -57,8 +58,9 @@ def draw_all(
         title=f"Jacobian of the outputs, mean over {points} points; band: least to largest",
         ticks=ticks,
     )
-    draw_over_depth(
-        path("gradient_norms"),
+    draw(
+        "gradient_norms",
+        draw_over_depth,
         {
             name: (measured.norms.mean(0), measured.norms.min(0), measured.norms.max(0))
             for name, measured in networks.items()
@@ -75,14 +77,15 @@ def draw_all(
     if active:
         kinds = {one.measure for measured in networks.values() for one in measured.activities}
         what = kinds.pop() if len(kinds) == 1 else "units active or swapped"
-        draw_activity(path("activations"), active, f"Share of {what}")
+        draw("activations", draw_activity, active, f"Share of {what}")
     if all(is_image(measured.inputs) for measured in networks.values()):
         shapes = {measured.inputs.shape[1:] for measured in networks.values()}
         if len(shapes) == 1:
             inputs = next(iter(networks.values())).inputs[: len(captions)]
             gradients = {name: m.gradients[: len(captions)] for name, m in networks.items()}
-            draw_gradients(
-                path("input_gradients"),
+            draw(
+                "input_gradients",
+                draw_gradients,
                 inputs,
                 gradients,
                 captions=captions,
@@ -90,7 +93,7 @@ def draw_all(
             )
     panels = _panels(logs)
     if panels:
-        draw_metrics(path("over_training"), panels, "Diagnostics while training")
+        draw("over_training", draw_metrics, panels, "Diagnostics while training")
     return drawn
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipsort_cli.figures.style import COLOURS, MARKERS, picture
+from lipsort_cli.figures.style import COLOURS, MARKERS, drawing, picture
 from lipsort_cli.reproduction.statistics import Sample
 
 Curve = tuple[str, Sequence[float], Sequence[Sample]]
 """Label, positions, and a sample at each of them."""
 
 
+@drawing
 def dots(
     path: Path,
     rows: Sequence[tuple[str, Sample]],
@@ -49,6 +50,7 @@ def dots(
         figure.suptitle(title, fontsize="large")
 
 
+@drawing
 def curves(
     path: Path,
     lines: Sequence[Curve],

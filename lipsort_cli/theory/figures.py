@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipsort_cli.figures.style import COLOURS, picture
-from lipsort_cli.theory.claims import train_all
+from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.theory.lattice import interpolate
 from lipsort_cli.theory.relu import Bent
 
@@ -17,13 +16,13 @@ _POINTS = [-4.0, -2.5, -1.0, 0.5, 1.5, 3.0, 4.0]
 _VALUES = [0.5, -0.5, 0.75, 0.0, 0.75, -0.5, 0.25]
 
 
-def draw_all(folder: Path, bends: dict[str, dict[int, Bent]] | None = None) -> list[str]:
-    """Draw every picture into ``folder``; their names. Trains where no ``bends`` are given."""
-    draw_bends(folder / "absolute_value.png", bends or train_all())
+def draw_all(folder: Path, bends: dict[str, dict[int, Bent]]) -> None:
+    """Draw every picture into ``folder``."""
+    draw_bends(folder / "absolute_value.png", bends)
     draw_lattice(folder / "lattice.png")
-    return ["absolute_value.png", "lattice.png"]
 
 
+@drawing
 def draw_bends(path: Path, bends: dict[str, dict[int, Bent]]) -> None:
     """|x| as closely as trained ReLU networks of each depth follow its bend, and MaxMin."""
     grid = torch.linspace(-1, 1, 401)[:, None]
@@ -68,6 +67,7 @@ def _centred(bent: Bent, grid: torch.Tensor) -> np.ndarray:
     return centred
 
 
+@drawing
 def draw_lattice(path: Path) -> None:
     """A lattice network through points of the line, and the band that no 1-Lipschitz f leaves."""
     network = interpolate([[x] for x in _POINTS], _VALUES, "linf").network()

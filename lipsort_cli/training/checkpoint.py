@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.runs import write_atomic, write_error
+from lipsort_cli.files import make_folder, sync, write_atomic
 
 _FORMAT = "lipsort-checkpoint-1"
 
@@ -25,10 +25,9 @@ def save_checkpoint(directory: Path, state: dict[str, Any]) -> None:
     path = checkpoint_path(directory)
     buffer = io.BytesIO()
     torch.save({"format": _FORMAT, **state}, buffer)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(path, error) from error
+    make_folder(path.parent)
+    # A checkpoint must not count steps whose lines a loss of power takes away.
+    sync(directory / "metrics.jsonl")
     write_atomic(path, buffer.getvalue())
 
 

@@ -9,28 +9,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
 from lipsort_cli.rounding import at_least
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[NDArray[np.float32]], Array]
 
 
+@drawing
 def draw_line(
     path: Path, x: Array, y: Array, critic: Evaluate, potential: Evaluate | None, title: str
 ) -> None:
     """The potential over both densities, for points x [n, 1] and y [m, 1]."""
-    low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    margin = 0.15 * (high - low) or 1.0
-    grid = np.linspace(low - margin, high + margin, 801, dtype=np.float32)[:, None]
+    edges = bins(np.concatenate([x[:, 0], y[:, 0]]), 60)
+    width = edges[1] - edges[0]
+    edges = np.concatenate([edges[0] - width * np.arange(9, 0, -1), edges,
+                            edges[-1] + width * np.arange(1, 10)])  # fmt: skip
+    grid = np.linspace(edges[0], edges[-1], 801, dtype=np.float32)[:, None]
     values = critic(grid)
     with picture(path) as (_, axes):
-        bins = np.linspace(low - margin, high + margin, 81)
         density = axes.twinx()
-        density.hist(x[:, 0], bins, density=True, color=COLOURS[0], alpha=0.3, label="P")
+        density.hist(x[:, 0], edges, density=True, color=COLOURS[0], alpha=0.3, label="P")
         density.hist(
             y[:, 0],
-            bins,
+            edges,
             density=True,
             histtype="stepfilled",
             facecolor="none",
@@ -52,6 +54,7 @@ def draw_line(
         axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper left")
 
 
+@drawing
 def draw_plane(
     path: Path,
     x: Array,
@@ -103,6 +106,7 @@ def draw_plane(
         axes.legend(loc="upper right", fontsize=7)
 
 
+@drawing
 def draw_history(
     path: Path,
     history: list[tuple[int, float]],
@@ -125,11 +129,11 @@ def draw_history(
         axes.legend(loc="lower right")
 
 
+@drawing
 def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None:
     """Histogram of the critic's gradient norms on transport rays: 1 where it is optimal."""
     with picture(path) as (_, axes):
-        top = max(1.05, float(norms.max()) * 1.02)
-        axes.hist(norms, np.linspace(0, top, 60), color=COLOURS[0])
+        axes.hist(norms, bins(np.append(norms, [0, 1.05]), 60), color=COLOURS[0])
         axes.axvline(1, color="0.3", linestyle="--", label="optimal: 1")
         axes.set(
             xlabel=f"{dual} norm of the gradient on transport rays",
@@ -139,9 +143,10 @@ def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None
         axes.legend(loc="upper left")
 
 
+@drawing
 def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
     """Histograms of the critic on both samples: the distance of their means is the bound."""
-    bins = np.histogram_bin_edges(np.concatenate([f_x, f_y]), 60)
+    edges = bins(np.concatenate([f_x, f_y]), 60)
     with picture(path) as (_, axes):
         # Filled and hatched, dashed and dotted: half-transparent colours look alike in grey.
         for values, colour, name, hatch, line in (
@@ -150,7 +155,7 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
         ):
             axes.hist(
                 values,
-                bins,
+                edges,
                 color=colour if hatch is None else "none",
                 edgecolor=None if hatch is None else colour,
                 hatch=hatch,
@@ -166,15 +171,17 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
         axes.legend()
 
 
+@drawing
 def draw_comparison(path: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
     """Bars of how close each critic of a sweep came, with the reference as a line at 1."""
     shares = [row["share"] for row in rows]
     with picture(path) as (figure, axes):
         figure.set_size_inches(7, 1.2 + 0.4 * len(rows))
         places = np.arange(len(rows))[::-1]
-        axes.barh(places, shares, color=COLOURS[0])
-        for place, share in zip(places, shares, strict=True):
-            axes.text(max(share, 0) + 0.01, place, at_least(share, 4), va="center", fontsize=8)
+        shown = np.clip(shares, 0, 1.05)  # a share of a wrong reference may be anything
+        axes.barh(places, shown, color=COLOURS[0])
+        for place, share, end in zip(places, shares, shown, strict=True):
+            axes.text(end + 0.01, place, at_least(share, 4), va="center", fontsize=8)
         axes.axvline(1, color="0.3", linestyle="--")
         axes.set_yticks(places, names, fontsize=8)
         axes.set(xlabel="proven lower bound / reference", xlim=(0, 1.15))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.figures.style import drawing
 from lipsort_cli.wasserstein import figures
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
@@ -35,8 +36,9 @@ def transport_rays(measures: Measures, norm: str, count: int = _RAYS) -> tuple[A
     return x[i], y[j]
 
 
-def draw_all(trainer: CriticTrainer, title: str, folder: Path) -> list[str]:
-    """Draw every picture that fits the dimension into ``folder``; their names."""
+@drawing
+def draw_all(folder: Path, trainer: CriticTrainer, title: str) -> None:
+    """Draw every picture that fits the dimension into ``folder``."""
     source, norm = trainer.source, trainer.config.norm
     check = trainer.check
 
@@ -50,11 +52,9 @@ def draw_all(trainer: CriticTrainer, title: str, folder: Path) -> list[str]:
 
     x, y = (np.asarray(rows, dtype=np.float64) for rows in check[:2])
     start, end = transport_rays(check, norm)
-    drawn: list[str] = []
 
     def draw(name: str, function: Any, *arguments: Any) -> None:
         function(folder / f"{name}.png", *arguments, title)
-        drawn.append(f"{name}.png")
 
     if source.dim == 1:
         potential = source.pair.potential if isinstance(source, SyntheticSource) else None
@@ -73,4 +73,3 @@ def draw_all(trainer: CriticTrainer, title: str, folder: Path) -> list[str]:
         norms = np.linalg.norm(slopes, order, axis=1)
         draw("gradient_norms", figures.draw_gradient_norms, norms, name)
     draw("critic_values", figures.draw_values, critic(check.x[:]), critic(check.y[:]))
-    return drawn

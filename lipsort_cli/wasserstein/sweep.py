@@ -42,8 +42,8 @@ def summarise(folder: Path) -> list[dict[str, Any]]:
             at_least(row["share"], 5),
             f"{row['train_seconds']:.1f}",
         )
-    console.print(table)
     write_json(folder / "comparison.json", rows)
+    console.print(table)
     draw_comparison(folder / "comparison.png", [row["name"] for row in rows], rows)
     console.print(
         f"Comparison: {folder} (comparison.json, comparison.png); one folder a job", markup=False

@@ -61,7 +61,9 @@ def test_certify_verify_export(run: Path) -> None:
     done = lipsort("certify", "run", cwd=run.parent)
     assert done.returncode == 0, done.stderr
     assert "Proven: for" in done.stdout and "Not claimed" in done.stdout
-    assert done.stdout.strip().splitlines()[-1].startswith("Certificate: ")
+    *_, where, following = done.stdout.strip().splitlines()
+    assert where.startswith("Certificate: run/certificate.json")
+    assert following == "next: lipsort verify run/certificate.json"
     certificate = json.loads((run / "certificate.json").read_text())
     assert certificate["claim"]["arithmetic"] == "binary32"
     assert [float.fromhex(e["eps"]) for e in certificate["summary"]["certified_at"]] == [0.1, 0.3]

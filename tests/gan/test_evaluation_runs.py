@@ -63,7 +63,8 @@ def untrained(shape: tuple[int, ...] = (1, 4, 4), bounds: Any = (0.0, 1.0)) -> G
 def test_every_number_says_what_it_is_and_stands_beside_the_data(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quality = evaluate(untrained(), dataset, QUICK, tmp_path, 0)
+    found = evaluate(untrained(), dataset, QUICK, tmp_path, 0)
+    quality = found.quality
     json.dumps(quality, allow_nan=False)
     measures = quality["measures"]
     assert set(measures) == {
@@ -94,6 +95,7 @@ def test_every_number_says_what_it_is_and_stands_beside_the_data(
     assert sum(quality["class_shares"]["generated"]) == pytest.approx(1)
     # Proven bounds of the same samples: the critic's cannot exceed exact transport of all.
     assert measures["w1_population_lower"]["generated"]["value"] > 0
+    found.show()
     for name in ("neighbours", "quality"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
     shown = capsys.readouterr().out
@@ -103,7 +105,7 @@ def test_every_number_says_what_it_is_and_stands_beside_the_data(
 @pytest.mark.usefixtures("no_pictures")
 def test_the_proven_bounds_are_in_order(dataset: Dataset, tmp_path: Path) -> None:
     config = GanEvaluation(sliced=50, critic_steps=60, transport_points=60)
-    measures = evaluate(untrained(), dataset, config, tmp_path, 0)["measures"]
+    measures = evaluate(untrained(), dataset, config, tmp_path, 0).quality["measures"]
     for row in ("generated", "data"):
         exact = measures["w1_transport"][row]["value"]
         assert 0 <= measures["w1_lower"][row]["value"] <= exact
@@ -116,17 +118,17 @@ def test_same_seed_same_numbers_with_the_classifier_kept_or_trained_again(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     """Whatever the state of torch's own random numbers, which is left as it was."""
-    first = evaluate(untrained(), dataset, QUICK, tmp_path / "a", 3)
+    first = evaluate(untrained(), dataset, QUICK, tmp_path / "a", 3).quality
     trained = (tmp_path / "a/classifier/model.safetensors").stat().st_mtime_ns
     generator = untrained()
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    again = evaluate(generator, dataset, QUICK, tmp_path / "a", 3)
+    again = evaluate(generator, dataset, QUICK, tmp_path / "a", 3).quality
     assert (torch.get_rng_state() == before).all()
-    elsewhere = evaluate(untrained(), dataset, QUICK, tmp_path / "b", 3)
+    elsewhere = evaluate(untrained(), dataset, QUICK, tmp_path / "b", 3).quality
     assert first == again == elsewhere
     assert (tmp_path / "a/classifier/model.safetensors").stat().st_mtime_ns == trained
-    other = evaluate(untrained(), dataset, QUICK, tmp_path / "b", 4)
+    other = evaluate(untrained(), dataset, QUICK, tmp_path / "b", 4).quality
     assert other["measures"]["sliced_w1"] != first["measures"]["sliced_w1"]
 
 
@@ -147,7 +149,7 @@ def test_every_option_changes_its_measure(
 ) -> None:
     base = vars(QUICK)
     first, second = (
-        evaluate(untrained(), dataset, GanEvaluation(**{**base, **given}), tmp_path, 0)
+        evaluate(untrained(), dataset, GanEvaluation(**{**base, **given}), tmp_path, 0).quality
         for given in ({}, changed)
     )
     assert first["measures"][key] != second["measures"][key]
@@ -156,7 +158,8 @@ def test_every_option_changes_its_measure(
 @pytest.mark.usefixtures("no_pictures")
 def test_what_is_not_asked_for_is_absent(dataset: Dataset, tmp_path: Path) -> None:
     config = GanEvaluation(sliced=20, critic_steps=0, transport_points=0)
-    assert not {key for key in evaluate(untrained(), dataset, config, tmp_path, 0)["measures"]} & {
+    measures = evaluate(untrained(), dataset, config, tmp_path, 0).quality["measures"]
+    assert not set(measures) & {
         "w1_transport",
         "w1_lower",
         "w1_population_lower",
@@ -172,10 +175,12 @@ def test_points_of_the_plane_need_no_classifier(tmp_path: Path) -> None:
         return Split(points, labels)
 
     data = make_dataset("modes", split(150), split(60), validation=0.0, bounds=None)
-    quality = evaluate(untrained((2,), None), data, QUICK, tmp_path, 0)
+    found = evaluate(untrained((2,), None), data, QUICK, tmp_path, 0)
+    quality = found.quality
     assert quality["features"] == "coordinates" and "classifier" not in quality
     assert quality["measures"]["classes_covered"]["data"]["value"] == 3
     assert not (tmp_path / "classifier").exists()
+    found.show()
     assert (tmp_path / "figures/neighbours.png").is_file()
 
 
@@ -185,7 +190,7 @@ def test_images_of_one_class_are_compared_by_pixels(tmp_path: Path) -> None:
         Split(s.inputs, torch.zeros_like(s.labels)) for s in (images(90, 0), images(40, 1))
     )
     data = make_dataset("one", train, test, validation=0.0, bounds=(0.0, 1.0), classes=1)
-    quality = evaluate(untrained(), data, QUICK, tmp_path, 0)
+    quality = evaluate(untrained(), data, QUICK, tmp_path, 0).quality
     assert quality["features"] == "pixels" and "class_shares" not in quality
     assert "classes_covered" not in quality["measures"]
 
@@ -212,11 +217,11 @@ def test_unfit_classifiers_and_data_are_refused_before_anything_is_trained(
 def test_a_classifier_of_another_run_gives_the_same_features(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    first = evaluate(untrained(), dataset, QUICK, tmp_path / "a", 0)
+    first = evaluate(untrained(), dataset, QUICK, tmp_path / "a", 0).quality
     with RunRecord.recording(tmp_path / "a", "wgan", data=dataset.fingerprint):
         pass
     config = GanEvaluation(**{**vars(QUICK), "classifier": str(tmp_path / "a")})
-    second = evaluate(untrained(), dataset, config, tmp_path / "b", 0)
+    second = evaluate(untrained(), dataset, config, tmp_path / "b", 0).quality
     assert second["measures"] == first["measures"]
     assert second["classifier"]["origin"] == str((tmp_path / "a").resolve())
     assert not (tmp_path / "b/classifier").exists()

@@ -6,6 +6,7 @@ against the test split. The second says what the first would be for a perfect ge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from lipsort_cli.gan.evaluation.table import show
 from lipsort_cli.gan.generators import Generator, sample
 from lipsort_cli.training.seeds import mixed_seed
 
-__all__ = ["check", "evaluate"]
+__all__ = ["Judgement", "check", "evaluate"]
 
 _JUDGED, _SHOWN_TO_CRITIC, _SPLIT, _CRITIC = range(4)
 """Purposes of random numbers: none depends on how many another draws."""
@@ -70,16 +71,25 @@ class _Rows(NamedTuple):
     """Generated samples that a critic is trained on."""
 
 
+class Judgement(NamedTuple):
+    """What was found: as ``results.json`` holds it under ``quality``, and as people look at it.
+
+    ``show()`` prints a table and draws ``figures/neighbours.png`` and ``figures/quality.png``.
+    """
+
+    quality: dict[str, Any]
+    show: Callable[[], None]
+
+
 def evaluate(
     generator: Generator, dataset: Dataset, config: GanEvaluation, directory: Path, seed: int
-) -> dict[str, Any]:
-    """Judge ``generator`` by ``dataset``, as ``results.json`` holds it under ``quality``.
+) -> Judgement:
+    """Judge ``generator`` by ``dataset``.
 
-    Prints a table; writes ``figures/neighbours.png``, ``figures/quality.png`` and, where one is
-    trained, the classifier (``classifier/``) into ``directory``. As many samples are judged as
-    ``config.samples`` says, but no more than there are test examples, or half the training
-    examples: sizes on both sides are equal, as most of these measures depend on them. The same
-    generator, data and seed give the same numbers on the same machine.
+    Where a classifier is trained, it goes into ``classifier/`` of ``directory``. As many samples
+    are judged as ``config.samples`` says, but no more than there are test examples, or half the
+    training examples: sizes on both sides are equal, as most of these measures depend on them. The
+    same generator, data and seed give the same numbers on the same machine.
 
     Raises:
         Interrupted: Ctrl-C; the run can be resumed.
@@ -94,7 +104,7 @@ def evaluate(
 
 def _evaluate(
     generator: Generator, dataset: Dataset, config: GanEvaluation, directory: Path, seed: int
-) -> dict[str, Any]:
+) -> Judgement:
     device = generator.spread.device
     try:
         features = make_features(dataset, config.classifier, directory, device)
@@ -120,16 +130,8 @@ def _evaluate(
             _add_transport(measures, rows, config.transport_points)
         if config.critic_steps:
             _add_bounds(measures, rows, config, seed, device)
-        draw_neighbours(directory / "figures" / "neighbours.png", rows.generated, dataset, device)
-        draw_quality(
-            directory / "figures" / "quality.png",
-            measures,
-            shares or None,
-            f"{dataset.name}: quality of the generator",
-        )
     except Interrupted:
         raise interrupted(directory) from None
-    show(measures, len(rows.generated), features.about)
     quality: dict[str, Any] = {
         "samples": len(rows.generated),
         "against": f"{len(rows.test)} examples of the test split",
@@ -140,7 +142,15 @@ def _evaluate(
         quality["classifier"] = features.classifier
     if shares:
         quality["class_shares"] = {**shares, "evidence": "empirical"}
-    return quality
+
+    def present() -> None:
+        show(measures, len(rows.generated), features.about)
+        figures = directory / "figures"
+        draw_neighbours(figures / "neighbours.png", rows.generated, dataset, device)
+        title = f"{dataset.name}: quality of the generator"
+        draw_quality(figures / "quality.png", measures, shares or None, title)
+
+    return Judgement(quality, present)
 
 
 def _draw(generator: Generator, dataset: Dataset, wanted: int, seed: int) -> _Rows:

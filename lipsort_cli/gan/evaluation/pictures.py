@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.data import Dataset
-from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.gan.evaluation.manifolds import nearest
 from lipsort_cli.gan.evaluation.measures import DATA, GENERATED, Measure
 from lipsort_cli.gan.evaluation.table import value_text
@@ -30,18 +30,15 @@ def draw_neighbours(path: Path, sample: Tensor, dataset: Dataset, device: torch.
     """
     shape = dataset.input_shape
     if len(shape) == 3 and shape[0] in (1, 3):
-        _draw_images(path, sample[:_COLUMNS], dataset, device)
-    elif shape == (2,):
-        _draw_points(path, sample, dataset, device)
-    else:
-        return False
-    return True
+        return _draw_images(path, sample[:_COLUMNS], dataset, device)
+    return shape == (2,) and _draw_points(path, sample, dataset, device)
 
 
 def _near(points: Tensor, train: Tensor, k: int, device: torch.device) -> Any:
     return nearest(points.flatten(1).to(device), train.flatten(1).to(device), k)
 
 
+@drawing
 def _draw_images(path: Path, sample: Tensor, dataset: Dataset, device: torch.device) -> None:
     train = dataset.train.inputs
     found = _near(sample, train, _NEIGHBOURS, device)
@@ -72,6 +69,7 @@ def _draw_images(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
         )
 
 
+@drawing
 def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.device) -> None:
     train = dataset.train.inputs
     shown = sample[:_POINTS]
@@ -92,6 +90,7 @@ def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
         axes.legend(loc="upper right", fontsize=8)
 
 
+@drawing
 def draw_quality(
     path: Path,
     measures: dict[str, Measure],

@@ -1,0 +1,159 @@
+"""Pictures: every one of them survives whatever is to be shown, and none costs a result."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lipsort_cli
+from lipsort_cli.figures import comparison, inspection, robustness
+from lipsort_cli.figures.style import bins, drawing, picture
+from lipsort_cli.gan.figures import draw_training
+from lipsort_cli.reproduction import draw as reproduction
+from lipsort_cli.reproduction.statistics import Sample
+from lipsort_cli.wasserstein import figures as wasserstein
+
+PACKAGE = Path(lipsort_cli.__file__).parent
+
+HISTORY = ("step", "w1_lower", "critic_gap", "gradient_norm", "gradient_norm_largest")
+
+VALUES = {
+    "one": np.array([0.3]),
+    "constant at 1e15": np.full(20, 1e15),
+    "next to each other": np.array([1e15, np.nextafter(1e15, 2e15)] * 10),
+    "huge": np.linspace(-1e300, 1e300, 20),
+    "not finite": np.array([np.nan, np.inf, 1.0, -np.inf] * 5),
+}
+
+
+def lines(v: np.ndarray) -> list[comparison.Line]:
+    some = v.tolist()
+    return [comparison.Line(f"$x^_{i}$ \x1b", some, some, some, some) for i in range(2)]
+
+
+def entries(v: np.ndarray) -> dict[str, Any]:
+    return {"a": [(float(x), float(x)) for x in v[:4]], "b": [(0.5, 0.5)]}
+
+
+def sample(v: np.ndarray) -> Sample:
+    return Sample({i: float(x) for i, x in enumerate(v)})
+
+
+def critic(v: np.ndarray) -> Callable[[Any], Any]:
+    return lambda points: np.resize(v, len(points)).astype(float)
+
+
+PICTURES: dict[str, Callable[[Path, np.ndarray], bool]] = {
+    "robustness": lambda p, v: robustness.draw_robustness(
+        p, v, norm="l2", title="$", clean=0.5, attacked={0.1: 0.4}, eps=v[:3]
+    ),
+    "accuracy": lambda p, v: comparison.draw_accuracy(p, lines(v), {}, norm="l2", title="$_"),
+    "metrics": lambda p, v: comparison.draw_metrics(p, {"loss": lines(v)}, "t"),
+    "bars": lambda p, v: comparison.draw_bars(
+        p, ["a", "b"], [v, v[:1]], quantity="q", title="t", percent=False
+    ),
+    "intervals": lambda p, v: comparison.draw_intervals(
+        p, ["a"] * len(v), v, v, v.tolist(), "t"
+    ),
+    "layers": lambda p, v: inspection.draw_layer_values(p, {"a": [v, v], "b": [v]}, "t"),
+    "depth": lambda p, v: inspection.draw_over_depth(
+        p, {"a": (v, v, v)}, quantity="q", title="t"
+    ),
+    "activity": lambda p, v: inspection.draw_activity(p, entries(v), "t"),
+    "gradients": lambda p, v: inspection.draw_gradients(
+        p,
+        np.resize(np.clip(v, -1e38, 1e38), (2, 1, 4, 4)).astype("f4"),
+        {"a": np.resize(np.clip(v, -1e38, 1e38), (2, 1, 4, 4)).astype("f4")},
+        captions=["a", "b"],
+        title="t",
+    ),
+    "line": lambda p, v: wasserstein.draw_line(
+        p, v[:, None], v[:, None], critic(v), critic(v), "t"
+    ),
+    "plane": lambda p, v: wasserstein.draw_plane(
+        p, np.c_[v, v], np.c_[v, v], critic(v), lambda x: np.resize(v, x.shape),
+        (np.c_[v, v], np.c_[v, v]), "t",
+    ),
+    "history": lambda p, v: wasserstein.draw_history(
+        p, list(enumerate(v.tolist())), float(v[0]), float(v[-1]), "t"
+    ),
+    "norms": lambda p, v: wasserstein.draw_gradient_norms(p, v, "L2", "t"),
+    "values": lambda p, v: wasserstein.draw_values(p, v, v, "t"),
+    "sweep": lambda p, v: wasserstein.draw_comparison(
+        p, [f"{i}" for i in range(len(v))], [{"share": float(x)} for x in v]
+    ),
+    "training": lambda p, v: draw_training(
+        p, [dict.fromkeys(HISTORY, float(x)) for x in v], True, "t"
+    ),
+    "dots": lambda p, v: reproduction.dots(
+        p, [("a", sample(v))], xlabel="x", title="t", log=True
+    ),
+    "curves": lambda p, v: reproduction.curves(
+        p, [("a", v.tolist(), [sample(v)] * len(v))], xlabel="x", ylabel="y", title="t", log="xy"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_picture_shows_constant_and_huge_values(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, values in VALUES.items():
+        path = tmp_path / f"{kind}.png"
+        drawn = PICTURES[name](path, values)
+        said = capsys.readouterr().err
+        assert drawn == path.is_file() == ("no picture" not in said), kind
+        # Those that people meet are drawn; of what is no number, a warning will do.
+        assert drawn or kind in ("huge", "not finite"), f"{kind}: {said}"
+
+
+def test_everything_that_draws_is_made_to_survive() -> None:
+    missing, found = [], 0
+    for path in [*PACKAGE.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef) or node.name == "picture":
+                continue
+            calls = [getattr(c.func, "id", "") for c in ast.walk(node) if isinstance(c, ast.Call)]
+            decorated = any(getattr(d, "id", "") == "drawing" for d in node.decorator_list)
+            if "picture" in calls:
+                found += 1
+                if not decorated:
+                    missing.append(f"{path.name}:{node.name}")
+    assert found > 20 and not missing
+
+
+def test_a_failing_picture_is_a_warning_and_leaves_no_older_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @drawing
+    def draw(path: Path, fail: bool) -> None:
+        with picture(path) as (_, axes):
+            axes.plot([1, 2])
+            if fail:
+                raise ValueError("Too many bins\nfor data range")
+
+    assert draw(tmp_path / "a.png", False) and (tmp_path / "a.png").is_file()
+    assert not draw(tmp_path / "a.png", True) and not (tmp_path / "a.png").exists()
+    assert "Too many bins" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert not draw(tmp_path / "file/b.png", False)
+    assert "cannot write" in capsys.readouterr().err
+    monkeypatch.setenv("LIPSORT_DEBUG", "1")
+    with pytest.raises(ValueError):
+        draw(tmp_path / "a.png", True)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_bins_differ_and_cover_what_is_finite(kind: str) -> None:
+    values = VALUES[kind]
+    edges = bins(values, 60)
+    assert len(edges) == 61
+    if kind != "huge":
+        assert (np.diff(edges) > 0).all()
+        finite = values[np.isfinite(values)]
+        assert edges[0] <= finite.min() and finite.max() <= edges[-1]
