@@ -106,17 +106,18 @@ def confidence_lower(
 
     The critic and the interval ``seen`` (its range on samples of training) were fixed before the
     held-out points were looked at. Clipped to the interval f is still Lipschitz, and a bound of
-    E clip f(X) - E clip f(Y), less evaluation errors, over the constant is a bound of W1.
+    E clip f(X) - E clip f(Y) over the constant is a bound of W1. Evaluation errors are part of each
+    bound, in the way that it allows.
     """
     low, high = seen
     if not low < high:
         return []
     (f_x, e_x), (f_y, e_y) = (critic.values(rows) for rows in held_out)
     differences, lowest, highest = paired_differences(f_x, f_y, low, high)
+    error = (e_x + e_y) * (1 + 2.0**-40) + 2.0**-46 * max(abs(low), abs(high))
     results = []
     for name, bound in BOUNDS.items():
-        gap = bound(differences, lowest, highest, alpha)
-        value = critic.scaled(gap, (e_x + e_y) * (1 + 2.0**-40))
+        value = critic.scaled(bound(differences, lowest, highest, alpha, error), 0.0)
         method = f"{name} bound on {len(f_x):,} + {len(f_y):,} points that the critic never saw"
         evidence = f"confidence {1 - alpha:g}"
         results.append(Bound("lower", value, evidence, method, POPULATIONS))

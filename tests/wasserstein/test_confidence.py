@@ -59,6 +59,65 @@ def test_betting_is_the_tightest_for_small_variance() -> None:
     assert bound["hoeffding"] == pytest.approx(x.mean() - np.sqrt(np.log(20) / 2000), abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["bernstein", "hoeffding"])
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(2, 40),
+    size=st.sampled_from([1e-6, 1e-3, 0.2]),
+    kind=st.sampled_from(["random", "corners", "spread"]),
+    seed=st.integers(0, 10**6),
+)
+def test_no_values_within_the_error_have_a_smaller_bound(
+    name: str, n: int, size: float, kind: str, seed: int
+) -> None:
+    """Computed values and true ones that are off by up to the error, chosen to widen the spread."""
+    rng = np.random.default_rng(seed)
+    computed = np.full(n, 0.5) if kind == "corners" else rng.uniform(0.2, 0.8, n)
+    step = rng.uniform(-1, 1, n)
+    if kind == "corners":
+        step = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
+    if kind == "spread":
+        step = np.where(computed > computed.mean(), 0.5, -1.0)
+    true = np.clip(computed + size * step, 0.0, 1.0)
+    own = BOUNDS[name](true, 0.0, 1.0, 0.05, 0.0)
+    assert BOUNDS[name](computed, 0.0, 1.0, 0.05, size * (1 + 1e-12)) <= own + 1e-15
+
+
+def test_taking_the_error_off_at_the_end_would_not_do() -> None:
+    """Equal values have no variance; what they may stand for has: the old way was above it."""
+    computed, error = np.full(2000, 0.5), 0.2
+    true = computed + error * np.where(np.arange(2000) % 2 == 0, -1.0, 1.0 - 2e-3)
+    own = BOUNDS["bernstein"](true, 0.0, 1.0, 0.05, 0.0)
+    assert BOUNDS["bernstein"](computed, 0.0, 1.0, 0.05, 0.0) - 0.001 * error > own
+    assert BOUNDS["bernstein"](computed, 0.0, 1.0, 0.05, error) <= own
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("chance", [0.02, 0.3, 0.5])
+def test_coverage_by_enumeration_where_values_are_off(name: str, chance: float) -> None:
+    """All outcomes of 11 coin tosses, each computed too high by the whole error allowed."""
+    n, alpha, error = 11, 0.2, 0.25
+    missed = 0.0
+    for outcome in range(2**n):
+        tosses = np.array([outcome >> i & 1 for i in range(n)], dtype=float)
+        true = 0.5 * tosses  # in [0, 1]; mean chance / 2
+        heads = int(tosses.sum())
+        found = BOUNDS[name](true + error, 0.0, 1.0, alpha, error)
+        if found > chance / 2:
+            missed += chance**heads * (1 - chance) ** (n - heads)
+    assert missed <= alpha * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_larger_error_never_helps(name: str) -> None:
+    x = np.random.default_rng(4).beta(2, 5, 300)
+    bounds = [BOUNDS[name](x, 0.0, 1.0, 0.05, e) for e in (0.0, 1e-9, 1e-4, 0.01, 0.1, 1.0)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[0] - bounds[1] < 1e-7
+    with pytest.raises(LipsortError):
+        BOUNDS[name](x, 0.0, 1.0, 0.05, float("nan"))
+
+
 def test_betting_agrees_with_a_plain_scan() -> None:
     x = np.random.default_rng(2).beta(2, 5, 80)
 
