@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,39 @@ def look_of(index: int) -> dict[str, Any]:
     }
 
 
-def draw_lines(axes: Any, lines: Sequence[Line], *, markers: bool, scale: float = 1.0) -> None:
-    """Lines with their bands; from the ninth on in grey, without a name."""
+def draw_lines(
+    axes: Any,
+    lines: Sequence[Line],
+    *,
+    markers: bool,
+    scale: float = 1.0,
+    joined: Callable[[str], bool] = lambda label: True,
+) -> None:
+    """Lines with their bands; from the ninth on in grey, without a name.
+
+    ``joined``: whether the markers of a line, by its label, are joined.
+    """
     for index, line in enumerate(lines):
         mean = [scale * value for value in line.mean]
         if index >= TOLD_APART:
-            axes.plot(line.x, mean, **_REST)
+            if joined(line.label):
+                axes.plot(line.x, mean, **_REST)
             continue
-        look = look_of(index)
+        look = look_of(index) | ({} if joined(line.label) else {"linestyle": "none"})
         marker = MARKERS[index % len(MARKERS)] if markers or len(line.x) == 1 else None
         axes.plot(line.x, mean, marker=marker, markersize=5, label=line.label, **look)
-        if any(low < high for low, high in zip(line.low, line.high, strict=True)):
+        banded = any(low < high for low, high in zip(line.low, line.high, strict=True))
+        if banded and joined(line.label):
             low, high = ([scale * value for value in values] for values in (line.low, line.high))
             axes.fill_between(line.x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def draw_curve(axes: Any, line: Line, look: dict[str, Any]) -> None:
+    """A line of shares in per cent with its band, without markers and without a name."""
+    low, high, mean = ([100 * v for v in values] for values in (line.low, line.high, line.mean))
+    axes.plot(line.x, mean, **look)
+    if look is not _REST:
+        axes.fill_between(line.x, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
 def legend_below(figure: Any, axes: Any, hidden: int) -> None:
@@ -71,13 +91,28 @@ def legend_height(count: int, labels: Sequence[str]) -> float:
 
 @drawing
 def draw_accuracy(
-    path: Path, lines: Sequence[Line], attacked: Mapping[str, Line], *, norm: str, title: str
+    path: Path,
+    lines: Sequence[Line],
+    attacked: Mapping[str, Line],
+    *,
+    norm: str,
+    title: str,
+    curves: Mapping[str, Line] | None = None,
 ) -> None:
-    """Certified accuracy of every row over eps; hollow markers: what was left under attack."""
+    """Certified accuracy of every row over eps; hollow markers: what was left under attack.
+
+    ``curves``: by label, the accuracy at every radius, where those of all points are known. The
+    markers of such a line are not joined: the curve says what is between them.
+    """
+    curves = curves or {}
     unit = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}.get(norm, norm)
     legend = legend_height(len(lines), [line.label for line in lines])
     with picture(path, width=6.8, height=4.0 + legend) as (figure, axes):
-        draw_lines(axes, lines, markers=True, scale=100)
+        draw_lines(axes, lines, markers=True, scale=100, joined=lambda one: one not in curves)
+        for index, line in enumerate(lines):
+            if line.label in curves:
+                told = index < TOLD_APART
+                draw_curve(axes, curves[line.label], look_of(index) if told else _REST)
         for index, line in enumerate(lines[:TOLD_APART]):
             if line.label in attacked:
                 found = attacked[line.label]

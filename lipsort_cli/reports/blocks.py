@@ -100,3 +100,7 @@ class Document:
 
     title: str
     blocks: list[Block] = field(default_factory=list)
+
+    def drawn(self) -> list[Block]:
+        """The blocks without the pictures that could not be drawn."""
+        return [b for b in self.blocks if not isinstance(b, Picture) or b.path.is_file()]

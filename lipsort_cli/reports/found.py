@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import math
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import read_json
+from lipsort_cli.files import read_bytes, read_json, read_yaml
 from lipsort_cli.reports.values import Figure, figures
 from lipsort_cli.runs import RECORD, holder, read_record
 
@@ -33,6 +34,8 @@ class Run:
     config: dict[str, Any]
     figures: list[Figure]
     log: list[dict[str, Any]] = field(repr=False, default_factory=list)
+    radii: dict[str, list[float]] = field(repr=False, default_factory=dict)
+    """Certified radii of all points of its certificate, ascending, by norm."""
 
     @property
     def seed(self) -> Any:
@@ -114,12 +117,9 @@ def _run_directories(folder: Path, commands: frozenset[str]) -> Iterator[Path]:
 
 
 def _yaml(path: Path) -> Any:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(path.read_bytes(), loader)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return read_yaml(path)
+    except LipsortError:
         return None
 
 
@@ -163,29 +163,40 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         # Every command has that key, near the end: what is left of a file cut short reads as YAML,
         # and all that it lacks would stand in the table as differences.
         return Broken(directory, command, "finished", f"{_CONFIG} is cut short: it lacks the seed")
+    later = _later(directory)
+    for prefix, values in later.items():
+        own += [
+            Figure(f"{prefix}.{one.name}", one.value, one.evidence, one.detail)
+            for one in _of_file(prefix, values)
+        ]
     return Run(
         directory,
         command,
         record,
         flatten(config),
-        own + list(_later(directory)),
+        own,
         read_log(directory / "metrics.jsonl"),
+        _radii(later.get("certificate")),
     )
 
 
-def _later(directory: Path) -> Iterator[Figure]:
-    """Figures of the commands that worked on the run afterwards, under their own prefix."""
+def _later(directory: Path) -> dict[str, Any]:
+    """What the commands that worked on the run afterwards left, by the prefix of its figures."""
+    found = {}
     for name, prefix in _ADDED.items():
-        path = directory / name
-        if path.is_file():
-            try:
-                values = read_json(path)
-            except LipsortError:
-                continue
-            for figure in _of_file(prefix, values):
-                yield Figure(
-                    f"{prefix}.{figure.name}", figure.value, figure.evidence, figure.detail
-                )
+        with contextlib.suppress(LipsortError):
+            found[prefix] = read_json(directory / name, most=2**26)
+    return found
+
+
+def _radii(certificate: Any) -> dict[str, list[float]]:
+    """The radius of each point, 0 where it is classified wrongly, as the certificate has them."""
+    try:
+        texts = certificate["points"]["radius"]
+        radii = sorted(float.fromhex(text) for text in texts)
+        return {str(certificate["claim"]["norm"]): radii} if radii and radii[0] >= 0 else {}
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return {}
 
 
 def _of_file(prefix: str, values: Any) -> list[Figure]:
@@ -235,14 +246,14 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of ``metrics.jsonl`` that are whole; none where there is no such file."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_bytes(path, most=2**28).decode("utf-8", "replace")
+    except LipsortError:
         return []
     lines = []
     for line in text.splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and _finite(entry.get("step")):
             lines.append(entry)

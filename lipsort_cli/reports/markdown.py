@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from lipsort_cli.console import printable
 from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Picture, Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
@@ -14,14 +15,14 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 def _text(text: str) -> str:
     """Text in which nothing is markup; underscores inside words stay readable."""
-    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    escaped = _SPECIAL.sub(r"\\\1", printable(" ".join(text.split())))
     return re.sub(r"(?<=\w)\\_(?=\w)", "_", escaped)
 
 
 def markdown(document: Document, folder: Path) -> str:
     """The text of a file in ``folder``; pictures are linked relative to it."""
     parts = [f"# {_text(document.title)}"]
-    parts += [_block(block, folder) for block in document.blocks]
+    parts += [_block(block, folder) for block in document.drawn()]
     return "\n\n".join(parts) + "\n"
 
 

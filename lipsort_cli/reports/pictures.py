@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reports.columns import best_first, find_column
 from lipsort_cli.reports.rows import Comparison, Row, Spread
 from lipsort_cli.reports.values import is_share, shown
+from lipsort_cli.rounding import at_most
 
+_GRID = 400
+"""Radii at which a curve of all points is drawn."""
 _NO_METRICS = ("epoch", "step", "split", "lr")
 Column = tuple[str, str, str]
 
@@ -84,14 +88,39 @@ def _accuracy(rows: Sequence[Row], path: Path, norm: str) -> Iterator[Picture]:
         for row, line in lines
         if line is not None and (under := _over_eps(row, f"attacked_accuracy.{norm}")) is not None
     }
-    draw_accuracy(path, certified, attacked, norm=norm, title="Certified accuracy over eps")
+    curves = {
+        row.label: curve
+        for row, line in lines
+        if line is not None and (curve := _over_radii(row, norm)) is not None
+    }
+    title = "Certified accuracy over eps"
+    draw_accuracy(path, certified, attacked, norm=norm, title=title, curves=curves)
     best = _best_by_eps(certified)
+    joined = "joined to guide the eye"
+    if curves:
+        joined = "the curve through them from the radii of all points of the certificate" + (
+            f"; {joined} where there is none" if len(curves) < len(certified) else ""
+        )
     yield Picture(
         path,
-        f"Filled markers: certified accuracy (proven), joined to guide the eye; bands: least to "
+        f"Filled markers: certified accuracy (proven), {joined}; bands: least to "
         f"most over seeds. Hollow markers: accuracy under attack (empirical), which no "
         f"certificate can exceed. {best}{_hidden(rows)}",
     )
+
+
+def _over_radii(row: Row, norm: str) -> Line | None:
+    """The share of points certified at every radius, where a certificate says it of all runs."""
+    radii = [run.radii.get(norm) for run in row.runs]
+    known = [one for one in radii if one]
+    if len(known) < len(radii):
+        return None
+    right = max(one[-1] for one in known) or 1.0
+    grid = [right * index / _GRID for index in range(1, _GRID + 1)]
+    shares = {
+        eps: [1 - bisect_left(one, eps) / len(one) for one in known] for eps in [5e-324, *grid]
+    }
+    return _line(row.label, shares)
 
 
 def _best_by_eps(lines: Sequence[Line]) -> str:
@@ -129,7 +158,8 @@ def _intervals(comparison: Comparison, path: Path) -> Iterator[Picture]:
     yield Picture(
         path,
         f"Bounds of the distance from below ({lower[1]}) and above ({upper[1]}), means over "
-        f"seeds, of {lower[2] or 'the samples'}. Narrowest: {narrow}, {min(widths):.4g} wide.",
+        f"seeds, of {lower[2] or 'the samples'}. Narrowest: {narrow}, "
+        f"{at_most(min(widths), 4)} wide.",
     )
 
 

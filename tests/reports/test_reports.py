@@ -340,6 +340,31 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
     tables([tmp_path], tmp_path / "out")
 
 
+def test_the_curve_is_drawn_from_the_radii_of_all_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lipsort_cli.reports import pictures
+
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(pictures, "draw_accuracy", lambda *_, **options: drawn.update(options))
+    radii = [0.0, 0.25, 0.5, 1.0]
+    for name, known in (("all", radii), ("none", None)):
+        run = make_run(tmp_path / name, results=trained(0.5), activation__name=name)
+        if known is not None:
+            certificate = {
+                "claim": {"norm": "l2", "arithmetic": "binary32"},
+                "points": {"index": [0, 1, 2, 3], "radius": [r.hex() for r in known]},
+                "summary": {"certified_at": []},
+            }
+            (run / "certificate.json").write_text(json.dumps(certificate))
+    build_report([tmp_path], tmp_path / "out")
+    assert set(drawn["curves"]) == {"all"}
+    curve = drawn["curves"]["all"]
+    for eps, share in zip(curve.x, curve.mean, strict=True):
+        assert share == sum(radius >= eps for radius in radii) / 4
+    assert len(curve.x) > 300 and curve.mean[0] == 0.75 and curve.x[-1] == 1.0
+
+
 # --- renderings -------------------------------------------------------------------------------
 
 
