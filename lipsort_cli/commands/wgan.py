@@ -19,7 +19,7 @@ from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.generators import build_generator, save_generator
 from lipsort_cli.gan.training import GanTrainer
-from lipsort_cli.optim import Stiefel
+from lipsort_cli.optim import adam
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training.device import resolve_device, set_threads
@@ -77,16 +77,8 @@ def make_trainer(
     )
     count = sum(p.numel() for n in (generator, critic.network) for p in n.parameters())
     set_threads(config.threads, count)
-    optimizer = Stiefel(
-        [
-            {
-                "params": list(generator.parameters()),
-                "rule": "adam",
-                "lr": config.generator.lr,
-                "betas": (config.generator.beta1, config.generator.beta2),
-            }
-        ]
-    )
+    options = config.generator
+    optimizer = adam(generator.parameters(), lr=options.lr, betas=(options.beta1, options.beta2))
     return GanTrainer(config, dataset, generator, optimizer, critic, device, directory)
 
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lipsort_cli.config.learning import StiefelAdamOptimizer
 from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centre
 from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
 from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution, Scale
 from lipsort_cli.layers.constraints import Unconstrained
-from lipsort_cli.optim import Stiefel, build_optimizer
+from lipsort_cli.optim import adam, build_optimizer
 from lipsort_cli.wasserstein.critic import build_critic
 from lipsort_cli.zoo import Network
 
@@ -37,12 +38,12 @@ class Critic:
     known: float | None = None
     """Its Lipschitz constant, where the construction fixes it (up to rounding)."""
 
-    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
         self.config = config
         self.network = network
         self.optimizer = optimizer
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
-        optimizer.after_step.append(self.after_step)
+        optimizer.register_step_post_hook(lambda *_: self.after_step())
 
     def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
         """What is added to the loss; 0 for most."""
@@ -65,11 +66,11 @@ class LipschitzCritic(Critic):
 
     EXACT_EVERY = 8
 
-    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
         super().__init__(config, network, optimizer)
         self.known = float(config.lipschitz)
         for group in optimizer.param_groups:
-            if group["rule"] == "stiefel_adam":
+            if "exact_every" in group:
                 group["exact_every"] = self.EXACT_EVERY
 
     def after_step(self) -> None:
@@ -89,7 +90,7 @@ class LipschitzCritic(Critic):
 class ClipCritic(Critic):
     """Every weight and bias in [-clip, clip] (Arjovsky, Chintala, Bottou: "WGAN", 2017)."""
 
-    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
         super().__init__(config, network, optimizer)
         self.after_step()
 
@@ -121,7 +122,7 @@ class SpectralCritic(Critic):
     The estimate is below the largest singular value, so the constant is a little above 1.
     """
 
-    def __init__(self, config: Any, network: Network, optimizer: Stiefel) -> None:
+    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
         for layer in network:
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=config.iterations)
@@ -130,17 +131,8 @@ class SpectralCritic(Critic):
         super().__init__(config, network, _adam(own, config))
 
 
-def _adam(parameters: list[nn.Parameter], config: Any) -> Stiefel:
-    return Stiefel(
-        [
-            {
-                "params": parameters,
-                "rule": "adam",
-                "lr": config.lr,
-                "betas": (config.beta1, config.beta2),
-            }
-        ]
-    )
+def _adam(parameters: list[nn.Parameter], config: Any) -> Optimizer:
+    return adam(parameters, lr=config.lr, betas=(config.beta1, config.beta2))
 
 
 CRITICS: dict[str, type[Critic]] = {

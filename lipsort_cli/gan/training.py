@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.errors import Interrupted, LipsortError
@@ -19,7 +20,7 @@ from lipsort_cli.gan.film import Film
 from lipsort_cli.gan.generators import Generator
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
 from lipsort_cli.gan.window import Window
-from lipsort_cli.optim import Stiefel, schedule_factor
+from lipsort_cli.optim import schedule_factor
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from lipsort_cli.training.device import training_dtype
@@ -45,7 +46,7 @@ class GanTrainer:
     config: Any
     dataset: Dataset
     generator: Generator
-    optimizer: Stiefel
+    optimizer: Optimizer
     critic: Critic
     device: torch.device
     directory: Path

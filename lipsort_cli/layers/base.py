@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+
+from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.rounding import at_most
+
+
+class LeftConstraintSet(UserWarning):
+    """A weight is outside its layer's set: an optimizer moved it that knows nothing of the set."""
 
 
 class ConstrainedLayer(nn.Module, ABC):
@@ -23,13 +32,59 @@ class ConstrainedLayer(nn.Module, ABC):
     def weight(self) -> Tensor:
         """The constrained weight, computed afresh at every access, so that it is never stale."""
 
-    def manifold(self) -> Sequence[nn.Parameter]:
-        """Parameters that are orthonormal matrices [m, n], or stacks of them [k, m, n]."""
+    def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
+        """Parameters that are constrained, each with its set."""
         return ()
 
-    @abstractmethod
+    def manifold(self) -> list[nn.Parameter]:
+        """Parameters that are orthonormal matrices [m, n], or stacks of them [k, m, n]."""
+        return [parameter for own, parameter in self.constrained() if own.stiefel]
+
+    @torch.no_grad()
     def retract_(self) -> None:
         """Bring every parameter back into its set after a step of another optimizer."""
+        for own, parameter in self.constrained():
+            own.retract_(parameter)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's; ``eval()`` warns of a weight that has left its set."""
+        if not mode:
+            self.check_constraints()
+        return super().train(mode)
+
+    def check_constraints(self) -> None:
+        """Warn (:class:`LeftConstraintSet`) where a parameter is far outside its set."""
+        for own, parameter in self.constrained():
+            if own.kept_within is None:
+                continue
+            violation = own.violation(parameter)
+            if not violation <= own.kept_within:
+                warnings.warn(
+                    f"{type(self).__name__}({self.sizes()}): found a weight that is outside its "
+                    f"set {type(own).__name__} by {violation:.3g} (allowed: {own.kept_within:g}); "
+                    f"the layer's Lipschitz constant is {self.constant_text()} now. Optimizers "
+                    "that know nothing of the set do this: take "
+                    "lipsort_cli.optim.build_optimizer(network), or call "
+                    "lipsort_cli.optim.keep_constraints(optimizer, network) before training",
+                    LeftConstraintSet,
+                    stacklevel=2,
+                )
+
+    @abstractmethod
+    def sizes(self) -> str:
+        """What the layer was made with, as ``print`` shows it."""
+
+    def constant_text(self) -> str:
+        """The bound of the constant that the weight has now, in the norm that its set bounds."""
+        norms = [own.bounds for own, _ in self.constrained() if own.bounds]
+        norm = norms[0] if norms else "l2"
+        return f"at most {at_most(self.lipschitz(norm), 7)} in {norm}"
+
+    def extra_repr(self) -> str:
+        """Sizes, and the Lipschitz constant as it is now."""
+        if any(parameter.is_meta for parameter in self.parameters()):
+            return self.sizes()
+        return f"{self.sizes()}, Lipschitz constant {self.constant_text()}"
 
     @abstractmethod
     def lipschitz(self, norm: str) -> float:
@@ -62,7 +117,7 @@ def matrix_norm_bound(weight: Tensor, norm: str) -> float:
         raise unknown_norm(norm)
     square = w @ w.mT if w.shape[0] <= w.shape[1] else w.mT @ w
     excess = symmetric_norm_bound(square - torch.eye(len(square), dtype=w.dtype, device=w.device))
-    if excess < 1e-3:
+    if excess < 1e-3 or not excess < float("inf"):
         return float((1 + excess) ** 0.5)
     # The SVD's own error is of the order of the dimension times the rounding unit.
     return float(torch.linalg.matrix_norm(w, 2)) * (1 + 1e-14 * sum(w.shape))

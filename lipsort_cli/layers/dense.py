@@ -62,19 +62,14 @@ class Dense(ConstrainedLayer):
         """[..., in] to [..., out]."""
         return nn.functional.linear(x, self.weight, self.bias)
 
-    def manifold(self) -> Sequence[nn.Parameter]:
-        """The weight itself, where the constraint is the Stiefel manifold."""
-        return (self.parameter,) if self.constraint.stiefel else ()
-
-    @torch.no_grad()
-    def retract_(self) -> None:
-        """Bring the parameter back into its set after an optimizer's step."""
-        self.constraint.retract_(self.parameter)
+    def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
+        """The parameter and its set."""
+        return ((self.constraint, self.parameter),)
 
     def lipschitz(self, norm: str) -> float:
         """Operator norm of the weight from ``norm`` (l2, linf, l1) to itself, from above."""
         return matrix_norm_bound(self.weight, norm)
 
-    def extra_repr(self) -> str:
-        """What ``print`` shows."""
+    def sizes(self) -> str:
+        """Features that come in and go out, and whether there is a bias."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

@@ -1,77 +1,146 @@
-"""From a network and a configuration to an optimizer."""
+"""An optimizer for a network, and constraints kept under any other."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from torch.optim import SGD, Optimizer
+from torch.utils.hooks import RemovableHandle
 
+from lipsort_cli.config.learning import (
+    AdamOptimizer,
+    AggmoOptimizer,
+    SgdOptimizer,
+    StiefelAdamOptimizer,
+    StiefelOptimizer,
+)
 from lipsort_cli.layers import ConstrainedLayer
-from lipsort_cli.optim.optimizer import MANIFOLD_RULES, Group, Stiefel
+from lipsort_cli.optim.optimizer import AggMo, Combined, Group, Stiefel, StiefelAdam, adam
+
+OptimizerConfig = (
+    StiefelOptimizer | StiefelAdamOptimizer | AdamOptimizer | SgdOptimizer | AggmoOptimizer
+)
 
 
-def build_optimizer(network: nn.Module, config: Any) -> Stiefel:
-    """Parameter groups of ``network`` by the constraints of its layers.
+def build_optimizer(network: nn.Module, config: OptimizerConfig | None = None) -> Optimizer:
+    """An optimizer of all of ``network`` that keeps every constrained weight in its set.
 
     Args:
-        network: any module; its :class:`~lipsort_cli.layers.ConstrainedLayer` are looked at.
-        config: an optimizer's configuration: ``name`` (stiefel, stiefel_adam, adam, sgd, aggmo)
-            and its fields. With ``stiefel``, orthonormal weights move on the manifold and the rest
-            by ``config.rest``; with ``stiefel_adam`` they do, and the rest moves by Adam with the
-            same settings; with another name everything moves by it and is brought back into its
-            set afterwards.
+        network: any module; its :class:`~lipsort_cli.layers.ConstrainedLayer` are looked at. It is
+            on its device already.
+        config: which optimizer, with its settings; :class:`StiefelOptimizer` where None. With it
+            and :class:`StiefelAdamOptimizer` orthonormal weights move on their manifold, and the
+            rest by torch's; with the others everything moves by that one and is brought back into
+            its set after each step.
 
-    Returns:
-        The optimizer; retractions of the constraints are part of its step.
+    Example:
+        >>> from lipsort_cli.layers import Dense
+        >>> layer = Dense(5, 3)
+        >>> optimizer = build_optimizer(layer, StiefelOptimizer(lr=0.05))
+        >>> layer(torch.ones(2, 5)).sum().backward()
+        >>> optimizer.step()
     """
-    layers = [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
+    config = StiefelOptimizer() if config is None else config
+    layers = _constrained(network)
+    parts: list[Optimizer] = []
     manifold: list[nn.Parameter] = []
-    if config.name in MANIFOLD_RULES:
+    if isinstance(config, StiefelOptimizer | StiefelAdamOptimizer):
         manifold = [parameter for layer in layers for parameter in layer.manifold()]
+        layers = [layer for layer in layers if not layer.manifold()]
+        parts += [_on_manifold(manifold, config)] if manifold else []
     chosen = {id(parameter) for parameter in manifold}
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
-    groups: list[Group] = []
-    if manifold:
-        groups.append({"params": manifold, **_manifold_options(config)})
-    # Logits of a softmax take steps that would be far too long for a bias.
-    bias_lr = getattr(config, "bias_lr", None)
-    vectors = [p for p in rest if p.dim() < 2] if bias_lr is not None else []
-    apart = {id(parameter) for parameter in vectors}
-    rest = [p for p in rest if id(p) not in apart]
     if rest:
-        groups.append({"params": rest, **_rest_options(config)})
-    if vectors:
-        groups.append({"params": vectors, **_rest_options(config), "lr": bias_lr})
-    optimizer = Stiefel(groups)
-    for layer in layers:
-        moved_here = layer.manifold()
-        if not moved_here or id(moved_here[0]) not in chosen:
-            optimizer.after_step.append(layer.retract_)
+        parts.append(_elsewhere(rest, config))
+    optimizer = parts[0] if len(parts) == 1 else Combined(parts)
+    if layers:
+        _retract_after_steps(optimizer, layers)
     return optimizer
 
 
-def _manifold_options(config: Any) -> Group:
-    options: Group = {"rule": config.name, "lr": config.lr}
-    if config.name == "stiefel_adam":
-        options["betas"] = (config.beta1, config.beta2)
-    else:
-        for key in ("momentum", "polar_steps", "interval"):
-            options[key] = getattr(config, key)
-    return options
+def keep_constraints(optimizer: Optimizer, network: nn.Module) -> RemovableHandle:
+    """Bring every constrained weight of ``network`` back into its set after each step.
+
+    For optimizers that know nothing of constraints, as torch's own: orthonormal weights are
+    replaced by the nearest ones, rows are projected. :func:`build_optimizer` needs none of it.
+
+    Args:
+        optimizer: any of torch's kind.
+        network: whose :class:`~lipsort_cli.layers.ConstrainedLayer` it moves.
+
+    Returns:
+        A handle whose ``remove()`` ends it.
+
+    Raises:
+        ValueError: the network has no constrained layer.
+
+    Example:
+        >>> from lipsort_cli.layers import Dense
+        >>> layer = Dense(5, 3)
+        >>> optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+        >>> handle = keep_constraints(optimizer, layer)
+        >>> layer(torch.ones(2, 5)).sum().backward()
+        >>> optimizer.step()
+        >>> layer.lipschitz("l2") < 1 + 1e-5
+        True
+    """
+    layers = _constrained(network)
+    if not layers:
+        raise ValueError(
+            f"found no layer with a constraint in {type(network).__name__}; lipsort_cli.layers "
+            "has them"
+        )
+    return _retract_after_steps(optimizer, layers)
 
 
-def _rest_options(config: Any) -> Group:
-    if config.name == "stiefel":
-        options: Group = {"rule": config.rest, "lr": config.rest_lr}
-        if config.rest == "aggmo":
-            options["betas"] = (0.0, 0.9, 0.99)
-    else:
-        rule = "adam" if config.name == "stiefel_adam" else config.name
-        options = {"rule": rule, "lr": config.lr}
-        if rule == "adam":
-            options["betas"] = (config.beta1, config.beta2)
-        elif rule == "sgd":
-            options["momentum"] = config.momentum
-        elif rule == "aggmo":
-            options["betas"] = tuple(config.betas)
-    return {**options, "weight_decay": config.weight_decay}
+def _constrained(network: nn.Module) -> list[ConstrainedLayer]:
+    return [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
+
+
+def _retract_after_steps(
+    optimizer: Optimizer, layers: Iterable[ConstrainedLayer]
+) -> RemovableHandle:
+    def retract(*_: Any) -> None:
+        for layer in layers:
+            layer.retract_()
+
+    return optimizer.register_step_post_hook(retract)
+
+
+def _on_manifold(
+    weights: list[nn.Parameter], config: StiefelOptimizer | StiefelAdamOptimizer
+) -> Optimizer:
+    if isinstance(config, StiefelAdamOptimizer):
+        return StiefelAdam(weights, config.lr, (config.beta1, config.beta2))
+    return Stiefel(weights, config.lr, config.momentum, config.polar_steps, config.interval)
+
+
+def _elsewhere(parameters: list[nn.Parameter], config: OptimizerConfig) -> Optimizer:
+    """torch's optimizer of everything that does not move on the manifold."""
+    decay = config.weight_decay
+    match config:
+        case StiefelOptimizer(rest="sgd"):
+            return _sgd(parameters, config.rest_lr, 0.9, decay)
+        case StiefelOptimizer(rest="aggmo"):
+            return AggMo(parameters, config.rest_lr, weight_decay=decay)
+        case StiefelOptimizer():
+            return adam(parameters, lr=config.rest_lr, weight_decay=decay)
+        case SgdOptimizer():
+            return _sgd(parameters, config.lr, config.momentum, decay)
+        case AggmoOptimizer():
+            return AggMo(parameters, config.lr, config.betas, decay)
+    groups: list[Group] = [{"params": parameters}]
+    if isinstance(config, AdamOptimizer) and config.bias_lr is not None:
+        # Logits of a softmax take steps that would be far too long for a bias.
+        vectors = [p for p in parameters if p.dim() < 2]
+        groups = [{"params": [p for p in parameters if p.dim() >= 2]}]
+        groups += [{"params": vectors, "lr": config.bias_lr}]
+        groups = [group for group in groups if group["params"]]
+    betas = (config.beta1, config.beta2)
+    return adam(groups, lr=config.lr, betas=betas, weight_decay=decay)
+
+
+def _sgd(parameters: list[nn.Parameter], lr: float, momentum: float, decay: float) -> SGD:
+    return SGD(parameters, lr, momentum, weight_decay=decay, nesterov=momentum > 0)

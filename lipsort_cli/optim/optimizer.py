@@ -1,42 +1,77 @@
-"""One optimizer over parameter groups: the manifold's rules, and torch's for all the rest."""
+"""Optimizers of orthonormal matrices, aggregated momentum, and several optimizers as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer
-from torch.optim.sgd import sgd
+from torch.optim import Adam, Optimizer
 
-from lipsort_cli.optim.adam import adam_step_
-from lipsort_cli.optim.stiefel import stiefel_adam_step_, stiefel_step_
+from lipsort_cli.optim.stiefel import manifold_step_, stiefel_step_
 
 Group = dict[str, Any]
-Parameters = list[Tensor]
+Closure = Callable[[], Any]
 
 
-class Stiefel(Optimizer):
-    """Descent on the Stiefel manifold, with a rule of its own for every other group.
+def adam(params: Iterable[Any], **options: Any) -> Adam:
+    """torch's Adam, in one pass over memory where torch offers that and it needs no care."""
+    groups = list(params)
+    first = groups[0]["params"] if isinstance(groups[0], dict) else groups
+    # On other devices the fused kernel wants its counters there; torch's own choice does not.
+    fused = True if first[0].device.type == "cpu" else None
+    return Adam(groups, fused=fused, **options)
+
+
+class _ByParameter(Optimizer):
+    """An optimizer that moves one parameter after the other."""
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        """One step of every parameter that has a gradient; the loss where a closure was given."""
+        loss = _evaluated(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move_(parameter, group, self.state[parameter])
+        return loss
+
+    @abstractmethod
+    def _move_(self, parameter: Tensor, group: Group, state: Group) -> None:
+        """Move ``parameter`` against its gradient, in place."""
+
+
+class _OnManifold(Optimizer):
+    """Orthonormal matrices [m, n], or stacks of them [k, m, n], which stay so."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group of matrices or stacks of them; raises ValueError for other shapes."""
+        super().add_param_group(param_group)
+        for parameter in self.param_groups[-1]["params"]:
+            if parameter.dim() not in (2, 3):
+                raise ValueError(
+                    f"found a parameter of shape {tuple(parameter.shape)}; "
+                    f"{type(self).__name__} moves matrices [m, n] and stacks of them [k, m, n]"
+                )
+
+
+class Stiefel(_ByParameter, _OnManifold):
+    """Steepest descent on the Stiefel manifold, in spectral norm.
 
     Args:
-        params: parameters, or groups. A group's ``rule`` is ``stiefel`` (steepest descent, the
-            default) or ``stiefel_adam``, whose parameters are orthonormal matrices, or stacks of
-            them [k, m, n], and stay so; or ``adam``, ``sgd`` (Nesterov) or ``aggmo`` (aggregated
-            momentum: Lucas et al., ICLR 2019).
-        lr: spectral length of a step (stiefel), learning rate otherwise.
-        momentum: of the rules stiefel and sgd.
-        polar_steps: Newton-Schulz steps for the direction (stiefel).
-        interval: a stiefel weight moves at every ``interval``-th step, by the mean of the gradients
-            since: as with a batch that is so many times larger, at a fraction of the cost.
-        exact_every: a stiefel_adam weight is retracted exactly at every ``exact_every``-th step,
-            and to second order between: fewer and cheaper products, and off by some 1e-4 there.
-        betas: of Adam (two; stiefel_adam too) or of each velocity (aggmo).
-        weight_decay: of every rule but those of the manifold, where the norm is fixed.
+        params: orthonormal matrices [m, n] or stacks of them [k, m, n], or groups.
+        lr: spectral length of a step.
+        momentum: share of the velocity that a step keeps.
+        polar_steps: Newton-Schulz steps for the direction.
+        interval: a weight moves at every ``interval``-th step, by the mean of the gradients since:
+            as with a batch that is so many times larger, at a fraction of the cost.
 
-    After a step in float32 the orthonormality error of every weight on the manifold is at most
-    1e-5, with ``exact_every`` above 1 after every so many.
+    After a step in float32 the orthonormality error of every weight is at most 1e-5.
+
+    Raises:
+        ValueError: a parameter that is no matrix and no stack of matrices.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.eye(3, 5))
@@ -45,139 +80,158 @@ class Stiefel(Optimizer):
         >>> optimizer.step()
     """
 
-    DEFAULTS: ClassVar[Group] = {
-        "rule": "stiefel",
-        "lr": 0.1,
-        "momentum": 0.9,
-        "polar_steps": 3,
-        "interval": 1,
-        "exact_every": 1,
-        "betas": (0.9, 0.999),
-        "weight_decay": 0.0,
-    }
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        polar_steps: int = 3,
+        interval: int = 1,
+    ) -> None:
+        options = {"lr": lr, "momentum": momentum, "polar_steps": polar_steps, "interval": interval}
+        super().__init__(params, options)
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
-        unknown = sorted(set(defaults) - set(self.DEFAULTS))
-        if unknown:
-            raise TypeError(f"unknown arguments {unknown}; known are {sorted(self.DEFAULTS)}")
-        super().__init__(params, {**self.DEFAULTS, **defaults})
-        self.after_step: list[Callable[[], None]] = []
-        """Called after every step: constraints that retract a weight moved by another rule."""
+    def _move_(self, parameter: Tensor, group: Group, state: Group) -> None:
+        interval = group["interval"]
+        if not state:
+            state["velocity"], state["count"] = torch.zeros_like(parameter), 0
+        state["count"] += 1
+        if state["count"] % interval == 1 % interval:
+            state["velocity"].mul_(group["momentum"])
+        state["velocity"].add_(parameter.grad, alpha=1 / interval)
+        if state["count"] % interval == 0:
+            stiefel_step_(parameter, state["velocity"], float(group["lr"]), group["polar_steps"])
+
+
+class StiefelAdam(_OnManifold):
+    """Adam on the Stiefel manifold: torch's step, projected to the tangent space and retracted.
+
+    Args:
+        params: orthonormal matrices [m, n] or stacks of them [k, m, n], or groups.
+        lr: learning rate.
+        betas: decay of the two moments.
+        exact_every: a weight is retracted exactly at every ``exact_every``-th step, and to second
+            order between: fewer and cheaper products, and off by some 1e-4 there.
+
+    After a step in float32 the orthonormality error of every weight is at most 1e-5, with
+    ``exact_every`` above 1 after every so many.
+
+    Raises:
+        ValueError: a parameter that is no matrix and no stack of matrices.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        exact_every: int = 1,
+    ) -> None:
+        self._adams: list[Adam] = []
+        super().__init__(params, {"lr": lr, "betas": betas, "exact_every": exact_every})
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add a group; its rule must be known, and weights on the manifold must be matrices."""
+        """Add a group of matrices or stacks of them; raises ValueError for other shapes."""
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        if group["rule"] not in _RULES:
-            raise ValueError(f"found rule {group['rule']!r}; allowed are {sorted(_RULES)}")
-        if group["rule"] in MANIFOLD_RULES:
-            for parameter in group["params"]:
-                if parameter.dim() not in (2, 3):
-                    raise ValueError(
-                        f"found a parameter of shape {tuple(parameter.shape)}; "
-                        f"rule {group['rule']} moves matrices [m, n] and stacks of them [k, m, n]"
-                    )
+        # Adam moves matrices of zeros: what they are afterwards is its step, unrounded.
+        self._adams.append(adam([torch.zeros_like(p) for p in self.param_groups[-1]["params"]]))
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of every group; the loss where a closure was given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if parameters:
-                _RULES[group["rule"]](self, group, parameters)
-        for function in self.after_step:
-            function()
+    def step(self, closure: Closure | None = None) -> Any:
+        """One step of every parameter that has a gradient; the loss where a closure was given."""
+        loss = _evaluated(closure)
+        for group, inner in zip(self.param_groups, self._adams, strict=True):
+            (own,) = inner.param_groups
+            own["lr"], own["betas"] = group["lr"], group["betas"]
+            moved = [
+                (parameter, move)
+                for parameter, move in zip(group["params"], own["params"], strict=True)
+                if parameter.grad is not None
+            ]
+            for parameter, move in moved:
+                move.zero_().grad = parameter.grad
+                inner.state[move] = self.state[parameter]  # one state, saved here
+            inner.step()
+            for parameter, move in moved:
+                move.grad = None
+                exact = int(self.state[parameter]["step"]) % group["exact_every"] == 0
+                manifold_step_(parameter, move, exact=exact)
         return loss
 
-    def _buffers(self, parameters: Parameters, name: str) -> Parameters:
-        for parameter in parameters:
-            if name not in self.state[parameter]:
-                self.state[parameter][name] = torch.zeros_like(parameter)
-        return [self.state[parameter][name] for parameter in parameters]
 
-    def _stiefel(self, group: Group, parameters: Parameters) -> None:
-        interval = group["interval"]
-        for parameter, velocity in zip(
-            parameters, self._buffers(parameters, "velocity"), strict=True
-        ):
-            state = self.state[parameter]
-            count = state["count"] = state.get("count", 0) + 1
-            if count % interval == 1 % interval:
-                velocity.mul_(group["momentum"])
-            velocity.add_(parameter.grad, alpha=1 / interval)  # type: ignore[arg-type]
-            if count % interval == 0:
-                stiefel_step_(parameter, velocity, float(group["lr"]), group["polar_steps"])
+class AggMo(_ByParameter):
+    """Aggregated momentum: w <- w + lr mean_i v_i, v_i <- beta_i v_i - g for each of ``betas``.
 
-    def _stiefel_adam(self, group: Group, parameters: Parameters) -> None:
-        moments = zip(parameters, *self._moments(parameters), strict=True)
-        for parameter, mean, square, step in moments:
-            assert parameter.grad is not None
-            stiefel_adam_step_(
-                parameter,
-                parameter.grad,
-                mean,
-                square,
-                step,
-                lr=float(group["lr"]),
-                betas=group["betas"],
-                exact_every=group["exact_every"],
-            )
+    Lucas, Sun, Zemel, Grosse: "Aggregated Momentum: Stability Through Passive Damping", ICLR 2019.
 
-    def _adam(self, group: Group, parameters: Parameters) -> None:
-        adam_step_(
-            parameters,
-            [p.grad for p in parameters],  # type: ignore[misc]
-            *self._moments(parameters),
-            lr=group["lr"],
-            betas=group["betas"],
-            weight_decay=group["weight_decay"],
-        )
+    Args:
+        params: parameters, or groups.
+        lr: learning rate.
+        betas: damping of each velocity.
+        weight_decay: times w, added to the gradient.
+    """
 
-    def _moments(self, parameters: Parameters) -> tuple[Parameters, Parameters, Parameters]:
-        """Adam's first and second moments, and its counters."""
-        for parameter in parameters:
-            self.state[parameter].setdefault("step", torch.tensor(0.0))
-        means, squares = self._buffers(parameters, "mean"), self._buffers(parameters, "square")
-        return means, squares, [self.state[p]["step"] for p in parameters]
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.1,
+        betas: Sequence[float] = (0.0, 0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay})
 
-    def _sgd(self, group: Group, parameters: Parameters) -> None:
-        velocities = self._buffers(parameters, "velocity") if group["momentum"] else []
-        sgd(
-            parameters,
-            [p.grad for p in parameters],  # type: ignore[misc]
-            velocities or [None] * len(parameters),  # type: ignore[arg-type]
-            weight_decay=group["weight_decay"],
-            momentum=group["momentum"],
-            lr=group["lr"],
-            dampening=0,
-            nesterov=group["momentum"] > 0,
-            maximize=False,
-        )
-
-    def _aggmo(self, group: Group, parameters: Parameters) -> None:
-        # v_i <- beta_i v_i - g for every beta_i; w <- w + lr * mean_i v_i.
-        for parameter in parameters:
-            gradient = parameter.grad
-            if group["weight_decay"]:
-                gradient = gradient + group["weight_decay"] * parameter
-            state = self.state[parameter]
-            for i, beta in enumerate(group["betas"]):
-                velocity = state.setdefault(f"velocity_{i}", torch.zeros_like(parameter))
-                velocity.mul_(beta).sub_(gradient)
-                parameter.add_(velocity, alpha=group["lr"] / len(group["betas"]))
+    def _move_(self, parameter: Tensor, group: Group, state: Group) -> None:
+        gradient = parameter.grad
+        assert gradient is not None
+        if group["weight_decay"]:
+            gradient = gradient + group["weight_decay"] * parameter
+        for i, beta in enumerate(group["betas"]):
+            velocity = state.setdefault(f"velocity_{i}", torch.zeros_like(parameter))
+            velocity.mul_(beta).sub_(gradient)
+            parameter.add_(velocity, alpha=group["lr"] / len(group["betas"]))
 
 
-_RULES: dict[str, Callable[[Stiefel, Group, Parameters], None]] = {
-    "stiefel": Stiefel._stiefel,
-    "stiefel_adam": Stiefel._stiefel_adam,
-    "adam": Stiefel._adam,
-    "sgd": Stiefel._sgd,
-    "aggmo": Stiefel._aggmo,
-}
+class Combined(Optimizer):
+    """Several optimizers of different parameters, used as one.
 
-MANIFOLD_RULES = ("stiefel", "stiefel_adam")
-"""Rules of orthonormal weights."""
+    Its groups are those of its parts, in their order, so that a schedule moves all rates.
+
+    Args:
+        parts: the optimizers.
+
+    Raises:
+        ValueError: two of them move the same parameter.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.parts = list(parts)
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        """One step of every part; the loss where a closure was given."""
+        loss = _evaluated(closure)
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> Group:
+        """The state of every part."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: Group) -> None:
+        """Take over what :meth:`state_dict` gave; raises ValueError for other parts or groups."""
+        states = state_dict["parts"]
+        if len(states) != len(self.parts):
+            raise ValueError(f"found the state of {len(states)} parts; there are {len(self.parts)}")
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+        # Loading makes new groups; they are shared again.
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def _evaluated(closure: Closure | None) -> Any:
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()

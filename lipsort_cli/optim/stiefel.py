@@ -11,7 +11,6 @@ from lipsort_cli.layers.constraints.polynomials import (
     multiply,
     polar_factor,
 )
-from lipsort_cli.optim.adam import adam_step_
 from lipsort_cli.optim.polar import approximate_polar, fast_dtype
 
 _TARGET = 1e-6
@@ -179,34 +178,22 @@ def second_order_step_(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> b
 
 
 @torch.no_grad()
-def stiefel_adam_step_(
-    weight: Tensor,
-    gradient: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    step: Tensor,
-    lr: float,
-    betas: tuple[float, float],
-    dtype: torch.dtype | None = None,
-    *,
-    exact_every: int = 1,
+def manifold_step_(
+    weight: Tensor, ambient: Tensor, dtype: torch.dtype | None = None, *, exact: bool = True
 ) -> None:
-    """A step of Adam of ``weight`` [..., m, n] on the manifold, in place.
+    """Move ``weight`` [..., m, n] by the tangent part of ``ambient``, the same, and retract it.
 
-    Adam's step, entry by entry, from the moments ``mean`` and ``square`` of the gradient, of the
-    same shape, and the counter ``step``; its projection to the tangent space; and a retraction.
-    (Riemannian adaptive methods: Becigneul and Ganea, ICLR 2019; those project the gradient as
-    well, which costs two products more and gained nothing here.) Where a gradient is mostly noise,
-    as a critic's is, this moves less by the noise than steepest descent, whose step is equally long
-    in every direction.
+    With Adam's step, entry by entry, as the ambient one this is Adam on the manifold. (Riemannian
+    adaptive methods: Becigneul and Ganea, ICLR 2019; those project the gradient as well, which
+    costs two products more and gained nothing here.) Where a gradient is mostly noise, as a
+    critic's is, this moves less by the noise than steepest descent, whose step is equally long in
+    every direction.
 
-    The weight is orthonormal to 1e-5 after every ``exact_every``-th step, by the counter. Between,
-    short steps are taken to second order (:func:`second_order_step_`), which leaves errors of some
-    1e-4 in bfloat16.
+    The weight is orthonormal to 1e-5 afterwards where the step is ``exact``. Otherwise short steps
+    are taken to second order (:func:`second_order_step_`), which leaves errors of some 1e-4 in
+    bfloat16.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
-    move = torch.zeros_like(weight)
-    adam_step_([move], [gradient], [mean], [square], [step], lr=lr, betas=betas)
-    if int(step) % exact_every and second_order_step_(weight, move, dtype):
+    if not exact and second_order_step_(weight, ambient, dtype):
         return
-    weight.copy_(retract(weight + tangent_projection(weight, move, dtype), dtype))
+    weight.copy_(retract(weight + tangent_projection(weight, ambient, dtype), dtype))

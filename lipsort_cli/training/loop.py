@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import Interrupted, LipsortError
-from lipsort_cli.optim import Stiefel
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.device import training_dtype
@@ -49,7 +49,7 @@ class Trainer:
     config: Any
     dataset: Dataset
     network: Network
-    optimizer: Stiefel
+    optimizer: Optimizer
     schedule: LambdaLR
     loss: Loss
     device: torch.device

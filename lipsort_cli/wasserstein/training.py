@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lipsort_cli.errors import Interrupted, LipsortError
-from lipsort_cli.optim import Stiefel, build_optimizer, build_schedule
+from lipsort_cli.optim import build_optimizer, build_schedule
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.checkpoint import (
     load_checkpoint,
@@ -62,7 +63,7 @@ class CriticTrainer:
     config: Any
     source: Source
     network: Network
-    optimizer: Stiefel
+    optimizer: Optimizer
     schedule: LambdaLR
     device: torch.device
     directory: Path

@@ -15,7 +15,7 @@ from lipsort_cli.zoo.network import Network
 
 
 def build_distance(model: Any, input_shape: Sequence[int], outputs: int) -> Network:
-    """Pooling, flatten, a :class:`~lipsort_cli.layers.Distance` for each width, and one as head.
+    """Pooling, flatten, a :class:`~lipsort_cli.layers.distance.Distance` a width, and one as head.
 
     Every logit is 1-Lipschitz in L-infinity, so that a gap of g between two certifies the radius
     g/2. A largest pixel of a window is as robust as a pixel, at a fraction of the inputs.

@@ -1,4 +1,4 @@
-"""The Stiefel optimizer: geometry, directions, other rules against torch's own, state."""
+"""Optimizers: geometry of the manifold, directions, parts beside torch's own, state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.config.learning import SgdOptimizer, StiefelAdamOptimizer, StiefelOptimizer
+from lipsort_cli.config.learning import (
+    AdamOptimizer,
+    SgdOptimizer,
+    StiefelAdamOptimizer,
+    StiefelOptimizer,
+)
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import orthonormality_error
-from lipsort_cli.optim import Stiefel, build_optimizer, stiefel
+from lipsort_cli.optim import (
+    AggMo,
+    Combined,
+    Stiefel,
+    StiefelAdam,
+    adam,
+    build_optimizer,
+    stiefel,
+)
 from lipsort_cli.optim.polar import POLYNOMIALS, approximate_polar, fast_dtype, polynomials
 from lipsort_cli.optim.stiefel import (
     retract,
     second_order_step_,
-    stiefel_adam_step_,
     stiefel_step_,
     tangent_projection,
 )
@@ -110,18 +122,23 @@ def test_extreme_gradients_leave_a_finite_orthonormal_weight(scale: float) -> No
     gradient = scale * torch.randn(8, 8)
     stiefel_step_(weight, gradient, 0.1, 3)
     assert orthonormality_error(weight) <= 1e-5
-    mean, square = torch.zeros(8, 8), torch.zeros(8, 8)
-    stiefel_adam_step_(weight, gradient, mean, square, torch.zeros(()), 0.01, (0.5, 0.9))
-    assert orthonormality_error(weight) <= 1e-5
+    moved = nn.Parameter(weight)
+    moved.grad = gradient
+    StiefelAdam([moved], lr=0.01, betas=(0.5, 0.9)).step()
+    assert orthonormality_error(moved) <= 1e-5
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("betas", [(0.0, 0.9), (0.9, 0.999)])
-def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]) -> None:
+def test_adam_on_the_manifold(
+    shape: tuple[int, int], betas: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stiefel, "fast_dtype", lambda device_type: torch.double)
     torch.manual_seed(0)
-    weight = orthonormal(shape)
-    mean, square, count = torch.zeros_like(weight), torch.zeros_like(weight), torch.zeros(())
-    own, m, v = weight.clone(), mean.clone(), square.clone()
+    weight = nn.Parameter(orthonormal(shape))
+    optimizer = StiefelAdam([weight], lr=0.02, betas=betas)
+    own = weight.detach().clone()
+    m, v = torch.zeros_like(own), torch.zeros_like(own)
 
     def tangent(w: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         if shape[0] > shape[1]:
@@ -130,7 +147,8 @@ def test_adam_on_the_manifold(shape: tuple[int, int], betas: tuple[float, float]
 
     for step in range(1, 6):
         gradient = torch.randn(shape, dtype=torch.double)
-        stiefel_adam_step_(weight, gradient, mean, square, count, 0.02, betas, torch.double)
+        weight.grad = gradient.clone()
+        optimizer.step()
         # The definition, with the polar factor by an SVD.
         m = betas[0] * m + (1 - betas[0]) * gradient
         v = betas[1] * v + (1 - betas[1]) * gradient**2
@@ -180,7 +198,7 @@ def test_between_exact_retractions_weights_stay_close_to_the_manifold(
 
     monkeypatch.setattr(stiefel, "retract", counted)
     weight = nn.Parameter(orthonormal((64, 96)).float())
-    optimizer = Stiefel([weight], rule="stiefel_adam", lr=lr, betas=(0.0, 0.9), exact_every=8)
+    optimizer = StiefelAdam([weight], lr=lr, betas=(0.0, 0.9), exact_every=8)
     errors = []
     for _ in range(40):
         weight.grad = torch.randn(64, 1) @ torch.randn(1, 96) + 0.1 * torch.randn(64, 96)
@@ -207,14 +225,13 @@ def test_a_step_has_the_asked_length_and_descends() -> None:
 
 
 @pytest.mark.usefixtures("products")
-@pytest.mark.parametrize("rule", ["stiefel", "stiefel_adam"])
-def test_finds_the_nearest_rotation(rule: str) -> None:
+@pytest.mark.parametrize(("kind", "lr"), [(Stiefel, 0.1), (StiefelAdam, 0.05)])
+def test_finds_the_nearest_rotation(kind: Any, lr: float) -> None:
     torch.manual_seed(0)
     target = orthonormal((12, 12)).float()
     target[0] *= torch.linalg.det(target).sign()  # the component that the identity can reach
     weight = nn.Parameter(torch.eye(12))
-    lr = 0.1 if rule == "stiefel" else 0.05
-    optimizer = Stiefel([weight], rule=rule, lr=lr)
+    optimizer = kind([weight], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
     for _ in range(200):
         optimizer.zero_grad()
@@ -224,11 +241,20 @@ def test_finds_the_nearest_rotation(rule: str) -> None:
     assert float((weight - target).detach().norm()) < 0.02
 
 
+class Single(nn.Module):
+    """A module of one parameter."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        super().__init__()
+        self.parameter = parameter
+
+
 @pytest.mark.parametrize("rule", ["adam", "sgd"])
 def test_other_rules_are_those_of_torch(rule: str) -> None:
     torch.manual_seed(0)
     ours, theirs = (nn.Parameter(torch.ones(4, 3)) for _ in range(2))
-    first = Stiefel([{"params": [ours], "rule": rule, "lr": 0.05}])
+    config = AdamOptimizer(lr=0.05) if rule == "adam" else SgdOptimizer(lr=0.05)
+    first = build_optimizer(Single(ours), config)
     second: Any
     if rule == "adam":
         second = torch.optim.Adam([theirs], lr=0.05)
@@ -244,7 +270,7 @@ def test_other_rules_are_those_of_torch(rule: str) -> None:
 
 def test_aggregated_momentum_with_one_zero_velocity_is_gradient_descent() -> None:
     weight = nn.Parameter(torch.ones(3))
-    optimizer = Stiefel([{"params": [weight], "rule": "aggmo", "lr": 0.1, "betas": (0.0,)}])
+    optimizer = AggMo([weight], lr=0.1, betas=(0.0,))
     weight.grad = torch.tensor([1.0, 2.0, 3.0])
     optimizer.step()
     assert torch.allclose(weight, torch.tensor([0.9, 0.8, 0.7]))
@@ -258,7 +284,7 @@ def test_state_survives_saving(config: Any) -> None:
     optimizer = build_optimizer(layer, config)
     gradients = [torch.randn(4, 6) for _ in range(4)]
 
-    def advance(module: Dense, chosen: Stiefel, which: list[torch.Tensor]) -> None:
+    def advance(module: Dense, chosen: Any, which: list[torch.Tensor]) -> None:
         for gradient in which:
             module.parameter.grad = gradient.clone()
             chosen.step()
@@ -293,35 +319,58 @@ def test_an_interval_is_a_larger_batch(interval: int) -> None:
 
 def test_groups_follow_the_constraints() -> None:
     network = nn.Sequential(Dense(4, 4), nn.Linear(4, 2))
-    rules = {
-        group["rule"]: len(group["params"])
-        for group in build_optimizer(network, StiefelOptimizer(rest="sgd")).param_groups
-    }
-    assert rules == {"stiefel": 1, "sgd": 3}
-    assert [g["rule"] for g in build_optimizer(network, SgdOptimizer()).param_groups] == ["sgd"]
+    optimizer = build_optimizer(network, StiefelOptimizer(rest="sgd"))
+    assert isinstance(optimizer, Combined)
+    kinds = [(type(part), len(part.param_groups[0]["params"])) for part in optimizer.parts]
+    assert kinds == [(Stiefel, 1), (torch.optim.SGD, 3)]
+    assert isinstance(build_optimizer(network, SgdOptimizer()), torch.optim.SGD)
+    assert isinstance(build_optimizer(network).parts[0], Stiefel)  # type: ignore[attr-defined]
 
 
-def test_unknown_rules_and_arguments_are_refused() -> None:
-    weight = nn.Parameter(torch.eye(2))
-    with pytest.raises(ValueError, match="allowed are"):
-        Stiefel([{"params": [weight], "rule": "lion"}])
-    with pytest.raises(TypeError, match="known are"):
-        Stiefel([weight], learning_rate=1.0)
-    with pytest.raises(ValueError, match="matrices"):
-        Stiefel([nn.Parameter(torch.zeros(3))])
+def test_a_combination_is_one_optimizer() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(Dense(4, 4), nn.Linear(4, 2))
+    optimizer = build_optimizer(network, StiefelOptimizer(lr=0.1, rest_lr=0.01))
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = network(torch.ones(3, 4)).square().sum()
+        value.backward()
+        return value
+
+    assert float(optimizer.step(loss)) > 0  # type: ignore[arg-type, func-returns-value]
+    schedule.step()
+    assert isinstance(optimizer, Combined)
+    rates = [group["lr"] for part in optimizer.parts for group in part.param_groups]
+    assert rates == [0.05, 0.005]
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    schedule.step()
+    rates = [group["lr"] for part in optimizer.parts for group in part.param_groups]
+    assert rates == [0.025, 0.0025]
+    with pytest.raises(ValueError, match="found the state of 1 parts; there are 2"):
+        optimizer.load_state_dict({"parts": [optimizer.parts[0].state_dict()]})
+    with pytest.raises(ValueError, match="more than one"):
+        Combined([adam(network.parameters()), torch.optim.SGD(network.parameters(), 0.1)])
+
+
+@pytest.mark.parametrize("kind", [Stiefel, StiefelAdam])
+def test_vectors_are_refused(kind: Any) -> None:
+    with pytest.raises(ValueError, match=f"{kind.__name__} moves matrices"):
+        kind([nn.Parameter(torch.zeros(3))])
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 3), (2, 4, 9), (4, 1, 1), (2, 5, 5)])
 @pytest.mark.parametrize("lr", [1e-3, 0.1, 1.0])
-@pytest.mark.parametrize("rule", ["stiefel", "stiefel_adam"])
+@pytest.mark.parametrize("kind", [Stiefel, StiefelAdam])
 def test_a_stack_moves_as_its_matrices_do(
-    shape: tuple[int, ...], lr: float, rule: str, products: torch.dtype
+    shape: tuple[int, ...], lr: float, kind: Any, products: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     matrices = [torch.nn.init.orthogonal_(torch.empty(shape[1:])) for _ in range(shape[0])]
     together = torch.nn.Parameter(torch.stack(matrices))
     alone = [torch.nn.Parameter(matrix.clone()) for matrix in matrices]
-    stacked, single = (Stiefel(own, rule=rule, lr=lr) for own in ([together], alone))
+    stacked, single = (kind(own, lr=lr) for own in ([together], alone))
     for _ in range(3):
         gradient = torch.randn(shape)
         together.grad = gradient.clone()

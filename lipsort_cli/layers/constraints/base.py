@@ -24,6 +24,8 @@ class Constraint(nn.Module, ABC):
     """The norm, l2 or linf, in which a member's operator norm is at most 1; None: in no norm."""
     stiefel: ClassVar[bool] = False
     """The parameter is itself a point of the Stiefel manifold."""
+    kept_within: ClassVar[float | None] = None
+    """Violation above which a parameter is not kept in the set; None where every one will do."""
 
     def forward(self, parameter: Tensor) -> Tensor:
         """The constrained weight [out, in] of a parameter; differentiable."""

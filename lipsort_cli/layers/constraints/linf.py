@@ -36,6 +36,8 @@ class _RowSums(Constraint):
 class LinfProjection(_RowSums):
     """Rows projected onto the L1 ball after every step; the parameter is the weight."""
 
+    kept_within = 1e-2
+
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The weight itself, which must lie inside."""
         if not self.contains(weight, 1e-3):

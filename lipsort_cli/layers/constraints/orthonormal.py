@@ -13,11 +13,12 @@ class Orthonormal(NearOrthonormal):
     """W W^T = I (out <= in) or W^T W = I: every singular value is 1.
 
     The layer keeps the norm of the gradient that passes back through it when out <= in, and
-    is 1-Lipschitz in L2 always. The parameter is the weight itself;
-    :class:`lipsort_cli.optim.LipschitzOptimizer` keeps it on the manifold.
+    is 1-Lipschitz in L2 always. The parameter is the weight itself, kept on the manifold by
+    :func:`lipsort_cli.optim.build_optimizer` or :func:`lipsort_cli.optim.keep_constraints`.
     """
 
     stiefel = True
+    kept_within = 1e-2
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """The weight itself, which must be orthonormal."""

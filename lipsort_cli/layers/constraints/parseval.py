@@ -17,6 +17,7 @@ class Parseval(NearOrthonormal):
     """
 
     tolerance = 0.1
+    kept_within = 1.0
 
     def __init__(self, beta: float = 0.5) -> None:
         super().__init__()

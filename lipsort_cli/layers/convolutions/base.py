@@ -78,15 +78,12 @@ class Convolution(ConstrainedLayer):
             x, self.weight, self.bias, shape.stride, padding, shape.dilation, shape.groups
         )
 
-    def retract_(self) -> None:
-        """Nothing: every parameter has a kernel inside."""
-
     def lipschitz(self, norm: str) -> float:
         """Operator norm on padded images of any size, from above; see :mod:`.bounds`."""
         return convolution_bound(self.weight, self.geometry, norm)
 
-    def extra_repr(self) -> str:
-        """What ``print`` shows."""
+    def sizes(self) -> str:
+        """Channels, kernel, and whatever of the geometry is not as usual."""
         shape = self.geometry
         words = [f"{shape.in_channels}, {shape.out_channels}, kernel={shape.kernel}"]
         plain: dict[str, Any] = {

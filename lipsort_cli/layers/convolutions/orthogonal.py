@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers.constraints.polynomials import polar_factor
+from lipsort_cli.layers.constraints import Constraint, Orthonormal
 from lipsort_cli.layers.convolutions.base import Convolution
+
+_ORTHONORMAL = Orthonormal()
 
 
 class OrthogonalConvolution(Convolution):
@@ -75,16 +77,10 @@ class OrthogonalConvolution(Convolution):
         taps = self.behind(taps.transpose(3, 4), s).transpose(3, 4)
         return taps.permute(0, 3, 4, 1, 2).flatten(0, 1)
 
-    def manifold(self) -> Sequence[nn.Parameter]:
-        """H and the V's."""
+    def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
+        """H and the V's: orthonormal."""
         stacks = [pairs.bases for pairs in (self.before, self.behind) if pairs.bases is not None]
-        return (self.matrix, *stacks)
-
-    @torch.no_grad()
-    def retract_(self) -> None:
-        """Replace H and each V by its polar factor."""
-        for parameter in self.manifold():
-            parameter.copy_(polar_factor(parameter))
+        return [(_ORTHONORMAL, parameter) for parameter in (self.matrix, *stacks)]
 
 
 class Pairs(nn.Module):

@@ -65,15 +65,9 @@ class ReshapedConvolution(Convolution):
         weight = torch.cat(self.matrices()).view(self.geometry.weight_shape)
         return weight if self.factor == 1.0 else weight * self.factor
 
-    def manifold(self) -> Sequence[nn.Parameter]:
-        """Each group's matrix, where the constraint is the Stiefel manifold."""
-        return list(self.parts) if self._sets[0].stiefel else ()
-
-    @torch.no_grad()
-    def retract_(self) -> None:
-        """Bring each group's parameter back into its set."""
-        for one, part in zip(self._sets, self.parts, strict=True):
-            one.retract_(part)
+    def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
+        """Each group's matrix and its set."""
+        return list(zip(self._sets, self.parts, strict=True))
 
     @torch.no_grad()
     def lipschitz(self, norm: str) -> float:

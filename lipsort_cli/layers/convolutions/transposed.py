@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -64,12 +62,9 @@ class TransposedConvolution(ConstrainedLayer):
             dilation=shape.dilation,
         )
 
-    def manifold(self) -> Sequence[nn.Parameter]:
-        """None of its own: the convolution inside, a layer itself, has them."""
-        return ()
-
-    def retract_(self) -> None:
-        """Nothing: the convolution inside is a layer itself."""
+    def sizes(self) -> str:
+        """The convolution inside, a layer itself, shows them."""
+        return f"bias={self.bias is not None}"
 
     def lipschitz(self, norm: str) -> float:
         """That of A; in L-infinity, A's in L1, and the other way round."""
