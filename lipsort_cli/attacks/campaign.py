@@ -17,6 +17,7 @@ from lipsort_cli.attacks.search import Findings, lead
 from lipsort_cli.certificates import Network, evaluate
 from lipsort_cli.certificates.points import issued_bounds
 from lipsort_cli.errors import UsageError
+from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500
@@ -49,6 +50,7 @@ class Campaign:
         self.module = plain_module(network, self.dtype)
         self.layer_bounds = issued_bounds(network, norm)
 
+    @certified_arithmetic()
     def fooled(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Whether the label is lost, ``[N]``: a tie or NaN counts, as the certificate rules it out.
 
@@ -63,6 +65,7 @@ class Campaign:
         with torch.no_grad():
             return ~(lead(self.module(inputs), labels) > 0)
 
+    @certified_arithmetic()
     def run(
         self,
         methods: Sequence[str],

@@ -20,6 +20,7 @@ from lipsort_cli.export.onnx_writer import onnx_bytes
 from lipsort_cli.files import make_folder
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.zoo.plain import load_plain, plain_module
 
 COMPANIONS = ("certificate.json", "certificate-data.safetensors", "points.csv")
@@ -83,6 +84,7 @@ def _last_words(run_directory: Path, target: Path, formats: list[str], certified
 Written = tuple[Path, NDArray[np.float32] | None]
 
 
+@certified_arithmetic()
 def _safetensors(network: Network, trained: TrainedRun, target: Path) -> Written:
     # The run's own file is the plain network; its bytes are what a certificate names.
     path = target / NETWORK
@@ -102,6 +104,7 @@ def _onnx(network: Network, trained: TrainedRun, target: Path) -> Written:
     return path, session.run(None, {"input": trained.inputs})[0]
 
 
+@certified_arithmetic()
 def _torch_export(network: Network, trained: TrainedRun, target: Path) -> Written:
     path = target / "model.pt2"
     batch = torch.export.Dim("batch", min=1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lipsort_cli.inspection.activity import Activity, activities
 from lipsort_cli.inspection.jacobian import jacobians
 from lipsort_cli.inspection.operators import LINEAR, Spectrum, layer_spectra
+from lipsort_cli.training.device import certified_arithmetic
 
 Array = NDArray[np.float64]
 _CHUNK = 8
@@ -59,6 +60,7 @@ class Measured:
         return float(np.prod([layer.values[0] for layer in self.layers]) * self.scaling)
 
 
+@certified_arithmetic()
 def measure(
     network: nn.Sequential, inputs: Tensor, labels: Tensor | None = None, norm: str = "l2"
 ) -> Measured:

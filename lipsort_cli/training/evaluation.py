@@ -15,6 +15,7 @@ from lipsort_cli.certificates import CertifiedPoints, Network, certified_accurac
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.training.device import certified_arithmetic, judging_device
 from lipsort_cli.training.losses import worst_margin
 from lipsort_cli.zoo import Network as TorchNetwork
 
@@ -65,6 +66,7 @@ class Evaluation:
         return found
 
 
+@certified_arithmetic()
 def evaluate(
     network: TorchNetwork, plain: Network, dataset: Dataset, config: Any, device: torch.device
 ) -> Evaluation:
@@ -75,12 +77,13 @@ def evaluate(
         plain: the same in plain form, as saved.
         dataset: its test split is used, and nothing was selected on it.
         config: the configuration node ``evaluation`` (norm, eps, arithmetic, attack) and ``seed``.
-        device: where the attack runs.
+        device: where the attack runs; on the CPU where this one rounds otherwise than certified.
 
     Raises:
         LipsortError: an attack fooled a point inside its certified radius: a defect of lipsort.
     """
-    network.eval()
+    device = judging_device(device)
+    network.eval().to(device)
     test = dataset.test
     arithmetic = config.evaluation.arithmetic
     if arithmetic != "real" and any(layer.op in SMOOTH for layer in plain.layers):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lipsort_cli.config.models import ImageModel
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.zoo import (
     Network,
     build_activation,
@@ -143,6 +144,7 @@ def running_constant(critic: nn.Module, norm: str) -> float:
 
 
 @torch.no_grad()
+@certified_arithmetic()
 def critic_values(
     critic: nn.Module, rows: Any, device: torch.device, chunk: int = 4096
 ) -> NDArray[np.float64]:
