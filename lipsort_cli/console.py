@@ -221,6 +221,11 @@ def warn(message: str) -> None:
     errors.print(f"warning: {message}", style="yellow")
 
 
+def say(message: str) -> None:
+    """Print ``message`` on stdout as one line (literally: brackets are not markup)."""
+    console.print(message, markup=False)
+
+
 def is_interactive() -> bool:
     """True where a live progress bar makes sense: stdout is a terminal."""
     return console.is_terminal

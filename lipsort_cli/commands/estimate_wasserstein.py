@@ -106,6 +106,8 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
         results["stopped_by"] = trainer.stopped
     if source.truth is not None:
         results["true"] = source.truth
+    if "shift" in source.fingerprint:
+        results["shift"] = source.fingerprint["shift"]
     if chosen.certificate:
         _certify(results, lower, trainer, compared)
     everything = [lower]
@@ -158,12 +160,18 @@ def _certify(results: dict[str, Any], lower: Bound, trainer: CriticTrainer, comp
             "distribution.rows takes a part of them"
         )
         return
+    shift = trainer.source.fingerprint.get("shift")
+    moved = (
+        ""
+        if shift is None
+        else f", less {', '.join(map(repr, shift[:8]))}" + (", ..." if len(shift) > 8 else "")
+    )
     results["certified_value"] = found.certificate(
         trainer.directory,
         trainer.directory / "model.safetensors",
         compared,
         trainer.config.norm,
-        trainer.source.name,
+        trainer.source.name + moved,
     )
 
 

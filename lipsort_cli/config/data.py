@@ -71,6 +71,22 @@ class Cifar10Data(DownloadedData):
     name: str = "cifar10"
 
 
+@dataclass
+class TableOptions:
+    """How CSV and Parquet files are read."""
+
+    columns: list[str] | None = option(
+        None, "columns taken, by name (by number, from 1, where they have none); null: all"
+    )
+    gaps: str = option("refuse", "rows with missing numbers", choices=["refuse", "drop"])
+    header: str = option(
+        "auto", "what the first line of a text table holds", choices=["auto", "names", "values"]
+    )
+    decimal: str = option(
+        "auto", "the decimal sign of a text table", choices=["auto", "point", "comma"]
+    )
+
+
 @choice("data")
 @dataclass
 class NpzData(Subset):
@@ -78,6 +94,11 @@ class NpzData(Subset):
 
     name: str = "npz"
     path: str = option(REQUIRED, "the .npz file")
+    channels: str = option(
+        "auto",
+        "where images have their channels; auto: last, if only there are one or three",
+        choices=["auto", "first", "last"],
+    )
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
@@ -114,6 +135,11 @@ class FolderData:
     )
     colour: str = option(
         "auto", "channels; auto: those of the first image", choices=["auto", "grey", "rgb"]
+    )
+    background: str | None = option(
+        None,
+        "what transparent pixels lie on; null: they are refused",
+        choices=["black", "white"],
     )
     test: float = option(
         0.1, "share held out as the test set, where there is no test/", above=0, below=1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lipsort_cli.config.data import TableOptions
 from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, option
 from lipsort_cli.config.registry import choice
 
@@ -132,12 +133,17 @@ class MixtureDistribution:
 
 @choice("distribution")
 @dataclass
-class FilesDistribution:
+class FilesDistribution(TableOptions):
     """Your own samples: .npy, .npz, .csv, .parquet, or folders of images."""
 
     name: str = "files"
     p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array")
     q: str = option(REQUIRED, "sample file of Q")
+    background: str | None = option(
+        None,
+        "what transparent pixels of images lie on; null: they are refused",
+        choices=["black", "white"],
+    )
     p_weights: str | None = option(None, "file of weights for P")
     q_weights: str | None = option(None, "file of weights for Q")
     rows: int | None = option(

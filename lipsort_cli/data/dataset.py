@@ -31,6 +31,9 @@ class Dataset:
     ``bounds`` is the range that every raw input lies in, where it is known: attacks stay inside.
     ``pixels`` says that it is known from how inputs are stored, and so of every further one; if
     not, it is only that of the inputs at hand.
+    ``names`` are those of the classes, where they have any; ``features`` those of the inputs.
+    ``scale`` [d] holds the mean and the standard deviation of each input over the training rows,
+    where the network is to take them off and divide by them first.
     """
 
     name: str
@@ -39,6 +42,9 @@ class Dataset:
     test: Split
     classes: int
     bounds: tuple[float, float] | None
+    names: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    scale: tuple[list[float], list[float]] | None = None
     pixels: bool = True
 
     @property
@@ -61,13 +67,22 @@ class Dataset:
         for split in (self.train, self.validation, self.test):
             digest.update(split.inputs.numpy().tobytes())
             digest.update(split.labels.numpy().tobytes())
-        return {
+        found: dict[str, Any] = {
             "name": self.name,
             "train": len(self.train),
             "validation": len(self.validation),
             "test": len(self.test),
             "sha256": digest.hexdigest(),
         }
+        if self.names:
+            found["classes"] = list(self.names)
+        if self.features:
+            found["features"] = list(self.features)
+        return found
+
+    def class_name(self, label: int) -> str:
+        """The name of class ``label``, or its number."""
+        return self.names[label] if self.names else str(label)
 
 
 def pixels(values: Tensor) -> Tensor:
@@ -75,39 +90,67 @@ def pixels(values: Tensor) -> Tensor:
     return values.to(torch.float32) / 255
 
 
+def held_out(everything: Split, share: float, name: str) -> tuple[Split, Split]:
+    """What trains, and ``share`` of the examples (one at least) as the test.
+
+    By a fixed shuffle: the split is part of the data, not of the run. It is not the one that the
+    validation part is drawn with.
+
+    Raises:
+        UsageError: fewer than two examples; ``name`` says of what.
+    """
+    count = len(everything)
+    held = max(1, round(share * count))
+    if count - held < 1:
+        raise UsageError(
+            f"{name}: found {count} example{'s' if count > 1 else ''}, of which the test takes "
+            f"{held}; at least 2 are needed, one of them for the test"
+        )
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    return part(everything, order[held:].sort().values), part(
+        everything, order[:held].sort().values
+    )
+
+
+def part(split: Split, index: Tensor) -> Split:
+    """The examples of ``split`` at ``index``."""
+    return Split(split.inputs[index].contiguous(), split.labels[index].contiguous())
+
+
 def make_dataset(
     name: str,
     train: Split,
     test: Split,
     *,
-    validation: float,
+    validation: float | Split,
     bounds: tuple[float, float] | None,
     classes: int | None = None,
     pixels: bool = True,
+    names: tuple[str, ...] = (),
+    features: tuple[str, ...] = (),
 ) -> Dataset:
     """Check the arrays and hold ``validation`` of the training set out, by a fixed shuffle.
 
-    The split depends on the number of examples only, so that runs with different seeds are
-    validated on the same examples. Nothing is ever selected on the test set.
+    A split given as ``validation`` is taken as it is. The shuffled one depends on the number of
+    examples only, so that runs with different seeds are validated on the same examples. Nothing is
+    ever selected on the test set.
     """
     count = classes or int(max(train.labels.max(), test.labels.max())) + 1
     # One class is enough for a generator; whoever says so (``classes=1``) knows it.
     if count < 2 and classes is None:
         raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
-    held_out = round(validation * len(train))
-    if held_out >= len(train):
+    if isinstance(validation, Split):
+        return Dataset(name, train, validation, test, count, bounds, names, features, pixels=pixels)
+    chosen = round(validation * len(train))
+    if chosen >= len(train):
         raise UsageError(
             f"data.validation: found {validation}, which leaves none of {len(train)} training "
             "examples; take less"
         )
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-    kept = order[held_out:].sort().values
-    chosen = order[:held_out].sort().values
-
-    def part(index: Tensor) -> Split:
-        return Split(train.inputs[index].contiguous(), train.labels[index].contiguous())
-
-    return Dataset(name, part(kept), part(chosen), test, count, bounds, pixels)
+    kept, seen = order[chosen:].sort().values, order[:chosen].sort().values
+    splits = part(train, kept), part(train, seen), test
+    return Dataset(name, *splits, count, bounds, names, features, pixels=pixels)
 
 
 def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -127,11 +170,11 @@ def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:
         order = torch.randperm(len(members), generator=generator)
         if len(members) < count:
             raise UsageError(
-                f"data.train_per_class: found {count}, but class {label} of {dataset.name} has "
+                f"data.train_per_class: found {count}, but class {dataset.class_name(label)} of "
+                f"{dataset.name} has "
                 f"{len(members)} training examples; allowed: at most "
                 f"{int(torch.bincount(labels, minlength=dataset.classes).min())}"
             )
         chosen.append(members[order[:count]])
     index = torch.cat(chosen).sort().values
-    part = Split(dataset.train.inputs[index].contiguous(), labels[index].contiguous())
-    return replace(dataset, train=part)
+    return replace(dataset, train=part(dataset.train, index))

@@ -2,134 +2,170 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lipsort_cli.data.dataset import Dataset, Split, make_dataset, pixels
-from lipsort_cli.data.readers import IMAGES
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.console import say
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
+from lipsort_cli.data.pictures import IMAGES, Reading, hidden, listed, skipped_words
+from lipsort_cli.errors import UsageError
 
-_MODES = {"grey": "L", "rgb": "RGB"}
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of folders that hold a split rather than a class, in any case."""
 
 
 def load_folder(config: Any) -> Dataset:
-    """Pixels / 255 of all images under ``config.path``, [N, C, H, W]; classes by subfolder.
+    """Pixels of all images under ``config.path``, [N, C, H, W]; classes by subfolder.
 
-    Subfolders in the order of their names are the classes; a flat folder is one class. Where there
-    are ``train`` and ``test``, these are the splits; otherwise ``config.test`` of the images is
-    held out by a fixed shuffle.
+    Subfolders in the order of their names are the classes, with the images at any depth below; a
+    flat folder is one class. Where the subfolders are ``train`` and ``test`` or ``val`` (or
+    ``valid``, ``validation``), these are the splits; what is missing of test and validation is a
+    share of the training images, held out by a fixed shuffle. Hidden files and folders, and what
+    is no image, are skipped, and named on screen.
 
     Raises:
-        UsageError: no such folder, no images, or images of several sizes without ``config.size``.
-        LipsortError: an image cannot be read.
+        UsageError: no such folder, no images, splits that do not agree, or what
+            :mod:`lipsort_cli.data.pictures` refuses.
     """
     root = Path(config.path).expanduser()
     if not root.is_dir():
         raise UsageError(f"data.path: found {config.path}, which is no folder")
-    parts = [root / "train", root / "test"]
-    if all(part.is_dir() for part in parts):
-        names = [_classes(part) for part in parts]
-        if names[0] != names[1]:
-            raise UsageError(
-                f"data.path: the classes of {parts[0]} are {_few(names[0])}, those of {parts[1]} "
-                f"{_few(names[1])}; they must agree"
-            )
-        listed = [_files(part, names[0]) for part in parts]
-        splits = _read(listed, config)
-        count = max(1, len(names[0]))
-    else:
-        classes = _classes(root)
-        (everything,) = _read([_files(root, classes)], config)
-        splits = _held_out(everything, config)
-        count = max(1, len(classes))
+    parts = {split: _Part.of(folder) for split, folder in _splits(root).items()}
+    names = _classes(parts)
+    for part in parts.values():
+        if words := skipped_words(part.skipped, part.folder):
+            say(words)
+    reading = Reading.of(config, "data")
+    channels = reading.channels([file for part in parts.values() for file, _ in part.files])
+    files = [file for part in parts.values() for file, _ in part.files]
+    pixels = _stacked(reading, files, channels)
+    labels = torch.tensor(
+        [names.index(name) if names else 0 for part in parts.values() for _, name in part.files]
+    )
+    read: dict[str, Split] = {}
+    start = 0
+    for split, part in parts.items():
+        span = slice(start, start + len(part.files))
+        read[split] = Split(pixels[span], labels[span])
+        start = span.stop
+    if "test" not in read:
+        read["train"], read["test"] = held_out(read["train"], config.test, f"data.path={root}")
+        if "validation" in read:
+            say(f"{root}: no test folder; {len(read['test'])} images of train/ are the test set")
     return make_dataset(
         root.resolve().name,
-        *splits,
-        validation=config.validation,
+        read["train"],
+        read["test"],
+        validation=read.get("validation", config.validation),
         bounds=(0.0, 1.0),
-        classes=count,
+        classes=max(1, len(names)),
+        names=tuple(names),
     )
 
 
-def _classes(folder: Path) -> list[str]:
-    """Names of the subfolders that hold images."""
-    return sorted(sub.name for sub in folder.iterdir() if sub.is_dir() and _images(sub))
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-
-
-def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    if not classes:
-        files = [(path, 0) for path in _images(folder)]
-    else:
-        files = [(path, i) for i, name in enumerate(classes) for path in _images(folder / name)]
-    if not files:
+def _splits(root: Path) -> dict[str, Path]:
+    """Folders by split; the root alone as ``train`` where its subfolders are no splits."""
+    visible = [sub for sub in sorted(root.iterdir()) if sub.is_dir() and not hidden(sub.name)]
+    filled = [sub for sub in visible if listed(sub, deep=True)[0]]
+    found: dict[str, Path] = {}
+    for sub in filled:
+        split = SPLITS.get(sub.name.lower())
+        if split and split in found:
+            raise UsageError(
+                f"data.path: {found[split]} and {sub} both name the {split} split; keep one"
+            )
+        if split:
+            found[split] = sub
+    others = [sub.name for sub in filled if sub.name.lower() not in SPLITS]
+    if "train" not in found or (others and len(found) == 1):
+        if found and (others or len(found) > 1):
+            _ambiguous(root, found, others)
+        return {"train": root}
+    if others:
         raise UsageError(
-            f"data.path: {folder} holds no images ({', '.join(IMAGES)}), nor do its subfolders"
+            f"data.path: {root} holds {', '.join(sub.name for sub in found.values())} beside "
+            f"{_few(others)}; allowed: splits alone, or classes alone"
         )
-    return files
+    order = [split for split in ("train", "validation", "test") if split in found]
+    return {split: found[split] for split in order}
+
+
+def _ambiguous(root: Path, found: dict[str, Path], others: list[str]) -> None:
+    """One name of a split among classes may be a class (a train among cars); two are refused."""
+    names = [sub.name for sub in found.values()]
+    if len(names) > 1:
+        raise UsageError(
+            f"data.path: {root} holds {_few(names + others)}, and no train folder; allowed: "
+            "train with test or val, or one folder a class"
+        )
+    say(f"{root}: {names[0]} lies beside {_few(others)} and is read as a class, not as a split")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The images of one split, each with the name of its class (none in a flat folder)."""
+
+    folder: Path
+    files: list[tuple[Path, str]]
+    skipped: list[Path]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Part:
+        direct, skipped = listed(folder)
+        files: list[tuple[Path, str]] = []
+        for sub in sorted(folder.iterdir()):
+            if sub.is_dir() and not hidden(sub.name):
+                found, left = listed(sub, deep=True)
+                files += [(file, sub.name) for file in found]
+                skipped += left if found else [sub]
+        if not files:
+            return cls(folder, [(file, "") for file in direct], skipped)
+        # Images beside folders of classes have no class.
+        return cls(folder, files, sorted(direct + skipped))
+
+
+def _classes(parts: dict[str, _Part]) -> list[str]:
+    """Names of the classes: the same in every split."""
+    names = {
+        split: sorted({name for _, name in part.files if name}) for split, part in parts.items()
+    }
+    for split, part in parts.items():
+        if not part.files:
+            raise UsageError(
+                f"data.path: {part.folder} holds no images ({', '.join(IMAGES)}), nor do its "
+                "subfolders"
+            )
+        if names[split] != names["train"]:
+            raise UsageError(
+                f"data.path: the classes of {parts['train'].folder} are {_few(names['train'])}, "
+                f"those of {part.folder} {_few(names[split])}; they must agree"
+            )
+    return names["train"]
 
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
-def _read(listed: list[list[tuple[Path, int]]], config: Any) -> list[Split]:
-    """One split a list of files; mode and size are those of the first image of all."""
-    mode = _MODES.get(config.colour, "")
-    shape: tuple[int, int] | None = None
-    splits = []
-    for files in listed:
-        arrays = []
-        for path, _ in files:
-            image, mode = _image(path, mode, config.size)
-            if shape is None:
-                shape = image.shape[:2]
-            if image.shape[:2] != shape:
-                raise UsageError(
-                    f"data.size: {path} has {image.shape[1]}x{image.shape[0]} pixels, the first "
-                    f"image {shape[1]}x{shape[0]}; give data.size=N to cut and scale all to NxN"
-                )
-            arrays.append(image)
-        stacked = torch.from_numpy(np.stack(arrays))
-        channels = stacked.unsqueeze(1) if stacked.dim() == 3 else stacked.permute(0, 3, 1, 2)
-        labels = torch.tensor([label for _, label in files], dtype=torch.int64)
-        splits.append(Split(pixels(channels).contiguous(), labels))
-    return splits
-
-
-def _image(path: Path, mode: str, size: int | None) -> tuple[NDArray[np.uint8], str]:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            mode = mode or ("L" if opened.mode in ("1", "L", "I;16") else "RGB")
-            image = opened.convert(mode)
-            if size is not None:
-                image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-            return np.asarray(image, dtype=np.uint8), mode
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise LipsortError(f"{path}: not a readable image ({error})") from error
-
-
-def _held_out(everything: Split, config: Any) -> list[Split]:
-    count = len(everything)
-    held = max(1, round(config.test * count))
-    if count - held < 1:
-        raise UsageError(
-            f"data.path: found {count} image in {config.path}; at least 2 are needed, one of them "
-            "for the test"
-        )
-    # By a fixed shuffle: the split is part of the data, not of the run. Not the one that the
-    # validation part is drawn with.
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
-    return [
-        Split(everything.inputs[index].contiguous(), everything.labels[index].contiguous())
-        for index in (order[held:].sort().values, order[:held].sort().values)
-    ]
+def _stacked(reading: Reading, files: list[Path], channels: int) -> torch.Tensor:
+    """All pixels [N, C, H, W], filled in place: they fill the memory once."""
+    stacked: np.ndarray | None = None
+    for i, pixels in enumerate(reading.read(files, channels)):
+        if stacked is None:
+            stacked = np.empty((len(files), *pixels.shape), np.float32)
+        stacked[i] = pixels
+    assert stacked is not None
+    return torch.from_numpy(stacked)

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.data.dataset import Dataset, Split, make_dataset, pixels
+from lipsort_cli.console import say, warn
+from lipsort_cli.data.dataset import Dataset, Split, make_dataset
+from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
+from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.errors import LipsortError
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -21,8 +24,9 @@ MOST_CLASSES = 10_000
 def load_npz(config: Any) -> Dataset:
     """``x_train`` [N, ...], ``y_train`` [N], ``x_test`` [M, ...], ``y_test`` [M] of an .npz file.
 
-    Inputs are floats (taken as they are) or uint8 (divided by 255); labels are integers from 0 to
-    C - 1, each of which ``y_train`` has.
+    Inputs are floats (taken as they are), uint8 or uint16 (pixels, divided by 255 or 65,535; by
+    nothing where all are 0 or 1), or bool: of one kind in both splits. Labels are integers from 0
+    to C - 1, each of which ``y_train`` has.
 
     Raises:
         LipsortError: the file is missing or damaged, an array is missing, or shapes, types or
@@ -49,7 +53,13 @@ def load_npz(config: Any) -> Dataset:
     faults = _faults(arrays)
     if faults:
         raise LipsortError(f"{path}: " + "; ".join(faults))
-    inputs = [_inputs(arrays[key]) for key in ("x_train", "x_test")]
+    view = _view(arrays, path, getattr(config, "channels", "auto"))
+    inputs = [
+        torch.from_numpy(np.ascontiguousarray(view(arrays[key]), np.float32))
+        for key in ("x_train", "x_test")
+    ]
+    for rounded, key in zip(inputs, ("x_train", "x_test"), strict=True):
+        _refuse_blur(rounded.numpy(), view(arrays[key]), f"{path}: {key}")
     low = min(float(x.min()) for x in inputs)
     high = max(float(x.max()) for x in inputs)
     labels = [torch.from_numpy(arrays[key].astype(np.int64)) for key in ("y_train", "y_test")]
@@ -60,22 +70,45 @@ def load_npz(config: Any) -> Dataset:
         validation=config.validation,
         # Inputs within [0, 1] are taken for pixels; attacks on others are not clipped.
         bounds=(0.0, 1.0) if low >= 0 and high <= 1 else None,
-        pixels=all(arrays[key].dtype == np.uint8 for key in ("x_train", "x_test")),
+        pixels=view.full is not None or arrays["x_train"].dtype == bool,
     )
 
 
-def _inputs(array: NDArray[Any]) -> torch.Tensor:
-    if array.dtype == np.uint8:
-        return pixels(torch.from_numpy(array))
-    return torch.from_numpy(array.astype(np.float32))
+def _view(arrays: dict[str, NDArray[Any]], path: Path, layout: str) -> ArrayView:
+    """One way of reading the inputs of both splits: what one array says goes for the other."""
+    x, y = arrays["x_train"], arrays["x_test"]
+    last = channels_last(x.shape[1:], layout)
+    if last and layout == "auto":
+        way_out = "; data.channels=first or last says so without this warning"
+        warn(channels_warning(x.shape[1:], str(path), way_out))
+    full = full_scale(x.dtype)
+    if full is not None and max(x.max(), y.max()) <= 1:
+        say(f"{path}: {x.dtype} of 0 and 1 only, taken as these numbers, not as pixels k/{full}")
+        full = None
+    return ArrayView(full, last)
+
+
+def _refuse_blur(rounded: NDArray[np.float32], values: NDArray[Any], name: str) -> None:
+    """Refuse inputs whose differences float32, which networks compute in, would lose."""
+    if values.dtype.kind != "f" or values.dtype.itemsize <= 4:
+        return
+    blurred = blurred_columns(values.reshape(len(values), -1), rounded.reshape(len(values), -1))
+    if len(blurred):
+        column = values.reshape(len(values), -1)[:, blurred[0]]
+        raise LipsortError(
+            f"{name}: input {blurred[0]} runs from {column.min()} to {column.max()}, and float32 "
+            "would lose its differences; take a common number off first"
+        )
 
 
 def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
     faults = []
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if x.dtype != np.uint8 and x.dtype.kind != "f":
-            faults.append(f"x_{split}: found {x.dtype}; allowed are floats and uint8")
+        if full_scale(x.dtype) is None and x.dtype.kind not in "fb":
+            faults.append(
+                f"x_{split}: found {x.dtype}; allowed are floats and uint8 or uint16 pixels, bool"
+            )
         elif x.dtype.kind == "f" and not np.isfinite(x).all():
             bad = int((~np.isfinite(x)).sum())
             faults.append(f"x_{split}: found {bad} values that are NaN or infinite; remove them")
@@ -99,7 +132,22 @@ def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
             f"found inputs of shape {arrays['x_train'].shape[1:]} for training and "
             f"{arrays['x_test'].shape[1:]} for the test; they must agree"
         )
-    return faults or _label_faults(arrays["y_train"], arrays["y_test"])
+    return faults or _unit_faults(arrays) or _label_faults(arrays["y_train"], arrays["y_test"])
+
+
+def _unit_faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
+    """Inputs of both splits are in one unit: of one kind, and not pixels on one side only."""
+    x, y = arrays["x_train"], arrays["x_test"]
+    found = "found {} for training and {} for the test; save both in one unit"
+    if (x.dtype.kind, full_scale(x.dtype)) != (y.dtype.kind, full_scale(y.dtype)):
+        return [found.format(f"inputs of {x.dtype}", f"{y.dtype}")]
+    highs = [float(array.max()) for array in (x, y)]
+    low = min(float(array.min()) for array in (x, y))
+    levels = (x, y)[int(np.argmax(highs))]
+    unscaled = 64 < max(highs) <= 255 and bool((levels == np.rint(levels)).all())
+    if x.dtype.kind == "f" and low >= 0 and min(highs) <= 1 and unscaled:
+        return [found.format(*(f"inputs up to {high:g}" for high in highs))]
+    return []
 
 
 def _label_faults(y_train: NDArray[Any], y_test: NDArray[Any]) -> list[str]:

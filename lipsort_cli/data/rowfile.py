@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
+
+MEMORY = 512 * 2**20
+"""Bytes up to which a converted file is held in memory."""
+CHUNK = 4096
+"""Rows converted at a time."""
 
 
 class RowFile:
@@ -76,14 +82,14 @@ class RowFile:
 
 
 class Spool:
-    """Rows collected in an anonymous temporary file, float32 or as they come, then read back.
+    """Rows collected in an anonymous temporary file, then read back.
 
-    What fits in ``memory`` bytes becomes an array; the rest stays on disk as a :class:`RowFile`.
+    What fits in :data:`MEMORY` bytes becomes an array; the rest stays on disk as a
+    :class:`RowFile`.
     """
 
-    def __init__(self, name: str, memory: int) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._memory = memory
         self._file = tempfile.TemporaryFile(prefix="lipsort-")  # noqa: SIM115 (RowFile owns it)
         self._rows = 0
         self._shape: tuple[int, ...] = ()
@@ -107,19 +113,13 @@ class Spool:
         self._file.flush()
         rows = RowFile(self._file, self._name, (self._rows, *self._shape), self._dtype, 0)
         size = self._rows * int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
-        return rows[:] if size <= self._memory else rows
+        return rows[:] if size <= MEMORY else rows
 
 
 def open_npy(path: Path) -> RowFile | NDArray[Any]:
     """The array of a ``.npy`` file: its rows on demand; in memory if stored column by column."""
     file = path.open("rb")
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read = np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never loaded")
+    shape, fortran, dtype = _npy_header(file)
     if fortran or len(shape) < 1:
         file.close()
         return np.asarray(np.load(path, allow_pickle=False))
@@ -128,3 +128,44 @@ def open_npy(path: Path) -> RowFile | NDArray[Any]:
     if path.stat().st_size < expected:
         raise ValueError(f"it is cut short: {path.stat().st_size} bytes of {expected}")
     return rows
+
+
+def open_npz(path: Path, key: str | None) -> RowFile | NDArray[Any]:
+    """One array of an ``.npz`` archive: ``key``, or the only one beside ``weights``."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if key is None:
+            others = [name for name in names if name != "weights"]
+            if len(others) != 1:
+                raise UsageError(
+                    f"{path}: holds the arrays {', '.join(names) or '(none)'}; "
+                    f"say which one: {path}:NAME"
+                )
+            key = others[0]
+        if key not in names:
+            raise UsageError(f"{path}: found no array {key!r}; it holds {', '.join(names)}")
+        with archive.open(f"{key}.npy") as member:
+            shape, fortran, dtype = _npy_header(member)
+            if fortran or len(shape) < 1:
+                with np.load(path, allow_pickle=False) as arrays:
+                    return np.asarray(arrays[key])
+            spool = Spool(f"{path}:{key}")
+            row = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+            step = max(1, 2**24 // max(row, 1))
+            for start in range(0, shape[0], step):
+                count = min(step, shape[0] - start)
+                data = member.read(count * row)
+                spool.add(np.frombuffer(data, dtype).reshape(count, *shape[1:]))
+    return spool.finish() if shape[0] else np.empty(shape, dtype)
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and dtype, as the format's header states them."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are never loaded")
+    return shape, fortran, dtype

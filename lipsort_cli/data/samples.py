@@ -1,60 +1,39 @@
-"""Samples of a distribution: rows of a file, checked once, read when they are needed."""
+"""Sample files: opened by their ending, and two of them made comparable."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.data.readers import CHUNK, READERS, Rows, read_images
+from lipsort_cli.console import say
+from lipsort_cli.data.delimited import Options
+from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
+from lipsort_cli.data.points import (
+    DoubleRows,
+    Rows,
+    Samples,
+    centre_and_spread,
+    make_samples,
+    refuse_rounding,
+)
+from lipsort_cli.data.precision import as_binary64
+from lipsort_cli.data.rowfile import Spool, open_npy, open_npz
+from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
 
+__all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
-@dataclass(frozen=True)
-class Samples:
-    """Points [n, ...] with optional weights [n], finite throughout.
-
-    ``single`` says that every coordinate is a float32. Where it is not, :meth:`rows` rounds, for
-    training; :meth:`exact` never does, and is what bounds are computed from.
-    ``low`` and ``high`` enclose every coordinate.
-    """
-
-    name: str
-    points: Rows
-    weights: NDArray[np.float64] | None
-    single: bool
-    low: float
-    high: float
-    sha256: str
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def dim(self) -> int:
-        """Coordinates a point."""
-        return int(np.prod(self.points.shape[1:], dtype=np.int64))
-
-    def rows(self, index: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Points by number, rounded to float32 [k, d]."""
-        picked = np.asarray(self.points[index])
-        return picked.reshape(len(picked), -1).astype(np.float32)
-
-    def exact(self, index: slice | NDArray[np.int64]) -> NDArray[np.float32] | NDArray[np.float64]:
-        """Points by number as they are: float32 [k, d] if all are, else float64 [k, d]."""
-        if self.single:
-            return self.rows(index)
-        picked = np.asarray(self.points[index])
-        return picked.reshape(len(picked), -1).astype(np.float64)
+FORMATS = (".npy", ".npz", *TABLES)
+"""Endings of sample files; a folder is read as images."""
 
 
-def load_samples(location: str, weights: str | None = None, *, key: str = "p") -> Samples:
+def load_samples(
+    location: str, weights: str | None = None, *, key: str = "p", options: Any = None
+) -> Samples:
     """Open and check a sample file.
 
     Args:
@@ -63,13 +42,85 @@ def load_samples(location: str, weights: str | None = None, *, key: str = "p") -
         weights: a file of n weights >= 0, not all zero, in any of these formats; without it, an
             array ``weights`` of an ``.npz`` is taken.
         key: of the configuration (``distribution.<key>``), for messages.
+        options: the node of the configuration that says how tables and images are read.
 
     Raises:
-        UsageError: missing, unreadable, empty, a single point, not numeric, NaN or infinite.
+        UsageError: missing, unreadable, empty, a single point, not numeric, NaN, infinite, or with
+            a number that binary64 would round.
     """
+    found = _open(location, weights, key, options)
+    refuse_rounding(found, f"distribution.{key}")
+    return found
+
+
+def load_pair(config: Any) -> tuple[Samples, Samples]:
+    """The two sample files of ``config``, made comparable.
+
+    Columns of two tables are matched by name, which is said on screen. Numbers may be no binary64
+    yet: :func:`~lipsort_cli.data.points.aligned` takes a shift off, or refuses them.
+
+    Raises:
+        UsageError: as :func:`load_samples`, or names, layouts or units of the two do not agree.
+    """
+    p = _open(config.p, config.p_weights, "p", config)
+    q = _open(config.q, config.q_weights, "q", config, like=p)
+    _agree(p, q)
+    return p, q
+
+
+# --- two samples that are to be compared ----------------------------------------------------------
+
+
+def _agree(p: Samples, q: Samples) -> None:
+    """Refuse layouts and units that differ."""
+    if p.dim != q.dim:
+        raise UsageError(
+            f"distribution: {p.name} has points of {p.dim} coordinates, {q.name} of {q.dim}; "
+            "both samples need the same"
+        )
+    shapes = [tuple(n for n in sample.shape if n != 1) for sample in (p, q)]
+    if shapes[0] != shapes[1] and min(map(len, shapes)) > 1:
+        raise UsageError(
+            f"distribution: {p.name} has points of shape {list(p.shape)}, {q.name} of "
+            f"{list(q.shape)}; coordinates are compared by position, so both need the same"
+        )
+    for one, other in ((p, q), (q, p)):
+        unit, high = _unit(one), other.high
+        if (unit and not _unit(other) and high > 1) or (
+            _raw_levels(one) and one.high > 1 and not _raw_levels(other) and other.low >= 0
+            and high <= 1
+        ):  # fmt: skip
+            raise UsageError(
+                f"distribution: {one.name} holds {unit or one.points.dtype} from {one.low:g} to "
+                f"{one.high:g}, {other.name} {other.points.dtype} from {other.low:g} to {high:g}; "
+                "save both in one unit, as floats"
+            )
+    if p.names is None and q.names is None:
+        return
+    if p.names is None or q.names is None:
+        bare = q if q.names is None else p
+        say(f"{bare.name} has no names of columns: columns are compared by position")
+
+
+def _unit(sample: Samples) -> str:
+    if sample.view.full is not None:
+        return f"pixels k/{sample.view.full}"
+    return "pixels" if Path(sample.name).expanduser().is_dir() else ""
+
+
+def _raw_levels(sample: Samples) -> bool:
+    return full_scale(sample.points.dtype) is not None and sample.view.full is None
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def _open(
+    location: str, weights: str | None, key: str, options: Any, like: Samples | None = None
+) -> Samples:
     option = f"distribution.{key}"
-    points = _read(location, option)
     path, name = _split(location)
+    points, table, rounded = _read(location, option, options, like)
     if weights is None and path.suffix == ".npz" and name != "weights" and _has_weights(path):
         weights = f"{path}:weights"
     return make_samples(
@@ -77,75 +128,9 @@ def load_samples(location: str, weights: str | None = None, *, key: str = "p") -
         None if weights is None else _weights(weights, len(points), f"{option}_weights"),
         name=location,
         option=option,
+        names=table,
+        rounded=rounded,
     )
-
-
-def make_samples(
-    points: Rows, weights: NDArray[np.float64] | None, *, name: str, option: str = "samples"
-) -> Samples:
-    """Check rows [n, ...] that are there already; see :func:`load_samples`."""
-    if points.dtype.kind not in "fiub":
-        raise UsageError(f"{option}: {name} holds {points.dtype} values; allowed: numbers")
-    if len(points.shape) == 1 and isinstance(points, np.ndarray):
-        points = points[:, None]
-    if len(points) < 2 or int(np.prod(points.shape[1:], dtype=np.int64)) == 0:
-        raise UsageError(
-            f"{option}: {name} holds {len(points)} points of shape {list(points.shape[1:])}; "
-            "at least two points, of at least one coordinate, are needed"
-        )
-    digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())
-    low, high, single = math.inf, -math.inf, True
-    step = _step(int(np.prod(points.shape[1:], dtype=np.int64)))
-    for start in range(0, len(points), step):
-        rows = np.ascontiguousarray(points[start : start + step])
-        digest.update(rows.tobytes())
-        exact = rows.reshape(len(rows), -1).astype(np.float64)
-        with np.errstate(over="ignore"):
-            rounded = exact.astype(np.float32)
-        if not np.isfinite(rounded).all():
-            row, column = np.argwhere(~np.isfinite(rounded))[0]
-            raise UsageError(
-                f"{option}: {name} holds {exact[row, column]} in row {start + row}, coordinate "
-                f"{column}; allowed: finite numbers within float32's range"
-            )
-        low, high = min(low, float(exact.min())), max(high, float(exact.max()))
-        single = single and bool((rounded == exact).all())
-    if weights is not None:
-        digest.update(weights.tobytes())
-    return Samples(
-        name,
-        points,
-        weights,
-        single,
-        low,
-        high,
-        digest.hexdigest(),
-    )
-
-
-def centre_and_spread(
-    samples: Samples, index: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], float]:
-    """Plain mean [d] of the rows ``index``, and the root of their mean squared distance from it.
-
-    Of these rows alone: what shapes a critic must not depend on rows that it is judged on.
-    """
-    total = np.zeros(samples.dim)
-    squares = 0.0
-    first = samples.exact(index[:1]).astype(np.float64)
-    step = _step(samples.dim)
-    for start in range(0, len(index), step):
-        rows = samples.exact(index[start : start + step]).astype(np.float64)
-        total += rows.sum(0)
-        squares += float(np.square(rows - first).sum())
-    centre: NDArray[np.float64] = total / len(index)
-    variance = squares / len(index) - float(np.square(centre - first).sum())
-    return centre, math.sqrt(max(variance, 0.0))
-
-
-def _step(dim: int) -> int:
-    """Rows of ``dim`` coordinates that are looked at at a time."""
-    return max(1, min(CHUNK, 2**25 // max(1, dim)))
 
 
 def _split(location: str) -> tuple[Path, str | None]:
@@ -156,26 +141,104 @@ def _split(location: str) -> tuple[Path, str | None]:
     return Path(location).expanduser(), None
 
 
-def _read(location: str, option: str) -> Rows:
+def _read(
+    location: str, option: str, options: Any, like: Samples | None = None
+) -> tuple[Rows, tuple[str, ...] | None, bool]:
+    """Rows, the names of their columns, and whether decimals were rounded."""
     path, key = _split(location)
     if not path.exists():
         raise UsageError(f"{option}: found {location}; no such file or folder")
-    reader = read_images if path.is_dir() else READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UsageError(
-            f"{option}: found {location}; allowed: {', '.join(READERS)}, or a folder of images"
-        )
+    ending = path.suffix.lower()
+    names, rounded = None, False
+    rows: Rows
     try:
-        rows = reader(path, key)
+        if path.is_dir():
+            rows = _images(path, options)
+        elif ending in TABLES:
+            rows, names, rounded = _table(path, options, like)
+        elif ending in FORMATS:
+            rows = open_npy(path) if ending == ".npy" else open_npz(path, key)
+        else:
+            raise UsageError(
+                f"found {location}; allowed: {', '.join(FORMATS)}, or a folder of images"
+            )
     except LipsortError as error:
         raise type(error)(f"{option}: {error}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(
             f"{option}: {location} cannot be read as {path.suffix}: {error}"
         ) from error
     if not rows.shape:
         raise UsageError(f"{option}: {location} holds a single number; allowed: rows [n, ...]")
-    return rows
+    return rows, names, rounded
+
+
+def _images(path: Path, options: Any) -> Rows:
+    """A folder of images of one size, in the order of their names, [n, c, h, w]."""
+    files, skipped = listed(path)
+    if not files:
+        raise UsageError(f"{path}: the folder holds no images ({', '.join(IMAGES)})")
+    deeper = listed(path, deep=True)[0]
+    if len(deeper) > len(files):
+        raise UsageError(
+            f"{path}: {len(deeper) - len(files)} images lie in subfolders of it; a sample is one "
+            "folder: move them, or name a subfolder"
+        )
+    if words := skipped_words(skipped, path):
+        say(words)
+    reading = Reading.of(options, "distribution")
+    spool = Spool(str(path))
+    for pixels in reading.read(files, reading.channels(files)):
+        spool.add(pixels[None])
+    return spool.finish()
+
+
+def _table(
+    path: Path, options: Any, like: Samples | None
+) -> tuple[Rows, tuple[str, ...] | None, bool]:
+    chosen = Options.of(options, "distribution")
+    table = open_table(path, chosen)
+    for note in table.notes:
+        say(note)
+    names = chosen.columns or table.names
+    if chosen.columns is None and table.named and like is not None and like.names is not None:
+        names = _matched(table, like)
+    rows, rounded = _spooled(table, table.positions(names, "distribution.columns"), chosen)
+    return rows, names if table.named else None, rounded
+
+
+def _matched(table: Table, like: Samples) -> tuple[str, ...]:
+    """The columns of ``table`` in the order that ``like`` has them."""
+    wanted = like.names or ()
+    if set(wanted) != set(table.names):
+        both = [name for name in wanted if name in table.names]
+        choose = f"; distribution.columns=[{','.join(both)}] compares what both have"
+        raise UsageError(
+            f"{table.path} has the columns {', '.join(table.names)}, {like.name} "
+            f"{', '.join(wanted)}; columns are matched by name" + (choose if both else "")
+        )
+    if wanted != table.names:
+        say(f"{table.path}: columns put in the order of {like.name}: {', '.join(wanted)}")
+    return wanted
+
+
+def _spooled(table: Table, columns: list[int], options: Options) -> tuple[Rows, bool]:
+    """The numbers of ``columns``, without the rows that have gaps where these are dropped."""
+    hi, lo = Spool(str(table.path)), Spool(str(table.path))
+    double, rounded, dropped, total = False, False, 0, 0
+    for batch in table.numbers(columns, options.gaps, options.key):
+        kept = np.asarray(~batch.gap.any(1))
+
+        dropped += int((~kept).sum())
+        total += len(kept)
+        rest = np.zeros_like(batch.hi) if batch.lo is None else batch.lo
+        double, rounded = double or batch.lo is not None, rounded or batch.text
+        hi.add(batch.hi[kept])
+        lo.add(rest[kept])
+    if dropped:
+        say(f"{table.path}: {dropped:,} of {total:,} rows have gaps and are left out")
+    rows = hi.finish()
+    return (DoubleRows(rows, lo.finish()) if double else rows), rounded
 
 
 def _has_weights(path: Path) -> bool:
@@ -184,8 +247,12 @@ def _has_weights(path: Path) -> bool:
 
 
 def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:
-    values: Any = _read(location, option)
-    array = np.asarray(values[:], dtype=np.float64)
+    rows, _, rounded = _read(location, option, None)
+    try:
+        values = rows.hi[:] if isinstance(rows, DoubleRows) and rounded else np.asarray(rows[:])
+        array = as_binary64(values)
+    except ValueError as error:
+        raise UsageError(f"{option}: {location}: {error}; save float64 instead") from error
     if array.size != count:
         raise UsageError(f"{option}: {location} holds {array.size} weights for {count} points")
     array = array.reshape(-1)

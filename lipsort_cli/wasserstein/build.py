@@ -18,7 +18,7 @@ from lipsort_cli.data.distributions import (
     Spheres,
     TranslatedGaussians,
 )
-from lipsort_cli.data.samples import Samples, load_samples, make_samples
+from lipsort_cli.data.samples import Samples, load_pair, make_samples
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sources import SampleSource, Source, SyntheticSource
@@ -60,8 +60,7 @@ def build_source(
     if config.name == "generator":
         return _generator(config, rng, device)
     if config.name == "files":
-        p = load_samples(config.p, config.p_weights, key="p")
-        q = load_samples(config.q, config.q_weights, key="q")
+        p, q = load_pair(config)
         support = None if config.support is None else (config.support[0], config.support[1])
     else:
         p, q, support = _dataset(config)

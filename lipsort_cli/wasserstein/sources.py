@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.data.distributions import Pair
-from lipsort_cli.data.samples import Samples, centre_and_spread
+from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.transport import Rows
 
@@ -143,10 +143,8 @@ class SampleSource:
             )
         self.name = name
         self.dim = p.dim
-        same = p.points.shape[1:] == q.points.shape[1:]
-        self.shape: tuple[int, ...] = tuple(p.points.shape[1:]) if same else (p.dim,)
+        self.shape: tuple[int, ...] = p.shape if p.shape == q.shape else (p.dim,)
         self.truth = truth
-        self.samples = (p, q)
         self._support = support
         self._compared, self._trained, self._unseen = [], [], []
         for key, sample in (("p", p), ("q", q)):
@@ -167,6 +165,7 @@ class SampleSource:
             self._compared.append(np.sort(order[:kept]))
             self._trained.append(np.sort(order[:trained]))
             self._unseen.append(order[trained:])
+        p, q = self.samples = aligned(p, q, self._trained)
         self._cumulative = [
             None if s.weights is None else np.cumsum(s.weights[index])
             for s, index in zip(self.samples, self._trained, strict=True)
@@ -190,6 +189,8 @@ class SampleSource:
             "p": {"name": p.name, "points": len(p), "sha256": p.sha256},
             "q": {"name": q.name, "points": len(q), "sha256": q.sha256},
         }
+        if p.shift is not None:
+            self.fingerprint["shift"] = p.shift.tolist()
 
     def _pick(self, side: int, count: int, rng: np.random.Generator) -> Points:
         trained, cumulative = self._trained[side], self._cumulative[side]

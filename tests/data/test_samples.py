@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsort_cli.data import readers
+from lipsort_cli.data import rowfile
 from lipsort_cli.data.rowfile import RowFile, open_npy
 from lipsort_cli.data.samples import centre_and_spread, load_samples
 from lipsort_cli.errors import LipsortError, UsageError
@@ -38,12 +38,12 @@ def written(folder: Path, kind: str) -> str:
     return str(folder / f"a.{kind}")
 
 
-@pytest.mark.parametrize("memory", [0, readers.MEMORY])
+@pytest.mark.parametrize("memory", [0, rowfile.MEMORY])
 @pytest.mark.parametrize("kind", ["npy", "fortran", "npz", "csv", "txt", "parquet"])
 def test_formats_agree(
     tmp_path: Path, kind: str, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "MEMORY", memory)
+    monkeypatch.setattr(rowfile, "MEMORY", memory)
     samples = load_samples(written(tmp_path, kind))
     assert len(samples) == 13 and samples.dim == 3
     assert np.array_equal(samples.rows(slice(0, 13)), POINTS)
@@ -119,7 +119,7 @@ def test_weights(tmp_path: Path) -> None:
     [
         ("a.csv", "1,2\n3,x\n", "line 2, column 2: found 'x'"),
         ("a.csv", "1,2\n3\n", "line 2: found 1 values, line 1 has 2"),
-        ("a.csv", "1,2\n3,nan\n", "nan in row 1, coordinate 1"),
+        ("a.csv", "1,2\n3,nan\n", "line 2, column 2: found a gap; distribution.gaps=drop"),
         ("a.csv", "", "at least two points"),
         ("a.csv", "1,2\n", "at least two points"),
         ("a.npy", "nonsense", "cannot be read"),

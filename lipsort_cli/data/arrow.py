@@ -1,0 +1,130 @@
+"""Columns as Arrow holds them, numbers or text, as binary64 and what that leaves of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.data.precision import parts
+
+GAPS = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>")
+"""What stands for a missing number in a text file, in any case."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """hi + lo, where the gaps are, and whether a decimal was rounded on the way."""
+
+    hi: NDArray[np.float64]
+    lo: NDArray[np.float64] | None
+    gap: NDArray[np.bool_]
+    text: bool
+
+
+class BadValue(Exception):
+    """A value that is no number, in row ``row`` of its array."""
+
+    def __init__(self, row: int, value: str) -> None:
+        super().__init__(value)
+        self.row, self.value = row, value
+
+
+def numbers(array: Any, decimal: str = ".") -> Numbers:
+    """The values [n] of an Arrow array of numbers or text.
+
+    Raises:
+        BadValue: one is no number.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        array = array.dictionary_decode()
+        kind = array.type
+    if pa.types.is_decimal(kind):
+        array, kind, decimal = pc.cast(array, pa.string()), pa.string(), "."
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _parsed(array, decimal)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        hint = " (cast times to integers)" if pa.types.is_temporal(kind) else ""
+        raise BadValue(0, f"values of type {kind}{hint}")
+    gap = np.asarray(pc.is_null(array, nan_is_null=True).to_numpy(zero_copy_only=False))
+    filled = pc.fill_null(array, pa.scalar(0).cast(kind))
+    hi, lo = parts(filled.to_numpy(zero_copy_only=False))
+    return Numbers(np.where(gap, np.nan, hi), lo, gap, False)
+
+
+def _parsed(array: Any, decimal: str) -> Numbers:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.utf8_trim_whitespace(array)
+    gap = pc.fill_null(pc.is_in(pc.utf8_lower(text), pa.array(GAPS, text.type)), True)
+    text = pc.if_else(gap, "nan", text)
+    if decimal == ",":
+        wrong = pc.match_substring(text, ".")
+        if pc.any(wrong).as_py():
+            row = pc.index(wrong, True).as_py()
+            raise BadValue(row, f"{text[row].as_py()!r} where ',' is the decimal sign")
+        text = pc.replace_substring(text, ",", ".")
+    try:
+        hi = np.array(pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid:
+        raise _first_bad(text) from None
+    lo, rounded = _left_out(text, hi)
+    return Numbers(hi, lo, np.asarray(gap.to_numpy(zero_copy_only=False)), rounded)
+
+
+def _first_bad(text: Any) -> BadValue:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for row, value in enumerate(text):
+        try:
+            pc.cast(pa.array([value.as_py()]), pa.float64())
+        except pa.ArrowInvalid:
+            return BadValue(row, repr(value.as_py()))
+    raise AssertionError("every value is a number")
+
+
+_DIGITS = re.compile(r"[+-]?(\d*)\.?(\d*)(?:[eE].*)?$")
+
+
+def _left_out(text: Any, hi: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, bool]:
+    """What binary64 leaves of texts of many digits, and whether a decimal is among them.
+
+    A text that is how its binary64 prints to as many digits was a binary64, and nothing is left.
+    """
+    import pyarrow.compute as pc
+
+    zero = hi == 0
+    if (
+        zero.any()
+        and pc.any(pc.match_substring_regex(text.filter(zero), r"^[+-]?[0.]*[1-9]")).as_py()
+    ):
+        raise BadValue(int(np.flatnonzero(zero)[0]), "a number too small for binary64")
+    lo, decimals = None, False
+    long = pc.greater_equal(pc.utf8_length(text), 16).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(long & np.isfinite(hi)):
+        value = text[int(row)].as_py()
+        matched = _DIGITS.match(value)
+        digits = (matched[1] + matched[2]).lstrip("0") if matched else ""
+        if len(digits) < 16 or _printed(hi[row], len(digits)) == digits:
+            continue
+        left = float(Fraction(value) - Fraction(float(hi[row])))
+        if left:
+            lo = np.zeros_like(hi) if lo is None else lo
+            lo[row] = left
+            decimals = decimals or Fraction(value).denominator > 1
+    return lo, decimals
+
+
+def _printed(value: float, digits: int) -> str:
+    mantissa = f"{abs(value):.{digits - 1}e}".split("e")[0]
+    return mantissa.replace(".", "")

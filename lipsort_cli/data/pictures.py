@@ -1,0 +1,289 @@
+"""What a picture's numbers are: the one place that decides, for data sets, samples and generators.
+
+A pixel is its level over the full scale of its bits, in [0, 1]: the float32 nearest to k / 255 or
+k / 65535. Pictures are [channels, height, width], upright as their EXIF orientation says, with one
+channel (grey) or three (RGB). What a viewer does not show (colours behind full transparency, bits
+that the decoder would cut, further frames) never counts without a word: such files are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.errors import LipsortError, UsageError
+
+Pixels = NDArray[np.float32]
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+"""Endings of the names of pictures."""
+
+_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_CHANNELS = (1, 3)
+_GROUNDS = {"black": 0, "white": 1}
+
+
+# --- arrays that hold pictures --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """How the rows of an array are read: divided by ``full``, channels moved to the front."""
+
+    full: int | None = None
+    channels_last: bool = False
+
+    def __call__(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows [k, ...] as pixels, or as they are."""
+        if self.channels_last:
+            rows = np.moveaxis(rows, -1, 1)
+        return rows if self.full is None else scaled(rows, self.full)
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what rows of ``shape`` [...] become."""
+        return (shape[-1], *shape[:-1]) if self.channels_last else shape
+
+
+def scaled(levels: NDArray[Any], full: int) -> Pixels:
+    """Levels 0 to ``full`` as the float32 nearest to k / full."""
+    pixels: Pixels = levels.astype(np.float32) / np.float32(full)
+    return pixels
+
+
+def full_scale(dtype: np.dtype[Any]) -> int | None:
+    """255 and 65535 for the two dtypes that pictures are stored in, None for any other."""
+    return {1: 255, 2: 65535}.get(dtype.itemsize) if dtype.kind == "u" else None
+
+
+def channels_last(shape: tuple[int, ...], layout: str = "auto") -> bool:
+    """Whether rows of ``shape`` [...] are [height, width, channels].
+
+    ``layout`` is ``first``, ``last``, or ``auto``: one or three channels are looked for, in front
+    before behind.
+    """
+    if len(shape) != 3 or layout != "auto":
+        return len(shape) == 3 and layout == "last"
+    return shape[2] in _CHANNELS and shape[0] not in _CHANNELS
+
+
+def channels_warning(shape: tuple[int, ...], name: str, way_out: str = "") -> str:
+    """What is said where :func:`channels_last` found channels behind."""
+    height, width, channels = shape
+    return (
+        f"{name}: pictures of shape {list(shape)} are read as {channels} "
+        f"channel{'s' if channels > 1 else ''} of {height}x{width} pixels, channels last{way_out}"
+    )
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is no user's own: ``.ipynb_checkpoints``, ``__MACOSX``, ...."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir")
+
+
+def listed(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]:
+    """Pictures in ``folder`` (with ``deep``, at any depth), by name, and what was skipped there."""
+    found: list[Path] = []
+    skipped: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        skipped += [Path(root, name) for name in folders if hidden(name)]
+        folders[:] = sorted(name for name in folders if not hidden(name)) if deep else []
+        for name in files:
+            picture = Path(name).suffix.lower() in IMAGES and not hidden(name)
+            (found if picture else skipped).append(Path(root, name))
+    return sorted(found), sorted(skipped)
+
+
+def skipped_words(skipped: Sequence[Path], root: Path) -> str:
+    """One sentence on what was left out of ``root``; empty where nothing was."""
+    if not skipped:
+        return ""
+    names = [str(path.relative_to(root)) for path in skipped]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"{root}: skipped, as no pictures of the set: {', '.join(names[:4])}{more}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become pixels; the options of every folder of pictures.
+
+    ``colour`` is grey, rgb, or auto: rgb as soon as one file has colours. ``background`` is what
+    transparent pixels are laid on. ``size`` cuts and scales to a square. ``key`` is the group of
+    the options, for messages.
+    """
+
+    colour: str = "auto"
+    size: int | None = None
+    background: str | None = None
+    key: str = "data"
+
+    @classmethod
+    def of(cls, config: Any, key: str) -> Reading:
+        """From the node of a configuration that has some of the options."""
+        given = {n: getattr(config, n) for n in ("colour", "size", "background")
+                 if hasattr(config, n)}  # fmt: skip
+        return cls(key=key, **given)
+
+    def channels(self, files: Sequence[Path]) -> int:
+        """1 or 3; opens the headers of ``files`` where the option does not say."""
+        if self.colour != "auto":
+            return 1 if self.colour == "grey" else 3
+        return 3 if any(_header(file) not in _GREY for file in files) else 1
+
+    def read(self, files: Sequence[Path], channels: int) -> Iterator[Pixels]:
+        """Pixels of each file, [channels, h, w].
+
+        Raises:
+            UsageError: sizes differ and ``size`` is not given, or a file holds what would be lost.
+            LipsortError: a file is no readable picture.
+        """
+        first: tuple[Path, tuple[int, ...]] | None = None
+        for file in files:
+            pixels = self._one(file, channels)
+            first = first or (file, pixels.shape)
+            if pixels.shape != first[1]:
+                what = "data.size: " if self.key == "data" else ""
+                raise UsageError(
+                    f"{what}{file} has {pixels.shape[2]}x{pixels.shape[1]} pixels, {first[0].name} "
+                    f"{first[1][2]}x{first[1][1]}; all images of a folder need one size"
+                    + (": data.size=N cuts and scales all to NxN" if what else "")
+                )
+            yield pixels
+
+    def _one(self, file: Path, channels: int) -> Pixels:
+        from PIL import ImageOps
+
+        with _opened(file) as image:
+            _refuse_loss(image, file)
+            image = ImageOps.exif_transpose(image)
+            full = 65535 if image.mode in _DEEP else 255
+            levels = self._levels(image, file)
+        if levels.ndim == 3 and channels == 1:
+            # The luma that Pillow converts with, of ITU-R 601-2.
+            levels = _grey(levels)
+        if self.size is not None:
+            levels = _fitted(levels, self.size, full)
+        stacked = levels[None] if levels.ndim == 2 else np.moveaxis(levels, 2, 0)
+        return np.repeat(scaled(stacked, full), channels // len(stacked), axis=0)
+
+    def _levels(self, image: Any, file: Path) -> NDArray[Any]:
+        """Levels [h, w] or [h, w, 3] as a viewer shows them."""
+        grey = image.mode in _GREY
+        if image.mode in _DEEP:
+            levels = np.asarray(image).astype(np.uint16)
+            clear = image.info.get("transparency")
+            alpha = np.where(levels == clear, 0, 255) if isinstance(clear, int) else None
+            ground = 65535 * _GROUNDS.get(self.background or "", 0)
+        elif "transparency" in image.info or image.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
+            rgba = np.asarray(image.convert("RGBA"))
+            levels, alpha = rgba[:, :, 0] if grey else rgba[:, :, :3], rgba[:, :, 3]
+            ground = 255 * _GROUNDS.get(self.background or "", 0)
+        else:
+            return np.asarray(image.convert("L" if grey else "RGB"))
+        if alpha is None or int(alpha.min()) == 255:
+            return levels
+        if self.background is None:
+            raise UsageError(
+                f"{self.key}.background: {file} has transparent pixels, whose colours nobody sees; "
+                f"say what they lie on: {self.key}.background=white (allowed: "
+                f"{', '.join(_GROUNDS)})"
+            )
+        share = (alpha / 255)[..., None] if levels.ndim == 3 else alpha / 255
+        shown: NDArray[Any] = np.rint(levels * share + ground * (1 - share)).astype(levels.dtype)
+        return shown
+
+
+def _header(file: Path) -> str:
+    with _opened(file) as image:
+        return str(image.mode)
+
+
+class _opened:
+    """``PIL.Image.open`` whose every failure, there or while decoding, is one message."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __enter__(self) -> Any:
+        from PIL import Image
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                self.image = Image.open(self.file)
+        except Exception as error:  # Pillow's readers raise what they happen to raise
+            raise self._unreadable(error) from error
+        return self.image
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.image.close()
+        if isinstance(error, Exception) and not isinstance(error, LipsortError):
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> LipsortError:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return UsageError(f"{self.file}: not a readable image ({reason})")
+
+
+def _refuse_loss(image: Any, file: Path) -> None:
+    """Refuse what Pillow would cut without a word."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a phone's second frame is a preview
+        raise UsageError(f"{file}: found {frames} pictures in one file; save each in its own")
+    deep = ""
+    if image.format == "PNG":
+        with file.open("rb") as opened:
+            depth, kind = opened.read(26)[24:26]
+        if depth == 16 and kind != 0:
+            deep = "16 bits a colour channel"
+    elif image.format == "TIFF":
+        bits = image.tag_v2.get(258, (1,))
+        if max(bits) > 8 and not image.mode.startswith("I;16"):
+            deep = f"{max(bits)} bits a channel in mode {image.mode}"
+        elif image.tag_v2.get(274, 1) > 4 and image.info.get("compression") == "raw":
+            deep = "uncompressed rows on their side, which Pillow puts in a wrong order"
+    elif image.format == "PPM":
+        found = _maxval(file)
+        if (255 % found and 65535 % found) or (found > 255 and image.mode == "RGB"):
+            deep = f"levels up to {found}"
+    if deep or image.mode not in _GREY + _COLOUR:
+        raise UsageError(
+            f"{file}: found {deep or f'pixels of mode {image.mode}'}; allowed: 8 bits a channel, "
+            "or 16 bits of grey; convert it, or save arrays as .npy or .npz"
+        )
+
+
+def _maxval(file: Path) -> int:
+    """The largest level that a PGM or PPM file states; 255 where it has none (bitmaps)."""
+    with file.open("rb") as opened:
+        lines = opened.read(4096).split(b"\n")
+    words = b" ".join(line.split(b"#")[0] for line in lines).split()
+    graphic = words[0] in (b"P2", b"P3", b"P5", b"P6") and len(words) > 3 and words[3].isdigit()
+    return max(1, int(words[3])) if graphic else 255
+
+
+def _grey(levels: NDArray[Any]) -> NDArray[Any]:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(levels).convert("L"))
+
+
+def _fitted(levels: NDArray[Any], size: int, full: int) -> NDArray[Any]:
+    """Cut in the middle and scaled to [size, size]."""
+    from PIL import Image, ImageOps
+
+    deep = full > 255
+    image = Image.fromarray(levels.astype(np.float32) if deep else levels)
+    found = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
+    return np.clip(np.rint(found), 0, full) if deep else found

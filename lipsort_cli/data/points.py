@@ -1,0 +1,301 @@
+"""Points of a sample: checked once, exact where they are compared, rounded where they train."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.console import say, warn
+from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
+from lipsort_cli.data.precision import Array, common_shift, moved, parts, shift_words
+from lipsort_cli.data.rowfile import CHUNK, RowFile
+from lipsort_cli.errors import UsageError
+
+Index = slice | NDArray[np.int64]
+_DECIMAL = 2.0**-40
+"""Share of a column's width that rounding a decimal text may come to: all texts are rounded."""
+
+
+class DoubleRows:
+    """Rows whose numbers are hi + lo, where a table holds more digits than binary64."""
+
+    def __init__(self, hi: Any, lo: Any) -> None:
+        self.hi, self.lo = hi, lo
+        self.shape: tuple[int, ...] = hi.shape
+        self.dtype = hi.dtype
+
+    def __len__(self) -> int:
+        return len(self.hi)
+
+    def __getitem__(self, index: Any) -> NDArray[np.float64]:
+        """[k, 2, d]: the two parts of each row."""
+        return np.stack([self.hi[index], self.lo[index]], axis=1)
+
+
+Rows = NDArray[Any] | RowFile | DoubleRows
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Points [n, ...] with optional weights [n], finite throughout.
+
+    ``single`` says that every coordinate is a float32. Where it is not, :meth:`rows` rounds, for
+    training; :meth:`exact` never does, and is what bounds are computed from. ``low`` and ``high``
+    [d] enclose every coordinate as the file has it. ``shift`` [d] is taken off every point that is
+    read. ``rest`` [d] marks coordinates that no binary64 holds as they are.
+    """
+
+    name: str
+    points: Rows
+    weights: NDArray[np.float64] | None
+    single: bool
+    lows: Array
+    highs: Array
+    rest: NDArray[np.bool_]
+    sha256: str
+    view: ArrayView = ArrayView()
+    shift: Array | None = None
+    names: tuple[str, ...] | None = None
+    rounded: bool = False
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one point, channels first."""
+        return self.view.shape(tuple(self.points.shape[1:]))
+
+    @property
+    def dim(self) -> int:
+        """Coordinates a point."""
+        return int(np.prod(self.points.shape[1:], dtype=np.int64))
+
+    @property
+    def low(self) -> float:
+        """Below every coordinate."""
+        return float(self.lows.min())
+
+    @property
+    def high(self) -> float:
+        """Above every coordinate."""
+        return float(self.highs.max())
+
+    def rows(self, index: Index) -> NDArray[np.float32]:
+        """Points by number, rounded to float32 [k, d]."""
+        return self._binary64(index).astype(np.float32)
+
+    def exact(self, index: Index) -> NDArray[np.float32] | NDArray[np.float64]:
+        """Points by number as they are: float32 [k, d] if all are, else float64 [k, d]."""
+        return self.rows(index) if self.single else self._binary64(index)
+
+    def _binary64(self, index: Index) -> Array:
+        hi, lo = flat(self.points, self.view, index)
+        return hi if self.shift is None else moved(hi, lo, self.shift)[0]
+
+
+def flat(points: Rows, view: ArrayView, index: Any) -> tuple[Array, Array | None]:
+    """Rows [k, d] as hi + lo."""
+    picked = points[index]
+    if isinstance(points, DoubleRows):
+        return picked[:, 0], picked[:, 1]
+    rows = view(np.asarray(picked))
+    return parts(rows.reshape(len(rows), -1))
+
+
+def make_samples(
+    points: Rows,
+    weights: NDArray[np.float64] | None,
+    *,
+    name: str,
+    option: str = "samples",
+    names: tuple[str, ...] | None = None,
+    rounded: bool = False,
+) -> Samples:
+    """Check rows [n, ...] that are there already, as ``load_samples`` does those of a file."""
+    if points.dtype.kind not in "fiub":
+        raise UsageError(f"{option}: {name} holds {points.dtype} values; allowed: numbers")
+    if len(points.shape) == 1 and isinstance(points, np.ndarray):
+        points = points[:, None]
+    if len(points) < 2 or int(np.prod(points.shape[1:], dtype=np.int64)) == 0:
+        raise UsageError(
+            f"{option}: {name} holds {len(points)} points of shape {list(points.shape[1:])}; "
+            "at least two points, of at least one coordinate, are needed"
+        )
+    view = _view(points, name)
+    digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())
+    step = _step(points)
+    for start in range(0, len(points), step):
+        digest.update(np.ascontiguousarray(points[start : start + step]).tobytes())
+    if weights is not None:
+        digest.update(weights.tobytes())
+    nothing = np.empty(0), np.empty(0), np.empty(0, bool)
+    found = Samples(
+        name, points, weights, True, *nothing, digest.hexdigest(), view, None, names, rounded
+    )
+    return _measured(found, option)
+
+
+def _step(points: Rows) -> int:
+    """Rows that are looked at at a time."""
+    return max(1, min(CHUNK, 2**25 // max(1, int(np.prod(points.shape[1:], dtype=np.int64)))))
+
+
+def _view(points: Rows, name: str) -> ArrayView:
+    """How an array's rows are read: unsigned integers of two or three axes are pictures."""
+    shape = tuple(points.shape[1:])
+    last = channels_last(shape)
+    if last:
+        warn(channels_warning(shape, name))
+    full = full_scale(points.dtype) if len(shape) > 1 else None
+    if full is not None:
+        step = _step(points)
+        highest = max(int(points[i : i + step].max()) for i in range(0, len(points), step))
+        full = full if highest > 1 else None
+        unit = "the numbers 0 and 1" if full is None else f"pixels k/{full}"
+        say(f"{name}: images of {points.dtype}, read as {unit}")
+    return ArrayView(full, last)
+
+
+def _measured(found: Samples, option: str) -> Samples:
+    """``found`` with all that a pass over its points says."""
+    lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
+    rest, single = np.zeros(found.dim, bool), True
+    step = _step(found.points)
+    for start in range(0, len(found), step):
+        try:
+            hi, lo = flat(found.points, found.view, slice(start, start + step))
+        except ValueError as error:
+            raise UsageError(f"{option}: {found.name}: {error}") from error
+        lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
+        if found.shift is not None:
+            hi, lo = moved(hi, lo, found.shift)[0], None
+        with np.errstate(over="ignore"):
+            rounded = hi.astype(np.float32)
+        if not np.isfinite(rounded).all():
+            row, column = np.argwhere(~np.isfinite(rounded))[0]
+            raise UsageError(
+                f"{option}: {found.name} holds {hi[row, column]} in row {start + row}, "
+                f"coordinate {column}; allowed: finite numbers within float32's range"
+            )
+        single = single and bool((rounded == hi).all()) and lo is None
+        if lo is not None:
+            rest |= lo.any(0)
+    if found.rounded and rest.any():  # of decimal texts the nearest binary64 is meant
+        rest = rest & ~_negligible(found, highs - lows, step)
+    return replace(found, single=single, lows=lows, highs=highs, rest=rest)
+
+
+def _negligible(found: Samples, width: Array, step: int) -> NDArray[np.bool_]:
+    """Columns of decimals whose rounding to binary64 is far below their width [d]."""
+    worst = np.zeros(found.dim)
+    for start in range(0, len(found), step):
+        _, lo = flat(found.points, found.view, slice(start, start + step))
+        if lo is not None:
+            worst = np.maximum(worst, np.abs(lo).max(0))
+    return worst <= _DECIMAL * width
+
+
+def aligned(
+    p: Samples, q: Samples, trained: Sequence[NDArray[np.int64]]
+) -> tuple[Samples, Samples]:
+    """Both samples less what would make float32 or binary64 lose their differences.
+
+    The same is taken off both, exactly, so that their distance stays as it is; it is found from
+    the rows ``trained`` of each alone, as all that shapes a critic, and said on screen.
+
+    Raises:
+        UsageError: a number is no binary64, with or without the shift.
+    """
+    spans = [_span(sample, index) for sample, index in zip((p, q), trained, strict=True)]
+    shift = common_shift(
+        np.minimum(spans[0][0], spans[1][0]),
+        np.maximum(spans[0][1], spans[1][1]),
+        np.full(p.dim, spans[0][2] or spans[1][2]),
+        (p.rest & spans[0][3]) | (q.rest & spans[1][3]),
+    )
+    if shift.any():
+        p, q = _shifted(p, shift, "distribution.p"), _shifted(q, shift, "distribution.q")
+        say(shift_words(shift, p.names))
+    refuse_rounding(p, "distribution.p")
+    refuse_rounding(q, "distribution.q")
+    return p, q
+
+
+def _span(found: Samples, index: NDArray[np.int64]) -> tuple[Array, Array, bool, NDArray[np.bool_]]:
+    """Smallest and largest of each coordinate, and what is no float32, or no binary64."""
+    lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
+    rest, fine = np.zeros(found.dim, bool), False
+    step = _step(found.points)
+    for start in range(0, len(index), step):
+        hi, lo = flat(found.points, found.view, index[start : start + step])
+        lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
+        fine = fine or lo is not None or bool((hi.astype(np.float32) != hi).any())
+        if lo is not None:
+            rest |= lo.any(0)
+    return lows, highs, fine, rest
+
+
+def _shifted(found: Samples, shift: Array, option: str) -> Samples:
+    """``found`` with ``shift`` taken off; UsageError where that rounds."""
+    step = _step(found.points)
+    allowed = _DECIMAL * (found.highs - found.lows) if found.rounded else 0.0
+    for start in range(0, len(found), step):
+        hi, lo = flat(found.points, found.view, slice(start, start + step))
+        _, lost = moved(hi, lo, shift)
+        if lost is not None and (lost > allowed).any():
+            row, column = np.argwhere(lost > allowed)[0]
+            raise UsageError(_rounds(found, option, int(column), start + int(row)))
+    return _measured(replace(found, shift=shift), option)
+
+
+def centre_and_spread(
+    samples: Samples, index: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float]:
+    """Plain mean [d] of the rows ``index``, and the root of their mean squared distance from it.
+
+    Of these rows alone: what shapes a critic must not depend on rows that it is judged on.
+    """
+    total = np.zeros(samples.dim)
+    squares = 0.0
+    first = samples.exact(index[:1]).astype(np.float64)
+    step = _step(samples.points)
+    for start in range(0, len(index), step):
+        rows = samples.exact(index[start : start + step]).astype(np.float64)
+        total += rows.sum(0)
+        squares += float(np.square(rows - first).sum())
+    centre: NDArray[np.float64] = total / len(index)
+    variance = squares / len(index) - float(np.square(centre - first).sum())
+    return centre, math.sqrt(max(variance, 0.0))
+
+
+def refuse_rounding(found: Samples, option: str) -> None:
+    """Raise UsageError where a number of ``found`` is no binary64, with its place."""
+    if not found.rest.any():
+        return
+    column = int(np.flatnonzero(found.rest)[0])
+    step = _step(found.points)
+    for start in range(0, len(found), step):
+        _, lo = flat(found.points, found.view, slice(start, start + step))
+        if lo is not None and lo[:, column].any():
+            row = start + int(np.flatnonzero(lo[:, column])[0])
+            raise UsageError(_rounds(found, option, column, row))
+
+
+def _rounds(found: Samples, option: str, column: int, row: int) -> str:
+    called = repr(found.names[column]) if found.names else str(column)
+    hi, lo = flat(found.points, found.view, slice(row, row + 1))
+    exact = Fraction(float(hi[0, column])) + (0 if lo is None else Fraction(float(lo[0, column])))
+    value = exact.numerator if exact.denominator == 1 else f"{float(exact)!r} and further digits"
+    return (
+        f"{option}: {found.name} holds {value} in row {row}, coordinate {called}, which binary64 "
+        "would round, and bounds are computed in that; take a common number off both samples "
+        "first, or save them as float64 if the rounding is meant"
+    )

@@ -1,0 +1,146 @@
+"""Tables: what the columns of a CSV or Parquet file are called, and what their numbers are.
+
+One reader for every command, on pyarrow. Numbers are the binary64 nearest to what is written,
+integers exact; gaps, words and columns twice are errors that say what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.data.arrow import BadValue, Numbers, numbers
+from lipsort_cli.data.delimited import Options, few, read_layout
+from lipsort_cli.errors import UsageError
+
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
+"""Endings of the names of tables."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table: its columns by name, and their values a batch of rows at a time.
+
+    ``named`` is false where the file has no names and ``names`` are numbers. ``notes`` say what
+    was left out. ``batches`` gives, for some columns by position, one Arrow array each.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    named: bool
+    batches: Callable[[Sequence[int]], Iterator[list[Any]]] = field(repr=False)
+    line: Callable[[int], str]
+    decimal: str = "."
+    notes: tuple[str, ...] = ()
+
+    def positions(self, columns: Sequence[str], key: str) -> list[int]:
+        """Where ``columns`` are.
+
+        Raises:
+            UsageError: the table has no such column, or has it twice.
+        """
+        for name in columns:
+            if name not in self.names:
+                raise UsageError(
+                    f"{key}: found {name!r}; {self.path} has the columns {few(self.names)}"
+                )
+        return [self.names.index(name) for name in columns]
+
+    def numbers(self, columns: Sequence[int], gaps: str, key: str) -> Iterator[Numbers]:
+        """The values of ``columns`` as binary64, batch by batch, gaps NaN.
+
+        Raises:
+            UsageError: a value is no number, or a gap where ``gaps`` is ``refuse``.
+        """
+        start = 0
+        for arrays in self.batches(columns):
+            found = [
+                self._column(array, j, start) for array, j in zip(arrays, columns, strict=True)
+            ]
+            hi = np.stack([number.hi for number in found], axis=1)
+            lo = None
+            if any(number.lo is not None for number in found):
+                lo = np.stack([n.hi * 0 if n.lo is None else n.lo for n in found], axis=1)
+            gap = np.stack([number.gap for number in found], axis=1)
+            if gap.any() and gaps == "refuse":
+                row, place = (int(n) for n in np.argwhere(gap)[0])
+                raise UsageError(
+                    f"{self.path}, {self.line(start + row)}, column "
+                    f"{self._called(columns[place])}: found a gap; {key}.gaps=drop leaves out the "
+                    f"rows that have one, {key}.columns=[...] a column"
+                )
+            yield Numbers(hi, lo, gap, any(number.text for number in found))
+            start += len(hi)
+
+    def _column(self, array: Any, column: int, start: int) -> Numbers:
+        try:
+            return numbers(array, self.decimal)
+        except BadValue as error:
+            raise UsageError(
+                f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
+                f"found {error.value}; allowed: numbers only"
+                + ("" if self.named else ", after at most one line of column names")
+            ) from None
+
+    def _called(self, column: int) -> str:
+        return repr(self.names[column]) if self.named else self.names[column]
+
+
+def open_table(path: Path, options: Options) -> Table:
+    """The table in ``path``, by the ending of its name.
+
+    Raises:
+        UsageError: it is damaged, or can be read in two ways; the message names the option that
+            settles it.
+    """
+    import pyarrow
+
+    try:
+        opened = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path, options)
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
+    twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{path}: found more than one column {twice[0]!r}; rename them")
+    return opened
+
+
+def _text(path: Path, options: Options) -> Table:
+    layout = read_layout(path, options)
+    names = tuple(layout.names[j] for j in layout.kept)
+    return Table(
+        path, names, layout.named, layout.batches, layout.line, layout.decimal, layout.notes
+    )
+
+
+def _parquet(path: Path) -> Table:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as opened:
+        schema = opened.schema_arrow
+    index = _pandas_index(schema.metadata or {}) & set(schema.names)
+    kept = [name for name in schema.names if name not in index]
+
+    def batches(columns: Sequence[int]) -> Iterator[list[Any]]:
+        wanted = [kept[j] for j in columns]
+        with parquet.ParquetFile(path) as opened:
+            for batch in opened.iter_batches(columns=wanted):
+                yield [batch.column(name) for name in wanted]
+
+    notes = (f"{path}: the index {few(sorted(index))} is no column",) if index else ()
+    return Table(path, tuple(kept), True, batches, lambda row: f"row {row + 1}", notes=notes)
+
+
+def _pandas_index(metadata: dict[bytes, bytes]) -> set[str]:
+    """Columns that pandas wrote as the index of its frame."""
+    try:
+        found = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return set()
+    return {name for name in found if isinstance(name, str)}

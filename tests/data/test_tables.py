@@ -1,0 +1,200 @@
+"""Tables: every way of writing the same numbers reads the same; what is ambiguous is asked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from lipsort_cli.data.samples import Samples, load_pair, load_samples
+from lipsort_cli.errors import UsageError
+
+TRUTH = [[0.5, 0.25], [0.125, 2.0], [3.0, 0.2]]
+
+
+def read(folder: Path, text: str | bytes, name: str = "p.csv", **options: Any) -> Samples:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_samples(str(path), options=SimpleNamespace(**options))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,y\n0.5,0.25\n0.125,2.0\n3.0,0.2\n",
+        "0.5,0.25\n0.125,2.0\n3.0,0.2\n",
+        "x,y\r\n0.5,0.25\r\n0.125,2.0\r\n3.0,0.2\r\n",
+        "\ufeffx,y\n0.5,0.25\n0.125,2.0\n3.0,0.2",
+        "\ufeffx,y\n0.5,0.25\n0.125,2.0\n3.0,0.2".encode("utf-16-le"),
+        '"x","y"\n"0.5","0.25"\n"0.125","2.0"\n"3.0","0.2"\n',
+        '"the x, first",y\n0.5,0.25\n0.125,2.0\n3.0,0.2\n',
+        "x;y\n0,5;0,25\n0,125;2,0\n3;0,2\n",
+        "0,5;0,25\n0,125;2,0\n3,0;0,2\n",
+        "x;y\n0.5;0.25\n0.125;2.0\n3.0;0.2\n",
+        "x\ty\n0.5\t0.25\n0.125\t2.0\n3.0\t0.2\n",
+        "x\ty\n0,5\t0,25\n0,125\t2,0\n3,0\t0,2\n",
+        "0,5 0,25\n0,125 2,0\n3,0 0,2\n",
+        "# x y\n# made by me\n0.5 0.25\n0.125 2.0\n3.0 0.2\n",
+        "# made by me, today\nx,y\n0.5,0.25\n\n0.125,2.0\n# and so on\n3.0,0.2\n",
+        "  0.5   0.25\n 0.125 2.0\n 3.0   0.2  \n",
+        'x,y\n"0,5","0,25"\n"0,125","2,0"\n"3,0","0,2"\n',
+        ",x,y\n0,0.5,0.25\n1,0.125,2.0\n2,3.0,0.2\n",
+        '"",x,y\nrow a,0.5,0.25\nrow b,0.125,2.0\nrow c,3.0,0.2\n',
+        "Unnamed: 0,x,y\n0,0.5,0.25\n1,0.125,2.0\n2,3.0,0.2\n",
+        ",0,1\n0,0.5,0.25\n1,0.125,2.0\n2,3.0,0.2\n",
+        ";x;y\n0;0,5;0,25\n1;0,125;2,0\n2;3,0;0,2\n",
+        "2019,x\n+0.5,2.5e-1\n.125,2.\n3E0,0.2\n",
+    ],
+)
+def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> None:
+    assert read(tmp_path, text).exact(slice(None)).tolist() == TRUTH
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x\n1_000\n2\n", "line 2, column 'x': found '1_000'"),
+        ("x,y\n1,2\n3,0x10\n", "line 3, column 'y': found '0x10'"),
+        ("x,y\n1,2\n# c\n\n3,abc\n", "line 5, column 'y': found 'abc'"),
+        ("x,y\n1,True\n3,False\n", "column 'y': found 'True'"),
+        ("x,y\n1,2020-01-01\n3,2020-01-02\n", "column 'y': found '2020-01-01'"),
+        ("x,y\n1,2\n\n3\n", "line 4: found 1 values, line 1 has 2"),
+        ("x,y\n1,2\n3,4,5\n", "line 3: found 3 values, line 1 has 2"),
+        ("x,y\n1,\n3,4\n", "line 2, column 'y': found a gap; distribution.gaps=drop"),
+        ("x,y\n1,NA\n3,4\n", "line 2, column 'y': found a gap; distribution.gaps=drop"),
+        ("x,y\n1,NaN\n3,4\n", "line 2, column 'y': found a gap; distribution.gaps=drop"),
+        ("x,y\n1,inf\n3,4\n", "inf in row 0"),
+        ("x,y\n1,1e-400\n3,4\n", "too small for binary64"),
+        ("0,1\n0.5,0.25\n1,2\n", "line 1 reads 0, 1: names of columns, or values?"),
+        ("0\n0.5\n0.25\n", "names of columns, or values?"),
+        ("2019,2020\n0.5,0.25\n1.5,2.5\n", "names of columns, or values?"),
+        ("1.5,cat\n2.5,dog\n", "names of columns, or values?"),
+        ("0,5\n1,5\n0,25\n", "one number with a decimal comma, or two?"),
+        ('x,y\n"1,234",5\n"2,345",6\n', "is the comma a decimal sign?"),
+        ('x,y\n"1,5",5.5\n"2,345",6\n', "is the comma a decimal sign?"),
+        ("x;y\n1.234,5;1\n2,5;3\n", "is the comma a decimal sign?|found '1.234,5'"),
+        ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
+        ("x,,z\n1,2,3\n3,4,5\n", "column 2 has no name"),
+        ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "cannot be read|found"),
+        ("gr\xf6\xdfe,y\n1,2\n3,4\n".encode("latin-1"), "cannot be read"),
+    ],
+)
+def test_what_is_no_number_or_ambiguous_is_refused(
+    tmp_path: Path, text: str | bytes, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "values"),
+    [
+        ("0,1\n0.5,0.25\n1,2\n", {"header": "names"}, [[0.5, 0.25], [1, 2]]),
+        ("0,1\n0.5,0.25\n", {"header": "values"}, [[0, 1], [0.5, 0.25]]),
+        ("0,5\n1,5\n", {"decimal": "comma"}, [[0.5], [1.5]]),
+        ("0,5\n1,5\n", {"decimal": "point"}, [[0, 5], [1, 5]]),
+        ("x,y,z\n1,a,3\n4,b,6\n", {"columns": ["z", "x"]}, [[3, 1], [6, 4]]),
+        ("1.5,2.5,3.5\n4.5,5.5,6.5\n", {"columns": ["3", "1"]}, [[3.5, 1.5], [6.5, 4.5]]),
+        ("x,y\n1,\n3,4\nNA,5\n6,7\n", {"gaps": "drop"}, [[3, 4], [6, 7]]),
+        ("x,y\n1,\n3,4\n6,7\n", {"columns": ["x"]}, [[1], [3], [6]]),
+    ],
+)
+def test_options_settle_it(
+    tmp_path: Path, text: str, options: dict[str, Any], values: list[list[float]]
+) -> None:
+    assert read(tmp_path, text, **options).exact(slice(None)).tolist() == values
+
+
+def test_unknown_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"distribution\.columns: found 'z'; .* columns x, y"):
+        read(tmp_path, "x,y\n1,2\n3,4\n", columns=["z"])
+
+
+def test_a_counting_column_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(tmp_path, "id,x\n0,0.5\n1,0.7\n2,0.1\n").dim == 2
+    assert "column 'id' counts the rows" in capsys.readouterr().out
+    assert read(tmp_path, ",x\n0,0.5\n1,0.7\n2,0.1\n").dim == 1
+    assert "index" in capsys.readouterr().out
+
+
+def test_long_files_are_read_in_batches(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((70_000, 3))
+    for name, text in (("savetxt", {}), ("csv", {"delimiter": ","})):
+        np.savetxt(tmp_path / f"{name}.txt", values, **text)
+        samples = load_samples(str(tmp_path / f"{name}.txt"))
+        assert np.array_equal(samples.exact(slice(None)), values)  # 18 digits lose nothing
+
+
+# --- Parquet --------------------------------------------------------------------------------------
+
+
+def write(path: Path, **columns: Any) -> str:
+    parquet.write_table(pyarrow.table(columns), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u1", "i4", "u4", "i8", "u8", "?"])
+def test_parquet_of_every_dtype(tmp_path: Path, dtype: str) -> None:
+    values = np.array([0, 1, 1, 0], dtype)
+    samples = load_samples(write(tmp_path / "a.parquet", x=values, y=values))
+    assert samples.exact(slice(None)).tolist() == [[0, 0], [1, 1], [1, 1], [0, 0]]
+
+
+def test_parquet_gaps_types_and_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "a.parquet", x=[1.0, None, 3.0], y=[1, 2, 3])
+    with pytest.raises(UsageError, match="row 2, column 'x': found a gap"):
+        load_samples(path)
+    dropped = load_samples(path, options=SimpleNamespace(gaps="drop"))
+    assert dropped.exact(slice(None)).tolist() == [[1, 1], [3, 3]]
+    assert "1 of 3 rows have gaps" in capsys.readouterr().out
+    path = write(tmp_path / "b.parquet", x=[1.0, 2.0], when=np.array([0, 1], "M8[ns]"))
+    with pytest.raises(UsageError, match="column 'when': found values of type timestamp"):
+        load_samples(path)
+    path = write(tmp_path / "c.parquet", x=[1.0, 2.0], name=["a", "b"])
+    with pytest.raises(UsageError, match="column 'name': found 'a'"):
+        load_samples(path)
+    path = write(tmp_path / "d.parquet", x=[Decimal("0.5"), Decimal("1.25")])
+    assert load_samples(path).exact(slice(None)).tolist() == [[0.5], [1.25]]
+    coded = pyarrow.array([1.0, 2.0, 1.0]).dictionary_encode()
+    assert load_samples(write(tmp_path / "e.parquet", x=coded)).high == 2
+    indexed = pyarrow.table({"x": [0.5, 0.25], "key": [10, 20]}).replace_schema_metadata(
+        {"pandas": '{"index_columns": ["key"]}'}
+    )
+    parquet.write_table(indexed, tmp_path / "f.parquet")
+    assert load_samples(str(tmp_path / "f.parquet")).exact(slice(None)).tolist() == [[0.5], [0.25]]
+    assert "the index key is no column" in capsys.readouterr().out
+
+
+# --- two tables -----------------------------------------------------------------------------------
+
+
+def pair(p: Path | str, q: Path | str, **options: Any) -> tuple[Samples, Samples]:
+    given = {"p_weights": None, "q_weights": None, **options}
+    return load_pair(SimpleNamespace(p=str(p), q=str(q), **given))
+
+
+def test_columns_are_matched_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.csv").write_text("x,y\n1,20\n3,40\n")
+    (tmp_path / "q.csv").write_text("y,x\n20,1\n40,3\n")
+    write(tmp_path / "q.parquet", y=[20, 40], x=[1, 3])
+    np.savetxt(tmp_path / "q.txt", [[20, 1], [40, 3]], header="y x")
+    for q in ("q.csv", "q.parquet", "q.txt"):
+        first, second = pair(tmp_path / "p.csv", tmp_path / q)
+        assert first.exact(slice(None)).tolist() == second.exact(slice(None)).tolist()
+        assert "columns put in the order of" in capsys.readouterr().out
+    (tmp_path / "z.csv").write_text("x,z\n1,20\n3,40\n")
+    with pytest.raises(UsageError, match=r"matched by name; distribution.columns=\[x\] compares"):
+        pair(tmp_path / "p.csv", tmp_path / "z.csv")
+    first, second = pair(tmp_path / "p.csv", tmp_path / "z.csv", columns=["x"])
+    assert first.exact(slice(None)).tolist() == second.exact(slice(None)).tolist() == [[1], [3]]
+    (tmp_path / "n.csv").write_text("1.5,20\n3,40\n")
+    pair(tmp_path / "p.csv", tmp_path / "n.csv")
+    assert "compared by position" in capsys.readouterr().out
