@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from lipsort_cli.certificates.files import (
     encode_inputs,
-    layer_entries,
     network_entry,
+    route_entries,
     store_certificate,
     store_network,
     store_tensors,
@@ -22,17 +20,17 @@ from lipsort_cli.certificates.files import (
 )
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
-    certify_points,
+    certify_routes,
     check_inputs,
-    issued_bounds,
+    issued_routes,
     load_network,
 )
 from lipsort_cli.errors import UsageError
-from lipsort_cli.verifier.bounds import product
+from lipsort_cli.verifier.classification import points_table
 from lipsort_cli.verifier.data import input_digests
 from lipsort_cli.verifier.format import FORMAT, VERSION
-from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.tensors import digest_array
+from lipsort_cli.verifier.verify import TABLE
 from lipsort_cli.verifier.words import assumptions, classification_statement
 
 
@@ -68,8 +66,10 @@ def issue_certificate(
     array, target = check_inputs(network, inputs), np.asarray(labels)
     if len(array) == 0:
         raise UsageError("no points: a certificate needs at least one")
-    bounds = issued_bounds(network, norm)
-    points = certify_points(network, array, target, norm=norm, arithmetic=arithmetic, bounds=bounds)
+    routes = issued_routes(network, [norm])
+    points, route = certify_routes(
+        network, array, target, norm=norm, arithmetic=arithmetic, routes=routes
+    )
     target = target.astype(np.int64)
     if target.min() < 0 or target.max() >= network.classes:
         raise UsageError(f"labels: expected 0 to {network.classes - 1}")
@@ -104,11 +104,8 @@ def issue_certificate(
             ],
         },
         "network": network_entry(network, store_network(directory, network_path)),
-        "layers": layer_entries(bounds),
-        "lipschitz": {
-            "body": product(bounds[: len(split(network).body)]).value.hex(),
-            "network": product(bounds).value.hex(),
-        },
+        "routes": route_entries(network, routes, body=True),
+        "lipschitz": {"network": points.lipschitz.hex()},
         "data": {
             **store_tensors(directory, {"inputs": encoded, "labels": target}),
             "encoding": encoding,
@@ -122,23 +119,9 @@ def issue_certificate(
             "label": target.tolist(),
             "prediction": points.predictions.tolist(),
             "radius": [float(value).hex() for value in points.radii],
+            "route": route.tolist(),
         },
     }
-    write(directory / "points.csv", _table(positions, target, points))
+    columns = {**certificate["points"], "radius": points.radii.tolist()}
+    write(directory / TABLE, points_table(columns))
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
-
-
-def _table(positions: np.ndarray, labels: np.ndarray, points: CertifiedPoints) -> bytes:
-    """The points as CSV for people; ``repr`` keeps every digit of the radius."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["index", "label", "prediction", "certified_radius"])
-    for row in zip(
-        positions.tolist(),
-        labels.tolist(),
-        points.predictions.tolist(),
-        points.radii.tolist(),
-        strict=True,
-    ):
-        writer.writerow([*row[:3], repr(row[3])])
-    return stream.getvalue().encode("ascii")

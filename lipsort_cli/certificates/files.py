@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.verifier.bounds import LayerBound
+from lipsort_cli.verifier.bounds import LayerBound, Route, product
 from lipsort_cli.verifier.data import pixels
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.strictjson import sha256
 
 CERTIFICATE = "certificate.json"
@@ -63,8 +65,20 @@ def network_entry(network: Network, stored: dict[str, str]) -> dict[str, str]:
     }
 
 
-def layer_entries(bounds: list[LayerBound]) -> list[dict[str, Any]]:
-    """The ``layers`` field of a certificate."""
+def route_entries(network: Network, routes: Sequence[Route], *, body: bool) -> list[dict[str, Any]]:
+    """The ``routes`` field of a certificate; ``body``: with the constants without the head."""
+    made = []
+    for route in routes:
+        constants = {"network": product(route.bounds).value.hex()}
+        if body:
+            inner = route.bounds[: len(split(network).body)]
+            constants["body"] = product(inner).value.hex()
+        layers = _layer_entries(route.bounds)
+        made.append({"norm": route.norm, "layers": layers, "lipschitz": constants})
+    return made
+
+
+def _layer_entries(bounds: Sequence[LayerBound]) -> list[dict[str, Any]]:
     return [
         {
             "index": bound.index,
@@ -72,6 +86,7 @@ def layer_entries(bounds: list[LayerBound]) -> list[dict[str, Any]]:
             "bound": bound.value.hex(),
             "method": bound.method,
             "witness": bound.witness.hex(),
+            "parts": [_layer_entries(part) for part in bound.parts],
         }
         for bound in bounds
     ]

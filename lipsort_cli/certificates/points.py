@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.config.certificates import REFUSED_ARITHMETICS
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound, layer_bounds, product
+from lipsort_cli.verifier.bounds import (
+    LayerBound,
+    LayerwiseBound,
+    Route,
+    layer_bounds,
+    network_constant,
+    product,
+)
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
-from lipsort_cli.verifier.radii import certified_radii, output_errors, split
+from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.radii import output_errors, routed_radii, split
 from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS, Arithmetic, gradual_underflow, up
 
 INFLATION = 2.0**-32
@@ -77,6 +85,11 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [_raised(bound) for bound in layer_bounds(network, norm)]
 
 
+def issued_routes(network: Network, norms: Iterable[str]) -> list[Route]:
+    """Those bounds in each of several norms."""
+    return [Route(norm, tuple(issued_bounds(network, norm))) for norm in norms]
+
+
 def _raised(bound: LayerBound) -> LayerBound:
     """The bound with its share more, and those inside it too: nothing of it is rounded anew."""
     if bound.method in EXACT_METHODS:
@@ -131,19 +144,35 @@ def certify_points(
     ``inputs`` float ``[N, *input_shape]``, ``labels`` int ``[N]``. ``arithmetic``: ``real``,
     ``binary64`` or ``binary32`` (any summation order, fused or not).
     """
+    bounds = issued_bounds(network, norm) if bounds is None else bounds
+    return certify_routes(
+        network, inputs, labels, norm=norm, arithmetic=arithmetic, routes=[Route(norm, (*bounds,))]
+    )[0]
+
+
+def certify_routes(
+    network: Network,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    norm: str,
+    arithmetic: str,
+    routes: Sequence[Route],
+) -> tuple[CertifiedPoints, NDArray[np.int64]]:
+    """Those radii by the best of ``routes`` for each point, and that route ``[N]``."""
     array = check_inputs(network, inputs)
     target = np.asarray(labels)
     if target.shape != (len(array),) or not np.issubdtype(target.dtype, np.integer):
         raise UsageError(
             f"labels: expected {len(array)} integers, found {target.dtype} {list(target.shape)}"
         )
-    kind = resolve_arithmetic(arithmetic)
-    bounds = issued_bounds(network, norm) if bounds is None else bounds
+    kind, target = resolve_arithmetic(arithmetic), target.astype(np.int64)
     try:
-        found = certified_radii(network, array, target.astype(np.int64), norm, kind, bounds, GUARD)
+        found, chosen = routed_radii(network, array, target, norm, kind, routes, guard=GUARD)
     except Unsupported as error:
         raise UsageError(str(error)) from None
-    return CertifiedPoints(found.predictions, found.radii, product(bounds).value, norm, arithmetic)
+    constant = float(network_constant(network, routes, norm, Binary64()).value)
+    return CertifiedPoints(found.predictions, found.radii, constant, norm, arithmetic), chosen
 
 
 def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[str, float]:

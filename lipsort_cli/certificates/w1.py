@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.certificates.files import (
-    layer_entries,
     network_entry,
+    route_entries,
     store_certificate,
     store_network,
     store_tensors,
 )
-from lipsort_cli.certificates.points import GUARD, check_inputs, issued_bounds, load_network
+from lipsort_cli.certificates.points import GUARD, check_inputs, issued_routes, load_network
 from lipsort_cli.errors import UsageError
-from lipsort_cli.verifier.bounds import product
+from lipsort_cli.verifier.bounds import network_constant
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.format import FORMAT, VERSION
+from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import SLACK
 from lipsort_cli.verifier.rounding import down
 from lipsort_cli.verifier.tensors import digest_array
@@ -71,12 +72,12 @@ def issue_w1_certificate(
             raise UsageError(str(error)) from None
         if weights is not None:
             tensors[f"{side}_weights"] = weights
-    bounds = issued_bounds(network, norm)
+    routes = issued_routes(network, [norm])
     first, second = tensors.get("x_weights"), tensors.get("y_weights")
-    value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, bounds, GUARD)
+    value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))
     directory.mkdir(parents=True, exist_ok=True)
-    lipschitz = product(bounds).value
+    lipschitz = float(network_constant(network, routes, norm, Binary64()).value)
     path = store_certificate(
         directory,
         {
@@ -94,7 +95,7 @@ def issue_w1_certificate(
             "statement": w1_statement(norm, value, len(tensors["x"]), len(tensors["y"])),
             "assumptions": assumptions(network, "real"),
             "network": network_entry(network, store_network(directory, network_path)),
-            "layers": layer_entries(bounds),
+            "routes": route_entries(network, routes, body=False),
             "lipschitz": {"network": lipschitz.hex()},
             "data": {**store_tensors(directory, tensors), "source": source},
             "x": _measure(tensors, "x"),

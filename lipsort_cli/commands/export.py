@@ -16,11 +16,12 @@ from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.export.compare import compare
-from lipsort_cli.export.onnx_writer import onnx_bytes
 from lipsort_cli.files import make_folder
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import write_atomic, write_json
 from lipsort_cli.training.device import certified_arithmetic
+from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.zoo.plain import load_plain, plain_module
 
 COMPANIONS = ("certificate.json", "certificate-data.safetensors", "points.csv")
@@ -95,7 +96,10 @@ def _safetensors(network: Network, trained: TrainedRun, target: Path) -> Written
 
 def _onnx(network: Network, trained: TrainedRun, target: Path) -> Written:
     path = target / "model.onnx"
-    write_atomic(path, onnx_bytes(network))
+    try:
+        write_atomic(path, onnx_bytes(network))
+    except Unsupported as error:
+        raise LipsortError(f"{error}; leave onnx out: formats=[safetensors,torch_export]") from None
     try:
         import onnxruntime
     except ImportError:

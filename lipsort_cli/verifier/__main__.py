@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("certificate", help="certificate.json, or the folder that holds it")
     parser.add_argument(
-        "--exact", action="store_true", help="also judge every inequality in exact integers"
+        "--exact", action="store_true", help="also judge every inequality in exact arithmetic"
     )
     parser.add_argument(
         "--data", metavar="PATH", help="data set to use instead of the stored copy (.npz, IDX)"
@@ -73,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdict = verify(
         options.certificate, exact=options.exact, data=options.data, network=options.network
     )
-    print(report(verdict))
+    if verdict.status == "MISUSED":
+        print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
+    else:
+        print(report(verdict))
     return verdict.exit_code
 
 

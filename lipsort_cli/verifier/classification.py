@@ -2,63 +2,78 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lipsort_cli.verifier.bounds import LayerBound, layer_bound, product
+from lipsort_cli.verifier.bounds import (
+    LayerBound,
+    Route,
+    layer_bound,
+    network_constant,
+    product,
+)
 from lipsort_cli.verifier.data import Points, input_digests
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.radii import certified_radii, split
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.radii import routed_radii, split
 from lipsort_cli.verifier.rounding import ARITHMETICS
 from lipsort_cli.verifier.tensors import digest_array
 from lipsort_cli.verifier.words import assumptions, classification_statement
 
 
-def check_layers(certificate: dict[str, Any], network: Network, norm: str) -> list[LayerBound]:
-    """Prove every stored layer bound anew; returns them as proven claims.
+def check_routes(certificate: dict[str, Any], network: Network) -> list[Route]:
+    """Prove every stored bound anew; returns them as proven claims, route by route."""
+    routes: list[Route] = []
+    for place, entry in enumerate(certificate["routes"]):
+        where, norm = f"routes[{place}]", entry["norm"]
+        if norm in (route.norm for route in routes):
+            raise Invalid(f"{where}.norm", f"{norm} occurs twice")
+        claims = _check_layers(entry["layers"], network.layers, norm, f"{where}.layers")
+        body = claims[: len(split(network).body)]
+        for name, part in (("body", body), ("network", claims)):
+            stored = entry["lipschitz"].get(name)
+            if stored is not None and product(part).value != stored:
+                reason = f"claims {stored!r}, the product is {product(part).value!r}"
+                raise Invalid(f"{where}.lipschitz.{name}", reason)
+        routes.append(Route(norm, tuple(claims)))
+    value = network_constant(network, routes, certificate["claim"]["norm"], Binary64()).value
+    stored = certificate["lipschitz"]["network"]
+    if value != stored:
+        raise Invalid("lipschitz.network", f"claims {stored!r}, the routes give {float(value)!r}")
+    return routes
 
-    ``method`` and ``witness`` only say which proof to try.
-    """
-    stored = certificate["layers"]
-    if len(stored) != len(network.layers):
-        raise Invalid("layers", f"{len(stored)} entries for {len(network.layers)} layers")
+
+def _check_layers(
+    stored: list[dict[str, Any]], layers: tuple[Layer, ...], norm: str, where: str
+) -> list[LayerBound]:
+    """``method`` and ``witness`` only say which proof to try."""
+    if len(stored) != len(layers):
+        raise Invalid(where, f"{len(stored)} entries for {len(layers)} layers")
     claims = []
-    for entry, layer in zip(stored, network.layers, strict=True):
-        where = f"layers[{layer.index}]"
+    for entry, layer in zip(stored, layers, strict=True):
+        at = f"{where}[{layer.index}]"
         if entry["index"] != layer.index or entry["op"] != layer.op:
-            raise Invalid(where, f"layer {layer.index} of the network is {layer.op}")
-        derived = layer_bound(layer, norm, entry["method"], entry["witness"])
-        if derived.method != entry["method"] or derived.witness != entry["witness"]:
-            raise Invalid(f"{where}.method", f"the proof named does not work ({derived.method})")
-        if not derived.value <= entry["bound"]:
-            raise Invalid(
-                f"{where}.bound", f"claims {entry['bound']!r}, proven is {derived.value!r}"
-            )
-        claims.append(
-            LayerBound(
-                layer.index,
-                layer.op,
-                entry["bound"],
-                derived.method,
-                derived.witness,
-                derived.parts,
-            )
+            raise Invalid(at, f"layer {layer.index} of the network is {layer.op}")
+        if len(entry["parts"]) != len(layer.parts):
+            raise Invalid(f"{at}.parts", f"{len(entry['parts'])} entries for {len(layer.parts)}")
+        pairs = enumerate(zip(entry["parts"], layer.parts, strict=True))
+        parts = tuple(
+            tuple(_check_layers(inner, part, norm, f"{at}.parts[{place}]"))
+            for place, (inner, part) in pairs
         )
+        derived = layer_bound(layer, norm, entry["method"], entry["witness"], parts)
+        if derived.method != entry["method"] or derived.witness != entry["witness"]:
+            raise Invalid(f"{at}.method", f"the proof named does not work ({derived.method})")
+        if not derived.value <= entry["bound"]:
+            raise Invalid(f"{at}.bound", f"claims {entry['bound']!r}, proven is {derived.value!r}")
+        claims.append(replace(derived, value=entry["bound"]))
     return claims
-
-
-def check_products(certificate: dict[str, Any], network: Network, claims: list[LayerBound]) -> None:
-    """The constants of body and network are the upward-rounded products of the layer bounds."""
-    for name, part in (
-        ("body", claims[: len(split(network).body)]),
-        ("network", claims),
-    ):
-        if name in certificate["lipschitz"]:
-            value, stored = product(part).value, certificate["lipschitz"][name]
-            if value != stored:
-                raise Invalid(f"lipschitz.{name}", f"claims {stored!r}, the product is {value!r}")
 
 
 def check_points(certificate: dict[str, Any], points: Points) -> None:
@@ -90,19 +105,21 @@ def check_points(certificate: dict[str, Any], points: Points) -> None:
 
 def check_classification(
     certificate: dict[str, Any], network: Network, points: Points
-) -> list[LayerBound]:
+) -> list[Route]:
     """Check every claim. Raises Invalid at the first that does not hold; returns the bounds."""
     claim = certificate["claim"]
     arithmetic = ARITHMETICS[claim["arithmetic"]]
     if points.inputs.shape[1:] != network.input_shape:
         raise Invalid("data", f"inputs of shape {points.inputs.shape[1:]} for this network")
     check_points(certificate, points)
-    claims = check_layers(certificate, network, claim["norm"])
-    check_products(certificate, network, claims)
-    derived = certified_radii(
-        network, points.inputs, points.labels, claim["norm"], arithmetic, claims
-    )
+    routes = check_routes(certificate, network)
     stored = certificate["points"]
+    chosen = np.array(stored["route"])
+    if chosen.max() >= len(routes):
+        raise Invalid("points.route", f"there are {len(routes)} routes")
+    derived, _ = routed_radii(
+        network, points.inputs, points.labels, claim["norm"], arithmetic, routes, chosen
+    )
     predictions, radii = np.array(stored["prediction"]), np.array(stored["radius"])
     if predictions.max() >= network.classes:
         raise Invalid("points.prediction", f"the network has {network.classes} classes")
@@ -128,7 +145,7 @@ def check_classification(
         raise Invalid("statement", "does not say what the fields say")
     if certificate["assumptions"] != assumptions(network, claim["arithmetic"]):
         raise Invalid("assumptions", "are not those of this claim")
-    return claims
+    return routes
 
 
 def _check_summary(
@@ -148,3 +165,24 @@ def _check_summary(
             raise Invalid(
                 f"summary.certified_at[{place}]", f"claims {entry['count']}, counted are {count}"
             )
+
+
+def points_table(points: dict[str, Any]) -> bytes:
+    """``points.csv``: the certificate's points for people; ``repr`` keeps every digit."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["index", "label", "prediction", "certified_radius"])
+    columns = (points[name] for name in ("index", "label", "prediction", "radius"))
+    for *whole, radius in zip(*columns, strict=True):
+        writer.writerow([*whole, repr(radius)])
+    return stream.getvalue().encode("ascii")
+
+
+def check_table(certificate: dict[str, Any], table: bytes) -> None:
+    """``points.csv`` is no part of the proof, but people read it: it must say the same."""
+    wanted = points_table(certificate["points"])
+    if table == wanted:
+        return
+    lines = zip(table.split(b"\n"), wanted.split(b"\n"), strict=False)
+    line = next((n for n, (found, right) in enumerate(lines, 1) if found != right), "the last")
+    raise Invalid("points.csv", f"line {line} does not say what the certificate says")

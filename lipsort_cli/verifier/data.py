@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.strictjson import sha256
 from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
 
@@ -72,12 +72,16 @@ def external_points(path: Path, where: str) -> Points:
         labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
         inputs = _idx(path, where)
         return Points(pixels(inputs)[:, None], _idx(labels, where).astype(np.int64))
-    raise Unsupported(where, f"{path.name}: known are .npz, IDX image files and their folders")
+    raise Invalid(where, f"{path.name}: known are .npz, IDX image files and their folders")
 
 
 def _npz(path: Path, where: str) -> Points:
+    contents = io.BytesIO(read_bytes(path, where))
     try:
-        with np.load(io.BytesIO(read_bytes(path, where)), allow_pickle=False) as arrays:
+        unpacked = sum(item.file_size for item in zipfile.ZipFile(contents).infolist())
+        if unpacked > LARGEST_UNPACKED:
+            raise ValueError(f"unpacks to {unpacked} bytes, more than {LARGEST_UNPACKED}")
+        with np.load(contents, allow_pickle=False) as arrays:
             inputs, labels = arrays["x_test"], arrays["y_test"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise Invalid(where, f"{path}: {str(error)[:200]}") from None

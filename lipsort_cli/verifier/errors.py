@@ -1,23 +1,25 @@
-"""The two ways in which a certificate, network or data file is turned down."""
+"""The ways in which a certificate, network or data file is turned down."""
 
 from __future__ import annotations
 
 
-class Invalid(Exception):
-    """The claim does not hold, or the file is not what it says. ``field`` names the place."""
+class Refused(Exception):
+    """``field`` is a dotted path such as ``points.radius[7]``, ``reason`` says what is wrong."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """``field`` is a dotted path such as ``points.radius[7]``."""
+        """``field`` and ``reason`` are what a user reads."""
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
 
 
-class Unsupported(Exception):
-    """This verifier cannot judge: unknown version, operation or arithmetic."""
+class Invalid(Refused):
+    """The claim does not hold, or the file is not what it says."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        """``field`` is a dotted path such as ``points.radius[7]``."""
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+
+class Unsupported(Refused):
+    """This verifier cannot judge: unknown version, operation or arithmetic, or too much of it."""
+
+
+class Misused(Refused):
+    """An option names what it cannot mean; nothing is said about the certificate."""

@@ -1,224 +1,363 @@
-"""``--exact``: every inequality of a certificate judged in integers, free of rounding.
+"""``--exact``: the second machine. Activations are integers, bounds are balls of python-flint.
 
-Activations are integers times ``2**-FINE``; the floor after each layer costs at most one unit a
-component, carried along as ``err``. Bounds are fixed-point numbers rounded up. The recurrences are
-those of :mod:`lipsort_cli.verifier.evaluation`; no floating-point rounding enters a verdict.
+The formulas are those that :class:`lipsort_cli.verifier.machine.Binary64` evaluates; here sums,
+products and selections are exact, quotients and roots are cut off, and after each operation that
+rounds at all the activations are cut to ``bits`` bits below the largest of the batch: a floating
+grid, so that no input is too small for it. What was cut off is carried along as ``own``. A bound is
+a ball ``arb`` that contains the true value of its formula, and a comparison of balls is true only
+if it is certain.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import LayerBound
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.exact_layers import require_exact
-from lipsort_cli.verifier.graph import Layer, Network, normalization
-from lipsort_cli.verifier.integers import (
-    FINE,
-    SCALE,
-    Integers,
-    dyadic,
-    fixed,
-    matrix,
-    norm,
-    rescale,
-    rescale_up,
-    root_up,
-    times,
-    unpack,
-)
-from lipsort_cli.verifier.rounding import Arithmetic
-from lipsort_cli.verifier.selections import select
+from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.rounding import Arithmetic, gamma_exactly
 
-ONE = 1 << SCALE
-CHUNK = 500
+Integers = NDArray[np.object_]
+
+_POWERS = 256
+"""Fractional bits of powers of a decay."""
+_roots: Callable[[Any], Any] = np.frompyfunc(math.isqrt, 1, 1)
 
 
-@dataclass
-class Walk:
-    """Activations of a chunk and their bounds, as in ``evaluation.State`` but in integers."""
-
-    values: Integers
-    err: Any
-    d0: Any
-    d1: Any = 0
-    lip: int = ONE
-    magnitudes: list[tuple[Any, Any]] = field(default_factory=list)
+def flint() -> Any:
+    """python-flint, or UNSUPPORTED without it."""
+    try:
+        import flint as found
+    except ImportError:
+        raise Unsupported("--exact", "needs python-flint: pip install python-flint") from None
+    return found
 
 
-class Judge:
-    """Judges points of one network in one norm and arithmetic."""
+class Grid:
+    """An array of numbers ``values * 2**-shift``, exactly; ``values`` are Python's integers."""
 
-    def __init__(
-        self, network: Network, bounds: list[LayerBound], kind: str, arithmetic: Arithmetic
-    ) -> None:
-        """Prepare weights as integers; ``bounds`` are proven claims."""
-        for layer in network.layers:
-            require_exact(layer)
-        self.kind = kind
-        self.arithmetic = arithmetic
-        self.tiny = fixed(arithmetic.tiny)
-        self.bounds = {bound.index: fixed(bound.value) for bound in bounds}
-        self.operands = {
-            layer.index: Operands(layer, kind, self.gamma(layer.inputs + 2), self.tiny)
-            for layer in network.layers
-            if layer.op == "dense"
-        }
+    __slots__ = ("shift", "transposed", "values")
+    __array_ufunc__ = None
 
-    def gamma(self, count: int) -> int:
-        """``n u / (1 - n u)``, rounded up; refused from one half on."""
-        if self.arithmetic.unit == 0 or count == 0:
-            return 0
-        product = count * Fraction(self.arithmetic.unit)
-        if product >= Fraction(1, 3):
-            raise Invalid("claim.arithmetic", f"sums of {count} terms have no useful error bound")
-        error = product / (1 - product)
-        return -((-error.numerator << SCALE) // error.denominator)
+    def __init__(self, values: Integers, shift: int) -> None:
+        """``values``: an object array."""
+        self.values, self.shift = values, shift
+        self.transposed: Any = None
 
-    def ones(self, count: int) -> int:
-        """Norm of ``count`` ones."""
-        if self.kind == "linf":
-            return ONE
-        return count << SCALE if self.kind == "l1" else root_up(count << (2 * SCALE))
+    @classmethod
+    def of(cls, array: NDArray[np.floating[Any]]) -> Grid:
+        """Floats, exactly. Raises Unsupported for NaN and infinities."""
+        wide = array.astype(np.float64)
+        if not np.isfinite(wide).all():
+            raise Unsupported("--exact", "a sum too long for its error bound, NaN or infinity")
+        mantissa, exponent = np.frexp(wide)
+        whole = np.ldexp(mantissa, 53).astype(np.int64)
+        exponent = np.where(whole == 0, 0, exponent) - 53
+        low = int(np.where(whole == 0, 1 << 20, exponent).min(initial=1 << 20))
+        low = min(low, 0)
+        power = np.where(whole == 0, 0, exponent - low).astype(object)
+        return cls(np.asarray(whole.astype(object) << power, dtype=object), -low)
 
-    def norms(self, values: Integers, scale: int = FINE) -> Any:
-        """Norms of rows as fixed-point numbers, rounded up."""
-        return rescale_up(norm(values, self.kind), scale, SCALE)
+    def at(self, shift: int) -> Integers:
+        """The integers on a finer grid."""
+        return self.values if shift == self.shift else self.values << (shift - self.shift)
 
-    def walk(self, layers: tuple[Layer, ...], inputs: np.ndarray) -> Walk:
-        """Carry float inputs ``[N, n]`` through ``layers``."""
-        exact = dyadic(inputs)
-        values = rescale(exact.values, exact.shift, FINE)
-        zero = np.zeros(len(inputs), dtype=object)
-        lost = 0 if exact.shift <= FINE else self.unit(inputs.shape[1])
-        walk = Walk(values, zero + lost, zero, zero)
-        for layer in layers:
-            self._step(walk, layer)
-        return walk
+    def __abs__(self) -> Grid:
+        return Grid(abs(self.values), self.shift)
 
-    def unit(self, count: int) -> int:
-        """What a floor to the activations' grid loses over ``count`` components, in norm."""
-        return rescale_up(self.ones(count), FINE + SCALE, SCALE)
+    def __add__(self, other: Grid) -> Grid:
+        shift = max(self.shift, other.shift)
+        return Grid(self.at(shift) + other.at(shift), shift)
 
-    def _step(self, walk: Walk, layer: Layer) -> None:
-        if layer.op in ("flatten", "identity"):
-            return
-        bound = self.bounds[layer.index]
-        if layer.op == "dense":
-            operands = self.operands[layer.index]
-            before, walk.values = walk.values, operands.apply(walk.values)
-            sizes = self.norms(operands.magnitude(before, walk.values))
-            small = times(operands.flushed, self.ones(layer.width))
-            spread = operands.mix(operands.norm, bound)
-            self._rounded(walk, bound, spread, sizes, layer.inputs + 2, small, layer)
-        elif layer.op == "normalize":
-            mean, std = (dyadic(item) for item in normalization(layer))
-            grid = max(FINE, mean.shift)
-            moved = rescale(walk.values, FINE, grid)
-            means = rescale(mean.values, mean.shift, grid)
-            up = FINE + std.shift
-            sizes = self.norms(-((-(abs(moved) + abs(means)) << up) // (std.values << grid)))
-            walk.values = ((moved - means) << up) // (std.values << grid)
-            low = Fraction(int(std.values.min()), 1 << std.shift)
-            high = Fraction(int(std.values.max()), 1 << std.shift)
-            small = times(fixed(float(8 * (1 + 2 / low)) * 2), self.ones(layer.width))
-            largest = max(ONE, -((-high.numerator << SCALE) // high.denominator))
-            self._rounded(walk, bound, bound, sizes, 6, small, layer, largest)
-        elif layer.op in ("scale", "leaky_relu"):
-            sizes = times(self.norms(walk.values), bound)
-            number = dyadic(np.array([layer.numbers[0]]))
-            scaled = (walk.values * number.values[0]) >> number.shift
-            walk.values = (
-                scaled if layer.op == "scale" else np.where(walk.values > 0, walk.values, scaled)
-            )
-            small = times(8 * (ONE + bound), self.ones(layer.width))
-            self._rounded(walk, bound, bound, sizes, 4, small, layer)
-        else:
-            walk.values = select(layer, walk.values)
-            walk.d0 = walk.d0 + 4 * times(self.tiny, self.ones(layer.inputs))
+    def __sub__(self, other: Grid) -> Grid:
+        shift = max(self.shift, other.shift)
+        return Grid(self.at(shift) - other.at(shift), shift)
 
-    def _rounded(
-        self,
-        walk: Walk,
-        bound: int,
-        spread: int,
-        sizes: Any,
-        count: int,
-        small: int,
-        layer: Layer,
-        largest: int = ONE,
-    ) -> None:
-        error = self.gamma(count)
-        base = sizes + times(spread, walk.err + walk.d0)
-        slope = times(spread, walk.lip + walk.d1)
-        walk.magnitudes.append((2 * times(largest, base), 2 * times(largest, slope)))
-        if error:
-            walk.d0 = times(bound, walk.d0) + times(error, base) + 2 * times(self.tiny, small)
-            walk.d1 = times(bound, walk.d1) + times(error, slope)
-        walk.err = times(bound, walk.err) + self.unit(layer.width)
-        walk.lip = times(walk.lip, bound)
+    def __mul__(self, other: Grid | float) -> Grid:
+        if not isinstance(other, Grid):
+            other = Grid.of(np.array(other))
+        return Grid(np.asarray(self.values * other.values, dtype=object), self.shift + other.shift)
 
-    def fits(self, walk: Walk, radius: Any) -> Any:
-        """Whether nothing overflows within ``radius`` of each point."""
-        if self.arithmetic.unit == 0:
-            return np.ones(len(walk.values), dtype=bool)
-        limit = fixed(self.arithmetic.largest)
-        fits = np.ones(len(walk.values), dtype=bool)
-        for base, slope in walk.magnitudes:
-            fits &= np.asarray(base + times(slope, radius) <= limit, dtype=bool)
-        return fits
+    def __getitem__(self, index: Any) -> Grid:
+        return Grid(self.values[index], self.shift)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self.values.shape
+
+    def reshape(self, *shape: int) -> Grid:
+        """The same numbers in another shape."""
+        return Grid(self.values.reshape(*shape), self.shift)
+
+    def sum(self, axis: int) -> Grid:
+        """Sums along an axis, exactly."""
+        return Grid(np.asarray(self.values.sum(axis=axis), dtype=object), self.shift)
+
+    def max(self, axis: int) -> Grid:
+        """The largest along an axis."""
+        return Grid(np.asarray(self.values.max(axis=axis), dtype=object), self.shift)
+
+    def bits(self) -> int:
+        """``e`` with ``|numbers| < 2 ** e``, as small as possible."""
+        return int(abs(self.values).max(initial=0)).bit_length() - self.shift
 
 
-class Operands:
-    """A dense layer as integers."""
+class Exact:
+    """Activations are :class:`Grid` ``[N, n]``, upper bounds ``arb`` or object arrays of them."""
 
-    def __init__(self, layer: Layer, kind: str, error: int, tiny: int) -> None:
-        """Exact weights; ``norm`` bounds that of ``|W|`` (with raised subnormal entries)."""
-        assert layer.weight is not None
-        exact = dyadic(layer.weight)
-        self.shift = exact.shift
-        self.exact = exact.values
-        absolute = abs(exact.values)
-        limit = rescale_up(tiny, SCALE, self.shift)
-        subnormal = (absolute > 0) & (absolute < limit)
-        if error and subnormal.any():
-            absolute[subnormal] *= 2 + -(-2 * ONE // error)
-        self.absolute = absolute
-        self.transposed = matrix(exact.values.T)
-        self.transposed_absolute = matrix(absolute.T)
-        bias = np.zeros(layer.width) if layer.bias is None else layer.bias
-        self.bias = dyadic(bias)
-        rows = rescale_up(int(absolute.sum(axis=1).max()), self.shift, SCALE)
-        columns = rescale_up(int(absolute.sum(axis=0).max()), self.shift, SCALE)
-        self.norm = {"linf": rows, "l1": columns}.get(kind, 0)
-        if kind == "l2":
-            frobenius = root_up(int((absolute * absolute).sum()))
-            self.norm = min(root_up(rows * columns), rescale_up(frobenius, self.shift, SCALE))
-        count = layer.inputs + 2
-        self.flushed = (8 * count << SCALE) + 4 * rows
-        self.share = -(-(ONE + count * error) // count)
+    largest = math.inf
+    tiny = rounding = 0.0
+    guard = 1.0
+    exactly = True
+    ranks, cut = 150, 2.0**-140
+    """As many ranks are kept, and that share of a sum is lost, powers of the decay being cut."""
 
-    def apply(self, values: Integers) -> Integers:
-        """``floor(W a + b)`` on the activations' grid."""
-        grid = max(FINE + self.shift, self.bias.shift)
-        product = rescale(unpack(matrix(values) * self.transposed), FINE + self.shift, grid)
-        shifted = product + rescale(self.bias.values, self.bias.shift, grid)
-        return np.asarray(rescale(shifted, grid, FINE), dtype=object)
+    def __init__(self, bits: int) -> None:
+        """``bits``: kept of activations, below the largest of a batch."""
+        self.arb, self.fmpq, self.fmpz_mat = flint().arb, flint().fmpq, flint().fmpz_mat
+        self.bits = bits
+        self.cut_at: list[int] = []
+        """Grids on which quotients and roots were cut off since activations settled."""
+        self.prepared: dict[tuple[int, str], Any] = {}
+        self._root: Callable[[Any], Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
+        self._larger = np.frompyfunc(lambda left, right: left.max(right), 2, 1)
 
-    def magnitude(self, values: Integers, results: Integers) -> Integers:
-        """``s`` of the error recurrence on the activations' grid, rounded up."""
-        grid = max(FINE + self.shift, self.bias.shift)
-        product = unpack(matrix(abs(values)) * self.transposed_absolute)
-        sums = rescale(product, FINE + self.shift, grid)
-        sums = sums + rescale(abs(self.bias.values), self.bias.shift, grid)
-        sums = rescale_up(sums, grid, FINE)
-        half = -(-(sums + abs(results) + 1) >> 1)
-        return np.asarray(half - ((-sums * self.share) >> SCALE), dtype=object)
+    def upper(self, value: float | Fraction) -> Any:
+        """A number."""
+        if value == math.inf:
+            return self.arb.pos_inf()
+        exact = Fraction(value)
+        return self.arb(self.fmpq(exact.numerator, exact.denominator))
 
-    def mix(self, absolute: Any, signed: Any) -> Any:
-        """``B`` of the error recurrence from ``A`` and ``L``."""
-        return -(-(absolute + signed) >> 1) + times(self.share, absolute)
+    def uppers(self, values: Grid) -> Any:
+        """Activations as balls, one each."""
+        unit = self.upper(Fraction(1, 1 << values.shift))
+        return np.frompyfunc(lambda whole: self.arb(whole) * unit, 1, 1)(values.values)
+
+    numbers = uppers
+    """The same for numbers of either sign."""
+
+    def array(self, values: NDArray[np.floating[Any]]) -> Grid:
+        """Numbers of a file, exactly."""
+        return Grid.of(values)
+
+    def gamma(self, count: int, arithmetic: Arithmetic) -> Any:
+        """The relative error of ``count`` roundings; None in real arithmetic, infinite from 1/2."""
+        error = gamma_exactly(count, arithmetic.unit)
+        if error is None or error > Fraction(1, 2):
+            return self.arb.pos_inf()
+        return None if error == 0 else self.upper(error)
+
+    def ones(self, count: int, norm: str) -> Any:
+        """The norm of ``count`` ones."""
+        if norm == "linf":
+            return self.upper(1)
+        return self.upper(count) if norm == "l1" else self.upper(count).sqrt()
+
+    def root(self, bound: Any) -> Any:
+        """Square root of a bound."""
+        return self._root(bound)
+
+    def least(self, first: Any, second: Any) -> Any:
+        """The smaller of two bounds."""
+        return first.min(second)
+
+    def greater(self, first: Any, second: Any) -> Any:
+        """The larger of two bounds."""
+        return first.max(second)
+
+    def less(self, first: Any, second: Any) -> bool:
+        """Whether one bound of a number is certainly the better one."""
+        return bool(first < second)
+
+    def norm(self, values: Grid, norm: str) -> Any:
+        """Norms along the last axis."""
+        if norm == "l2":
+            return self.root(self.uppers((values * values).sum(-1)))
+        sizes = abs(values)
+        return self.uppers(sizes.max(-1) if norm == "linf" else sizes.sum(-1))
+
+    def norm_of(self, bounds: Sequence[Any], norm: str) -> Any:
+        """The norm of a vector of bounds."""
+        if norm == "linf":
+            return reduce(self._larger, bounds)
+        if norm == "l1":
+            return sum(bounds[1:], bounds[0])
+        return self.root(sum((bound * bound for bound in bounds[1:]), bounds[0] * bounds[0]))
+
+    def stack(self, bounds: Sequence[Any]) -> Any:
+        """Rows of bounds, one below the other."""
+        return np.stack(bounds)
+
+    def enlarge(self, values: Grid, count: int) -> Grid:
+        """Non-negative numbers, raised by what was cut off."""
+        shift = min([values.shift, *self.cut_at])
+        return values + Grid(np.array(1, dtype=object), shift)
+
+    def largest_sum(self, absolute: Grid, axis: int) -> Any:
+        """The largest sum of non-negative numbers along ``axis`` of a matrix."""
+        return self.uppers(absolute.sum(axis).max(0)[None])[0]
+
+    def most(self, bound: Any) -> Any:
+        """The largest of each row of bounds."""
+        return self._larger.reduce(bound, axis=1)
+
+    def fits(self, bound: Any, limit: float) -> NDArray[np.bool_]:
+        """Whether each bound is at most ``limit``."""
+        return np.asarray(bound <= self.upper(limit), dtype=bool)
+
+    def product(self, values: Grid, weight: Grid) -> Grid:
+        """``[N, n]`` times the transpose of ``[m, n]``."""
+        if weight.transposed is None:
+            weight.transposed = self._matrix(weight.values.T)
+        made = self._integers(self._matrix(values.values) * weight.transposed)
+        return Grid(made, values.shift + weight.shift)
+
+    def multiply(self, left: Integers, right: Integers) -> Integers:
+        """A product of matrices of integers."""
+        return self._integers(self._matrix(left) * self._matrix(right))
+
+    def bilinear(self, function: Callable[[Any, Any], Any], left: Grid, right: Grid) -> Grid:
+        """``function`` adds up products of one number of each."""
+        made = np.asarray(function(left.values, right.values), dtype=object)
+        return Grid(made, left.shift + right.shift)
+
+    def _matrix(self, values: Integers) -> Any:
+        return self.fmpz_mat(*values.shape, values.reshape(-1).tolist())
+
+    def _integers(self, matrix: Any) -> Integers:
+        out = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
+        out[:] = [int(entry) for entry in matrix.entries()]
+        return out.reshape(matrix.nrows(), matrix.ncols())
+
+    def lost_in_product(self, first: Grid, second: Grid) -> Any:
+        """Nothing."""
+        return self.upper(0)
+
+    def floats(self, values: Grid) -> NDArray[np.float64]:
+        """Numbers as floats, about."""
+        scale = Fraction(1, 1 << values.shift)
+        divided = np.frompyfunc(lambda whole: float(whole * scale), 1, 1)(values.values)
+        return np.asarray(divided, dtype=np.float64)
+
+    def divide(self, values: Grid, by: Grid | float) -> Grid:
+        """Quotients by positive numbers, cut off far below the largest."""
+        by = by if isinstance(by, Grid) else Grid.of(np.array(by))
+        least = int(np.min(by.values)).bit_length() - by.shift
+        shift = max(0, self.bits + 16 - values.bits() + least)
+        self.cut_at.append(shift)
+        power = shift - values.shift + by.shift
+        upper, lower = max(power, 0), max(-power, 0)
+        made = (values.values << upper) // (by.values << lower)
+        return Grid(np.asarray(made, dtype=object), shift)
+
+    def square_roots(self, values: Grid) -> Grid:
+        """Roots of non-negative numbers, cut off far below the largest."""
+        shift = max(0, self.bits + 16 - values.bits() // 2)
+        self.cut_at.append(shift)
+        power = 2 * shift - values.shift
+        wide = values.values << power if power >= 0 else values.values >> -power
+        return Grid(np.asarray(_roots(wide), dtype=object), shift)
+
+    def select(self, function: Callable[..., Any], *values: Grid) -> Grid:
+        """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""
+        shift = max(grid.shift for grid in values)
+        made = function(*(grid.at(shift) for grid in values))
+        return Grid(np.asarray(made, dtype=object), shift)
+
+    def smooth(self, _: Any, function: Callable[[Any], Any], values: Grid) -> tuple[Grid, Any]:
+        """A smooth function with slopes of at most 1, and what each component may be off by."""
+        shift = self.bits
+        one = self.arb(1 << shift)
+
+        def nearest(ball: Any) -> int:
+            return int((function(ball) * one).mid().floor().unique_fmpz())
+
+        made = np.frompyfunc(nearest, 1, 1)(self.uppers(values))
+        return Grid(np.asarray(made, dtype=object), shift), self.upper(Fraction(4, 1 << shift))
+
+    def ranked(
+        self, function: Callable[..., Any], values: Grid, weight: Grid, shares: Grid
+    ) -> Grid:
+        """``function`` adds up selected numbers times ``shares``."""
+        found = self.select(lambda *both: function(*both, shares.values), values, weight)
+        return Grid(found.values, found.shift + shares.shift)
+
+    def powers(self, decay: float, count: int) -> Grid:
+        """``(1 - decay) decay^k``, cut off."""
+        number = Fraction(decay)
+        share, values = (1 - number) * (1 << _POWERS), []
+        whole = math.floor(share)
+        for _ in range(count):
+            values.append(whole)
+            whole = whole * number.numerator // number.denominator
+        return Grid(np.array(values, dtype=object), _POWERS)
+
+    def join(self, parts: Sequence[Grid]) -> Grid:
+        """Activations side by side."""
+        shift = max(part.shift for part in parts)
+        return Grid(np.concatenate([part.at(shift) for part in parts], axis=1), shift)
+
+    def settle(self, values: Grid) -> tuple[Grid, Any]:
+        """Activations cut to ``bits`` bits, and what that and earlier cuts cost each component."""
+        shift = max(0, self.bits - values.bits())
+        shift = min([shift, values.shift, *self.cut_at])
+        self.cut_at.clear()
+        kept = Grid(values.values >> (values.shift - shift), shift)
+        return kept, self.upper(Fraction(4, 1 << shift))
+
+    def lost(self, count: int, sizes: Any, small: Any, unit: Any) -> Any:
+        """What was cut off."""
+        return sizes * self.upper(0) + unit
+
+    def exact_zero(self, count: int) -> Any:
+        """No error, ``[N]``."""
+        zero = np.empty(count, dtype=object)
+        zero[:] = [self.arb(0)] * count
+        return zero
+
+    def spectral(self, matrix: Grid, center: Fraction, method: str) -> Any:
+        """Upper bound of the largest singular value, by the proof of :mod:`spectral`.
+
+        ``center`` is ``c^2``; ``method`` ``frobenius``, ``residual`` or ``cholesky``.
+        """
+        values = matrix.values if matrix.shape[0] <= matrix.shape[1] else matrix.values.T
+        frobenius = self.norm(matrix.reshape(1, -1), "l2")[0]
+        if method not in ("residual", "cholesky") or not center:
+            return frobenius
+        rest = Grid(-self.multiply(values, values.T), 2 * matrix.shift)
+        diagonal = np.diag_indices(len(values))
+        power = max(center.denominator.bit_length() - 1, rest.shift)
+        rest = Grid(rest.at(power), power)
+        rest.values[diagonal] += center.numerator * ((1 << power) // center.denominator)
+        if method == "cholesky":
+            factor = self._factor(rest)
+            if factor is None:
+                return frobenius
+            rest = rest - Grid(self.multiply(factor.values, factor.values.T), 2 * factor.shift)
+        distance = self.norm(rest.reshape(1, -1), "l2")[0]
+        return (self.upper(center) + distance).sqrt()
+
+    def _factor(self, shifted: Grid) -> Grid | None:
+        """A Cholesky factor in binary64, rounded to 60 bits: only a hint, nothing rests on it."""
+        exponent = shifted.bits() + shifted.bits() % 2
+        scale = Fraction(2) ** (-shifted.shift - exponent)
+        floats = np.frompyfunc(lambda whole: whole * scale.numerator / scale.denominator, 1, 1)(
+            shifted.values
+        )
+        try:
+            factor = np.linalg.cholesky(floats.astype(np.float64))
+        except np.linalg.LinAlgError:
+            return None
+        found = Grid.of(np.rint(np.ldexp(factor, 60)))
+        shift = 60 - exponent // 2
+        return Grid(found.at(found.shift + max(0, -shift)), found.shift + max(0, shift))

@@ -83,6 +83,13 @@ def choice(*allowed: str) -> Check:
     return check
 
 
+def word(value: Any, where: str) -> str:
+    """A short name, whose meaning is checked where it is used."""
+    if not isinstance(value, str) or len(value) > 60:
+        raise Invalid(where, f"expected a short name, found {value!r:.60}")
+    return value
+
+
 def text(value: Any, where: str) -> str:
     """A string of reasonable length."""
     if not isinstance(value, str) or len(value) > 10_000:

@@ -1,4 +1,4 @@
-"""The certificate format, version 1: which fields there are, and the integrity of the file.
+"""The certificate format, version 2: which fields there are, and the integrity of the file.
 
 Described field by field in ``docs/certificates.md``; ``docs/certificate.schema.json`` is the same
 for other languages.
@@ -10,6 +10,7 @@ from typing import Any
 
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.fields import (
+    Check,
     choice,
     digest,
     file_name,
@@ -19,45 +20,38 @@ from lipsort_cli.verifier.fields import (
     optional,
     record,
     text,
+    word,
 )
-from lipsort_cli.verifier.graph import OPERATIONS
 from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS
 from lipsort_cli.verifier.strictjson import canonical, parse, sha256
 
 FORMAT = "lipsort-certificate"
-VERSION = 1
-METHODS = (
-    "residual",
-    "cholesky",
-    "frobenius",
-    "zero",
-    "largest absolute row sum",
-    "largest absolute column sum",
-    "largest 1/std",
-    "factor",
-    "slope",
-    "1/4",
-    "1-Lipschitz",
-    "rows",
-    "frequencies",
-    "absolute sums",
-    "windows",
-    "ranks",
-    "centres",
-    "choice",
-    "sum of branches",
-    "norm of branches",
-)
+VERSION = 2
 ENCODINGS = ("uint8/255", "float32", "float64")
 
 _NETWORK = record(file=file_name, file_sha256=digest, graph_sha256=digest, weights_sha256=digest)
-_LAYER = record(
-    index=integer(0),
-    op=choice(*OPERATIONS),
-    bound=number(),
-    method=choice(*METHODS),
-    witness=number(),
-)
+
+
+def _layer(value: Any, where: str) -> dict[str, Any]:
+    """A layer's bound; ``parts`` are those of the layers inside a container."""
+    fields = record(
+        index=integer(0),
+        op=word,
+        bound=number(),
+        method=word,
+        witness=number(),
+        parts=listing(listing(_layer)),
+    )
+    return dict(fields(value, where))
+
+
+def _routes(**constants: Check) -> Check:
+    """Norms in which bounds were taken, each with those bounds and their products."""
+    layers = listing(_layer, minimum=1)
+    route = record(norm=choice(*NORMS), layers=layers, lipschitz=record(**constants))
+    return listing(route, minimum=1)
+
+
 _COMMON = {
     "format": choice(FORMAT),
     "version": integer(VERSION, VERSION),
@@ -66,20 +60,20 @@ _COMMON = {
     "statement": text,
     "assumptions": listing(text),
     "network": _NETWORK,
-    "layers": listing(_LAYER, minimum=1),
+    "lipschitz": record(network=number()),
 }
 
 CLASSIFICATION = record(
     **_COMMON,
     claim=record(
         property=choice("constant label"),
-        norm=choice("l2", "linf"),
+        norm=choice(*NORMS),
         ball=choice("closed"),
         units=choice("raw input"),
         domain=choice("every input of the ball that the arithmetic represents"),
         arithmetic=choice(*ARITHMETICS),
     ),
-    lipschitz=record(body=number(), network=number()),
+    routes=_routes(body=number(), network=number()),
     data=record(
         file=file_name,
         file_sha256=digest,
@@ -94,6 +88,7 @@ CLASSIFICATION = record(
         label=listing(integer(0)),
         prediction=listing(integer(0)),
         radius=listing(number()),
+        route=listing(integer(0)),
     ),
     summary=record(
         points=integer(1),
@@ -114,7 +109,7 @@ W1 = record(
         arithmetic=choice("real"),
         value=number(),
     ),
-    lipschitz=record(network=number()),
+    routes=_routes(network=number()),
     data=record(file=file_name, file_sha256=digest, source=text),
     x=_MEASURE,
     y=_MEASURE,
@@ -132,7 +127,8 @@ def parse_certificate(data: bytes) -> dict[str, Any]:
         raise Unsupported("format", f"{value.get('format')!r:.40}; known is {FORMAT!r}")
     version = value.get("version")
     if type(version) is not int or version != VERSION:
-        raise Unsupported("version", f"{version!r:.40}; known is {VERSION}")
+        again = "; issue it again: lipsort certify RUN replace=true" if version == 1 else ""
+        raise Unsupported("version", f"{version!r:.40}; known is {VERSION}{again}")
     kind = value.get("kind")
     if kind == "classification":
         return dict(CLASSIFICATION(value, ""))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import OPERATIONS, SMOOTH, Layer, describe, normalization
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import of
 from lipsort_cli.verifier.parsing import LARGEST_STATE, Parser, require_keys
 from lipsort_cli.verifier.strictjson import canonical, parse, sha256
 from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
-
-__all__ = [
-    "OPERATIONS",
-    "SMOOTH",
-    "Layer",
-    "Network",
-    "build_network",
-    "graph_text",
-    "normalization",
-    "parse_network",
-    "read_network",
-]
 
 
 @dataclass(frozen=True)
@@ -55,7 +44,7 @@ class Network:
 
     def smooth(self) -> bool:
         """Whether a layer needs the accuracy of a mathematical library."""
-        return any(layer.op in SMOOTH for layer in self.walk())
+        return any(of(layer).smooth for layer in self.walk())
 
     def graph(self) -> dict[str, Any]:
         """The graph in its one canonical form."""
@@ -64,7 +53,7 @@ class Network:
             "version": 1,
             "input_shape": list(self.input_shape),
             "classes": self.classes,
-            "layers": [describe(layer) for layer in self.layers],
+            "layers": [{"op": item.op, **of(item).describe(item)} for item in self.layers],
         }
 
     def graph_digest(self) -> str:
@@ -80,10 +69,6 @@ class Network:
             parts.append(np.ascontiguousarray(tensor, dtype="<f4").tobytes())
         return sha256(b"".join(parts))
 
-    def rounded(self) -> Network:
-        """The same network with every constant of the graph rounded to binary32."""
-        return replace(self, layers=tuple(_rounded(layer) for layer in self.layers))
-
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Weights and biases under their canonical names."""
         found: dict[str, NDArray[np.float32]] = {}
@@ -93,12 +78,6 @@ class Network:
             if layer.bias is not None:
                 found[f"{layer.name}.bias"] = layer.bias
         return found
-
-
-def _rounded(layer: Layer) -> Layer:
-    numbers = tuple(float(np.float32(value)) for value in layer.numbers)
-    parts = tuple(tuple(_rounded(item) for item in part) for part in layer.parts)
-    return replace(layer, numbers=numbers, parts=parts)
 
 
 def read_network(path: Path, where: str = "network") -> Network:
@@ -123,8 +102,12 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
         raise Unsupported(f"{where}.graph", f"format {found}; known: 'lipsort-graph' version 1")
     require_keys(graph, {"format", "version", "input_shape", "classes", "layers"}, f"{where}.graph")
     shape, entries = graph["input_shape"], graph["layers"]
-    if not isinstance(shape, list) or not shape or not all(_positive(item) for item in shape):
-        raise Invalid(f"{where}.graph.input_shape", "expected a list of positive integers")
+    if (
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= 8
+        or not all(_positive(item) for item in shape)
+    ):
+        raise Invalid(f"{where}.graph.input_shape", "expected a list of 1 to 8 positive integers")
     if math.prod(shape) > LARGEST_STATE:
         raise Unsupported(f"{where}.graph.input_shape", f"more than {LARGEST_STATE} components")
     parser = Parser(tensors, shape[0])

@@ -3,7 +3,7 @@
 With body constant ``lip``, head rows ``w_j`` and label ``y``, an input within ``r`` of ``x`` keeps
 logit ``y`` above logit ``j``, in the arithmetic claimed, if
 
-    f_y(x) - f_j(x) > (lip * ||w_y - w_j||_dual) r + errors of binary64 + errors of the arithmetic.
+    f_y(x) - f_j(x) > (lip * ||w_y - w_j||_dual) r + errors of this machine + of the arithmetic.
 
 Everything on the right is affine in ``r``, so the largest ``r`` is one division. A network that
 does not end in a dense layer gets unit vectors as head rows: ``||e_y - e_j||_2 = sqrt(2)``.
@@ -11,30 +11,27 @@ does not end in a dense layer gets unit vectors as head rows: ``||e_y - e_j||_2 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import LayerBound, layer_bounds, product
+from lipsort_cli.verifier.bounds import LayerBound, Route, layer_bounds
 from lipsort_cli.verifier.evaluation import chunks, propagate
-from lipsort_cli.verifier.graph import Layer, Network
-from lipsort_cli.verifier.operands import Operands
-from lipsort_cli.verifier.rounding import (
-    BINARY64,
-    DUAL,
-    Arithmetic,
-    Floats,
-    add_up,
-    down,
-    gamma,
-    mul_up,
-    norm_up,
-)
+from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.linear import Linear
+from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.rounding import DUAL, Arithmetic, Floats, conversion, down
+from lipsort_cli.verifier.state import State
 
 LARGEST_RADIUS = 2.0**60
 SLACK = 2.0**-40
 """Relative reduction of radii: strict inequality on the closed ball, and room for another BLAS."""
+SMALLEST_TAIL = 2.0**-60
+"""Scales after the head whose product is smaller are part of the body: logits might vanish."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +40,36 @@ class Split:
 
     body: tuple[Layer, ...]
     head: Layer | None
-    tail: tuple[Layer, ...]
+    tail: tuple[float, ...]
 
 
 def split(network: Network) -> Split:
-    """Cut a network before its last dense layer, if only positive scales follow that layer."""
+    """Cut a network before its last dense layer, if only positive scales follow that layer.
+
+    A scale whose factor, or whose product with others after the head, is small does not belong to
+    the tail: then the network has no head, and every layer is judged by its own rule.
+    """
     layers = network.layers
     end = len(layers)
+    tail: list[float] = []
     while end and (
         layers[end - 1].op == "identity"
-        or (layers[end - 1].op == "scale" and layers[end - 1].numbers[0] >= 2.0**-60)
+        or (layers[end - 1].op == "scale" and layers[end - 1].numbers[0] >= SMALLEST_TAIL)
     ):
+        tail[:0] = layers[end - 1].numbers
         end -= 1
-    if end and layers[end - 1].op == "dense":
-        tail = tuple(layer for layer in layers[end:] if layer.op == "scale")
-        return Split(layers[: end - 1], layers[end - 1], tail)
+    if end and layers[end - 1].op == "dense" and _products(tail)[0] >= SMALLEST_TAIL:
+        return Split(layers[: end - 1], layers[end - 1], tuple(tail))
     return Split(layers, None, ())
+
+
+def _products(factors: Sequence[float]) -> tuple[float, float]:
+    """The smallest and the largest product of the first factors, at most and at least 1."""
+    smallest = largest = product = 1.0
+    for factor in factors:
+        product *= factor
+        smallest, largest = min(smallest, product), max(largest, product)
+    return smallest, largest * (1 + 2.0**-40)
 
 
 @dataclass(frozen=True)
@@ -77,27 +88,72 @@ class Radii:
 class Head:
     """Norms of a head ``[C, n]``: ``pairs[y, j] >= ||w_y - w_j||``, ``rows[j] >= ||w_j||``.
 
-    ``spread[j]`` is the ``B`` of row j's rounding errors (see :mod:`evaluation`).
+    ``spread[j]`` is the ``B`` of row j's rounding errors (see :mod:`linear`).
     """
 
-    operands: Operands | None
-    pairs: Floats
-    rows: Floats
-    spread: Floats
+    linear: Linear | None
+    pairs: Any
+    rows: Any
+    spread: Any
+    tail: tuple[float, ...]
 
     @classmethod
-    def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic) -> Head:
+    def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic, m: Any) -> Head:
         """The head of a network that was split, with its norms rounded up."""
         dual = DUAL[norm]
         if parts.head is None:
-            pair = norm_up(np.array([1.0, -1.0]), dual)
-            pairs = np.where(np.eye(classes, dtype=bool), 0.0, pair)
-            return cls(None, pairs, np.ones(classes), np.ones(classes))
-        operands = Operands.of(parts.head, arithmetic)
-        weight = operands.weight
-        pairs = np.stack([norm_up(weight - row, dual) for row in weight])
-        rows = norm_up(operands.absolute, dual)
-        return cls(operands, pairs, rows, np.asarray(operands.spread(rows, rows)))
+            weight, linear = m.array(np.eye(classes)), None
+            rows = spread = m.norm(weight, "linf")
+        else:
+            linear = Linear.of(parts.head, arithmetic, m)
+            weight = linear.weight
+            rows = m.norm(linear.absolute, dual)
+            spread = linear.spread(rows, rows)
+        pairs = m.stack([m.norm(weight - weight[row], dual) for row in range(classes)])
+        return cls(linear, pairs, rows, spread, parts.tail)
+
+
+class Gaps(NamedTuple):
+    """Terms of the head rule for each point and class ``[N, C]``; ``own`` is the machine's part.
+
+    Label ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
+    """
+
+    logits: Any
+    lost: Any
+    speed: Any
+    own: Any
+
+
+def gaps(head: Head, state: State, labels: NDArray[np.int64]) -> Gaps:
+    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes."""
+    m, kind = state.m, state.arithmetic
+    if head.linear is None:
+        logits, count, flushed = state.values, 0, m.upper(0.0)
+        sizes = m.uppers(abs(logits))
+    else:
+        logits = head.linear.apply(state.values)
+        sizes = m.uppers(head.linear.magnitude(state.values, logits))
+        count, flushed = head.linear.count, head.linear.flushed
+    own = m.lost(count, sizes, flushed, m.upper(0.0)) * m.guard
+    smallest, largest = _products(head.tail)
+    # Trailing scales round four times each; what they lose to underflow, in units of the logits.
+    for factor in head.tail:
+        flushed = flushed + m.upper(16 * (1 + factor)) * (1 / smallest)
+    drift, travel = (state.own + state.d0)[:, None], state.lip + state.d1[:, None]
+    base, slope = sizes + head.spread * drift, head.spread * travel
+    error = m.gamma(count + 4 * len(head.tail), kind)
+    row = np.arange(len(labels))
+    pairs = head.pairs[labels]
+    doubt = own + own[row, labels][:, None]
+    lost = pairs * (state.own * m.guard + state.d0)[:, None] + doubt
+    speed = pairs * travel + m.upper(1e-300)
+    if error is not None:
+        other, rate = error * base + flushed * (2 * kind.tiny), error * slope
+        lost = lost + other + other[row, labels][:, None]
+        speed = speed + rate + rate[row, labels][:, None]
+    state.magnitudes.append((m.most(base) * (2 * largest), m.most(slope) * (2 * largest)))
+    return Gaps(logits, lost, speed, own)
 
 
 def certified_radii(
@@ -106,7 +162,7 @@ def certified_radii(
     labels: NDArray[np.int64],
     norm: str,
     arithmetic: Arithmetic,
-    bounds: list[LayerBound] | None = None,
+    bounds: Sequence[LayerBound] | None = None,
     guard: float = 1.0,
 ) -> Radii:
     """Predictions and certified radii of ``inputs [N, *input_shape]`` with ``labels [N]``.
@@ -117,100 +173,80 @@ def certified_radii(
     answer for wrong predictions, ties, NaN, infinities and whatever might overflow.
     """
     bounds = layer_bounds(network, norm) if bounds is None else bounds
-    parts = split(network)
-    head = Head.of(parts, network.classes, norm, arithmetic)
+    m, parts = Binary64(guard), split(network)
+    head = Head.of(parts, network.classes, norm, arithmetic, m)
     flat = inputs.reshape(len(inputs), network.inputs)
-    predictions = np.zeros(len(flat), dtype=np.int64)
-    radii = np.zeros(len(flat))
-    possible = np.ones((len(flat), network.classes), dtype=bool)
+    found = Radii(
+        np.zeros(len(flat), dtype=np.int64),
+        np.zeros(len(flat)),
+        np.ones((len(flat), network.classes), dtype=bool),
+    )
     for part in chunks(network.layers, len(flat)):
-        predictions[part], radii[part], possible[part] = _chunk(
-            parts, head, flat[part], labels[part], norm, arithmetic, bounds, guard
-        )
-    return Radii(predictions, radii, possible)
+        values = flat[part].astype(np.float64)
+        finite = np.asarray(np.isfinite(values).all(axis=1))
+        values = np.where(finite[:, None], values, 0.0)
+        state = propagate(parts.body, bounds[: len(parts.body)], values, norm, arithmetic, m)
+        with np.errstate(all="ignore"):
+            made = _radii(head, state, labels[part], finite)
+        found.predictions[part], found.radii[part], found.possible[part] = made
+    return found
 
 
-def _chunk(
-    parts: Split,
-    head: Head,
+def _radii(
+    head: Head, state: State, labels: NDArray[np.int64], finite: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
+    classes = len(head.rows.value)
+    allowed: NDArray[np.bool_] = (labels >= 0) & (labels < classes)
+    chosen = np.where(allowed, labels, 0)
+    row = np.arange(len(labels))
+    logits, lost, speed, own = gaps(head, state, chosen)
+    predictions = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
+    doubt = ((head.rows * (state.own * state.m.guard)[:, None] + own) * 4.0).value
+    leader = logits[row, predictions][:, None] - doubt.max(axis=1)[:, None]
+    possible = ~(logits + doubt < leader)
+    margins = down(down(logits[row, chosen][:, None] - logits) - lost.value)
+    radii = down(down(margins / speed.value) * (1 - SLACK))
+    radii[row, chosen] = LARGEST_RADIUS
+    smallest = np.minimum(radii.min(axis=1), LARGEST_RADIUS)
+    good = allowed & finite & (predictions == labels) & (smallest > 0)
+    good &= state.fits(np.where(good, smallest, 0.0))
+    good &= classes > 1
+    return predictions, np.where(good, smallest, 0.0), possible
+
+
+def routed_radii(
+    network: Network,
     inputs: NDArray[np.floating],
     labels: NDArray[np.int64],
     norm: str,
     arithmetic: Arithmetic,
-    bounds: list[LayerBound],
-    guard: float,
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
-    values = inputs.astype(np.float64)
-    finite = np.asarray(np.isfinite(values).all(axis=1))
-    values = np.where(finite[:, None], values, 0.0)
-    state = propagate(parts.body, bounds[: len(parts.body)], values, norm, arithmetic)
-    classes = len(head.rows)
-    with np.errstate(all="ignore"):
-        if head.operands is None:
-            logits, sizes, count, flushed = state.values, np.abs(state.values), 0, 0.0
-        else:
-            logits = head.operands.apply(state.values)
-            sizes = head.operands.magnitude(state.values, logits)
-            count, flushed = head.operands.count, head.operands.flushed
-        predictions = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
-        own = mul_up(gamma(count, BINARY64.unit), sizes) if count else 0.0 * sizes
-        own = guard * add_up(own, 2 * BINARY64.tiny * flushed)
-        total, small = _tail(parts, count, flushed)
-        error = gamma(total, arithmetic.unit)
-        error = error if error <= 0.5 else np.inf
-        drift = add_up(state.d64, state.d0)[:, None]
-        travel = add_up(state.lip, state.d1)[:, None]
-        base = add_up(sizes, mul_up(head.spread, drift))
-        slope = mul_up(head.spread, travel)
-        if error > 0:
-            other = add_up(mul_up(error, base), 2 * arithmetic.tiny * small)
-            rate = mul_up(error, slope)
-        else:
-            other, rate = 0.0 * sizes, 0.0 * sizes
-        doubt = 4 * (np.asarray(own) + mul_up(head.rows, guard * state.d64[:, None]))
-        leader = logits[np.arange(len(values)), predictions][:, None] - doubt.max(axis=1)[:, None]
-        possible = ~(logits + doubt < leader)
-        allowed: NDArray[np.bool_] = (labels >= 0) & (labels < classes)
-        chosen = np.where(allowed, labels, 0)
-        row = np.arange(len(values))
-        pairs = head.pairs[chosen]
-        lost = add_up(
-            mul_up(pairs, add_up(guard * state.d64, state.d0)[:, None]),
-            own + own[row, chosen][:, None],
-            add_up(other, other[row, chosen][:, None]),
+    routes: Sequence[Route],
+    chosen: NDArray[np.int64] | None = None,
+    guard: float = 1.0,
+) -> tuple[Radii, NDArray[np.int64]]:
+    """Radii in ``norm`` by way of ``routes``, and the route of each point ``[N]``.
+
+    ``chosen [N]``: the one route of each point to take; without it the best of all. Predictions
+    are the same by every route.
+    """
+    count, best = len(inputs), np.zeros(len(inputs), dtype=np.int64)
+    found = Radii(
+        np.zeros(count, dtype=np.int64),
+        np.full(count, -1.0),
+        np.ones((count, network.classes), dtype=bool),
+    )
+    for place, route in enumerate(routes):
+        rows = np.arange(count) if chosen is None else np.flatnonzero(chosen == place)
+        made = certified_radii(
+            network, inputs[rows], labels[rows], route.norm, arithmetic, route.bounds, guard
         )
-        margins = down(down(logits[row, chosen][:, None] - logits) - lost)
-        speed = add_up(mul_up(pairs, travel), add_up(rate, rate[row, chosen][:, None]), 1e-300)
-        radii = down(down(margins / speed) * (1 - SLACK))
-        radii[row, chosen] = LARGEST_RADIUS
-        smallest = np.minimum(radii.min(axis=1), LARGEST_RADIUS)
-        factor = _tail_factor(parts)
-        state.magnitudes.append((_most(base, 2 * factor), _most(slope, 2 * factor)))
-        good = allowed & finite & (predictions == labels) & (smallest > 0)
-        good &= state.fits(np.where(good, smallest, 0.0), arithmetic)
-        good &= classes > 1
-    return predictions, np.where(good, smallest, 0.0), possible
-
-
-def _tail(parts: Split, count: int, flushed: float) -> tuple[int, float]:
-    """Rounding steps and underflow of head and trailing scales, in units of the head's logits."""
-    small, factor = flushed, 1.0
-    for layer in parts.tail:
-        factor *= layer.numbers[0]
-        small += 16 * (1 + layer.numbers[0]) / min(factor, 1.0)
-    return count + 4 * len(parts.tail), small
-
-
-def _tail_factor(parts: Split) -> float:
-    largest, factor = 1.0, 1.0
-    for layer in parts.tail:
-        factor = float(mul_up(factor, layer.numbers[0]))
-        largest = max(largest, factor)
-    return largest
-
-
-def _most(values: Floats, factor: float) -> Floats:
-    return np.asarray(mul_up(factor, values.max(axis=1)))
+        factor = conversion(Binary64(), norm, route.norm, network.inputs).value
+        radii = made.radii if factor == 1.0 else np.maximum(down(made.radii / factor), 0.0)
+        better = radii > found.radii[rows]
+        into = rows[better]
+        found.predictions[into], found.radii[into] = made.predictions[better], radii[better]
+        found.possible[into], best[into] = made.possible[better], place
+    return found, best
 
 
 def output_errors(
@@ -218,26 +254,20 @@ def output_errors(
     inputs: NDArray[np.floating],
     norm: str,
     arithmetic: Arithmetic,
-    bounds: list[LayerBound] | None = None,
+    bounds: Sequence[LayerBound] | None = None,
 ) -> tuple[Floats, Floats]:
     """Binary64 logits ``[N, C]`` and, for each point ``[N]``, a bound of every logit's distance
     between them and what ``arithmetic`` (``real``: exact arithmetic) gives; infinite when unknown.
     """
     bounds = layer_bounds(network, norm) if bounds is None else bounds
     flat = inputs.reshape(len(inputs), network.inputs)
-    logits = np.zeros((len(flat), network.classes))
-    errors = np.zeros(len(flat))
+    logits, errors, m = np.zeros((len(flat), network.classes)), np.zeros(len(flat)), Binary64()
     for part in chunks(network.layers, len(flat)):
         values = flat[part].astype(np.float64)
-        state = propagate(network.layers, bounds, values, norm, arithmetic)
+        state = propagate(network.layers, bounds, values, norm, arithmetic, m)
         logits[part] = state.values
-        bound = np.asarray(add_up(state.d64, state.d0))
-        fits = state.fits(np.zeros(len(values)), arithmetic)
+        bound = (state.own + state.d0).value
+        fits = state.fits(np.zeros(len(values)))
         sound = fits & np.isfinite(values).all(axis=1) & ~np.isnan(bound)
         errors[part] = np.where(sound, bound, np.inf)
     return logits, errors
-
-
-def whole_bound(network: Network, norm: str, bounds: list[LayerBound] | None = None) -> float:
-    """Upper bound of the network's Lipschitz constant."""
-    return product(layer_bounds(network, norm) if bounds is None else bounds).value

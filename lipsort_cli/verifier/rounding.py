@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,17 +51,28 @@ NORMS = ("l2", "linf", "l1")
 DUAL = {"l2": "l2", "linf": "l1", "l1": "linf"}
 
 
-def gamma(count: int, unit: float) -> float:
-    """``count * u / (1 - count * u)``, rounded up; infinite when ``count * u >= 1``.
+def gamma_exactly(count: int, unit: float) -> Fraction | None:
+    """``count * u / (1 - count * u)``; None when ``count * u >= 1``.
 
     The formula turns negative past that point, so the check is not a formality.
     """
-    product = count * unit
+    product = count * Fraction(unit)
     if product >= 1:
-        return math.inf
-    if product == 0:
-        return 0.0
-    return math.nextafter(product / math.nextafter(1 - product, 0), math.inf) * (1 + 4 * UNIT)
+        return None
+    return product / (1 - product)
+
+
+@lru_cache(maxsize=1024)
+def gamma(count: int, unit: float) -> float:
+    """``count * u / (1 - count * u)``, rounded up; infinite when ``count * u >= 1``."""
+    found = gamma_exactly(count, unit)
+    return math.inf if found is None else ceiling(found)
+
+
+def ceiling(value: Fraction | float) -> float:
+    """The smallest binary64 number that is no less than ``value``, or the one above it."""
+    nearest = float(value)
+    return nearest if nearest >= value else math.nextafter(nearest, math.inf)
 
 
 def up(value: Bound) -> Bound:
@@ -115,7 +128,51 @@ def ones_norm(count: int, norm: str) -> float:
     return float(count) if norm == "l1" else math.nextafter(math.sqrt(count), math.inf)
 
 
+def conversion(m: Any, claim: str, route: str, count: int) -> Any:
+    """``sup ||x||_route / ||x||_claim`` over vectors of ``count`` components, as a bound of ``m``.
+
+    A ball of radius ``r`` in the norm ``claim`` lies in one of ``conversion * r`` in ``route``.
+    """
+    order = {"l1": 0, "l2": 1, "linf": 2}
+    if order[route] >= order[claim]:
+        return m.upper(1.0)
+    return m.ones(count, "l1" if (route, claim) == ("l1", "linf") else "l2")
+
+
 def gradual_underflow() -> bool:
     """Whether this process keeps subnormal numbers, as the rounding steps above assume."""
     smallest = np.array([5e-324, 2.0**-1022])
     return bool((smallest * np.array([1.0, 0.5]) > 0).all())
+
+
+class Up:
+    """Upper bounds in binary64, a number or an array: ``+`` and ``*`` round up.
+
+    All bounds are non-negative; ``value`` is what they hold. With :class:`exact.machine.Exact` in
+    place of this class the same formulas are evaluated in ball arithmetic.
+    """
+
+    __slots__ = ("value",)
+    __array_ufunc__ = None
+
+    def __init__(self, value: Bound) -> None:
+        """``value``: the bound, already rounded up."""
+        self.value = value
+
+    def __add__(self, other: Up | float) -> Up:
+        return Up(up(self.value + _value(other)))
+
+    def __mul__(self, other: Up | float) -> Up:
+        if isinstance(other, float) and other == 1.0:
+            return self
+        return Up(up(self.value * _value(other)))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __getitem__(self, index: Any) -> Up:
+        return Up(self.value[index])
+
+
+def _value(bound: Any) -> Bound:
+    return bound.value if isinstance(bound, Up) else bound

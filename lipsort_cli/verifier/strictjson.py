@@ -1,4 +1,8 @@
-"""JSON without the loopholes: no duplicate keys, NaN, infinities, huge numbers or deep nesting."""
+"""JSON without the loopholes: no duplicate keys, NaN, infinities, huge numbers or deep nesting.
+
+Every check takes time in proportion to the text; texts that would unpack to far more than any
+certificate holds are refused before they are parsed.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +12,61 @@ import math
 import re
 from typing import Any
 
-from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.errors import Invalid, Unsupported
 
 LARGEST_TEXT = 1 << 28
 """Bytes of JSON that are read at most (256 MiB)."""
+MOST_LISTS = 1 << 17
+"""Objects and lists in one text at most, and as many opening brackets inside strings."""
+MOST_VALUES = 1 << 23
+"""Values in one text at most: columns of more than a million points."""
 
 _HEX = re.compile(r"(-?)0x([01])(?:\.([0-9a-f]{1,13}))?p([+-][0-9]{1,4})\Z")
 
 
 def parse(text: bytes | str, where: str) -> Any:
-    """Parse JSON strictly. Raises :class:`Invalid`, never anything else."""
+    """Parse JSON strictly. Raises :class:`Invalid` or :class:`Unsupported`, never another."""
     if len(text) > LARGEST_TEXT:
-        raise Invalid(where, f"larger than {LARGEST_TEXT} bytes")
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in items]
-        if len(set(keys)) != len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise Invalid(where, f"key {twice[:60]!r} occurs twice")
-        return dict(items)
-
-    def constant(name: str) -> Any:
-        raise Invalid(where, f"{name} is not a number of JSON")
-
-    def number(literal: str) -> float:
-        value = float(literal)
-        if not math.isfinite(value):
-            raise Invalid(where, f"number {literal[:40]} is out of range")
-        return value
-
+        raise Unsupported(where, f"larger than {LARGEST_TEXT} bytes")
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        _count(text, where)
         return json.loads(
-            text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number
+            text,
+            object_pairs_hook=lambda items: _pairs(items, where),
+            parse_constant=lambda name: _refuse(where, f"{name} is not a number of JSON"),
+            parse_float=lambda literal: _number(literal, where),
         )
-    except Invalid:
-        raise
     except (ValueError, RecursionError) as error:
         raise Invalid(where, f"not JSON ({str(error)[:120]})") from None
+
+
+def _count(text: str, where: str) -> None:
+    """Refuse what would take long to parse, or more memory than its size suggests."""
+    lists = text.count("[") + text.count("{")
+    if lists > MOST_LISTS:
+        raise Unsupported(where, f"{lists} lists and objects, more than {MOST_LISTS}")
+    if text.count(",") + text.count(":") > MOST_VALUES:
+        raise Unsupported(where, f"more than {MOST_VALUES} values")
+
+
+def _pairs(items: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in items:
+        if key in found:
+            raise Invalid(where, f"key {key[:60]!r} occurs twice")
+        found[key] = value
+    return found
+
+
+def _number(literal: str, where: str) -> float:
+    value = float(literal)
+    return value if math.isfinite(value) else _refuse(where, f"{literal[:40]} is out of range")
+
+
+def _refuse(where: str, reason: str) -> Any:
+    raise Invalid(where, reason)
 
 
 def canonical(value: Any) -> bytes:
@@ -69,10 +89,8 @@ def parse_hex(text: Any, where: str) -> float:
         value = float.fromhex(text)
     except (OverflowError, ValueError):
         raise Invalid(where, f"{text!r} is out of range") from None
-    if value.hex() != text:
-        short = value.hex() != _lengthen(text)
-        if short:
-            raise Invalid(where, f"{text!r} is not the normal form of a binary64 number")
+    if value.hex() != text and value.hex() != _lengthen(text):
+        raise Invalid(where, f"{text!r} is not the normal form of a binary64 number")
     return value
 
 

@@ -7,27 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.verifier.bounds import LayerBound
-from lipsort_cli.verifier.classification import check_classification
+from lipsort_cli.verifier.bounds import Route
+from lipsort_cli.verifier.classification import check_classification, check_table
 from lipsort_cli.verifier.data import Points, external_points, stored_points
-from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.errors import Invalid, Misused, Refused, Unsupported
 from lipsort_cli.verifier.format import parse_certificate
 from lipsort_cli.verifier.graph import Network, parse_network
 from lipsort_cli.verifier.rounding import gradual_underflow
 from lipsort_cli.verifier.strictjson import LARGEST_TEXT, sha256
-from lipsort_cli.verifier.tensors import read_bytes
+from lipsort_cli.verifier.tensors import digest_array, read_bytes
 from lipsort_cli.verifier.w1 import check_w1
 from lipsort_cli.verifier.words import at_most
 
 CERTIFICATE = "certificate.json"
 """The file that makes a folder a certificate."""
 
-EXIT_CODES = {"VALID": 0, "INVALID": 1, "UNSUPPORTED": 3}
+TABLE = "points.csv"
+"""The same points for people; checked where it lies beside the certificate."""
+
+EXIT_CODES = {"VALID": 0, "INVALID": 1, "MISUSED": 2, "UNSUPPORTED": 3}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``status`` VALID, INVALID or UNSUPPORTED; ``field`` and ``reason`` of the first fault."""
+    """``status`` VALID, INVALID or UNSUPPORTED; ``field`` and ``reason`` of the first fault.
+
+    MISUSED says that an option names what cannot be meant, and nothing about the certificate.
+    """
 
     status: str
     statement: str = ""
@@ -37,7 +43,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 VALID, 1 INVALID, 3 UNSUPPORTED."""
+        """0 VALID, 1 INVALID, 2 MISUSED, 3 UNSUPPORTED."""
         return EXIT_CODES[self.status]
 
 
@@ -52,8 +58,8 @@ def verify(
 
     ``data``: take inputs and labels from this data set instead of the stored copy; the points are
     those at the certificate's indices. ``network``: check this deployed network (safetensors with
-    its graph, or ONNX) instead of the stored one. ``exact``: judge every inequality once more in
-    exact integer arithmetic.
+    its graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``: judge every
+    inequality once more in exact arithmetic.
     """
     try:
         return _verify(
@@ -62,10 +68,8 @@ def verify(
             None if data is None else Path(data),
             None if network is None else Path(network),
         )
-    except Invalid as fault:
-        return Verdict("INVALID", field=fault.field, reason=fault.reason)
-    except Unsupported as fault:
-        return Verdict("UNSUPPORTED", field=fault.field, reason=fault.reason)
+    except Refused as fault:
+        return Verdict(type(fault).__name__.upper(), field=fault.field, reason=fault.reason)
     except (MemoryError, RecursionError) as fault:
         return Verdict("UNSUPPORTED", field="certificate", reason=f"too large: {fault!r:.80}")
     except Exception as fault:
@@ -80,56 +84,58 @@ def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -
         path = path / CERTIFICATE
     certificate = parse_certificate(read_bytes(path, "certificate", LARGEST_TEXT))
     network = _network(certificate, path.parent, deployed)
+    points, contents = None, b""
     if certificate["kind"] == "w1_lower_bound":
         if data is not None:
             raise Unsupported("--data", "a Wasserstein certificate covers its stored samples only")
-        bounds = check_w1(certificate, network, _data_bytes(certificate, path.parent))
-        points = None
+        contents = _data_bytes(certificate, path.parent)
+        routes = check_w1(certificate, network, contents)
     else:
         points = _points(certificate, path.parent, data)
-        bounds = check_classification(certificate, network, points)
+        routes = check_classification(certificate, network, points)
+        if (path.parent / TABLE).is_file():
+            check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]
     if exact:
-        lines.append(_exact(certificate, network, points, bounds, path.parent))
+        lines.append(_exact(certificate, network, points, routes, contents))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 
 def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -> Network:
     stored = certificate["network"]
-    path = folder / stored["file"] if deployed is None else deployed
+    other = deployed is not None and deployed.suffix != ".onnx"
+    path = deployed if deployed is not None and other else folder / stored["file"]
     contents = read_bytes(path, "network.file")
-    if deployed is None and sha256(contents) != stored["file_sha256"]:
+    if not other and sha256(contents) != stored["file_sha256"]:
         raise Invalid("network.file_sha256", f"{path.name} is not the file of the certificate")
-    if path.suffix == ".onnx":
-        from lipsort_cli.verifier.onnx_network import parse_onnx
-
-        network = _certified_original(parse_onnx(contents), certificate, folder)
-    else:
-        network = parse_network(contents)
+    network = parse_network(contents)
     if network.graph_digest() != stored["graph_sha256"]:
         raise Invalid("network.graph_sha256", "the network's layers are not those certified")
     if network.weights_digest() != stored["weights_sha256"]:
         raise Invalid("network.weights_sha256", "the network's weights are not those certified")
+    if deployed is not None and not other:
+        _check_onnx(certificate, network, deployed)
     return network
 
 
-def _certified_original(found: Network, certificate: dict[str, Any], folder: Path) -> Network:
-    """The certified network, if ``found`` is that network with constants rounded to binary32.
+def _check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
+    """The file is the certified network, written as lipsort writes it: the same bytes."""
+    from lipsort_cli.verifier.onnx import onnx_bytes
 
-    ONNX stores means, deviations, slopes and factors in binary32; the error bounds of binary32
-    allow for that rounding, so the certificate covers the rounded network as well.
-    """
-    stored = certificate["network"]
-    path = folder / stored["file"]
-    if (
-        found.graph_digest() == stored["graph_sha256"]
-        or certificate["claim"]["arithmetic"] != "binary32"
-        or not path.is_file()
-    ):
-        return found
-    original = parse_network(read_bytes(path, "network.file"))
-    same = original.rounded().graph_digest() == found.graph_digest()
-    return original if same and original.weights_digest() == found.weights_digest() else found
+    arithmetic = certificate["claim"]["arithmetic"]
+    if arithmetic != "binary32":
+        raise Unsupported(
+            "--network",
+            f"{deployed.name} computes in float32, and this certificate claims {arithmetic} "
+            "arithmetic; certify with arithmetic=binary32",
+        )
+    if read_bytes(deployed, "--network") != onnx_bytes(network):
+        raise Invalid(
+            "--network",
+            f"{deployed.name} is not, byte for byte, what lipsort writes of the certified network; "
+            "write it with: lipsort export RUN; a network from elsewhere is imported first, and "
+            "certified as what it was imported to",
+        )
 
 
 def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:
@@ -144,11 +150,24 @@ def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Poi
     if data is None:
         encoding = certificate["data"]["encoding"]
         return stored_points(_data_bytes(certificate, folder), encoding, "data.file")
-    found = external_points(data, "--data")
+    try:
+        found = external_points(data, "--data")
+    except Refused as fault:
+        raise Misused(fault.field, fault.reason) from None
     index = certificate["points"]["index"]
     if max(index, default=0) >= len(found.inputs):
-        raise Invalid("points.index", f"the data set has {len(found.inputs)} points")
-    return Points(found.inputs[index], found.labels[index])
+        reason = f"{data} holds {len(found.inputs)} points, the certificate names {max(index)}"
+        raise Misused("--data", reason)
+    points = Points(found.inputs[index], found.labels[index])
+    stored = certificate["data"]
+    for name, column in (("inputs", points.inputs), ("labels", points.labels)):
+        if digest_array(column) != stored[f"{name}_sha256"]:
+            raise Misused(
+                "--data",
+                f"the {name} of {data} at the certificate's indices are not those certified; "
+                f"allowed: the data set that it was issued for ({stored['source']!r:.200})",
+            )
+    return points
 
 
 def _constant_line(certificate: dict[str, Any]) -> str:
@@ -161,9 +180,9 @@ def _exact(
     certificate: dict[str, Any],
     network: Network,
     points: Points | None,
-    bounds: list[LayerBound],
-    folder: Path,
+    routes: list[Route],
+    data: bytes,
 ) -> str:
     from lipsort_cli.verifier.exact_claims import check_exactly
 
-    return check_exactly(certificate, network, points, bounds, folder)
+    return check_exactly(certificate, network, points, routes, data)

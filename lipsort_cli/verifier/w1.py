@@ -10,15 +10,17 @@ The sums are formed with ``math.fsum``; rounding of values, products and sums is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import LayerBound, product
-from lipsort_cli.verifier.classification import check_layers, check_products
+from lipsort_cli.verifier.bounds import Route
+from lipsort_cli.verifier.classification import check_routes
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import output_errors
 from lipsort_cli.verifier.rounding import REAL, UNIT, add_up, down, mul_up
 from lipsort_cli.verifier.tensors import digest_array, parse_tensors
@@ -35,28 +37,30 @@ def w1_lower_bound(
     x_weights: Weights,
     y_weights: Weights,
     norm: str,
-    bounds: list[LayerBound],
+    routes: Sequence[Route],
     guard: float = 1.0,
 ) -> float:
     """The bound, rounded down; 0.0 where nothing better is proven.
 
     ``x [n, *input_shape]``, ``y [m, *input_shape]``, weights ``[n]``, ``[m]`` or None (uniform).
     """
-    constant = product(bounds).value
-    first, lost_first = _mean(network, x, x_weights, norm, bounds)
-    second, lost_second = _mean(network, y, y_weights, norm, bounds)
-    lost = float(mul_up(guard, add_up(lost_first, lost_second)))
-    gap = float(down(down(abs(first - second)) - lost))
-    if not gap > 0 or not 0 < constant < math.inf:
-        return 0.0
-    return max(0.0, float(down(gap / constant)))
+    best = 0.0
+    for route in routes:
+        constant = float(route.constant(network, norm, Binary64()).value)
+        first, lost_first = _mean(network, x, x_weights, route)
+        second, lost_second = _mean(network, y, y_weights, route)
+        lost = float(mul_up(guard, add_up(lost_first, lost_second)))
+        gap = float(down(down(abs(first - second)) - lost))
+        if gap > 0 and 0 < constant < math.inf:
+            best = max(best, float(down(gap / constant)))
+    return best
 
 
 def _mean(
-    network: Network, samples: Samples, weights: Weights, norm: str, bounds: list[LayerBound]
+    network: Network, samples: Samples, weights: Weights, route: Route
 ) -> tuple[float, float]:
     """Weighted mean of the critic and a bound of its error."""
-    logits, errors = output_errors(network, samples, norm, REAL, bounds)
+    logits, errors = output_errors(network, samples, route.norm, REAL, route.bounds)
     values, worst = logits[:, 0], float(errors.max())
     if not (math.isfinite(worst) and np.isfinite(values).all()):
         return 0.0, math.inf
@@ -85,7 +89,7 @@ def check_measure(samples: np.ndarray, weights: np.ndarray | None, where: str) -
         raise Invalid(f"{where}.weights", "expected a positive sum of moderate size")
 
 
-def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list[LayerBound]:
+def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list[Route]:
     """Check every claim of a Wasserstein certificate against network and stored samples."""
     claim = certificate["claim"]
     norm = claim["norm"]
@@ -108,8 +112,7 @@ def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list
         if weights is not None and digest_array(weights) != stored["weights_sha256"]:
             raise Invalid(f"{side}.weights_sha256", "not the weights of the certificate")
         check_measure(samples, weights, f"data.{side}")
-    claims = check_layers(certificate, network, norm)
-    check_products(certificate, network, claims)
+    routes = check_routes(certificate, network)
     derived = w1_lower_bound(
         network,
         tensors["x"],
@@ -117,7 +120,7 @@ def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list
         tensors.get("x_weights"),
         tensors.get("y_weights"),
         norm,
-        claims,
+        routes,
     )
     if not claim["value"] <= derived:
         raise Invalid("claim.value", f"claims {claim['value']!r}, proven is {derived!r}")
@@ -126,4 +129,4 @@ def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list
         raise Invalid("statement", "does not say what the fields say")
     if certificate["assumptions"] != assumptions(network, "real"):
         raise Invalid("assumptions", "are not those of this claim")
-    return claims
+    return routes

@@ -69,7 +69,9 @@ def assumptions(network: Network, arithmetic: str) -> list[str]:
     if ARITHMETICS[arithmetic].unit:
         found.append(
             f"ieee-754-{arithmetic}: the deployed network uses {arithmetic} round-to-nearest for "
-            "every operation; sums in any order, fused or not, subnormals kept or flushed"
+            "every operation; sums in any order, fused or not, subnormals kept or flushed; "
+            "products of matrices and convolutions as sums of products (no Winograd, FFT or "
+            "Strassen algorithm), and no TF32, bfloat16 or float16 inside"
         )
     if network.smooth():
         found.append(

@@ -16,7 +16,7 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import OrderStatistic
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
-from lipsort_cli.verifier.layer import CONVOLUTIONS, Layer
+from lipsort_cli.verifier.layer import Layer
 
 _PLAIN = {
     "flatten": nn.Flatten,
@@ -137,7 +137,7 @@ def _weighted(layer: Layer) -> nn.Module:
     module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     if layer.op == "dense":
         module = nn.Linear(layer.inputs, layer.width, bias=bias is not None)
-    elif layer.op in CONVOLUTIONS:
+    elif layer.op in ("convolution", "transposed_convolution"):
         kind = nn.Conv2d if layer.op == "convolution" else nn.ConvTranspose2d
         module = kind(
             layer.shape[0],

@@ -107,9 +107,13 @@ def test_external_data(tmp_path: Path) -> None:
     assert verify(tmp_path, data=tmp_path / "data.npz").status == "VALID"
     np.savez(tmp_path / "data.npz", x_test=inputs[::-1], y_test=labels)
     verdict = verify(tmp_path, data=tmp_path / "data.npz")
-    assert (verdict.status, verdict.field) == ("INVALID", "data.inputs_sha256")
+    assert (verdict.status, verdict.exit_code, verdict.field) == ("MISUSED", 2, "--data")
+    assert "not those certified" in verdict.reason
     np.savez(tmp_path / "data.npz", x_test=inputs[:5], y_test=labels[:5])
-    assert verify(tmp_path, data=tmp_path / "data.npz").status == "INVALID"
+    verdict = verify(tmp_path, data=tmp_path / "data.npz")
+    assert verdict.status == "MISUSED" and "holds 5 points" in verdict.reason
+    np.savez(tmp_path / "data.npz", other=inputs)
+    assert verify(tmp_path, data=tmp_path / "data.npz").status == "MISUSED"
 
 
 def test_idx_files(tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ def test_idx_files(tmp_path: Path) -> None:
     assert verify(tmp_path, data=tmp_path).status == "VALID"
     assert verify(tmp_path, data=tmp_path / "t10k-images-idx3-ubyte").status == "VALID"
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes()[:-1])
-    assert verify(tmp_path, data=tmp_path).status == "INVALID"
+    assert verify(tmp_path, data=tmp_path).status == "MISUSED"
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "l1"])

@@ -287,9 +287,10 @@ def test_no_points() -> None:
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 @pytest.mark.parametrize("arithmetic", ["real", "binary64", "binary32"])
 def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithmetic: str) -> None:
-    """Exact integers confirm what binary64 derives, and nothing noticeably above."""
-    from lipsort_cli.certificates.points import issued_bounds
-    from lipsort_cli.verifier.exact_radii import judge_radii
+    """Exact arithmetic confirms what binary64 derives, and nothing noticeably above."""
+    from lipsort_cli.certificates.points import issued_routes
+    from lipsort_cli.verifier.errors import Invalid
+    from lipsort_cli.verifier.exact_claims import check_radii
     from lipsort_cli.verifier.rounding import ARITHMETICS
 
     for kind in ("orthonormal", "none"):
@@ -298,11 +299,11 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
         labels = evaluate(net, x, "real").logits.argmax(axis=1)
         radii = certified(net, x, labels, norm, arithmetic)
         assert (radii > 0).all()
-        bounds = issued_bounds(net, norm)
-        kind_of = ARITHMETICS[arithmetic]
-        assert judge_radii(net, bounds, x, labels, radii, norm, kind_of) is None
+        claim = (norm, ARITHMETICS[arithmetic], issued_routes(net, [norm]), np.zeros(8, dtype=int))
+        check_radii(net, x, labels, radii, *claim)
         radii[3] *= 1 + 1e-6
-        assert judge_radii(net, bounds, x, labels, radii, norm, kind_of) == 3
+        with pytest.raises(Invalid, match=r"radius\[3\]"):
+            check_radii(net, x, labels, radii, *claim)
 
 
 def _ordered(terms: np.ndarray, order: str) -> np.ndarray:

@@ -22,8 +22,8 @@ from lipsort_cli.layers.order import (
     signs,
     whole_numbers,
 )
+from lipsort_cli.verifier.operation import of
 from lipsort_cli.verifier.parsing import Parser
-from lipsort_cli.verifier.selections import select
 from lipsort_cli.zoo import network_graph, save_network
 from lipsort_cli.zoo.order import OrderNetwork, build_order
 from lipsort_cli.zoo.plain import OrderSelection
@@ -75,7 +75,7 @@ def test_the_verifier_chooses_the_same(seed: int, inputs: int, outputs: int) -> 
         "layers.0.bias": bias.numpy().astype(np.float32),
     }
     (layer,) = Parser(tensors, 1).chain(graph, (inputs,), "layers", "layers")
-    found = select(layer, x.numpy())
+    found = of(layer).values(layer, x.numpy())
     assert (found == OrderStatistic.apply(x, weight, bias).numpy()).all()
     assert (found == by_definition(x, weight, bias).numpy()).all()
 

@@ -180,7 +180,8 @@ def check_products(load: Load) -> None:
 
 def check_dense_bounds(load: Load) -> None:
     """Bounds of matrices against rational sums and singular values; tight as well."""
-    bounds = load("bounds")
+    kind = load("machine").Binary64()
+    dense_of = load("operation").find("dense").bound
     rng = np.random.default_rng(2)
     for shape in [(1, 7), (7, 1), (10, 10), (5, 40), (40, 5)]:
         for scale in (1e-30, 1.0, 1e20):
@@ -188,16 +189,16 @@ def check_dense_bounds(load: Load) -> None:
             rows = [sum(abs(Fraction(float(v))) for v in row) for row in weight]
             columns = [sum(abs(Fraction(float(v))) for v in row) for row in weight.T]
             for norm, exact in (("linf", max(rows)), ("l1", max(columns))):
-                value = Fraction(bounds.dense_bound(weight, norm)[0])
+                value = Fraction(dense_of(dense_layer(load, weight), norm, kind).value)
                 assert exact <= value <= exact * Fraction(1000001, 1000000)
             largest = np.linalg.svd(weight.astype(np.float64))[1][0]
-            value = bounds.dense_bound(weight, "l2")[0]
+            value = dense_of(dense_layer(load, weight), "l2", kind).value
             assert largest * (1 - 1e-14) <= value <= largest * (1 + 2e-6), (shape, scale)
 
 
 def check_near_orthonormal(load: Load) -> None:
     """One singular value slightly above 1, which c = 1 without its residual would hide."""
-    bounds = load("bounds")
+    bounds = load("spectral")
     weight = np.eye(64, dtype=np.float32)
     weight[5, 5] = np.float32(1 + 2.0**-20)
     for method in ("residual", ""):
@@ -261,6 +262,11 @@ def check_flushed_subnormals(load: Load) -> None:
     assert radius(load, net, [2.0], 0, arithmetic="binary32") == 0
 
 
+def dense_layer(load: Load, weight: Any) -> Any:
+    """A dense layer without bias."""
+    return load("layer").Layer(0, "dense", weight.shape[1], weight.shape[0], weight)
+
+
 def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> Any:
     """A convolution of images ``shape`` as a layer."""
     entry: dict[str, Any] = {"op": "convolution", "stride": 1, "padding": 0, "dilation": 1}
@@ -273,17 +279,21 @@ def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> A
 
 def check_convolution_bounds(load: Load) -> None:
     """Kernels whose norm is known: at the highest frequency, at the border, over the stride."""
-    bound = load("convolution_bounds").convolution_bound
+    bound_on, kind = load("operations._kernel_bounds").convolution_bound, load("machine").Binary64()
+
+    def bound(layer: Any, norm: str, method: str = "", witness: float = 0.0) -> float:
+        return float(bound_on(layer, norm, kind, method, witness)[0].value)
+
     difference = np.array([[[[1.0], [-1.0]]]])
     methods = ("", "residual", "rows", "frequencies")
     corner = kernel_layer(load, np.array([[[[1.0, -1.0], [-1.0, 1.0]]]]), [1, 4, 4], padding=1)
     for method in methods:
         # On 2 x 2 pixels around the corner all four taps of one output are read.
-        assert bound(corner, "l2", method, 16.001)[0] >= 3.6
+        assert bound(corner, "l2", method, 16.001) >= 3.6
     single = kernel_layer(load, difference, [1, 2, 1])
     for method in methods:
         for witness in (0.1, 2.0001):
-            assert 1.41421 <= bound(single, "l2", method, witness)[0] <= 2.9
+            assert 1.41421 <= bound(single, "l2", method, witness) <= 2.9
     around = kernel_layer(
         load,
         np.array([[[[1.0], [-1.0], [0.0]]]]).repeat(3, axis=3) * [[[[0, 1, 0]]]],
@@ -292,11 +302,11 @@ def check_convolution_bounds(load: Load) -> None:
         padding_mode="circular",
     )
     for method in methods:
-        assert 2 <= bound(around, "l2", method, 4.0001)[0] <= 2.001
+        assert 2 <= bound(around, "l2", method, 4.0001) <= 2.001
     strided = kernel_layer(load, np.ones((1, 1, 3, 3)), [1, 9, 9], stride=2)
-    assert bound(strided, "l1")[0] >= 4
-    assert bound(strided, "linf")[0] >= 9
-    assert bound(strided, "l2", "absolute sums")[0] >= 6
+    assert bound(strided, "l1") >= 4
+    assert bound(strided, "linf") >= 9
+    assert bound(strided, "l2", "absolute sums") >= 6
 
 
 def check_overlapping_windows(load: Load) -> None:
@@ -321,8 +331,8 @@ def check_branches(load: Load) -> None:
         kind = load("rounding").ARITHMETICS["binary32"]
         state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 2)), "l2", kind)
         # Each of two components of a branch may be off by u times its size, at least.
-        assert state.d0[0] >= 2.0**-24 * 2 * (8**0.5 if classes == 2 else 2)
-        assert state.lip >= least
+        assert state.d0.value[0] >= 2.0**-24 * 2 * (8**0.5 if classes == 2 else 2)
+        assert state.lip.value >= least
 
 
 def check_errors_through_a_pool(load: Load) -> None:
@@ -335,9 +345,47 @@ def check_errors_through_a_pool(load: Load) -> None:
         net = network(load, [*layers, {"op": "flatten"}], [1, 5, 5], classes)
         bounds = load("bounds").layer_bounds(net, "l2")
         state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 25)), "l2", kind)
-        lost.append((state.d64[0], state.d0[0], state.d1[0], state.lip))
+        errors = [getattr(state, name).value[0] for name in ("own", "d0", "d1")]
+        lost.append((*errors, state.lip.value))
     for before, after in zip(*lost, strict=True):
         assert after >= 3 * before > 0
+
+
+def check_constants_that_vanish(load: Load) -> None:
+    """A factor of 2^-150 is zero in binary32, wherever it stands; nothing may be certified."""
+    big, tiny = np.eye(2) * 2.0**60, (2.0**-150).hex()
+    zero, inner = (0.0).hex(), [{"op": "identity"}]
+    dense = [{"op": "dense", "weight": big}] * 2
+    head = {"op": "dense", "weight": np.eye(2)}
+    for small in (
+        {"op": "scale", "factor": tiny},
+        {"op": "residual", "skip": tiny, "branch": zero, "layers": inner},
+        {"op": "residual", "skip": zero, "branch": tiny, "layers": inner},
+    ):
+        last = [{"op": "dense", "weight": np.eye(2) * 2.0**30}, head]
+        net = network(load, [*dense, small, *last], [2])
+        assert radius(load, net, [0.0, 1.0], 1, arithmetic="real") > 0.7
+        assert radius(load, net, [0.0, 1.0], 1, arithmetic="binary64") > 0.7
+        assert radius(load, net, [0.0, 1.0], 1, arithmetic="binary32") == 0
+    tail = [{"op": "scale", "factor": (2.0**-60).hex()}] * 3
+    net = network(load, [head, *tail], [2])
+    assert radius(load, net, [0.0, 1.0], 1, arithmetic="real") > 0.7
+    assert radius(load, net, [0.0, 1.0], 1, arithmetic="binary32") == 0
+
+
+def check_one_input(load: Load) -> None:
+    """One feature, one weight: 1 - decay is its share all the same."""
+    kind, point = load("rounding").ARITHMETICS["real"], np.array([[1.0], [0.0]])
+    for decay in (0.0, 0.5, 0.999, 1 - 2.0**-40):
+        entry = {"op": "distance", "weight": [[0.0]], "bias": None, "decay": decay.hex()}
+        net = network(load, [entry], [1])
+        for norm in ("l2", "linf", "l1"):
+            bounds = load("bounds").layer_bounds(net, norm)
+            share = (1 - decay) if norm != "linf" else 1.0
+            assert share <= bounds[0].value <= share * (1 + 1e-9)
+            state = load("evaluation").propagate(net.layers, bounds, point, norm, kind)
+            apart = abs(state.values[:, 0] - [1 - decay, 0])
+            assert (apart <= state.own.value).all() and state.own.value.max() < 1e-12
 
 
 CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]

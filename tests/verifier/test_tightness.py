@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.verifier.bounds import LayerBound, layer_bound, spectral_bound
+from lipsort_cli.verifier.bounds import LayerBound, layer_bound, prove_chain
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.exact_layers import prove_layer
+from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.graph import Layer
 from lipsort_cli.verifier.rounding import down
+from lipsort_cli.verifier.spectral import spectral_bound
 
 
 def dense(weight: np.ndarray) -> Layer:
@@ -59,13 +60,13 @@ def test_bounds_are_proven_by_exact_integers(
         layer = dense(np.ldexp(weight, exponent))
     for norm in ("l2", "linf", "l1"):
         bound = layer_bound(layer, norm)
-        prove_layer(layer, bound, norm)
+        prove_chain([layer], [bound], norm, Exact(96))
         if layer.weight is not None and layer.weight.any():
             low = LayerBound(
                 0, "dense", float(bound.value * (1 - 1e-5)), bound.method, bound.witness
             )
             with pytest.raises(Invalid):
-                prove_layer(layer, low, norm)
+                prove_chain([layer], [low], norm, Exact(96))
 
 
 def test_ball_arithmetic_agrees(monkeypatch: pytest.MonkeyPatch) -> None:

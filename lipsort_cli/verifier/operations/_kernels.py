@@ -1,4 +1,4 @@
-"""Convolutions in binary64: as matrix products with patches, and as blocks of a stride-1 operator.
+"""Convolutions: as matrix products with patches, and as blocks of a stride-1 operator.
 
 ``y_o(u) = sum_{i,t} K_oi(t) x_i(s u + d t - p)``, zero or circular padding ``p``; groups are
 independent. Folding the stride into channels, ``d t = s q + r`` with ``0 <= r < s``, gives blocks
@@ -10,18 +10,27 @@ restriction to periodic inputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.rounding import Floats, inflate
+
+Numbers = NDArray[Any]
+"""Floats, or integers of one grid."""
 
 _PATCHES = 1 << 21
 """Components of patches formed at a time (16 MiB)."""
 
 
-def convolve(layer: Layer, values: Floats, kernel: Floats) -> Floats:
+def convolve(
+    layer: Layer,
+    values: Numbers,
+    kernel: Numbers,
+    multiply: Callable[[Numbers, Numbers], Numbers] = np.matmul,
+) -> Numbers:
     """The operator of ``layer`` with ``kernel`` for its weight, no bias: ``[N, n] -> [N, m]``."""
     images = values.reshape(len(values), *layer.shape)
     if layer.op == "transposed_convolution":
@@ -29,10 +38,15 @@ def convolve(layer: Layer, values: Floats, kernel: Floats) -> Floats:
         stride = 1
     else:
         stride = layer.stride
-        if layer.padding:
-            around = ((0, 0), (0, 0), (layer.padding,) * 2, (layer.padding,) * 2)
-            images = np.pad(images, around, mode="wrap" if layer.circular else "constant")
-    out = np.empty((len(values), layer.width))
+        if layer.padding and layer.circular:
+            images = np.pad(images, ((0, 0), (0, 0), *[(layer.padding,) * 2] * 2), mode="wrap")
+        elif layer.padding:
+            sides = [size + 2 * layer.padding for size in layer.shape[1:]]
+            padded = np.zeros((*images.shape[:2], *sides), dtype=images.dtype)
+            inside = slice(layer.padding, -layer.padding)
+            padded[:, :, inside, inside] = images
+            images = padded
+    out = np.empty((len(values), layer.width), dtype=values.dtype)
     wide, width = kernel.shape[1], kernel.shape[0] // layer.groups
     terms = wide * kernel.shape[2] * kernel.shape[3]
     step = max(1, _PATCHES // (terms * math.prod(layer.out_shape[1:])))
@@ -44,16 +58,16 @@ def convolve(layer: Layer, values: Floats, kernel: Floats) -> Floats:
             rows = slice(group * width, (group + 1) * width)
             chosen = points[group * wide : (group + 1) * wide]
             patches = _patches(layer, chosen, kernel.shape[2:], stride).reshape(terms, -1)
-            made = kernel[rows].reshape(width, terms) @ patches
+            made = multiply(kernel[rows].reshape(width, terms), patches)
             size = width * math.prod(layer.out_shape[1:])
             out[part, group * size : (group + 1) * size] = made.reshape(size, -1).T
     return out
 
 
-def _patches(layer: Layer, points: Floats, kernel: tuple[int, ...], stride: int) -> Floats:
+def _patches(layer: Layer, points: Numbers, kernel: tuple[int, ...], stride: int) -> Numbers:
     """What each tap of the kernel meets: ``[C, H, W, N]`` to ``[C, kh, kw, H', W', N]``."""
     height, width = layer.out_shape[1:]
-    found = np.empty((len(points), *kernel, height, width, points.shape[3]))
+    found = np.empty((len(points), *kernel, height, width, points.shape[3]), dtype=points.dtype)
     for row in range(kernel[0]):
         for column in range(kernel[1]):
             top, left = row * layer.dilation, column * layer.dilation
@@ -65,15 +79,14 @@ def _patches(layer: Layer, points: Floats, kernel: tuple[int, ...], stride: int)
     return found
 
 
-def _adjoint(layer: Layer, images: Floats, kernel: Floats) -> tuple[Floats, Floats]:
+def _adjoint(layer: Layer, images: Numbers, kernel: Numbers) -> tuple[Numbers, Numbers]:
     """Input with zeros in between and around, and the kernel whose convolution is the transpose."""
     count, channels, height, width = images.shape
     stride, groups = layer.stride, layer.groups
     before = [layer.dilation * (size - 1) - layer.padding for size in kernel.shape[2:]]
     spread = [(size - 1) * stride + 1 for size in (height, width)]
-    padded = np.zeros(
-        (count, channels, *(s + 2 * max(b, 0) for s, b in zip(spread, before, strict=True)))
-    )
+    sides = (s + 2 * max(b, 0) for s, b in zip(spread, before, strict=True))
+    padded = np.zeros((count, channels, *sides), dtype=images.dtype)
     top, left = (max(item, 0) for item in before)
     padded[:, :, top : top + spread[0] : stride, left : left + spread[1] : stride] = images
     cut = [max(-item, 0) for item in before]
@@ -92,23 +105,24 @@ def terms_summed(layer: Layer) -> int:
     return kernel[1] * kernel[2] * kernel[3]
 
 
-def absolute_sums(layer: Layer, absolute: Floats) -> tuple[float, float]:
-    """Largest row and column sums of the operator with non-negative ``absolute``, rounded up."""
+def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
+    """Largest row and column sums of the operator with non-negative ``absolute``, as bounds."""
     out, wide, height, width = absolute.shape
-    rows = absolute.reshape(out, -1).sum(axis=1)
-    stride, dilation = layer.stride, layer.dilation
+    rows = m.largest_sum(absolute.reshape(out, -1), 1)
+    stride, dilation, columns = layer.stride, layer.dilation, m.upper(0.0)
     down = dilation * np.arange(height) % stride
     across = dilation * np.arange(width) % stride
     # A component of the input meets only the taps of its own residue modulo the stride.
-    grouped = absolute.reshape(layer.groups, out // layer.groups, wide, height, width).sum(axis=1)
-    columns = 0.0
     for first in np.unique(down):
         for second in np.unique(across):
-            chosen = grouped[:, :, down == first][..., across == second]
-            columns = max(columns, float(chosen.sum(axis=(2, 3)).max()))
-    count = absolute.size
-    sums = float(inflate(float(rows.max()), count)), float(inflate(columns, count))
-    return sums[::-1] if layer.op == "transposed_convolution" else sums
+
+            def grouped(array: Numbers, first: int = first, second: int = second) -> Numbers:
+                chosen = array[:, :, down == first][..., across == second]
+                parts = chosen.reshape(layer.groups, out // layer.groups, wide, -1)
+                return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
+
+            columns = m.greater(columns, m.largest_sum(m.select(grouped, absolute), 1))
+    return (columns, rows) if layer.op == "transposed_convolution" else (rows, columns)
 
 
 def reduced(layer: Layer) -> tuple[int, int]:
@@ -131,12 +145,12 @@ def folded_size(layer: Layer) -> int:
     return out // layer.groups * wide * stride * stride * math.prod(sizes)
 
 
-def folded(layer: Layer, kernel: Floats) -> Floats:
+def folded(layer: Layer, kernel: Numbers) -> Numbers:
     """Blocks ``[qh, qw, out, in s^2]`` of one group's ``kernel [out, in, kh, kw]``; exact."""
     stride, dilation = reduced(layer)
     out, wide, height, width = kernel.shape
     sizes = [(dilation * (size - 1) // stride + 1) for size in (height, width)]
-    blocks = np.zeros((*sizes, out, wide, stride, stride))
+    blocks = np.zeros((*sizes, out, wide, stride, stride), dtype=kernel.dtype)
     for row in range(height):
         for column in range(width):
             (q, r), (p, c) = divmod(dilation * row, stride), divmod(dilation * column, stride)
@@ -163,24 +177,33 @@ def periods(layer: Layer) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def roots_of_unity(count: int) -> NDArray[np.complex128]:
-    """``exp(2 pi i j / count)``, ``[count]``, each part within ``2**-53``; integers, no libm."""
-    bits = 200
-    one = 1 << bits
+BITS = 200
+"""Fractional bits of roots of unity as integers; they are off by less than 2^-180."""
+
+
+def circle(count: int) -> list[tuple[int, int]]:
+    """``exp(2 pi i j / count)`` times ``2 ** BITS``, for every j; integers, no libm."""
+    one = 1 << BITS
     pi = 4 * (4 * _inverse_tangent(5, one) - _inverse_tangent(239, one))
-    # Taylor in fixed point: every step loses a few units of 2**-200.
+    # Taylor in fixed point: every step loses a few units of the last place.
     angle = 2 * pi // count
     real, imaginary, term = [0], [0], one
     for power in range(1, 80):
         (real if (power - 1) % 2 == 0 else imaginary).append(term if (power - 1) % 4 < 2 else -term)
-        term = (term * angle >> bits) // power
+        term = (term * angle >> BITS) // power
     step = sum(real), sum(imaginary)
     x, y = one, 0
-    found = np.empty(count, dtype=np.complex128)
-    for index in range(count):
-        found[index] = complex(x / one, y / one)
-        x, y = (x * step[0] - y * step[1]) >> bits, (x * step[1] + y * step[0]) >> bits
+    found = []
+    for _ in range(count):
+        found.append((x, y))
+        x, y = (x * step[0] - y * step[1]) >> BITS, (x * step[1] + y * step[0]) >> BITS
     return found
+
+
+def roots_of_unity(count: int) -> NDArray[np.complex128]:
+    """``exp(2 pi i j / count)``, ``[count]``, each part within ``2**-53``."""
+    one = 1 << BITS
+    return np.array([complex(x / one, y / one) for x, y in circle(count)])
 
 
 def _inverse_tangent(inverse: int, one: int) -> int:

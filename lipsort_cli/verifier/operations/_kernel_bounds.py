@@ -1,6 +1,6 @@
 """Proven upper bounds of the L2 norm of convolutions.
 
-With the blocks ``B_q`` of :mod:`lipsort_cli.verifier.convolution`, ``A A'`` is the stationary
+With the blocks ``B_q`` of :mod:`_kernels`, ``A A'`` is the stationary
 operator with blocks ``R_d = sum_q B_q B_(q-d)'`` (``A' A``: the same with transposed blocks), so
 
     residual      ||A||^2 <= c^2 + ||R_0 - c^2 I||_F + sum_(d != 0) ||R_d||_F
@@ -11,26 +11,31 @@ operator with blocks ``R_d = sum_q B_q B_(q-d)'`` (``A' A``: the same with trans
     absolute sums ||A||^2 <= (largest row sum) (largest column sum)
 
 The first is tight for orthogonal, the second for almost-orthogonal (AOL) kernels, the third for
-all. Every product's rounding is bounded by ``gamma`` times the product of the factors' norms.
+all. Every product's rounding is bounded by ``gamma`` times the product of the factors' norms. The
+same formulas serve exact arithmetic, where nothing is lost.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.convolution import (
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operations._kernels import (
+    BITS,
     absolute_sums,
+    circle,
     folded,
     folded_size,
     periods,
     roots_of_unity,
 )
-from lipsort_cli.verifier.layer import Layer
 from lipsort_cli.verifier.rounding import (
     UNIT,
     Floats,
@@ -46,53 +51,69 @@ FOLDED = 1 << 26
 """Components of folded blocks up to which more than absolute sums is tried."""
 WORK = 3e11
 """Multiplications that the frequencies of one layer may take."""
+LARGEST_PERIOD = 1 << 14
 SIDE = 1536
 TIGHT = 1 + 2.0**-22
 _UNDERFLOW = 2.0**-900
-Bound = tuple[float, str, float]
 
 
-def convolution_bound(layer: Layer, norm: str, method: str = "", witness: float = 0.0) -> Bound:
-    """Upper bound of the layer's constant in ``norm``, its method and its witness."""
+def convolution_bound(
+    layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
+) -> tuple[Any, str, float]:
+    """Upper bound of the layer's constant in ``norm`` on ``m``, its method and its witness."""
     assert layer.weight is not None
-    absolute = np.abs(layer.weight).astype(np.float64)
-    rows, columns = absolute_sums(layer, absolute)
+    rows, columns = absolute_sums(layer, m, abs(m.array(layer.weight)))
     if norm != "l2":
         name = "row" if norm == "linf" else "column"
         return (rows if norm == "linf" else columns), f"largest absolute {name} sum", 0.0
-    largest = float(absolute.max())
+    largest = float(np.abs(layer.weight).max())
     if largest == 0.0:
-        return 0.0, "zero", 0.0
-    best: Bound = (float(up(math.sqrt(mul_up(rows, columns)))), "absolute sums", 0.0)
+        return m.upper(0.0), "zero", 0.0
+    best: tuple[Any, str, float] = (m.root(rows * columns), "absolute sums", 0.0)
     if method == "absolute sums" or folded_size(layer) > FOLDED:
         return best
     # A power of two scales exactly, and keeps every product far from under- and overflow.
     exponent = math.frexp(largest)[1]
     scaled = np.ldexp(layer.weight.astype(np.float64), -exponent)
     one = math.ldexp(1.0, -2 * exponent)
-    groups = [folded(layer, kernel) for kernel in np.split(scaled, layer.groups)]
+    groups = [
+        m.select(lambda kernel: folded(layer, kernel), m.array(part))
+        for part in np.split(scaled, layer.groups)
+    ]
+
+    def offer(square: Any, name: str, number: float) -> None:
+        nonlocal best
+        root = m.root(square) * 2.0**exponent
+        if m.less(root, best[0]):
+            best = root, name, number
+
     if method in ("", "residual", "rows"):
-        squares = np.max([_spatial(blocks, one) for blocks in groups], axis=0)
-        for name, square in zip(("residual", "rows"), squares, strict=True):
-            if method in ("", name):
-                best = min(
-                    best, (_root(square, exponent), name, one if name == "residual" else 0.0)
-                )
+        residual, rows = (
+            reduce(m.greater, squares)
+            for squares in zip(*(_spatial(blocks, one, m) for blocks in groups), strict=True)
+        )
+        if method != "rows":
+            offer(residual, "residual", one)
+        if method != "residual":
+            offer(rows, "rows", 0.0)
+    if _work(layer, groups) > WORK or max(periods(layer)) > LARGEST_PERIOD:
+        return best
     if method == "frequencies":
-        found = max(_frequencies(layer, blocks, witness) for blocks in groups)
-        best = min(best, (_root(found, exponent), method, witness))
-    elif not method and best[0] > TIGHT and _work(layer, groups) <= WORK:
+        squares = [
+            _frequencies_exactly(layer, blocks, witness, m)
+            if m.exactly
+            else m.upper(_frequencies(layer, blocks, witness))
+            for blocks in groups
+        ]
+        offer(reduce(m.greater, squares), method, witness)
+    elif not method and best[0].value > TIGHT:
         estimate = max(_estimate(layer, blocks) for blocks in groups)
         for center in _centers(estimate):
-            found = max(_frequencies(layer, blocks, center) for blocks in groups)
-            if found < math.inf:
-                best = min(best, (_root(found, exponent), "frequencies", center))
+            square = max(_frequencies(layer, blocks, center) for blocks in groups)
+            if square < math.inf:
+                offer(m.upper(square), "frequencies", center)
                 break
     return best
-
-
-def _root(square: float, exponent: int) -> float:
-    return math.ldexp(float(up(up(math.sqrt(square)))), exponent)
 
 
 def _centers(estimate: float) -> Iterator[float]:
@@ -101,50 +122,43 @@ def _centers(estimate: float) -> Iterator[float]:
             yield estimate * (1 + share)
 
 
-def _spatial(blocks: Floats, one: float) -> tuple[float, float]:
+def _spatial(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
     """Squares of the residual and the rows bound, the better of both sides."""
-    sides = [blocks, blocks.swapaxes(2, 3)]
-    sides.sort(key=lambda side: side.shape[2])
-    found = [_one_side(side, one) for side in sides if side is sides[0] or side.shape[2] <= SIDE]
-    return min(item[0] for item in found), min(item[1] for item in found)
+    sides = [blocks, m.select(lambda array: array.swapaxes(2, 3), blocks)]
+    sides.sort(key=lambda side: int(side.shape[2]))
+    found = [_one_side(side, one, m) for side in sides if side is sides[0] or side.shape[2] <= SIDE]
+    return reduce(m.least, [item[0] for item in found]), reduce(m.least, [i[1] for i in found])
 
 
-def _one_side(blocks: Floats, one: float) -> tuple[float, float]:
+def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
     height, width, size, inner = blocks.shape
-    whole = blocks.transpose(2, 0, 1, 3).reshape(size, -1)
-    residual = one
-    sums = np.zeros((size, size))
+    identity = m.array(np.eye(size) * one)
+    residual, sums = m.upper(one), m.array(np.zeros((size, size)))
     for down in range(height):
         for across in range(-width + 1 if down else 0, width):
-            first = _window(blocks, down, across)
-            second = _window(blocks, -down, -across)
-            product = first @ second.T
-            error = float(
-                mul_up(
-                    gamma(first.shape[1] + 2, UNIT),
-                    norm_up(first.reshape(-1), "l2"),
-                    norm_up(second.reshape(-1), "l2"),
-                )
-            )
+            first = m.select(partial(_window, down=down, across=across), blocks)
+            second = m.select(partial(_window, down=-down, across=-across), blocks)
+            product = m.product(first, second)
+            lost = m.lost_in_product(first, second)
             if down == across == 0:
-                sums += np.abs(product)
-                product[np.diag_indices(size)] -= one
-                error = add_up(error, mul_up(4 * UNIT, up(math.sqrt(size)), one), _UNDERFLOW)
-                error = add_up(error, mul_up(4 * UNIT, norm_up(product.reshape(-1), "l2")))
-                residual = add_up(residual, norm_up(product.reshape(-1), "l2"), error)
+                sums = sums + abs(product)
+                product = product - identity
+                whole = m.norm(product.reshape(-1), "l2") + m.norm(identity.reshape(-1), "l2")
+                lost = lost + whole * m.rounding
+                residual = residual + m.norm(product.reshape(-1), "l2") + lost
             else:
-                sums += np.abs(product) + np.abs(product.T)
-                size_of = add_up(norm_up(product.reshape(-1), "l2"), error, _UNDERFLOW)
-                residual = add_up(residual, 2 * size_of)
-    # Each entry of each R_d is off by at most gamma times the norms of its two rows.
-    lengths = norm_up(whole, "l2")
+                sums = sums + abs(product) + m.select(np.transpose, abs(product))
+                residual = residual + (m.norm(product.reshape(-1), "l2") + lost) * 2.0
     count = (2 * height - 1) * (2 * width - 1)
-    lost = mul_up(gamma(height * width * inner + 2, UNIT), count, lengths)
-    matrix = up(inflate(sums, 2 * count) + mul_up(lost[:, None], lengths[None, :]) + _UNDERFLOW)
-    return float(residual), _schur(matrix)
+    if not m.exactly:
+        # Each entry of each R_d is off by at most gamma times the norms of its two rows.
+        lengths = norm_up(blocks.transpose(2, 0, 1, 3).reshape(size, -1), "l2")
+        lost = mul_up(gamma(height * width * inner + 2, UNIT), count, lengths)
+        sums = up(inflate(sums, 2 * count) + mul_up(lost[:, None], lengths[None, :]) + _UNDERFLOW)
+    return residual, _schur(sums, m)
 
 
-def _window(blocks: Floats, down: int, across: int) -> Floats:
+def _window(blocks: NDArray[Any], down: int, across: int) -> NDArray[Any]:
     """Blocks ``q`` for which ``q - d`` exists too, side by side: ``[size, count * inner]``."""
     height, width = blocks.shape[:2]
     rows = slice(max(down, 0), height + min(down, 0))
@@ -153,19 +167,22 @@ def _window(blocks: Floats, down: int, across: int) -> Floats:
     return np.ascontiguousarray(chosen).reshape(len(chosen), -1)
 
 
-def _schur(matrix: Floats, steps: int = 100) -> float:
-    """``max_i (M v)_i / v_i`` for a positive ``v`` near the Perron vector; rounded up."""
-    vector = np.ones(len(matrix))
-    best = math.inf
+def _schur(matrix: Any, m: Any, steps: int = 100) -> Any:
+    """``max_i (M v)_i / v_i`` for a positive ``v`` near the Perron vector, rounded up."""
+    floats = m.floats(matrix)
+    vector, best = np.ones(len(floats)), math.inf
     for _ in range(steps):
-        image = np.asarray(inflate(matrix @ vector, len(matrix)))
-        found = float(up(image / vector).max())
-        better = found < best * (1 - 2.0**-44)
-        best = min(best, found)
-        if not better or not 0 < best < math.inf:
+        image = floats @ vector
+        found = float((image / vector).max())
+        if not 0 < found < best * (1 - 2.0**-44):
             break
+        best, leader = found, vector
         vector = np.maximum(image / image.max(), 2.0**-40)
-    return best
+    if not best < math.inf:
+        return m.upper(math.inf)
+    shares = m.array(leader)
+    ratios = m.divide(m.product(matrix, shares[None, :]), shares[:, None])
+    return m.largest_sum(m.enlarge(ratios, len(floats) + 2), 1)
 
 
 def _work(layer: Layer, groups: list[Floats]) -> float:
@@ -248,7 +265,10 @@ def _frequencies(layer: Layer, blocks: Floats, center: float) -> float:
             _UNDERFLOW,
         )
         rest = up(np.sqrt(_squares(shifted - product)))
-        worst = max(worst, float(np.max(add_up(rest, lost))))
+        found = float(np.max(add_up(rest, lost)))
+        if not found < math.inf:  # NaN too: a maximum would hide it
+            return math.inf
+        worst = max(worst, found)
     root = up(math.sqrt(add_up(center, worst)))
     whole = add_up(root, lost_symbol)
     return float(mul_up(whole, whole))
@@ -259,3 +279,32 @@ def _squares(values: NDArray[Any]) -> Floats:
     parts = np.ascontiguousarray(values).view(np.float64)
     flat = parts.reshape(len(parts), -1)
     return np.asarray(inflate(np.einsum("ij,ij->i", flat, flat), flat.shape[1]))
+
+
+def _frequencies_exactly(layer: Layer, blocks: Any, center: float, m: Any) -> Any:
+    """The same with symbols as integers: ``[[Re, -Im], [Im, Re]]`` has the norm of the symbol."""
+    first, second = periods(layer)
+    down, across = circle(first), circle(second)
+    cut = BITS - 100
+    if blocks.shape[2] > blocks.shape[3]:
+        blocks = m.select(lambda array: array.swapaxes(2, 3), blocks)
+    height, width = blocks.shape[:2]
+
+    def symbol(array: NDArray[Any], f: int, g: int) -> NDArray[Any]:
+        real = imaginary = 0
+        for q in range(height):
+            for p in range(width):
+                (a, b), (c, d) = down[f * q % first], across[g * p % second]
+                x, y = (a * c - b * d) >> (BITS + cut), (a * d + b * c) >> (BITS + cut)
+                real, imaginary = real + array[q, p] * x, imaginary + array[q, p] * y
+        return np.block([[real, -imaginary], [imaginary, real]])
+
+    worst = m.upper(0.0)
+    for f in range(first // 2 + 1):
+        for g in range(second):
+            grid = m.select(lambda array, f=f, g=g: symbol(array, f, g), blocks)
+            grid = grid * 2.0 ** (cut - BITS)
+            worst = m.greater(worst, m.spectral(grid, Fraction(center), "cholesky"))
+    # Every number above is off by less than 2^-98 of its tap.
+    taps = m.largest_sum(abs(blocks).reshape(1, -1), 1) * 2.0**-90
+    return (worst + taps) * (worst + taps)

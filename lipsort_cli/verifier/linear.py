@@ -1,0 +1,123 @@
+"""Operations that add up products, with what error bounds need to know about them.
+
+A row of ``n`` inputs adds up ``n + 1`` terms with ``n`` additions. Each addition errs by at most
+``u`` times its result, and every partial sum, in whatever order, lies between the sum of the
+negative and the sum of the positive terms: within ``(S + |z|) / 2 + gamma S`` of zero, where
+``z = w a + b`` and ``S = |w||a| + |b|``. With the products' own roundings, a component errs by at
+most ``gamma(n + 2) s``, ``s = (S + |z|) / 2 + S (1 + (n + 2) gamma) / (n + 2)``. In norm, with
+``A >= || |W| ||`` and ``L >= ||W||``, ``B = (A + L) / 2 + A (1 + (n + 2) gamma) / (n + 2)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.rounding import UNIT, Arithmetic, ceiling, gamma
+from lipsort_cli.verifier.state import State
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``W a + b`` on the machine ``m``; ``weight``, ``absolute`` and ``bias [width]`` are its own.
+
+    ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
+    arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that.
+    What flushed products, sums and activations lose is at most ``flushed * tiny`` a component.
+    ``rows`` and ``columns`` bound the absolute row and column sums of the operator.
+    """
+
+    m: Any
+    weight: Any
+    absolute: Any
+    bias: Any
+    rows: Any
+    columns: Any
+    count: int
+    share: float
+    flushed: Any
+    product: Callable[[Any, Any], Any]
+    frobenius: Any
+
+    @classmethod
+    def of(
+        cls,
+        layer: Layer,
+        arithmetic: Arithmetic,
+        m: Any,
+        terms: int = 0,
+        product: Callable[[Any, Any], Any] | None = None,
+        sums: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+    ) -> Linear:
+        """Prepared for error bounds in ``arithmetic``; kept by the machine for the next batch.
+
+        A dense layer as it stands; a convolution says how many ``terms`` one output adds up, and
+        gives ``product(values, kernel)`` and ``sums(m, kernel)``, the absolute row and column sums.
+        """
+        assert layer.weight is not None
+        key = (id(layer.weight), arithmetic.name)
+        if key in m.prepared:
+            kept: Linear = m.prepared[key][1]
+            return kept
+        count = (terms or layer.inputs) + 2
+        error = gamma(count, arithmetic.unit)
+        weight = m.array(layer.weight)
+        factors = np.ones(layer.weight.shape)
+        sizes = np.abs(layer.weight.astype(np.float64))
+        subnormal = (sizes > 0) & (sizes < arithmetic.tiny)
+        if subnormal.any():
+            factors[subnormal] = 4 + math.ceil(2 / error)
+        absolute = abs(weight) * m.array(factors) if subnormal.any() else abs(weight)
+        bias = np.zeros(layer.width)
+        if layer.bias is not None:
+            bias = np.repeat(layer.bias.astype(np.float64), math.prod(layer.out_shape[1:]))
+        if sums is None:
+            rows, columns = m.largest_sum(absolute, 1), m.largest_sum(absolute, 0)
+        else:
+            rows, columns = sums(m, absolute)
+        # S enters with this share besides its half.
+        worst = max(error, gamma(count, UNIT))
+        share = ceiling((1 + count * Fraction(worst)) / count) if worst < 1 else math.inf
+        flushed = rows * 4.0 + m.upper(8 * count)
+        frobenius = m.norm(absolute.reshape(-1), "l2") if sums is None else None
+        found = cls(m, weight, absolute, m.array(bias), rows, columns, count, share, flushed,
+                    product or m.product, frobenius)  # fmt: skip
+        # The weight is kept as well: while it lives, no other can have its identity.
+        m.prepared[key] = (layer.weight, found)
+        return found
+
+    def apply(self, values: Any) -> Any:
+        """``W a + b`` for ``[N, n]``."""
+        return self.product(values, self.weight) + self.bias
+
+    def magnitude(self, values: Any, results: Any) -> Any:
+        """Upper bound of ``s`` ``[N, m]`` at ``a = values [N, n]``, with ``results`` = W a + b."""
+        sums = self.product(abs(values), self.absolute) + abs(self.bias)
+        return self.m.enlarge((sums + abs(results)) * 0.5 + sums * self.share, self.count)
+
+    def spread(self, absolute: Any, signed: Any) -> Any:
+        """``B`` from ``A`` and ``L``; element by element for the rows of a head."""
+        return (absolute + signed) * 0.5 + absolute * self.share
+
+    def absolute_norm(self, norm: str) -> Any:
+        """``A``: an upper bound of the norm of the operator with ``absolute`` for its weight."""
+        if norm == "linf":
+            return self.rows
+        if norm == "l1":
+            return self.columns
+        mixed = self.m.root(self.rows * self.columns)
+        return mixed if self.frobenius is None else self.m.least(mixed, self.frobenius)
+
+    def step(self, layer: Layer, state: State, lipschitz: float) -> None:
+        """Carry values and errors over the layer."""
+        m, before = state.m, state.values
+        state.values = self.apply(before)
+        sizes = m.norm(self.magnitude(before, state.values), state.norm)
+        spread = self.spread(self.absolute_norm(state.norm), m.upper(lipschitz))
+        state.rounded(layer, lipschitz, sizes, self.count, self.flushed, spread=spread)

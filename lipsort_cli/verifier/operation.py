@@ -1,0 +1,137 @@
+"""What is known of an operation, and where: one module an operation in the folder ``operations``.
+
+A module is imported only when a network names its operation, and only if its file lies in that
+folder; an operation without a file is refused, never guessed. To add one is to add a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.layer import Layer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lipsort_cli.verifier.onnx import Builder
+    from lipsort_cli.verifier.parsing import Entry
+    from lipsort_cli.verifier.state import State
+
+FOLDER = Path(__file__).with_name("operations")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
+
+
+@dataclass(frozen=True)
+class LayerBound:
+    """Upper bound ``value`` of one layer's Lipschitz constant, how it was proven, and from what.
+
+    ``witness`` is the ``c^2`` of a spectral bound (0.0: none). ``parts`` are the bounds of the
+    layers inside a container.
+    """
+
+    index: int
+    op: str
+    value: float
+    method: str
+    witness: float = 0.0
+    parts: tuple[tuple[LayerBound, ...], ...] = ()
+
+    def walk(self) -> Iterator[LayerBound]:
+        """This bound and all inside it."""
+        yield self
+        for part in self.parts:
+            for bound in part:
+                yield from bound.walk()
+
+
+Parts = tuple[tuple[LayerBound, ...], ...]
+
+
+class Operation:
+    """All that is known of one operation.
+
+    ``m`` is the machine that evaluates: binary64 rounded outwards, or exact. Both take the same
+    formulas (see :mod:`lipsort_cli.verifier.machine`).
+    """
+
+    fields: tuple[str, ...] = ()
+    """Fields of its entry in a graph, beside ``op``."""
+    methods: tuple[str, ...] = ("1-Lipschitz",)
+    """How its constant may be proven."""
+    smooth = False
+    """Whether it needs the accuracy of a mathematical library; then in real arithmetic only."""
+    container = False
+    """Whether its bound is derived from those of layers inside it."""
+
+    def parse(self, entry: Entry) -> dict[str, Any]:
+        """Fields of the :class:`Layer`, checked; without ``out_shape`` the shape stays."""
+        return {}
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """The entry's fields in their one canonical form."""
+        return {}
+
+    def constant(self, layer: Layer, norm: str, m: Any) -> Any:
+        """The Lipschitz constant from ``norm`` to ``norm``, as an upper bound of ``m``."""
+        return m.upper(1.0)
+
+    def bound(
+        self, layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
+    ) -> LayerBound:
+        """The constant proven in binary64, by ``method`` if one is named and there is a choice."""
+        value = float(self.constant(layer, norm, m).value)
+        return LayerBound(layer.index, layer.op, value, self.methods[0])
+
+    def prove(self, layer: Layer, claim: LayerBound, norm: str, m: Any) -> bool:
+        """Whether exact arithmetic confirms ``claim``."""
+        return bool(self.constant(layer, norm, m) <= m.upper(claim.value))
+
+    def combined(self, layer: Layer, parts: Parts, norm: str, m: Any) -> Any:
+        """Of a container: its constant from the bounds of the layers inside."""
+        raise NotImplementedError(layer.op)
+
+    def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
+        """The layer at ``[N, n]``, exact for numbers of any type: for all that only select."""
+        raise NotImplementedError(layer.op)
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """Carry values and errors over the layer, whose proven constant is ``bound``.
+
+        The default serves what moves, selects or changes signs, and so rounds nothing.
+        """
+        state.values = state.m.select(lambda array: self.values(layer, array), state.values)
+        state.selected(layer, bound.value)
+
+    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+        """Add the layer's nodes; the last one makes ``output`` (empty: a value of any name)."""
+        raise Unsupported(
+            layer.place, f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
+        )
+
+
+@lru_cache(maxsize=256)
+def find(name: str) -> Operation | None:
+    """The operation called ``name``; None when there is none."""
+    if not _NAME.match(name) or not (FOLDER / f"{name}.py").is_file():
+        return None
+    found: Operation = import_module(f"{__package__}.operations.{name}").OPERATION
+    return found
+
+
+def of(layer: Layer) -> Operation:
+    """The operation of a parsed layer."""
+    found = find(layer.op)
+    assert found is not None
+    return found
+
+
+def names() -> list[str]:
+    """All operations there are."""
+    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))

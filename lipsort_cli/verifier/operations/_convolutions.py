@@ -1,0 +1,93 @@
+"""What a convolution and its transpose share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.linear import Linear
+from lipsort_cli.verifier.onnx import Builder
+from lipsort_cli.verifier.operation import LayerBound, Operation
+from lipsort_cli.verifier.operations._kernel_bounds import convolution_bound
+from lipsort_cli.verifier.operations._kernels import absolute_sums, convolve, terms_summed
+from lipsort_cli.verifier.parsing import Entry, tensor_names
+from lipsort_cli.verifier.state import State
+
+
+class Kernel(Operation):
+    """A linear operator on images, given by its kernel."""
+
+    fields: tuple[str, ...] = ("weight", "bias", "stride", "padding", "dilation", "groups")
+    methods = ("residual", "rows", "frequencies", "absolute sums", "zero",
+               "largest absolute row sum", "largest absolute column sum")  # fmt: skip
+    node = ""
+    """Operation of ONNX."""
+
+    def geometry(self, entry: Entry, inputs_axis: int) -> dict[str, Any]:
+        """Integers and kernel, with ``groups`` that divide the channels."""
+        shape = entry.image()
+        found: dict[str, Any] = {
+            key: entry.whole(key, minimum=0 if key == "padding" else 1)
+            for key in ("stride", "padding", "dilation", "groups")
+        }
+        weight, groups = entry.weight(), found["groups"]
+        if weight.ndim != 4 or not weight.size:
+            reason = f"expected float32 with 4 axes, found {weight.shape}"
+            raise Invalid(f"{entry.at}.weight", reason)
+        inputs = weight.shape[1] * groups if inputs_axis else weight.shape[0]
+        if inputs != shape[0] or weight.shape[0] % groups:
+            reason = f"found {list(weight.shape)} for {shape[0]} channels in {groups} groups"
+            raise Invalid(f"{entry.at}.weight", reason)
+        return {**found, "weight": weight}
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """Names of tensors and the integers."""
+        integers = {key: getattr(layer, key) for key in self.fields[2:6]}
+        return {**tensor_names(layer), **integers}
+
+    def bound(
+        self, layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
+    ) -> LayerBound:
+        """The tightest proof of the padded operator's norm, or the one named."""
+        value, used, number = convolution_bound(layer, norm, m, method, witness)
+        return LayerBound(layer.index, layer.op, float(value.value), used, number)
+
+    def prove(self, layer: Layer, claim: LayerBound, norm: str, m: Any) -> bool:
+        """The same inequalities in integers."""
+        value = convolution_bound(layer, norm, m, claim.method, claim.witness)[0]
+        return bool(value <= m.upper(claim.value))
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """A dense layer with as many terms as taps and input channels of a group."""
+        m = state.m
+
+        def product(values: Any, kernel: Any) -> Any:
+            return m.bilinear(
+                lambda left, right: convolve(layer, left, right, m.multiply), values, kernel
+            )
+
+        linear = Linear.of(
+            layer,
+            state.arithmetic,
+            m,
+            terms_summed(layer),
+            product,
+            lambda machine, kernel: absolute_sums(layer, machine, kernel),
+        )
+        linear.step(layer, state, bound.value)
+
+    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+        """Conv or ConvTranspose."""
+        assert layer.weight is not None
+        inputs = builder.constant(layer, "weight", layer.weight)
+        if layer.bias is not None:
+            inputs += builder.constant(layer, "bias", layer.bias)
+        attributes = {
+            "kernel_shape": list(layer.weight.shape[2:]),
+            "strides": [layer.stride] * 2,
+            "pads": [layer.padding] * 4,
+            "dilations": [layer.dilation] * 2,
+            "group": layer.groups,
+        }
+        builder.node(self.node, inputs, attributes, output)

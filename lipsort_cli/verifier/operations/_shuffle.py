@@ -1,0 +1,38 @@
+"""Pixels to channels and back: channel ``c b^2 + i b + j`` is pixel ``(i, j)`` of each block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.onnx import Builder
+from lipsort_cli.verifier.operation import Operation
+
+
+class Shuffle(Operation):
+    """A permutation of components: 1-Lipschitz in every norm; rounds nothing."""
+
+    fields = ("block",)
+    order: tuple[int, ...] = ()
+    """Axes of the image cut into parts, in the order in which they come out."""
+
+    def parts(self, layer: Layer) -> list[int]:
+        """The image cut into blocks."""
+        raise NotImplementedError
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """The size of a block."""
+        return {"block": layer.size}
+
+    def values(self, layer: Layer, values: Any) -> Any:
+        """Cut into parts, and put together in another order."""
+        moved = values.reshape(len(values), *self.parts(layer)).transpose(self.order)
+        return np.ascontiguousarray(moved).reshape(len(values), layer.width)
+
+    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+        """Reshape, Transpose, Reshape: ONNX's own SpaceToDepth has another order of channels."""
+        builder.reshape(layer, "parts", [0, *self.parts(layer)])
+        builder.node("Transpose", attributes={"perm": list(self.order)})
+        builder.reshape(layer, "shape", [0, *layer.out_shape], output)

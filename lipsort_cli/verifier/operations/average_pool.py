@@ -1,0 +1,36 @@
+"""``average_pool``: the mean of each window."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import LayerBound
+from lipsort_cli.verifier.operations._windows import Pool, total
+from lipsort_cli.verifier.state import State
+
+
+class AveragePool(Pool):
+    """``l = 1 / k``: the constant is m/k in L2, (m/k)^2 in L1 and 1 in L-infinity."""
+
+    node = "AveragePool"
+
+    def constant(self, layer: Layer, norm: str, m: Any) -> Any:
+        """Shares of a pixel in the windows that hold it; a mean never exceeds its largest."""
+        share = min(Fraction(1), Fraction(-(-layer.size // layer.stride), layer.size))
+        return m.upper({"linf": Fraction(1), "l2": share, "l1": share * share}[norm])
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """``k^2 - 1`` additions, and a division or a rounded factor; of the mean of sizes."""
+        m, area = state.m, layer.size * layer.size
+
+        def mean(values: Any) -> Any:
+            return m.divide(m.select(lambda array: total(layer, array), values), float(area))
+
+        sizes = m.norm(m.enlarge(mean(abs(state.values)), area + 3), state.norm)
+        state.values = mean(state.values)
+        state.rounded(layer, bound.value, sizes, area + 3, 8 * area, reach=area)
+
+
+OPERATION = AveragePool()

@@ -1,0 +1,59 @@
+"""``convolution``: y_o(u) = sum K_oi(t) x_i(s u + d t - p) + b_o, zero or circular padding p."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.onnx import Builder
+from lipsort_cli.verifier.operations._convolutions import Kernel
+from lipsort_cli.verifier.parsing import Entry
+
+PADDINGS = ("zeros", "circular")
+
+
+class Convolution(Kernel):
+    """A correlation with the kernel ``[out, in / groups, kh, kw]``."""
+
+    fields = (*Kernel.fields, "padding_mode")
+    node = "Conv"
+
+    def parse(self, entry: Entry) -> dict[str, Any]:
+        """A kernel that fits the padded image; circular padding without repeated outputs."""
+        found = self.geometry(entry, 1)
+        mode = entry.fields["padding_mode"]
+        if mode not in PADDINGS:
+            raise Unsupported(f"{entry.at}.padding_mode", f"{mode!r:.40}")
+        stride, padding, dilation = (found[key] for key in ("stride", "padding", "dilation"))
+        sizes = []
+        for size, kernel in zip(entry.shape[1:], found["weight"].shape[2:], strict=True):
+            reach = dilation * (kernel - 1) + 1
+            if size + 2 * padding < reach:
+                reason = f"the kernel does not fit {size} pixels with padding {padding}"
+                raise Invalid(entry.at, reason)
+            made = (size + 2 * padding - reach) // stride + 1
+            if mode == "circular" and (size % stride or made > size // stride or padding > size):
+                raise Unsupported(
+                    entry.at,
+                    f"circular padding {padding} of {size} pixels with stride {stride}: an output "
+                    "would occur twice, or not at all",
+                )
+            sizes.append(made)
+        out = found["weight"].shape[0]
+        shape = {"circular": mode == "circular", "out_shape": (out, *sizes)}
+        return {**found, **shape, "bias": entry.bias(out)}
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """And the padding."""
+        return {**super().describe(layer), "padding_mode": PADDINGS[layer.circular]}
+
+    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+        """Conv, which pads with zeros."""
+        if layer.circular and layer.padding:
+            reason = "pads circularly; operator set 17 of ONNX cannot"
+            raise Unsupported(layer.place, f"found operation {layer.op!r}, which {reason}")
+        super().onnx(layer, builder, output)
+
+
+OPERATION = Convolution()

@@ -1,0 +1,158 @@
+"""``distance``: sum_k (1 - decay) decay^k d_(k) + b, d_(0) >= d_(1) >= ... the sorted |x - w|.
+
+``|x - w|`` is 1-Lipschitz component by component, sorting keeps distances, and the gradient holds
+the weights of the ranks in some order with signs. With decay 0 it is the largest alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import LayerBound, Operation
+from lipsort_cli.verifier.parsing import Entry, tensor_names
+from lipsort_cli.verifier.rounding import Arithmetic, Floats, gamma
+from lipsort_cli.verifier.state import State
+
+_BLOCK = 64
+_LONGEST = 4096
+"""Inputs up to which powers of decay are formed exactly."""
+
+
+class Distance(Operation):
+    """The constant is 1 in L-infinity, as weights add up to at most 1."""
+
+    fields = ("weight", "bias", "decay")
+    methods = ("ranks",)
+
+    def parse(self, entry: Entry) -> dict[str, Any]:
+        """A matrix, a vector or null, and a decay in [0, 1)."""
+        found = entry.matrix()
+        numbers = entry.reals("decay")
+        if not 0 <= numbers[0] < 1:
+            raise Invalid(f"{entry.at}.decay", "expected at least 0 and less than 1")
+        return {**found, "numbers": numbers}
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """Names of tensors and the decay."""
+        return {**tensor_names(layer), "decay": layer.numbers[0].hex()}
+
+    def constant(self, layer: Layer, norm: str, m: Any) -> Any:
+        """In L2 ``sqrt(out)`` times the length of the weights; in L1 ``out`` times the first.
+
+        The squares of the weights add up to ``(1 - q) (1 - q^2n) / (1 + q)``.
+        """
+        if norm == "linf":
+            return m.upper(1.0)
+        decay, count = Fraction(layer.numbers[0]), layer.inputs
+        if norm == "l1":
+            return m.upper(1 - decay) * float(layer.width)
+        # Bernoulli's inequality where the power would be too long a number.
+        power = decay ** (2 * count) if count <= _LONGEST else 1 - 2 * count * (1 - decay)
+        power = max(power, Fraction(0))
+        squares = (1 - decay) * (1 - power) / (1 + decay)
+        return m.ones(layer.width, "l2") * m.root(m.upper(squares))
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """One subtraction each, a maximum or a sum of non-negative terms, and the bias."""
+        assert layer.weight is not None
+        m, count = state.m, _roundings(layer)
+        weight = m.array(layer.weight)
+        bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
+        if layer.numbers[0] == 0.0:
+            apart = above = m.select(_largest, state.values, weight)
+        else:
+            kept = _kept(layer, m.ranks)
+            shares = _shares(layer, kept)
+            exactly = m.powers(layer.numbers[0], kept) if m.exactly else shares
+            raised = _raised(layer, shares, state.arithmetic)
+            apart = m.ranked(_weighted, state.values, weight, exactly)
+            above = m.ranked(_weighted, state.values, weight, m.array(raised))
+        state.values = apart + bias
+        sizes = m.norm(m.enlarge(above + abs(bias), layer.inputs + 8), state.norm)
+        # Weights of ranks are raised a little where they may be flushed, hence the room.
+        spread = m.upper(bound.value) * (1 + 2.0**-20) + m.upper(2.0**-50 * layer.width)
+        state.rounded(layer, bound.value, sizes, count, 8 * count, spread=spread)
+        state.own = state.own + sizes * m.cut
+
+
+def _roundings(layer: Layer) -> int:
+    """Of a weighted sum of ranks: two for each power of decay, one for each addition.
+
+    ``1 - decay`` may be formed from a decay that was rounded: ``decay / (1 - decay)`` more.
+    """
+    decay = layer.numbers[0]
+    return 4 if decay == 0.0 else 4 * layer.inputs + 16 + math.ceil(2 / (1 - decay))
+
+
+def _kept(layer: Layer, bits: int) -> int:
+    """How many ranks matter: the others' weights add up to at most ``2^-bits (1 - decay)``."""
+    decay = layer.numbers[0]
+    wanted = (bits - math.log2(1 - decay)) / -math.log2(decay)
+    return int(min(layer.inputs, math.ceil(wanted) + 2))
+
+
+def _shares(layer: Layer, kept: int) -> Floats:
+    """``(1 - decay) decay^k`` for the ranks kept, each rounded up."""
+    decay, weights = layer.numbers[0], np.empty(kept)
+    share = np.nextafter(1 - decay, 2.0)
+    for rank in range(kept):
+        weights[rank] = share
+        share = np.nextafter(share * decay, 2.0)
+    return weights
+
+
+def _raised(layer: Layer, shares: Floats, arithmetic: Arithmetic) -> Floats:
+    """The shares where they may be flushed to zero: the error bound then covers all of them.
+
+    The ranks left out, each less far than the last one kept, are added to that one.
+    """
+    decay, raised = layer.numbers[0], shares.copy()
+    left_out = np.nextafter(shares[-1] * decay / (1 - decay) * (1 + 2.0**-40), 2.0)
+    error = gamma(_roundings(layer), arithmetic.unit)
+    if error:
+        raised[raised < 8 * arithmetic.tiny] *= 4 + 2 / error
+        left_out *= 4 + 2 / error
+    if len(shares) < layer.inputs:
+        raised[-1] += left_out
+    return raised
+
+
+def _blocks(values: NDArray[Any], weight: NDArray[Any]) -> Iterator[tuple[slice, int, Any]]:
+    """``|x - w_j|`` for some points and one ``j`` at a time, in the same place of memory."""
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        space = np.empty_like(part)
+        for output, row in enumerate(weight):
+            np.subtract(part, row, out=space)
+            yield slice(start, start + len(part)), output, np.abs(space, out=space)
+
+
+def _largest(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """``max_i |x_i - w_ji|``: ``[N, n]``, ``[m, n]`` to ``[N, m]``."""
+    found = np.empty((len(values), len(weight)), dtype=values.dtype)
+    for rows, output, apart in _blocks(values, weight):
+        found[rows, output] = apart.max(axis=1)
+    return found
+
+
+def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
+    """The largest of ``|x - w_j|`` times the shares of their ranks."""
+    found = np.empty((len(values), len(weight)), dtype=values.dtype)
+    kept, width = len(shares), values.shape[1]
+    for rows, output, apart in _blocks(values, weight):
+        if 2 * kept < width:
+            apart = np.partition(apart, width - kept, axis=1)[:, -kept:]
+        top = np.sort(apart, axis=1)[:, ::-1][:, :kept]
+        found[rows, output] = top @ shares
+    return found
+
+
+OPERATION = Distance()

@@ -1,0 +1,97 @@
+"""``order_statistic``: max { t : sum_i |w_ji| [sign(w_ji) x_i >= t] >= b_j }, w and b whole.
+
+If no +-x_i falls by more than d, the votes for level t - d are at least those that were for t, so
+no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import Operation
+from lipsort_cli.verifier.parsing import Entry, tensor_names
+
+LARGEST_VOTES = 2.0**24
+"""Whole numbers up to this, and their sums, are exact in binary32."""
+_BLOCK = 64
+_PIECE = 1 << 21
+
+
+class OrderStatistic(Operation):
+    """Rounds nothing: votes are whole numbers, and the value is chosen."""
+
+    fields = ("weight", "bias")
+    methods = ("choice",)
+
+    def parse(self, entry: Entry) -> dict[str, Any]:
+        """Whole numbers whose sums no arithmetic rounds, and thresholds that some level reaches."""
+        found = entry.matrix()
+        weight, bias = found["weight"], found["bias"]
+        total = np.abs(weight).sum(axis=1, dtype=np.float64)
+        if (weight != np.rint(weight)).any() or (total > LARGEST_VOTES).any():
+            reason = "expected whole numbers, a row's sizes at most 2^24 in sum"
+            raise Invalid(f"{entry.at}.weight", reason)
+        if (
+            bias is None
+            or (bias != np.rint(bias)).any()
+            or (bias < 1).any()
+            or (bias > total).any()
+        ):
+            reason = "expected whole numbers from 1 to the sum of a row's sizes"
+            raise Invalid(f"{entry.at}.bias", reason)
+        return found
+
+    def describe(self, layer: Layer) -> dict[str, Any]:
+        """Names of tensors."""
+        return tensor_names(layer)
+
+    def constant(self, layer: Layer, norm: str, m: Any) -> Any:
+        """1 in L-infinity; one input may be what all outputs choose."""
+        return m.upper(1.0) if norm == "linf" else m.ones(layer.width, norm)
+
+    def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
+        """The largest level whose votes reach the threshold; float32 adds whole numbers exactly."""
+        assert layer.weight is not None and layer.bias is not None
+        weight = layer.weight
+        votes = np.concatenate([np.maximum(weight, 0), np.maximum(-weight, 0)], axis=1)
+        made = np.empty((len(values), layer.width), dtype=values.dtype)
+        blocks = votes.shape[1] // _BLOCK + 1
+        step = max(1, _PIECE // (max(layer.width * _BLOCK, blocks * votes.shape[1])))
+        for start in range(0, len(values), step):
+            rows = slice(start, start + step)
+            made[rows] = _levels(values[rows], votes, layer.bias)
+        return made
+
+
+def _levels(
+    values: NDArray[Any], votes: NDArray[np.float32], wanted: NDArray[np.float32]
+) -> NDArray[Any]:
+    """Votes added up in blocks of falling levels, then one by one in the block that decides."""
+    literals = np.concatenate([values, -values], axis=1)
+    points, count = literals.shape
+    order = np.argsort(-literals, axis=1)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(count), order.shape), axis=1)
+    ends = np.arange(0, count, _BLOCK)
+    # before[n, k, j]: what the levels ahead of block k add up to.
+    before = (rank[:, None] < ends[:, None]).astype(np.float32) @ votes.T
+    block = (before < wanted).sum(axis=1) - 1
+    places = np.minimum(block[..., None] * _BLOCK + np.arange(_BLOCK), count - 1)
+    index = np.arange(points)[:, None, None]
+    literal = order[index, places]
+    running = votes[np.arange(len(votes))[:, None], literal]
+    np.cumsum(running, axis=2, out=running)
+    running += np.take_along_axis(before, block[:, None], axis=1).transpose(0, 2, 1)
+    first = np.minimum((running < wanted[:, None]).sum(axis=2), _BLOCK - 1)
+    found = literals[index[..., 0], np.take_along_axis(literal, first[..., None], axis=2)[..., 0]]
+    if found.dtype.kind == "f":
+        found[np.isnan(values).any(axis=1)] = np.nan
+    return found
+
+
+OPERATION = OrderStatistic()
