@@ -120,8 +120,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "errors of a branch forgotten": (
         "operations/residual.py",
-        'for name in ("own", "d0", "d1", "lip"):',
-        'state.d0 = state.d0 * 0.0\n        for name in ("own", "d1", "lip"):',
+        "setattr(state, name, mixed(getattr(state, name), getattr(branch, name)))",
+        "setattr(state, name, getattr(state, name))",
     ),
     "errors pass a pool unchanged": (
         "state.py",
