@@ -117,6 +117,8 @@ _held: dict[tuple[Path, int], list[int]] = {}
 def locked(directory: Path) -> Iterator[None]:
     """Keep every other process out of ``directory``; the folder is made where there is none.
 
+    Folders that were made and have stayed empty go again at the end.
+
     The system's lock on the file :data:`LOCK`, which ends with the process however it ends: none
     is ever left over. The file is removed at the end, if the process is not killed. A thread may
     take a lock that it holds already.
@@ -125,8 +127,9 @@ def locked(directory: Path) -> Iterator[None]:
         LipsortError: another process works there; it is named.
     """
     key = (Path(directory).resolve(), threading.get_ident())
-    held = _held.get(key)
+    held, made = _held.get(key), list[Path]()
     if held is None:
+        made = [path for path in (key[0], *key[0].parents) if not path.exists()]
         held = _held[key] = [_acquire(key[0]), 0]
     held[1] += 1
     try:
@@ -137,6 +140,8 @@ def locked(directory: Path) -> Iterator[None]:
             del _held[key]
             with contextlib.suppress(OSError):
                 os.unlink(key[0] / LOCK)
+                for path in made:
+                    path.rmdir()
             os.close(held[0])
 
 

@@ -12,7 +12,8 @@ import platform
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -82,6 +83,19 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None
+
+
+_begins: ContextVar[Callable[[], None] | None] = ContextVar("begins", default=None)
+
+
+@contextlib.contextmanager
+def beginning(action: Callable[[], None]) -> Iterator[None]:
+    """Have ``action`` called when a record is begun within the block: nothing is refused then."""
+    token = _begins.set(action)
+    try:
+        yield
+    finally:
+        _begins.reset(token)
 
 
 @contextlib.contextmanager
@@ -203,6 +217,8 @@ class RunRecord:
             found = described(config)
             known["configuration"] = {"sha256": digest(found), "values": found}
         values |= {key: value for key, value in known.items() if value is not None}
+        if (action := _begins.get()) is not None:
+            action()
         record = cls(directory, values)
         record._write()
         return record

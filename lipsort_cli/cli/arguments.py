@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from lipsort_cli import runs
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError
+from lipsort_cli.quoting import quoted
 
 
 def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
@@ -90,9 +91,3 @@ def _list(override: str) -> list[str]:
 
 def _quoted_list(values: list[str]) -> str:
     return f"[{','.join(quoted(value) for value in values)}]"
-
-
-def quoted(value: str) -> str:
-    """``value`` as a quoted string of Hydra's override grammar."""
-    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -8,6 +8,8 @@ found and what is allowed, and the rest is checked for ranges and cross-field ru
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from hydra.version import setbase
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog
@@ -133,6 +136,8 @@ class Composer:
                 )
             elif override.is_sweep_override() and not override.is_discrete_sweep():
                 pass  # an interval is for a sweeper plugin to sample from
+            elif unsound := self._unsound(override):
+                faults.append(f"{override.key_or_group}: {unsound}")
             else:
                 sound.append(override)
         try:
@@ -146,7 +151,8 @@ class Composer:
             unfit = unusable(config, self.command) if config is not None else []
             faults += unfit
             if ranges and config is not None and not unfit:
-                faults += faults_of(config, self.command)
+                with known_to_hydra(config):
+                    faults += faults_of(config, self.command)
         if faults:
             raise usage_error(list(dict.fromkeys(faults)))
         assert composed[0] is not None
@@ -162,6 +168,14 @@ class Composer:
             return [str(override.input_line)]
         key = override.get_key_element()
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+    def _unsound(self, override: Override) -> str:
+        """What is wrong with the values that an override lists; empty for nothing."""
+        try:
+            list(itertools.islice(self._variants(override), 1))
+        except ValueError as error:
+            return f"found {override.get_value_string()}; {error}"
+        return ""
 
     def _or_nothing(self, overrides: list[str]) -> DictConfig | None:
         try:
@@ -195,6 +209,17 @@ class Composer:
         return faults, kept
 
 
+@contextmanager
+def known_to_hydra(config: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:...}`` refer to this configuration."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
 def unusable(config: DictConfig, command: str) -> list[str]:
     """Faults of options that this command cannot use."""
     found = []
@@ -206,11 +231,3 @@ def unusable(config: DictConfig, command: str) -> list[str]:
                 + ", ".join(catalog.group_options(group, command))
             )
     return found
-
-
-def resolved_run_directory(config: DictConfig) -> Path | None:
-    """Where Hydra will put a single run; None where that cannot be told beforehand."""
-    try:
-        return Path(str(OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True)))
-    except (OmegaConfBaseException, ValueError):
-        return None

@@ -66,8 +66,8 @@ class Command:
     """Commands whose run directories it works on; empty: it makes a run directory of its own."""
     many: bool = False
     """Whether it takes any number of run directories, as ``runs=[...]``."""
-    objective: str | None = None
-    """The figure of ``results.json`` that a user would tune."""
+    objective: tuple[str, ...] = ()
+    """Figures that a user would tune; the first that a run has is its objective."""
     examples: tuple[tuple[str, str], ...] = ()
     """Worked examples for its help page: what it does, and the command line."""
 

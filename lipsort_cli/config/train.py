@@ -28,6 +28,9 @@ class Session:
     )
     threads: int = option(0, "CPU threads; 0: chosen for you", minimum=0, maximum=MOST_THREADS)
     resume: str | None = option(None, "continue this interrupted run directory")
+    objective: Any = option(
+        None, "figure that a sweeper optimizes, or a list of them; null: the command's own"
+    )
 
 
 @dataclass
@@ -168,7 +171,7 @@ class Evaluation:
 @command(
     "train",
     aliases=("train-classifier",),
-    objective="certified_accuracy",
+    objective=("validation.certified_accuracy_estimate", "validation.accuracy"),
     examples=(
         ("The digits, in seconds", "lipsort train"),
         ("ReLU beside GroupSort, as a sweep", "lipsort train -m activation=relu,maxmin seed=0,1,2"),

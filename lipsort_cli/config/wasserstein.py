@@ -77,7 +77,7 @@ class WassersteinEvaluation:
 @command(
     "estimate-wasserstein",
     aliases=("wasserstein",),
-    objective="lower_bound",
+    objective=("lower_bound",),
     examples=(
         ("The default pair, three cones", "lipsort estimate-wasserstein"),
         (

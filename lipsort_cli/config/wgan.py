@@ -201,7 +201,7 @@ class GanEvaluation:
 
 @command(
     "wgan",
-    objective="quality.sliced",
+    objective=("quality.measures.w1_transport.generated",),
     examples=(
         ("The digits, in seconds", "lipsort wgan"),
         ("MNIST, ten minutes on two cores", "lipsort wgan experiment=wgan_mnist"),

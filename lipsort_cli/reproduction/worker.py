@@ -89,12 +89,13 @@ def _mark(directory: Path, job: dict[str, Any], answer: dict[str, Any]) -> None:
 def perform(command: str, overrides: list[str], directory: Path) -> None:
     """Run ``lipsort COMMAND OVERRIDES...`` in ``directory``, going on where it was interrupted.
 
-    As :func:`lipsort_cli.cli.launch.launch` does, without Hydra's main: composing three times
-    would take longer than many a job.
+    As :func:`lipsort_cli.cli.launch.launch` does.
     """
-    from lipsort_cli.cli.launch import execute
+    from lipsort_cli.cli import job
     from lipsort_cli.cli.plain import PLAIN
+    from lipsort_cli.config.compose import Composer
     from lipsort_cli.config.schema import find
+    from lipsort_cli.quoting import quoted
 
     plain = next((entry for entry in PLAIN if entry.name == command), None)
     if plain is not None:
@@ -106,7 +107,10 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
         return
     entry = find(command)
     assert entry is not None
-    execute(entry, compose(command, overrides, directory), directory)
+    with Composer(command) as composer:
+        overrides = [*overrides, f"hydra.run.dir={quoted(str(directory))}"]
+        config = composer.check(overrides, multirun=False)
+    job.single(entry, config, directory)
 
 
 def _clear(directory: Path) -> None:
@@ -118,29 +122,6 @@ def _clear(directory: Path) -> None:
             shutil.rmtree(path)
         elif path.name != "log.txt":
             path.unlink()
-
-
-def compose(command: str, overrides: list[str], directory: Path) -> Any:
-    """The typed configuration, saved beside the run as Hydra saves it."""
-    from omegaconf import OmegaConf
-
-    from lipsort_cli.config.compose import Composer
-    from lipsort_cli.config.typed import to_typed
-    from lipsort_cli.files import write_atomic
-
-    with Composer(command) as composer:
-        config = composer.compose([*overrides, f"hydra.run.dir='{directory}'"])
-    typed = to_typed(config, command)
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    hydra = plain.pop("hydra")
-    hydra["runtime"] = {**hydra["runtime"], "cwd": str(Path.cwd()), "output_dir": str(directory)}
-    folder = directory / ".hydra"
-    folder.mkdir(exist_ok=True)
-    task = [text for text in overrides if not text.startswith("hydra.")]
-    for name, value in (("config", plain), ("hydra", {"hydra": hydra}), ("overrides", task)):
-        write_atomic(folder / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(value)))
-    return typed
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def train_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
     def run(config: Any, directory: Path) -> None:
         calls.configs.append(config)
         calls.directories.append(directory)
-        with RunRecord.recording(directory, "train", seed=config.seed):
+        with RunRecord.recording(directory, "train", config=config, seed=config.seed):
             if calls.action is not None:
                 calls.action(config, directory)
 

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command_line import lipsort, train
+from hydra._internal.hydra import Hydra
 
-from lipsort_cli import app
-from lipsort_cli.cli.arguments import quoted
-from lipsort_cli.cli.launch import launch
 from lipsort_cli.config import compose
-from lipsort_cli.config.schema import COMMANDS, Command, find
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.runs import read_json, write_json
-
-
-def lipsort(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the whole command line in this process; returns its exit code."""
-    monkeypatch.setattr(sys, "argv", ["lipsort", *arguments])
-    try:
-        app.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def train(*arguments: str) -> None:
-    command = find("train")
-    assert command is not None
-    launch(command, list(arguments))
+from lipsort_cli.runs import read_json
 
 
 def test_a_run_gets_its_own_directory(train_calls: Any, tmp_path: Path) -> None:
@@ -86,6 +65,55 @@ def test_a_sweep_runs_every_combination_one_level_deeper(
     assert "Job 3: activation=maxmin seed=2" in capsys.readouterr().out
 
 
+def test_a_single_run_is_composed_once(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[Any] = []
+    before = Hydra.compose_config
+
+    def counted(self: Hydra, *arguments: Any, **options: Any) -> Any:
+        composed.append(before(self, *arguments, **options))
+        return composed[-1]
+
+    monkeypatch.setattr(Hydra, "compose_config", counted)
+    train("seed=3", "data=mnist", "experiment=mnist_l2")
+    assert len(composed) == 1
+
+
+def test_what_hydra_does_around_a_job_is_done(train_calls: Any, tmp_path: Path) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def look(*_: object) -> None:
+        seen.append((Path.cwd().name, os.environ.get("LIPSORT_TEST")))
+
+    train_calls.action = look
+    train("hydra.run.dir=here", "hydra.job.chdir=true", "+hydra.job.env_set.LIPSORT_TEST=on")
+    assert seen == [("here", "on")]
+    assert Path.cwd() == tmp_path and "LIPSORT_TEST" not in os.environ
+    train("hydra.run.dir=there", "hydra.output_subdir=saved", "objective=x${hydra:job.name}")
+    assert (tmp_path / "there/saved/config.yaml").is_file()
+    train("hydra.run.dir=nowhere", "hydra.output_subdir=null")
+    assert [path.name for path in (tmp_path / "nowhere").iterdir()] == ["run.json"]
+
+
+def test_a_job_that_is_refused_writes_nothing(train_calls: Any, tmp_path: Path) -> None:
+    """Neither a directory nor, where a run lies there already, anything of its ``.hydra``."""
+    module = sys.modules["lipsort_cli.commands.train"]
+    accept = module.run
+
+    def refuse(*_: object) -> None:
+        raise LipsortError("no such data")
+
+    train("-m", "seed=0,1", "hydra.sweep.dir=o")
+    before = {p: p.read_bytes() for p in tmp_path.rglob(".hydra/*")}
+    with pytest.raises(UsageError, match="seed: found 5, allowed 0"):
+        train("-m", "seed=5,6", "hydra.sweep.dir=o")
+    assert {p: p.read_bytes() for p in tmp_path.rglob(".hydra/*")} == before
+    module.run = refuse  # type: ignore[attr-defined]
+    with pytest.raises(LipsortError, match="no such data"):
+        train("hydra.run.dir=a/b")
+    assert not (tmp_path / "a").exists()
+    module.run = accept  # type: ignore[attr-defined]
+
+
 def test_a_faulty_sweep_starts_nothing(train_calls: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found 0; allowed: >= 1"):
         train("-m", "training.epochs=2,1,0")
@@ -127,6 +155,9 @@ def test_queries_run_nothing(
         (["nonsense"], ["found 'nonsense'", "key=value"]),
         (["--nonsense"], ["--nonsense"]),
         (["--cfg", "everything"], ["everything", "job"]),
+        (["-m", "seed=0,1", "--cfg", "job"], ["--multirun and --cfg", "one of them"]),
+        (["hydra.run.dir="], ["hydra.run.dir: found nothing"]),
+        (["-m", "seed=range(1,2,0)"], ["seed: found range(1,2,0)", "zero"]),
         (["--config-dir", "nowhere"], ["--config-dir", "nowhere"]),
         (["resume=nowhere"], ["resume: found nowhere, which is no directory"]),
         (["resume=nowhere", "-m"], ["resume", "-m"]),
@@ -283,255 +314,3 @@ def test_an_unknown_command_is_refused(
 ) -> None:
     assert lipsort(monkeypatch, "zoou") == 2
     assert "did you mean zoo?" in capsys.readouterr().err
-
-
-# --- resume -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def interrupted(train_calls: Any) -> Path:
-    """A run that was interrupted."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    train_calls.action = stop
-    with pytest.raises(Interrupted, match=r"`lipsort train resume=.*run`"):
-        train("hydra.run.dir=run", "seed=5", "activation=groupsort", "activation.group_size=8")
-    train_calls.action = None
-    directory = train_calls.directories.pop()
-    train_calls.configs.clear()
-    assert read_json(directory / "run.json")["status"] == "interrupted"
-    return Path(directory)
-
-
-def test_a_run_is_resumed_as_it_was_begun(train_calls: Any, interrupted: Path) -> None:
-    before = {p.name: p.read_bytes() for p in (interrupted / ".hydra").iterdir()}
-    train("resume=run", "threads=2", "training.checkpoint_seconds=7")
-    (config,) = train_calls.configs
-    assert train_calls.directories == [interrupted]
-    assert (config.seed, config.activation.group_size) == (5, 8)
-    assert (config.threads, config.training.checkpoint_seconds) == (2, 7.0)
-    assert config.resume == str(interrupted)
-    assert {p.name: p.read_bytes() for p in (interrupted / ".hydra").iterdir()} == before
-    assert read_json(interrupted / "run.json")["resumed"] == 1
-
-
-def test_a_finished_run_is_left_alone(
-    train_calls: Any, interrupted: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(f"resume={interrupted}")
-    before = (interrupted / "run.json").read_bytes()
-    train(f"resume={interrupted}")
-    assert len(train_calls.configs) == 1
-    assert "finished already" in capsys.readouterr().out
-    assert (interrupted / "run.json").read_bytes() == before
-
-
-@pytest.mark.parametrize("override", ["seed=6", "activation=relu", "training.epochs=9"])
-def test_nothing_that_changes_the_result_is_taken(
-    train_calls: Any, interrupted: Path, override: str
-) -> None:
-    with pytest.raises(UsageError, match="finished as it was begun"):
-        train("resume=run", override)
-    with pytest.raises(UsageError, match="threads"):
-        train("resume=run", "threads=many")
-    assert train_calls.configs == []
-
-
-def test_damaged_and_foreign_runs_are_not_resumed(train_calls: Any, interrupted: Path) -> None:
-    record = read_json(interrupted / "run.json")
-    config = (interrupted / ".hydra/config.yaml").read_text()
-    (interrupted / ".hydra/config.yaml").write_text("a: [")
-    with pytest.raises(UsageError, match="damaged"):
-        train("resume=run")
-    (interrupted / ".hydra/config.yaml").write_text(config.replace("epochs", "epohcs"))
-    with pytest.raises(UsageError, match="not a configuration of `lipsort train`"):
-        train("resume=run")
-    (interrupted / ".hydra/config.yaml").unlink()
-    with pytest.raises(UsageError, match="is missing"):
-        train("resume=run")
-    write_json(interrupted / "run.json", record | {"command": "certify"})
-    with pytest.raises(UsageError, match="a run of `lipsort certify`"):
-        train("resume=run")
-    (interrupted / "run.json").write_text("{")
-    with pytest.raises(UsageError, match="damaged"):
-        train("resume=run")
-    (interrupted / "run.json").unlink()
-    with pytest.raises(UsageError, match="no run directory"):
-        train("resume=run")
-    assert train_calls.configs == []
-
-
-def test_a_run_that_still_runs_is_not_resumed(
-    train_calls: Any, interrupted: Path, held: Any
-) -> None:
-    with held(interrupted) as child, pytest.raises(LipsortError) as caught:
-        train("resume=run")
-    assert f"process {child.pid} works in this run directory" in str(caught.value)
-    train("resume=run")
-    assert len(train_calls.configs) == 1
-
-
-# --- RUN --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def inspector(train_calls: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """A command that takes runs, with a configuration of its own."""
-    from dataclasses import dataclass
-
-    from lipsort_cli.cli import launch as module
-    from lipsort_cli.config import compose
-    from lipsort_cli.config.options import REQUIRED, option
-
-    @dataclass
-    class PeekConfig:
-        run: str = option(REQUIRED, "the run directory")
-        norm: str = option("l2", "norm", choices=["l2", "linf"])
-
-    conf = Path("conf")
-    conf.mkdir()
-    (conf / "base.yaml").write_text((compose.config_root() / "base.yaml").read_text())
-    (conf / "peek.yaml").write_text(
-        textwrap.dedent(
-            """\
-            defaults: [base, schema/command/peek@_here_, _self_]
-            hydra:
-              run: {dir: "${run}"}
-              output_subdir: .hydra/peek
-              job: {name: peek}
-            """
-        )
-    )
-    command = Command("peek", PeekConfig, takes=("train",))
-    monkeypatch.setitem(COMMANDS, "peek", command)
-    root = conf.absolute()
-    monkeypatch.setattr(compose, "config_root", lambda: root)
-    monkeypatch.setattr(module, "config_root", lambda: root)
-    fake = type(sys)("lipsort_cli.commands.peek")
-
-    def run(config: Any, directory: Path) -> None:
-        train_calls.configs.append(config)
-        train_calls.directories.append(directory)
-
-    fake.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "lipsort_cli.commands.peek", fake)
-    return command
-
-
-def _finished(directory: Path, start: str = "2026") -> Path:
-    (directory / ".hydra").mkdir(parents=True)
-    (directory / ".hydra/config.yaml").write_text("of the training run\n")
-    write_json(directory / "run.json", {"command": "train", "status": "finished", "start": start})
-    return directory
-
-
-def test_a_run_is_an_argument_or_the_newest(
-    train_calls: Any, inspector: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _finished(tmp_path / "outputs/train/2026-01-01/1", "2026-01-01")
-    newest = _finished(tmp_path / "outputs/train/2026-01-02/2", "2026-01-02")
-    odd = _finished(tmp_path / "it's, an {odd}=name $x")
-    launch(inspector, [])
-    assert str(newest.relative_to(tmp_path)) in capsys.readouterr().out
-    launch(inspector, [str(odd.relative_to(tmp_path)), "norm=linf"] if "=" not in odd.name else
-           [f"run={odd}", "norm=linf"])  # fmt: skip
-    assert train_calls.directories == [newest, odd]
-    assert [c.run for c in train_calls.configs] == [str(newest), str(odd)]
-    assert (newest / ".hydra/config.yaml").read_text() == "of the training run\n"
-    assert (newest / ".hydra/peek/config.yaml").exists()
-
-
-def test_a_refusal_takes_back_what_hydra_saved(
-    train_calls: Any, inspector: Command, tmp_path: Path
-) -> None:
-    run = _finished(tmp_path / "run")
-    elsewhere = f"hydra.run.dir={tmp_path / 'a' / 'b'}"
-
-    def refuse(config: Any, directory: Path) -> None:
-        raise LipsortError("no")
-
-    module = sys.modules[inspector.module]
-    accept = module.run
-    module.run = refuse  # type: ignore[attr-defined]
-    before = _contents(tmp_path)
-    for overrides in ([], [elsewhere]):
-        with pytest.raises(LipsortError, match="no"):
-            launch(inspector, [str(run), *overrides])
-        assert _contents(tmp_path) == before and not (tmp_path / "a").exists()
-    # What was saved for results that exist is not replaced by what was refused.
-    module.run = accept  # type: ignore[attr-defined]
-    launch(inspector, [str(run)])
-    before = _contents(tmp_path)
-    assert any("peek" in str(path) for path in before)
-    module.run = refuse  # type: ignore[attr-defined]
-    with pytest.raises(LipsortError, match="no"):
-        launch(inspector, [str(run), "norm=linf"])
-    assert _contents(tmp_path) == before
-
-
-def _contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_no_run_or_two_runs_are_refused(inspector: Command, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no finished run"):
-        launch(inspector, [])
-    with pytest.raises(UsageError, match="one RUN directory"):
-        launch(inspector, ["a", "b"])
-    with pytest.raises(UsageError, match="a: no such directory"):
-        launch(inspector, ["a"])
-    run = _finished(tmp_path / "a")
-    with pytest.raises(UsageError, match="norm: found 'l3'"):
-        launch(inspector, [str(run), "norm=l3"])
-
-
-@pytest.mark.parametrize("value", ["plain", "a b", "it's", "a,b=c{d}[e]", "back\\slash", "$x"])
-def test_quoting_survives_hydras_grammar(value: str) -> None:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_override(f"run={quoted(value)}")
-    assert parsed.value() == value
-
-
-# --- signals ----------------------------------------------------------------------------------
-
-_SLEEPER = """
-import sys, time, types
-from lipsort_cli.runs import RunRecord
-module = types.ModuleType("lipsort_cli.commands.train")
-def run(config, directory):
-    with RunRecord.recording(directory, "train"):
-        print("running", flush=True)
-        time.sleep(60)
-module.run = run
-sys.modules["lipsort_cli.commands.train"] = module
-from lipsort_cli.app import main
-main()
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SLEEPER, "train", "hydra.run.dir=run"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs, and what they start, ignore Ctrl-C: these tests may be one.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "running\n"
-        time.sleep(0.1)
-        process.send_signal(number)
-        _, message = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert message.startswith("lipsort: interrupted at once; continue from the last")
-    assert message.endswith("resume=" + str(tmp_path / "run") + "`\n")
-    assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"

@@ -1,0 +1,247 @@
+"""One job: a composed configuration carried out in its directory, alone or within a sweep.
+
+What Hydra saves of a job, its ``.hydra``, is saved here, once the job is known not to be refused:
+when its record is begun, or at its end where the command keeps no record.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from lipsort_cli import runs
+from lipsort_cli.cli import objective
+from lipsort_cli.config import validate
+from lipsort_cli.config.compose import known_to_hydra
+from lipsort_cli.config.registry import Command
+from lipsort_cli.config.typed import to_typed
+from lipsort_cli.console import console, warn
+from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.files import write_atomic
+from lipsort_cli.processes import stop_signals
+from lipsort_cli.quoting import argument
+
+Saved = dict[str, str]
+"""Files by their path in the run directory."""
+
+
+def single(command: Command, config: DictConfig, directory: Path) -> Any:
+    """A run that is no sweep, from a configuration composed with its ``hydra`` node.
+
+    As Hydra would carry it out, with its callbacks, environment and logging. Returns the objective.
+    """
+    directory, hydra = directory.absolute(), config.hydra
+    with flag_override(hydra, ["readonly", "struct"], [False, False]):
+        hydra.mode = RunMode.RUN
+        hydra.runtime.output_dir = str(directory)
+    callbacks = Callbacks(config)
+    done = JobReturn(
+        cfg=_own(config), hydra_cfg=_of_hydra(hydra), overrides=list(hydra.overrides.task)
+    )
+    with known_to_hydra(config):
+        callbacks.on_run_start(config=config, config_name=hydra.job.config_name)
+        configure_log(hydra.job_logging, hydra.verbose)
+        with _inside(directory, hydra.job.chdir), env_override(hydra.job.env_set):
+            callbacks.on_job_start(config=config, task_function=_nothing)
+            try:
+                done.return_value = carry_out(command, config, hydra, directory)
+                done.status = JobStatus.COMPLETED
+            except Exception as error:
+                done.return_value, done.status = error, JobStatus.FAILED
+                raise
+            finally:
+                callbacks.on_job_end(config=config, job_return=done)
+                callbacks.on_run_end(
+                    config=config, config_name=hydra.job.config_name, job_return=done
+                )
+    return done.return_value
+
+
+def _nothing(_: DictConfig) -> None:
+    """What callbacks are shown as the task: they may look at it, not run it."""
+
+
+@contextmanager
+def _inside(directory: Path, wanted: bool | None) -> Iterator[None]:
+    """``hydra.job.chdir``: to work in the run directory, which must then be there beforehand."""
+    if wanted:
+        directory.mkdir(parents=True, exist_ok=True)
+    with chdir(directory) if wanted else nullcontext():
+        yield
+
+
+def carry_out(
+    command: Command,
+    config: DictConfig,
+    hydra: DictConfig,
+    directory: Path,
+    subdir: str | None = None,
+) -> Any:
+    """Check, claim, run and save one job. Returns its objective.
+
+    ``subdir``: where its configuration is saved, if ``hydra.output_subdir`` does not say so.
+    """
+    typed = to_typed(config, command.name)
+    folder = subdir or hydra.output_subdir
+    return execute(command, typed, directory, _files(config, hydra, folder) if folder else {})
+
+
+def execute(command: Command, typed: Any, directory: Path, files: Saved | None = None) -> Any:
+    """Import the command and run it; a termination signal counts as Ctrl-C. The objective.
+
+    The directory is locked meanwhile. One that a run of another configuration lies in is refused;
+    a run that is finished is left as it is. ``files`` are saved as the run begins.
+    """
+    asked = getattr(typed, "objective", None)
+    objective.check(asked)
+    for warning in validate.warnings(typed):
+        warn(warning)
+
+    def save() -> None:
+        while files:
+            name, text = files.popitem()
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(directory / name, text)
+
+    try:
+        with _terminating(), _claimed(command, typed, directory) as standing:
+            if standing == "finished":
+                message = f"{directory} is finished already; nothing to do."
+                console.print(message, markup=False, soft_wrap=True)
+            else:
+                with runs.beginning(save):
+                    importlib.import_module(command.module).run(typed, directory)
+                save()
+            return objective.value(command, asked, directory)
+    except KeyboardInterrupt as error:
+        if command.takes or not (directory / runs.RECORD).is_file():
+            raise
+        raise Interrupted(
+            f"interrupted at once; continue from the last checkpoint with "
+            f"`lipsort {command.name} {argument('resume', str(directory))}`"
+        ) from error
+
+
+def _claimed(command: Command, typed: Any, directory: Path) -> AbstractContextManager[str | None]:
+    """The lock of a run's directory, and how the run stands; other commands only work there."""
+    if command.takes or command.many:
+        return runs.locked(directory)
+    return runs.claimed(directory, command.name, typed)
+
+
+def directory_of(config: DictConfig) -> Path:
+    """Where a single run works: ``hydra.run.dir``.
+
+    Raises:
+        UsageError: it cannot be told, or is none.
+    """
+    try:
+        with known_to_hydra(config):
+            found = OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UsageError(f"hydra.run.dir: {str(error).splitlines()[0]}") from error
+    if not str(found):
+        raise UsageError("hydra.run.dir: found nothing; allowed: hydra.run.dir=FOLDER")
+    return Path(str(found))
+
+
+def _own(config: DictConfig) -> DictConfig:
+    own = copy.deepcopy(config)
+    with flag_override(own, ["readonly", "struct"], [False, False]):
+        own.pop("hydra", None)
+    return own
+
+
+def _of_hydra(hydra: DictConfig, **changes: Any) -> DictConfig:
+    copied = OmegaConf.create({"hydra": copy.deepcopy(hydra)})
+    with flag_override(copied.hydra, "readonly", False):
+        copied.hydra.update(changes)
+    return copied
+
+
+def _files(config: DictConfig, hydra: DictConfig, folder: str) -> Saved:
+    """What Hydra saves of a job."""
+    contents = {
+        "config": _own(config),
+        "hydra": _of_hydra(hydra, output_subdir=folder),
+        "overrides": hydra.overrides.task,
+    }
+    return {f"{folder}/{name}.yaml": OmegaConf.to_yaml(node) for name, node in contents.items()}
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM and a hang-up interrupt as Ctrl-C does: a stopped job leaves a resumable run."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[int, Any] = {}
+    with suppress(ValueError):  # not in the main thread: a launcher's worker
+        for number in stop_signals():
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_OURS = "raised by a job of lipsort's"
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether an error of another process was raised by a job, not by what carried it out."""
+    return _OURS in getattr(error, "__notes__", ())
+
+
+class SweepTask:
+    """What Hydra calls with the configuration of a sweep's job; an object, so that it is pickled.
+
+    In this process, errors are kept for the end instead of raised: the other jobs of a sweep run
+    all the same, and Hydra has nothing to print of its own. A copy in another process raises,
+    because only that reaches us from there.
+    """
+
+    def __init__(self, command: Command, subdir: str | None) -> None:
+        self.command = command
+        self.subdir = subdir
+        self.errors: list[Exception] = []
+        self._process: int | None = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "errors": [], "_process": None}
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run one job; its objective, which a sweeper may optimize."""
+        state = HydraConfig.get()
+        node = cast(DictConfig, state)
+        label = " ".join(state.overrides.task) or "defaults"
+        console.print(f"Job {state.job.num}: {label}", markup=False, style="bold")
+        try:
+            directory = Path(state.runtime.output_dir)
+            return carry_out(self.command, config, node, directory, self.subdir)
+        except Exception as error:
+            if self._process != os.getpid():
+                error.add_note(_OURS)
+                raise
+            if isinstance(error, Interrupted):
+                # Only this passes through Hydra, and ends a sweep.
+                self.errors.insert(0, error)
+                raise KeyboardInterrupt from error
+            warn(f"job {state.job.num}: {error}")
+            self.errors.append(error)
+            return None

@@ -1,0 +1,92 @@
+"""The figure that a sweeper optimizes: ``objective=KEY``.
+
+A key names a figure of ``results.json`` as `lipsort report` calls it (``lower_bound``,
+``certified_accuracy.l2.1.0``), or the last value of a split that the run logged
+(``validation.accuracy``).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.config.registry import Command
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import read_json
+
+
+def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, ...] | None:
+    """The figures that ``keys`` name, of the finished run in ``directory``: one, or a tuple.
+
+    ``keys`` is None where the user asked for none: the command's own is returned, if it is there.
+
+    Raises:
+        LipsortError: the run has no such figure; those that it has are named.
+    """
+    wanted = list(command.objective) if keys is None else _listed(keys)
+    if not wanted or not (directory / "results.json").is_file():
+        return None
+    known = figures(command, directory)
+    if keys is None:
+        return next((known[key] for key in wanted if key in known), None)
+    for key in wanted:
+        if key not in known:
+            raise LipsortError(
+                f"objective: found {key}, which this run has no figure of; allowed: "
+                + ", ".join(known)
+            )
+    values = tuple(known[key] for key in wanted)
+    return values[0] if isinstance(keys, str) else values
+
+
+def _listed(keys: Any) -> list[str]:
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
+def check(keys: Any) -> None:
+    """Refuse what can be no figure's key.
+
+    Raises:
+        UsageError: neither a key nor a list of them.
+    """
+    listed = [keys] if isinstance(keys, str) else keys
+    if keys is None or (
+        isinstance(listed, list) and listed and all(isinstance(k, str) and k for k in listed)
+    ):
+        return
+    raise UsageError(
+        f"objective: found {keys!r}; allowed: a figure's key such as validation.accuracy, or a "
+        "list of them"
+    )
+
+
+def figures(command: Command, directory: Path) -> dict[str, float]:
+    """Every figure of a run by its key."""
+    from lipsort_cli.reports.values import figures as of_results
+
+    found = {
+        f.name: f.value for f in of_results(read_json(directory / "results.json"), command.name)
+    }
+    for split, values in _last_lines(directory / "metrics.jsonl").items():
+        for name, value in values.items():
+            if isinstance(value, int | float) and name not in ("epoch", "step"):
+                found[f"{split}.{name}"] = float(value)
+    return found
+
+
+def _last_lines(path: Path) -> dict[str, dict[str, Any]]:
+    """The last logged line of each split."""
+    last: dict[str, dict[str, Any]] = {}
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return last
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            last[str(entry.get("split"))] = entry
+    return last
