@@ -22,6 +22,8 @@ from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 
+from lipsort_cli.quoting import quoted
+
 _UNWRAPPED = 10_000
 """Columns where there is no terminal: a path that is broken in two cannot be copied or parsed."""
 
@@ -268,7 +270,7 @@ def _plain_word(word: str | Path | tuple[str, str | Path]) -> str:
     key, value = word
     text = located(value) if isinstance(value, Path) else value
     if not _SIMPLE.fullmatch(text):
-        text = "'" + text.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
+        text = quoted(text)
     return f"{key}={text}"
 
 

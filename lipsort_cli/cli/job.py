@@ -28,11 +28,10 @@ from lipsort_cli.config import validate
 from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import to_typed
-from lipsort_cli.console import console, warn
+from lipsort_cli.console import command_line, console, warn
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.files import write_atomic
 from lipsort_cli.processes import stop_signals
-from lipsort_cli.quoting import argument
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -48,9 +47,7 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
         hydra.mode = RunMode.RUN
         hydra.runtime.output_dir = str(directory)
     callbacks = Callbacks(config)
-    done = JobReturn(
-        cfg=_own(config), hydra_cfg=_of_hydra(hydra), overrides=list(hydra.overrides.task)
-    )
+    done = JobReturn(cfg=_own(config), hydra_cfg=_of_hydra(hydra), overrides=_overrides(hydra))
     with known_to_hydra(config):
         callbacks.on_run_start(config=config, config_name=hydra.job.config_name)
         configure_log(hydra.job_logging, hydra.verbose)
@@ -131,7 +128,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
             raise
         raise Interrupted(
             f"interrupted at once; continue from the last checkpoint with "
-            f"`lipsort {command.name} {argument('resume', str(directory))}`"
+            f"`lipsort {command.name} {command_line(('resume', directory))}`"
         ) from error
 
 
@@ -156,6 +153,11 @@ def directory_of(config: DictConfig) -> Path:
     if not str(found):
         raise UsageError("hydra.run.dir: found nothing; allowed: hydra.run.dir=FOLDER")
     return Path(str(found))
+
+
+def _overrides(hydra: DictConfig) -> list[str]:
+    """As they were given: what they refer to is not looked up."""
+    return [str(text) for text in cast(list[Any], OmegaConf.to_container(hydra.overrides.task))]
 
 
 def _own(config: DictConfig) -> DictConfig:
@@ -229,7 +231,7 @@ class SweepTask:
         """Run one job; its objective, which a sweeper may optimize."""
         state = HydraConfig.get()
         node = cast(DictConfig, state)
-        label = " ".join(state.overrides.task) or "defaults"
+        label = " ".join(_overrides(node)) or "defaults"
         console.print(f"Job {state.job.num}: {label}", markup=False, style="bold")
         try:
             directory = Path(state.runtime.output_dir)

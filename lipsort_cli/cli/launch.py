@@ -27,9 +27,10 @@ from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
+from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.processes import Place, place
-from lipsort_cli.quoting import argument, quoted
+from lipsort_cli.quoting import quoted
 
 
 def launch(command: Command, arguments: list[str]) -> None:
@@ -121,7 +122,7 @@ def _single(command: Command, config: DictConfig) -> None:
     if not command.takes and (directory / runs.RECORD).exists():
         raise UsageError(
             f"hydra.run.dir: found {directory}, which holds a run already; choose another "
-            f"folder, or continue that run with {argument('resume', str(directory))}"
+            f"folder, or continue that run with {command_line(('resume', directory))}"
         )
     job.single(command, config, directory)
 

@@ -48,5 +48,5 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
         process.kill()
     assert process.returncode == 130
     assert message.startswith("lipsort: interrupted at once; continue from the last")
-    assert message.endswith("resume=" + str(tmp_path / "run") + "`\n")
+    assert message.endswith("`lipsort train resume=run`\n")
     assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"
