@@ -131,6 +131,49 @@ def test_bjorck_agrees_with_the_svd(order: int) -> None:
     assert torch.allclose(polar_factor(x), u @ vh, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("order", "radius"), [(1, 3**0.5), (2, (7 / 3) ** 0.5), (3, 1.5894), (4, 1.4943)]
+)
+def test_radius_of_convergence(order: int, radius: float) -> None:
+    inside = torch.linspace(1e-2, radius - 1e-3, 400, dtype=torch.double)
+    outside = torch.linspace(radius + 1e-3, radius + 0.05, 20, dtype=torch.double)
+    for start, converges in [(inside, True), (outside, False)]:
+        x = start.view(-1, 1, 1)
+        for _ in range(2000):
+            x = bjorck_step(x, order)
+        found = (x.flatten() - 1).abs() < 1e-6
+        assert bool((found == converges).all()), start[found != converges]
+    assert radius > 1.1 * Bjorck.LIMIT
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("second", [0.3, 0.9, 1e-3])
+@pytest.mark.parametrize("shape", [(64, 64), (64, 96), (96, 64)], ids=str)
+def test_bjorck_converges_where_power_iteration_misses_the_leading_vector(
+    order: int, second: float, shape: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    rank = min(shape)
+    right = torch.randn(shape[1], rank, dtype=torch.double)
+    right[:, 0] -= right[:, 0].mean()  # orthogonal to the start of the power iteration
+    right = torch.linalg.qr(right).Q
+    left = torch.linalg.qr(torch.randn(shape[0], rank, dtype=torch.double)).Q
+    values = torch.full((rank,), second, dtype=torch.double)
+    values[0] = 1.0
+    parameter = ((left * values) @ right.mT).float()
+    constraint = Bjorck(order=order, iterations=40).train()
+    assert torch.allclose(constraint(parameter).double(), left @ right.mT, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1.0, 1e3, 1e30])
+def test_bjorck_is_defined_for_every_parameter(scale: float) -> None:
+    torch.manual_seed(0)
+    for parameter in (torch.eye(8), torch.ones(8, 5), torch.randn(5, 8), torch.zeros(3, 3)):
+        weight = Bjorck(order=2, iterations=15).train()(scale * parameter)
+        assert torch.linalg.matrix_norm(weight, 2) <= 1 + 0.1
+        assert torch.isfinite(weight).all()
+
+
 def test_bjorck_order_one_never_exceeds_one() -> None:
     values = torch.linspace(0, 1, 1001, dtype=torch.double)
     for value in values:

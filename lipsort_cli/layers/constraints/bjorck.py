@@ -8,6 +8,7 @@ from torch import Tensor
 from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
 from lipsort_cli.layers.constraints.polynomials import (
     bjorck_step,
+    gram,
     polar_factor,
 )
 
@@ -15,15 +16,20 @@ from lipsort_cli.layers.constraints.polynomials import (
 class Bjorck(NearOrthonormal):
     """W = polar factor of a free parameter, through ``iterations`` Bjorck steps of ``order``.
 
-    The parameter is divided by sqrt(||V||_1 ||V||_inf) >= ||V||_2 first, so that the iteration
-    converges from anywhere, and scaled up again by what a power iteration finds missing, so that
-    few iterations suffice. Gradients pass through every iteration: the cost that the Stiefel
-    optimizer avoids. Outside training the exact polar factor is taken.
+    The parameter is divided by sqrt(||V||_1 ||V||_inf) >= ||V||_2 first, and scaled up again by
+    what a power iteration finds missing, so that few iterations suffice. That iteration may find
+    too little; an upper bound of the largest singular value keeps it below ``LIMIT``, from where
+    every order converges (:func:`.polynomials.bjorck_step`). Gradients pass through every
+    iteration: the cost that the Stiefel optimizer avoids. Outside training the exact polar factor
+    is taken.
 
     With ``loose_iterations``, training makes do with so many until ``loose_share`` of its steps are
     done, and fine-tunes with ``iterations`` from then on: the paper's way to save time. The loop
     says how far it is through :attr:`progress`.
     """
+
+    LIMIT = 1.35
+    """Singular value that no scaled parameter exceeds."""
 
     def __init__(
         self,
@@ -56,6 +62,9 @@ class Bjorck(NearOrthonormal):
         # sigma_max <= sqrt(max column sum * max row sum); detached: a scale has no effect on the
         # polar factor, so its gradient only adds noise.
         magnitude = parameter.detach().abs()
+        # A power of two first, exactly: no sum below under- or overflows.
+        exponent = torch.frexp(magnitude.max()).exponent
+        parameter, magnitude = (torch.ldexp(p, -exponent) for p in (parameter, magnitude))
         bound = (magnitude.sum(0).max() * magnitude.sum(1).max()).sqrt()
         x = parameter / bound.clamp_min(torch.finfo(parameter.dtype).tiny)
         x = x * self._missing_scale(x.detach())
@@ -63,14 +72,19 @@ class Bjorck(NearOrthonormal):
             x = bjorck_step(x, self.order)
         return x
 
-    @staticmethod
-    def _missing_scale(x: Tensor) -> Tensor:
-        """1 / sigma_max estimated from below by power iterations, kept within convergence."""
+    @classmethod
+    def _missing_scale(cls, x: Tensor) -> Tensor:
+        """1 / sigma_max by power iterations, at most 10 and ``LIMIT`` / an upper bound of it."""
         vector = torch.full((x.shape[1],), x.shape[1] ** -0.5, dtype=x.dtype, device=x.device)
         for _ in range(5):
             image = x @ vector
             vector = x.mT @ image
             vector = vector / vector.norm().clamp_min(torch.finfo(x.dtype).tiny)
-        # The estimate may be too small by a little; sqrt(3) is the limit of every order used.
-        sigma = (x @ vector).norm().clamp(0.1, 1.0)
-        return 1 / sigma
+        estimate = (x @ vector).norm().clamp(0.1, 1.0)
+        # A start that misses the leading vector would scale past convergence: ||G^8||_F^(1/16) is
+        # sigma_max or more, by a factor n^(1/32) at most, which LIMIT leaves room for.
+        power = gram(x)
+        for _ in range(3):
+            power = power @ power
+        bound = power.norm() ** (1 / 16)
+        return torch.minimum(1 / estimate, cls.LIMIT / bound)

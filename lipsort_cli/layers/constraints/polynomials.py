@@ -34,8 +34,10 @@ def bjorck_step(x: Tensor, order: int = 1) -> Tensor:
     """One Bjorck iteration X <- X sum_i c_i (X^T X)^i of the given order.
 
     Args:
-        x: [m, n]. Order 1 converges for singular values in (0, sqrt 3) and never exceeds 1 once
-            they are at most 1; even orders approach 1 from above.
+        x: [m, n]. Iterated, every singular value in (0, r) goes to 1, with r = sqrt(3) = 1.732 for
+            order 1, sqrt(7/3) = 1.527 for 2, 1.589 for 3 and 1.494 for 4; beyond, it goes to
+            infinity or to another sign. Order 1 never exceeds 1 once they are at most 1; even
+            orders approach 1 from above.
         order: 1 to 4, the degree of the polynomial in the Gram matrix.
 
     Returns:
