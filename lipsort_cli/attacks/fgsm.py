@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.attacks.pgd import ascent
-from lipsort_cli.training.losses import worst_margin
+from lipsort_cli.layers.margins import worst_margin
 
 
 def fgsm(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lipsort_cli.training.losses import worst_margin
+from lipsort_cli.layers.margins import worst_margin
 
 
 def project(delta: Tensor, eps: float, norm: str) -> Tensor:

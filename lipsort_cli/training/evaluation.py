@@ -15,8 +15,8 @@ from lipsort_cli.certificates import CertifiedPoints, Network, certified_accurac
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.training.device import certified_arithmetic, judging_device
-from lipsort_cli.training.losses import worst_margin
 from lipsort_cli.zoo import Network as TorchNetwork
 
 BATCH = 1000

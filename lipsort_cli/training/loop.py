@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.runs import MetricsLog
 from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.device import training_dtype
@@ -23,7 +24,7 @@ from lipsort_cli.training.diagnosis import Diagnosis
 from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.jacobian import jacobian_penalty
-from lipsort_cli.training.losses import Loss, worst_margin
+from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.training.radius import body_constant, head_gaps, radii
 from lipsort_cli.training.resuming import restore, save

@@ -14,16 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lipsort_cli.layers.margins import worst_margin
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits [N, C] and labels [N] to a scalar: the mean over the batch."""
-
-
-def worst_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """f_y - max_{j != y} f_j of each example: [N, C], [N] to [N]."""
-    true = logits.gather(1, labels[:, None])
-    others = logits.scatter(1, labels[:, None], -torch.inf)
-    # max with indices gives a tie's whole gradient to one class.
-    return true[:, 0] - others.max(1).values
 
 
 def cross_entropy(temperature: float, margin: float) -> Loss:

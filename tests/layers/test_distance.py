@@ -17,7 +17,7 @@ from lipsort_cli.config.distance import LinfDistanceModel, SortnetModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import lipschitz_constant
 from lipsort_cli.layers.distance import Distance, OrderStatistics, rank_weights, soft_distance
-from lipsort_cli.training.losses import worst_margin
+from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.training.radius import body_constant, head_gaps, radii
 from lipsort_cli.zoo import network_graph, save_network
 from lipsort_cli.zoo.distance import build_distance

@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from lipsort_cli.config import schema
-from lipsort_cli.training.losses import LOSSES, build_loss, worst_margin
+from lipsort_cli.layers.margins import worst_margin
+from lipsort_cli.training.losses import LOSSES, build_loss
 
 LOGITS = torch.tensor([[3.0, 1.0, 0.5], [0.0, 0.2, -1.0]])
 LABELS = torch.tensor([0, 2])
