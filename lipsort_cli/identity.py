@@ -84,6 +84,8 @@ def file_digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise LipsortError(f"{path}: no such file") from error
     except OSError as error:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
 

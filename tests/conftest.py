@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,3 +51,21 @@ def _held(directory: Path) -> Iterator[subprocess.Popen[str]]:
 def held() -> Any:
     """Let another process work in a run directory: `with held(directory) as process`."""
     return _held
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Press Ctrl-C in the middle of steps of a kind of task, once each: `interrupting(kind, 3)`."""
+
+    def press(kind: Any, *steps: int) -> None:
+        pending, step = list(steps), kind.step
+
+        def pressed(self: Any) -> None:
+            if pending and self.at.step == pending[0]:
+                pending.pop(0)
+                signal.raise_signal(signal.SIGINT)
+            step(self)
+
+        monkeypatch.setattr(kind, "step", pressed)
+
+    return press

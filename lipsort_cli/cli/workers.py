@@ -16,7 +16,7 @@ from lipsort_cli.console import console, errors
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.processes import Place
 
-TEAMS = ("train",)
+TEAMS = ("train", "estimate-wasserstein", "wgan")
 """Commands that share their work among processes."""
 
 

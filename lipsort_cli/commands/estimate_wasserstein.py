@@ -15,12 +15,13 @@ from lipsort_cli.config.models import ExtensionModel
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.extension import ExtensionTrainer
+from lipsort_cli.wasserstein.extension import make_extension_task
 from lipsort_cli.wasserstein.pictures import draw_all
 from lipsort_cli.wasserstein.sources import Source
 from lipsort_cli.wasserstein.training import (
@@ -28,7 +29,8 @@ from lipsort_cli.wasserstein.training import (
     EXTRA,
     HELD_OUT,
     SPLIT,
-    CriticTrainer,
+    CriticTask,
+    make_task,
     stream,
 )
 from lipsort_cli.zoo import layer_text, save_network
@@ -57,31 +59,47 @@ def run(config: Any, directory: Path) -> None:
         seed=config.seed,
         device=str(device),
         data=source.fingerprint,
-    ):
-        trainer = make_trainer(config, source, device, directory)
+    ) as record:
+        task = build_task(config, source, device)
         console.print(_headline(config, source), markup=False)
-        trainer.run()
-        save_network(trainer.network, directory / "model.safetensors")
+        if not engine.run(task, engine.Session.of(config, record)):
+            return
+        save_network(task.network, directory / "model.safetensors")
         console.print("bounding: certificate, transport, held-out samples", markup=False)
-        results = evaluate_critic(trainer)
+        results = evaluate_critic(config, task, directory)
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
-    draw_all(directory / "figures", trainer, _describe(config))
+    draw_all(directory / "figures", task, _describe(config))
     _show(config, results, directory)
 
 
-def make_trainer(
-    config: Any, source: Source, device: torch.device, directory: Path
-) -> CriticTrainer:
-    """Critic, optimizer and schedule of a configuration, ready to train."""
-    kind = ExtensionTrainer if isinstance(config.model, ExtensionModel) else CriticTrainer
-    return kind.build(config, source, device, directory)
+def build_task(config: Any, source: Source, device: torch.device) -> CriticTask:
+    """The task of a configuration, ready to train."""
+    shared: dict[str, Any] = {
+        key: getattr(config, key) for key in ("optimizer", "schedule", "training", "seed")
+    }
+    if isinstance(config.model, ExtensionModel):
+        return make_extension_task(
+            source,
+            device,
+            centres=config.model.centres,
+            transport_points=config.evaluation.transport_points,
+            **shared,
+        )
+    return make_task(
+        source,
+        device,
+        model=config.model,
+        activation=config.activation,
+        constraint=config.constraint,
+        norm=config.norm,
+        **shared,
+    )
 
 
-def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
+def evaluate_critic(config: Any, task: CriticTask, directory: Path) -> dict[str, Any]:
     """All bounds that the trained critic and the samples give, as ``results.json`` holds them."""
-    config, source, directory = trainer.config, trainer.source, trainer.directory
-    chosen, norm, seed = config.evaluation, config.norm, config.seed
+    source, chosen, norm, seed = task.source, config.evaluation, config.norm, config.seed
     alpha = 1 - config.confidence
     model = directory / "model.safetensors"
     critic = Plain.of(load_network(model), norm)
@@ -91,25 +109,25 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
     results: dict[str, Any] = {
         "estimate": Bound(
             "value",
-            trainer.lower,
+            task.lower,
             "empirical",
             "the critic's value on a training sample",
             "a training sample",
         ).entry(),
         "lipschitz_bound": critic.lipschitz,
         "norm": norm,
-        "steps": trainer.step,
-        "train_seconds": round(trainer.seconds, 3),
-        "parameters": sum(p.numel() for p in trainer.network.parameters()),
+        "steps": task.at.step,
+        "train_seconds": round(task.at.seconds, 3),
+        "parameters": sum(p.numel() for p in task.network.parameters()),
     }
-    if trainer.stopped:
-        results["stopped_by"] = trainer.stopped
+    if task.stopped:
+        results["stopped_by"] = task.stopped
     if source.truth is not None:
         results["true"] = source.truth
     if "shift" in source.fingerprint:
         results["shift"] = source.fingerprint["shift"]
     if chosen.certificate:
-        _certify(results, lower, trainer, compared)
+        _certify(results, lower, task, compared, directory)
     everything = [lower]
 
     progress = _announce if source.finite else None
@@ -119,7 +137,7 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
         chosen.transport_points,
         stream(seed, EXTRA),
         progress,
-        trainer.known(compared),
+        task.known(compared),
     )
     everything += upper
     if exact is not None and len(exact.dual_x) > 1 and f_x[0].std() > 0 and exact.dual_x.std() > 0:
@@ -128,7 +146,7 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
 
     held_out = source.held_out(chosen.confidence_points, stream(seed, HELD_OUT))
     if held_out is not None:
-        everything += found.confidence_lower(critic, _seen(trainer), held_out, alpha)
+        everything += found.confidence_lower(critic, _seen(task), held_out, alpha)
     diameters = source.diameters(norm)
     if diameters is not None:
         sizes = (len(compared.x), len(compared.y))
@@ -151,27 +169,29 @@ def evaluate_critic(trainer: CriticTrainer) -> dict[str, Any]:
     return results
 
 
-def _certify(results: dict[str, Any], lower: Bound, trainer: CriticTrainer, compared: Any) -> None:
+def _certify(
+    results: dict[str, Any], lower: Bound, task: CriticTask, compared: Any, directory: Path
+) -> None:
     """Write the certificate, unless the samples are too many to be stored beside it."""
-    numbers = (len(compared.x) + len(compared.y)) * trainer.source.dim
+    numbers = (len(compared.x) + len(compared.y)) * task.source.dim
     if numbers > _CERTIFIED_NUMBERS:
         warn(
             f"no certificate: it stores its samples, and these have {numbers:,} coordinates; "
             "distribution.rows takes a part of them"
         )
         return
-    shift = trainer.source.fingerprint.get("shift")
+    shift = task.source.fingerprint.get("shift")
     moved = (
         ""
         if shift is None
         else f", less {', '.join(map(repr, shift[:8]))}" + (", ..." if len(shift) > 8 else "")
     )
     results["certified_value"] = found.certificate(
-        trainer.directory,
-        trainer.directory / "model.safetensors",
+        directory,
+        directory / "model.safetensors",
         compared,
-        trainer.config.norm,
-        trainer.source.name + moved,
+        task.norm,
+        task.source.name + moved,
     )
 
 
@@ -179,10 +199,10 @@ def _announce(done: int, blocks: int) -> None:
     console.print(f"transport: block {done}/{blocks}", markup=False)
 
 
-def _seen(trainer: CriticTrainer) -> tuple[float, float]:
+def _seen(task: CriticTask) -> tuple[float, float]:
     """The critic's range on points of training: fixed before any held-out point is looked at."""
-    points = trainer.source.batch(5000, stream(trainer.config.seed, EXTRA))
-    values = np.concatenate([critic_values(trainer.network, p, trainer.device) for p in points])
+    points = task.source.batch(5000, stream(task.seed, EXTRA))
+    values = np.concatenate([critic_values(task.network, p, task.device) for p in points])
     return float(values.min()), float(values.max())
 
 

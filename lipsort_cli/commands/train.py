@@ -14,13 +14,13 @@ from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.optim import build_optimizer
 from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.training import engine
+from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import resolve_device, set_threads
-from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.evaluation import Evaluation, evaluate
-from lipsort_cli.training.loop import Trainer, steps_an_epoch
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, layer_text, save_network
 
@@ -41,18 +41,12 @@ def run(config: Any, directory: Path) -> None:
         seed=config.seed,
         device=str(device),
         data=dataset.fingerprint,
-    ):
-        trainer = _trainer(config, dataset, device, directory)
-        console.print(_headline(config, dataset, trainer), markup=False)
-        trainer.team = Team.join(device)
-        try:
-            trainer.team.start(trainer.network, config.seed)
-            trainer.run()
-        finally:
-            trainer.team.leave()
-        if not trainer.team.leads:
+    ) as record:
+        task = build_task(config, dataset, device)
+        console.print(_headline(config, dataset, task), markup=False)
+        if not engine.run(task, engine.Session.of(config, record)):
             return
-        network = trainer.network
+        network = task.network
         save_network(network, directory / "model.safetensors")
         plain = load_network(directory / "model.safetensors")
         console.print("evaluating: certificates and attack on the test set", markup=False)
@@ -62,14 +56,15 @@ def run(config: Any, directory: Path) -> None:
             {
                 **evaluation.results(),
                 "parameters": sum(p.numel() for p in network.parameters()),
-                "train_seconds": round(trainer.seconds, 3),
+                "train_seconds": round(task.at.seconds, 3),
             },
         )
     _draw(config, dataset, evaluation, directory)
-    _show(config, evaluation, trainer.seconds, directory)
+    _show(config, evaluation, task.at.seconds, directory)
 
 
-def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Path) -> Trainer:
+def build_task(config: Any, dataset: Dataset, device: torch.device) -> ClassifierTask:
+    """Network, optimizer and loss of a configuration, ready to train."""
     # Seeded before anything random exists: the weights are drawn next.
     torch.manual_seed(config.seed)
     network = build_network(
@@ -80,10 +75,20 @@ def _trainer(config: Any, dataset: Dataset, device: torch.device, directory: Pat
     network = network.to(device)
     set_threads(config.threads, sum(p.numel() for p in network.parameters()))
     optimizer = build_optimizer(network, config.optimizer)
-    total = config.training.epochs * steps_an_epoch(len(dataset.train), config.training.batch_size)
-    schedule = build_schedule(optimizer, config.schedule, total)
-    loss = build_loss(config.loss)
-    return Trainer(config, dataset, network, optimizer, schedule, loss, device, directory)
+    return ClassifierTask(
+        dataset,
+        network,
+        optimizer,
+        config.schedule,
+        build_loss(config.loss),
+        device,
+        seed=config.seed,
+        training=config.training,
+        augmentation=config.augmentation,
+        norm=config.evaluation.norm,
+        # The radius that progress is shown for: the largest asked for.
+        eps=max(config.evaluation.eps),
+    )
 
 
 def _describe(config: Any) -> str:
@@ -94,14 +99,12 @@ def _describe(config: Any) -> str:
     return f"{config.model.name} {layer_text(config.model)} {activation}, {config.constraint.name}"
 
 
-def _headline(config: Any, dataset: Dataset, trainer: Trainer) -> str:
-    count = sum(p.numel() for p in trainer.network.parameters())
+def _headline(config: Any, dataset: Dataset, task: ClassifierTask) -> str:
+    count = sum(p.numel() for p in task.network.parameters())
     return (
         f"{_describe(config)}: {count:,} parameters; {dataset.name}: {len(dataset.train):,} "
         f"training, {len(dataset.validation):,} validation, {len(dataset.test):,} test; "
-        f"{trainer.total_steps:,} steps on {trainer.device} in {trainer.dtype}".replace(
-            "torch.", ""
-        )
+        f"{task.total:,} steps on {task.device} in {task.dtype}".replace("torch.", "")
     )
 
 

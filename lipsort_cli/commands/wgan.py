@@ -14,14 +14,15 @@ from lipsort_cli.certificates import lipschitz_bound, load_network
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.gan.critics import make_critic
+from lipsort_cli.gan.critics import Critic, make_critic
 from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.generators import build_generator, save_generator
-from lipsort_cli.gan.training import GanTrainer
+from lipsort_cli.gan.training import GanTask
 from lipsort_cli.optim import adam
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.zoo import save_network
 
@@ -39,26 +40,25 @@ def run(config: Any, directory: Path) -> None:
         seed=config.seed,
         device=str(device),
         data=dataset.fingerprint,
-    ):
-        trainer = make_trainer(config, dataset, device, directory)
-        console.print(_headline(config, trainer), markup=False)
-        trainer.run()
-        generator = trainer.average.generator
+    ) as record:
+        task = build_task(config, dataset, device, directory)
+        console.print(_headline(config, task), markup=False)
+        if not engine.run(task, engine.Session.of(config, record)):
+            return
+        generator = task.average.generator
         save_generator(directory / "generator.safetensors", generator, config.generator)
-        results = _results(config, trainer)
+        results = _results(config, task, directory)
         console.print("judging the generator", markup=False)
         found = evaluate(generator, dataset, config.evaluation, directory, config.seed)
         results["quality"] = found.quality
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
     found.show()
-    _draw(config, trainer)
+    _draw(config, task, directory)
     _show(results, directory)
 
 
-def make_trainer(
-    config: Any, dataset: Dataset, device: torch.device, directory: Path
-) -> GanTrainer:
+def build_task(config: Any, dataset: Dataset, device: torch.device, directory: Path) -> GanTask:
     """Both networks and their optimizers, ready to train."""
     inputs = dataset.train.inputs
     centre = inputs.mean(0)
@@ -79,7 +79,17 @@ def make_trainer(
     set_threads(config.threads, count)
     options = config.generator
     optimizer = adam(generator.parameters(), lr=options.lr, betas=(options.beta1, options.beta2))
-    return GanTrainer(config, dataset, generator, optimizer, critic, device, directory)
+    return GanTask(
+        dataset,
+        generator,
+        optimizer,
+        critic,
+        config.schedule,
+        device,
+        directory,
+        training=config.training,
+        seed=config.seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -91,22 +101,22 @@ class Constant:
     method: str
 
 
-def critic_constant(trainer: GanTrainer) -> Constant | None:
+def critic_constant(critic: Critic, directory: Path) -> Constant | None:
     """A proven bound of the critic's constant (L2), from its saved weights; None if none is known.
 
     The critic is saved as ``critic.safetensors`` on the way.
     """
-    path = trainer.directory / "critic.safetensors"
+    path = directory / "critic.safetensors"
     try:
-        save_network(trainer.critic.plain(), path)
+        save_network(critic.plain(), path)
         bound = lipschitz_bound(load_network(path), "l2")
     except (LipsortError, TypeError):
         return None  # an operation that certificates do not know
     return Constant(bound.value, "proven", "product of the layers' bounds")
 
 
-def _results(config: Any, trainer: GanTrainer) -> dict[str, Any]:
-    latest = trainer.latest
+def _results(config: Any, task: GanTask, directory: Path) -> dict[str, Any]:
+    latest = task.latest
     results: dict[str, Any] = {
         "critic": config.critic.name,
         "generator": config.generator.name,
@@ -122,12 +132,12 @@ def _results(config: Any, trainer: GanTrainer) -> dict[str, Any]:
             "evidence": "empirical",
             "about": "points between a minibatch and generated samples",
         },
-        "steps": trainer.step,
-        "critic_steps": trainer.step * config.critic.steps,
-        "train_seconds": round(trainer.seconds, 3),
+        "steps": task.at.step,
+        "critic_steps": task.at.step * config.critic.steps,
+        "train_seconds": round(task.at.seconds, 3),
         "parameters": {
-            "generator": sum(p.numel() for p in trainer.generator.parameters()),
-            "critic": sum(p.numel() for p in trainer.critic.network.parameters()),
+            "generator": sum(p.numel() for p in task.generator.parameters()),
+            "critic": sum(p.numel() for p in task.critic.network.parameters()),
         },
     }
     if "w1_lower" in latest:
@@ -138,33 +148,33 @@ def _results(config: Any, trainer: GanTrainer) -> dict[str, Any]:
             "about": "minibatches at the end of training",
             "method": "the critic's gap over its constant by construction",
         }
-    constant = critic_constant(trainer)
+    constant = critic_constant(task.critic, directory)
     if constant is not None:
         results["lipschitz_bound"] = constant.value
         results["evidence"] = {"lipschitz_bound": constant.evidence}
     return results
 
 
-def _headline(config: Any, trainer: GanTrainer) -> str:
+def _headline(config: Any, task: GanTask) -> str:
     sizes = [
         sum(p.numel() for p in network.parameters())
-        for network in (trainer.generator, trainer.critic.network)
+        for network in (task.generator, task.critic.network)
     ]
-    dataset, training = trainer.dataset, config.training
+    dataset, training = task.dataset, config.training
     limit = "" if training.seconds is None else f" or {training.seconds:g} s"
     return (
         f"generator {config.generator.name}, {sizes[0]:,} parameters; critic "
         f"{config.critic.name}, {sizes[1]:,}; {dataset.name}: "
         f"{len(dataset.train):,} training examples of shape {list(dataset.input_shape)}; "
-        f"{training.steps:,} steps{limit} on {trainer.device} in {trainer.dtype}"
+        f"{training.steps:,} steps{limit} on {task.device} in {task.dtype}"
     ).replace("torch.", "")
 
 
-def _draw(config: Any, trainer: GanTrainer) -> None:
-    title = f"{trainer.dataset.name}: {config.generator.name}, critic {config.critic.name}"
-    known = trainer.critic.known is not None
-    draw_training(trainer.directory / "figures" / "training.png", trainer.history, known, title)
-    trainer.film.finish()
+def _draw(config: Any, task: GanTask, directory: Path) -> None:
+    title = f"{task.dataset.name}: {config.generator.name}, critic {config.critic.name}"
+    known = task.critic.known is not None
+    draw_training(directory / "figures" / "training.png", task.history, known, title)
+    task.film.finish()
 
 
 def _show(results: dict[str, Any], directory: Path) -> None:

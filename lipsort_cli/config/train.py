@@ -27,6 +27,7 @@ class Session:
         "auto", "auto, cpu, cuda, cuda:N, mps", pattern=r"auto|cpu|mps|cuda(:\d+)?"
     )
     threads: int = option(0, "CPU threads; 0: chosen for you", minimum=0, maximum=MOST_THREADS)
+    tensorboard: bool = option(False, "also write TensorBoard event files")
     resume: str | None = option(None, "continue this interrupted run directory")
     objective: Any = option(
         None, "figure that a sweeper optimizes, or a list of them; null: the command's own"
@@ -190,7 +191,6 @@ class TrainConfig(Session, LipschitzNetwork):
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    tensorboard: bool = option(False, "also write TensorBoard event files")
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""

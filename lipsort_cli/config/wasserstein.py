@@ -19,6 +19,12 @@ class CriticTraining:
 
     steps: int = option(1000, "steps at most", minimum=1)
     batch_size: int = option(256, "points of each side a step", minimum=1, maximum=MOST_POINTS)
+    precision: str = option(
+        "float32",
+        "matrix products while training; bounds are never computed in it",
+        choices=["auto", "float32", "bfloat16"],
+    )
+    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     check_every: int = option(
         100, "steps between looks at the bounds; the last step is always looked at", minimum=1
     )

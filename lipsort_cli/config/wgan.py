@@ -164,6 +164,7 @@ class GanTraining:
         "matrix products of both networks; distances are evaluated in float32",
         choices=["auto", "float32", "bfloat16"],
     )
+    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     average: float = option(
         0.999, "decay of the averaged generator weights; 0: the last ones", minimum=0, below=1
     )
@@ -221,7 +222,6 @@ class WganConfig(Session):
     schedule: Any = REQUIRED
     training: GanTraining = field(default_factory=GanTraining)
     evaluation: GanEvaluation = field(default_factory=GanEvaluation)
-    tensorboard: bool = option(False, "also write TensorBoard event files")
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""

@@ -1,10 +1,8 @@
-"""The loop of two networks: the same weights for the same seed, however often interrupted."""
+"""The task of two networks: a critic's steps and one of the generator, turn about."""
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,132 +10,91 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lipsort_cli.config.wgan import GanTraining
 from lipsort_cli.data.dataset import Dataset
-from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.gan.average import Average
 from lipsort_cli.gan.critics import Critic
 from lipsort_cli.gan.film import Film
 from lipsort_cli.gan.generators import Generator
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
 from lipsort_cli.gan.window import Window
-from lipsort_cli.optim import schedule_factor
-from lipsort_cli.runs import MetricsLog
-from lipsort_cli.training.checkpoint import load_checkpoint, save_checkpoint
-from lipsort_cli.training.device import training_dtype
-from lipsort_cli.training.interrupts import StepBoundary
-from lipsort_cli.training.progress import TrainingProgress
+from lipsort_cli.optim import Rates
+from lipsort_cli.training.device import mixed_forward, training_dtype
+from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.seeds import mixed_seed
-from lipsort_cli.training.tensorboard import TensorBoardLog
 
 REAL, NOISE, PENALTY, FILM = range(10, 14)
 """What a step draws: each purpose has random numbers of its own."""
 
 
-@dataclass
-class GanTrainer:
-    """Trains ``generator`` against ``critic`` on ``dataset`` into a run directory.
+class GanTask(Task):
+    """Trains ``generator`` against ``critic`` on ``dataset``; pictures go into ``directory``.
 
     A step is ``critic.steps`` steps of the critic and one of the generator. Whatever a step draws
-    comes from (seed, purpose, position), so that a resumed run repeats what a whole run does, bit
-    for bit on the same machine with the same number of threads -- unless ``training.seconds``
-    makes the schedule follow the clock.
+    comes from (seed, purpose, position) -- unless ``training.seconds`` makes the schedule follow
+    the clock, a resumed run repeats what a whole run does. Several processes share each batch;
+    batch statistics are of their own shares, and are averaged after each step.
     """
 
-    config: Any
-    dataset: Dataset
-    generator: Generator
-    optimizer: Optimizer
-    critic: Critic
-    device: torch.device
-    directory: Path
-    step: int = 0
-    seconds: float = 0.0
-    window: Window = field(default_factory=Window)
-    history: list[dict[str, float]] = field(default_factory=list)
-    latest: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        training = self.config.training
-        self.dtype = training_dtype(training.precision, self.device)
-        self.inputs = self.dataset.train.inputs.to(self.device)
-        self.average = Average(self.generator, training.average)
-        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        noise = torch.randn(Film.COUNT, self.generator.latent, generator=self._random(FILM, 0)).to(
-            self.device
-        )
-        self.film = Film(self.directory, self.average.generator, noise, self.dataset.train.inputs)
-
-    # --- the loop ---------------------------------------------------------------------------
+    def __init__(
+        self,
+        dataset: Dataset,
+        generator: Generator,
+        optimizer: Optimizer,
+        critic: Critic,
+        schedule: Any,
+        device: torch.device,
+        directory: Path,
+        *,
+        training: GanTraining,
+        seed: int,
+    ) -> None:
+        networks = [generator, critic.network]
+        super().__init__(networks, device, training.steps, training.gradient_clip)
+        self.dataset, self.generator, self.critic = dataset, generator, critic
+        self.optimizer, self.training, self.seed = optimizer, training, seed
+        self.rates = Rates(optimizer, schedule), Rates(critic.optimizer, schedule)
+        self.dtype = training_dtype(training.precision, device)
+        self.inputs = dataset.train.inputs.to(device)
+        self.average = Average(generator, training.average)
+        noise = torch.randn(Film.COUNT, generator.latent, generator=self._random(FILM, 0))
+        self.film = Film(directory, self.average.generator, noise.to(device), dataset.train.inputs)
+        self.window = Window()
+        self.history: list[dict[str, float]] = []
+        self.latest: dict[str, float] = {}
 
     @property
     def progress(self) -> float:
         """Share of the run that is done, by steps or, with a time limit, by the clock."""
-        training = self.config.training
-        share = (self.step + 0.5) / training.steps
-        if training.seconds is not None:
-            share = max(share, self.seconds / training.seconds)
+        share = super().progress
+        if self.training.seconds is not None:
+            share = max(share, self.at.seconds / self.training.seconds)
         return min(1.0, share)
 
     @property
     def finished(self) -> bool:
         """Whether the last step was taken, or the time is over."""
-        training = self.config.training
-        over = training.seconds is not None and self.seconds >= training.seconds
-        return self.step >= training.steps or (over and self.step > 0)
+        limit = self.training.seconds
+        over = limit is not None and self.at.seconds >= limit and self.at.step > 0
+        return super().finished or over
 
-    def run(self) -> None:
-        """Train to the end, from the checkpoint if there is one.
+    @property
+    def epoch(self) -> int:
+        """How often a training set's worth of real examples was drawn."""
+        drawn = self.at.step * self.critic.config.steps * self.training.batch_size
+        return drawn // len(self.inputs)
 
-        Raises:
-            Interrupted: Ctrl-C or a termination signal; a checkpoint was written.
-            LipsortError: a loss is not finite, or a file cannot be written.
-        """
-        training = self.config.training
-        resumed = self._restore()
-        log = MetricsLog(self.directory / "metrics.jsonl", resume_at=self.step if resumed else None)
-        board = TensorBoardLog(self.directory, self.config.tensorboard, self.step)
-        began = saved = time.monotonic()
-        before, looking = self.seconds, 0.0
-        try:
-            with (
-                StepBoundary() as boundary,
-                TrainingProgress(training.steps, self.step) as progress,
-            ):
-                while not self.finished:
-                    self._train_step()
-                    # What looking costs is not training.
-                    self.seconds = before + time.monotonic() - began - looking
-                    start = time.monotonic()
-                    if self.step % training.log_every == 0 or self.finished:
-                        self._log(log, board)
-                        progress.milestone(self.step, self._text())
-                    elif self.step % 10 == 0:
-                        progress.update(self.step, self._text())
-                    if self.progress * training.frames >= self.film.frames + 1 or self.finished:
-                        self.film.take(self._caption())
-                    due = time.monotonic() - saved >= training.checkpoint_seconds
-                    if boundary.requested or due or self.finished:
-                        self._save()
-                        saved = time.monotonic()
-                    looking += time.monotonic() - start
-                    if boundary.requested and not self.finished:
-                        raise Interrupted(
-                            f"interrupted after step {self.step} of {training.steps}; continue "
-                            f"with `lipsort wgan resume={self.directory}`"
-                        )
-        finally:
-            log.close()
-            board.close()
+    # --- a step -----------------------------------------------------------------------------
 
     def _random(self, purpose: int, position: int) -> torch.Generator:
-        return torch.Generator().manual_seed(mixed_seed(self.config.seed, purpose, position))
+        return torch.Generator().manual_seed(mixed_seed(self.seed, purpose, position))
 
     def _noise(self, position: int) -> Tensor:
-        size = (self.config.training.batch_size, self.generator.latent)
+        size = (self.training.batch_size, self.generator.latent)
         return torch.randn(size, generator=self._random(NOISE, position)).to(self.device)
 
     def _real(self, position: int) -> Tensor:
-        size = (self.config.training.batch_size,)
+        size = (self.training.batch_size,)
         index = torch.randint(len(self.inputs), size, generator=self._random(REAL, position))
         return self.inputs[index.to(self.device)]
 
@@ -147,71 +104,77 @@ class GanTrainer:
         return fake
 
     def _value(self, points: Tensor) -> Tensor:
-        """f at points: body in the training precision, head in float32."""
-        layers = list(self.critic.network)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            for layer in layers[:-1]:
-                points = layer(points)
-        output: Tensor = layers[-1](points.float())
-        return output[:, 0]
+        return mixed_forward(self.critic.network, points, self.dtype)[:, 0]
 
-    def _train_step(self) -> None:
-        steps = self.config.critic.steps
-        for optimizer, rates in (
-            (self.optimizer, self.rates),
-            (self.critic.optimizer, self.critic.rates),
-        ):
-            factor = schedule_factor(progress=self.progress, **vars(self.config.schedule))
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+    def step(self) -> None:
+        """The critic's steps, and the generator's."""
+        turns = self.critic.config.steps
+        for rates in self.rates:
+            rates.set(self.progress)
         self.generator.train()
         self.critic.network.train().requires_grad_(True)
-        for turn in range(steps):
-            position = self.step * steps + turn
+        part, share = self.team.shard(self.training.batch_size)
+        for turn in range(turns):
+            position = self.at.step * turns + turn
             # The critic's last samples are the generator's too: they are made once.
-            with torch.set_grad_enabled(turn == steps - 1):
-                fake = self._generate(self._noise(position))
-            self._critic_step(position, fake.detach())
-        self._generator_step(fake)
-        self.average.update(self.generator, self.step)
-        self.step += 1
+            with torch.set_grad_enabled(turn == turns - 1):
+                fake = self._generate(self._noise(position)[part])
+            self._critic_step(position, self._real(position)[part], fake.detach(), share)
+        self._generator_step(fake, share)
+        self.team.average_buffers(self.networks)
+        self.average.update(self.generator, self.at.step)
 
-    def _critic_step(self, position: int, fake: Tensor) -> None:
-        real = self._real(position)
+    def _critic_step(self, position: int, real: Tensor, fake: Tensor, share: float) -> None:
         f_real, f_fake = self._value(torch.cat([real, fake])).split(len(real))
-        penalty = self.critic.penalty(self._value, real, fake, self._random(PENALTY, position))
-        loss = critic_loss(self.config.critic.loss, f_real, f_fake) + penalty
-        self._check(loss, "critic")
-        self.critic.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.critic.optimizer.step()
-        self.window.gap += gap(f_real, f_fake)
-        self.window.penalty += float(penalty.detach())
+        random = self._random(PENALTY + 16 * self.team.rank, position)
+        penalty = self.critic.penalty(self._value, real, fake, random)
+        loss = critic_loss(self.critic.config.loss, f_real, f_fake) + penalty
+        self.update(
+            loss * share,
+            self.critic.optimizer,
+            self.critic.network,
+            name="the loss of the critic",
+            lower="generator.lr and critic.lr",
+        )
+        values = gap(f_real, f_fake) * share, float(penalty.detach()) * share
+        found, penalised = self.team.total(values)
+        self.window.gap += found
+        self.window.penalty += penalised
         self.window.critic_steps += 1
 
-    def _generator_step(self, fake: Tensor) -> None:
+    def _generator_step(self, fake: Tensor, share: float) -> None:
         self.critic.network.requires_grad_(False)
-        loss = -self._value(fake).mean()
-        self._check(loss, "generator")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.window.generator += float(loss.detach())
+        self.window.generator += self.update(
+            -self._value(fake).mean() * share,
+            self.optimizer,
+            self.generator,
+            name="the loss of the generator",
+            lower="generator.lr and critic.lr",
+        )
         self.window.steps += 1
-
-    def _check(self, loss: Tensor, name: str) -> None:
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise LipsortError(
-                f"the loss of the {name} is {value} at step {self.step}; lower generator.lr and "
-                "critic.lr, or look for extreme values in the data"
-            )
 
     # --- what is shown on the way -------------------------------------------------------------
 
-    def _log(self, log: MetricsLog, board: TensorBoardLog) -> None:
-        real, fake = self._real(self.step), self._generate(self._noise(self.step)).detach()
-        norms = gradient_norms(self.critic.network, real, fake, self._random(PENALTY, self.step))
+    def look(self) -> Iterator[Line]:
+        """Means over the steps since the last line, and slopes; a frame of the film in its time."""
+        step = self.at.step
+        if not step:
+            return
+        if step % self.training.log_every == 0 or self.finished:
+            values = self._measured()
+            yield "train", values
+            self.latest = values
+            self.history.append({"step": float(step), **values})
+            self.window = Window()
+        due = self.progress * self.training.frames >= self.film.frames + 1
+        if (due or self.finished) and self.team.leads:
+            name = self.critic.config.name
+            self.film.take(f"{self.dataset.name}, critic {name}, step {step:,}")
+
+    def _measured(self) -> dict[str, float]:
+        step = self.at.step
+        real, fake = self._real(step), self._generate(self._noise(step)).detach()
+        norms = gradient_norms(self.critic.network, real, fake, self._random(PENALTY, step))
         values = {
             **self.window.means(),
             "gradient_norm": float(norms.mean()),
@@ -220,21 +183,12 @@ class GanTrainer:
         }
         if self.critic.known is not None:
             values["w1_lower"] = max(0.0, values["critic_gap"]) / self.critic.known
-        log.log(epoch=self.epoch, step=self.step, split="train", **values)
-        board.log("train", self.step, values)
-        self.latest = values
-        self.history.append({"step": float(self.step), **values})
-        self.window = Window()
+        return values
 
-    @property
-    def epoch(self) -> int:
-        """How often a training set's worth of real examples was drawn."""
-        drawn = self.step * self.config.critic.steps * self.config.training.batch_size
-        return drawn // len(self.inputs)
-
-    def _text(self) -> str:
+    def words(self) -> str:
+        """The distance that the critic's value bounds; its value where that is none."""
         if not self.latest:
-            return "training"
+            return ""
         if "w1_lower" in self.latest:
             return f"W1 of minibatches >= {self.latest['w1_lower']:.4g} (empirical)"
         return (
@@ -242,56 +196,30 @@ class GanTrainer:
             f"slope {self.latest['gradient_norm']:.3g}"
         )
 
-    def _caption(self) -> str:
-        return f"{self.dataset.name}, critic {self.config.critic.name}, step {self.step:,}"
-
     # --- checkpoints --------------------------------------------------------------------------
 
-    def _save(self) -> None:
-        save_checkpoint(
-            self.directory,
-            {
-                "generator": self.generator.state_dict(),
-                "average": self.average.generator.state_dict(),
-                "generator_optimizer": self.optimizer.state_dict(),
-                "critic": self.critic.network.state_dict(),
-                "critic_optimizer": self.critic.optimizer.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "frames": self.film.frames,
-                "window": vars(self.window),
-                "history": self.history,
-                "latest": self.latest,
-                "threads": torch.get_num_threads(),
-                "data": self.dataset.fingerprint["sha256"],
-            },
-        )
+    def state(self) -> dict[str, Any]:
+        """Both networks, the average, moments, and what was counted since the last line."""
+        return {
+            "generator": self.generator.state_dict(),
+            "average": self.average.generator.state_dict(),
+            "generator_optimizer": self.optimizer.state_dict(),
+            "critic": self.critic.network.state_dict(),
+            "critic_optimizer": self.critic.optimizer.state_dict(),
+            "frames": self.film.frames,
+            "window": vars(self.window),
+            "history": self.history,
+            "latest": self.latest,
+        }
 
-    def _restore(self) -> bool:
-        state = load_checkpoint(self.directory, self.device)
-        if state is None:
-            return False
-        if state.get("data") != self.dataset.fingerprint["sha256"]:
-            raise LipsortError(
-                f"{self.directory} was trained on other data than {self.dataset.name} holds now; "
-                "restore the data, or start a new run"
-            )
-        try:
-            self.generator.load_state_dict(state["generator"])
-            self.average.generator.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["generator_optimizer"])
-            self.critic.network.load_state_dict(state["critic"])
-            self.critic.optimizer.load_state_dict(state["critic_optimizer"])
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.film.frames = int(state["frames"])
-            self.window = Window(**state["window"])
-            self.history = [dict(entry) for entry in state["history"]]
-            self.latest = dict(state["latest"])
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise LipsortError(
-                f"the checkpoint in {self.directory} belongs to another run "
-                f"({str(error).splitlines()[0]}); start a new run"
-            ) from error
-        if self.config.threads == 0:
-            torch.set_num_threads(state["threads"])
-        return True
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.generator.load_state_dict(state["generator"])
+        self.average.generator.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["generator_optimizer"])
+        self.critic.network.load_state_dict(state["critic"])
+        self.critic.optimizer.load_state_dict(state["critic_optimizer"])
+        self.film.frames = int(state["frames"])
+        self.window = Window(**state["window"])
+        self.history = [dict(entry) for entry in state["history"]]
+        self.latest = dict(state["latest"])

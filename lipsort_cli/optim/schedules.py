@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 
 def schedule_factor(
@@ -40,13 +39,21 @@ def schedule_factor(
     return factor * min(1.0, progress / warmup) if warmup > 0 else factor
 
 
-def build_schedule(optimizer: Optimizer, config: Any, total_steps: int) -> LambdaLR:
-    """The schedule of a configuration (``name``, ``warmup``, ...) over ``total_steps`` steps."""
-    options = {k: v for k, v in vars(config).items() if k != "name"}
+class Rates:
+    """The learning rates of an optimizer over a run: of each group its first, times a factor.
 
-    def factor(step: int) -> float:
-        # The middle of the step: neither end of a schedule is wasted on a zero rate.
-        progress = min(1.0, (step + 0.5) / total_steps)
-        return schedule_factor(config.name, progress, **options)
+    Args:
+        optimizer: before it was restored from anything.
+        config: the schedule's configuration: ``name`` and what :func:`schedule_factor` takes.
+    """
 
-    return LambdaLR(optimizer, factor)
+    def __init__(self, optimizer: Optimizer, config: Any) -> None:
+        self.optimizer, self.options = optimizer, dict(vars(config))
+        self.first = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def set(self, progress: float) -> None:
+        """The rates at ``progress`` in [0, 1]: of a step its middle, so that neither end of a
+        schedule is wasted on a zero rate."""
+        factor = schedule_factor(progress=progress, **self.options)
+        for group, first in zip(self.optimizer.param_groups, self.first, strict=True):
+            group["lr"] = first * factor

@@ -28,7 +28,7 @@ from torch import nn
 
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.layers import Dense, MaxMin
-from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.theory.exact import Activation, ExactNetwork, Matrix, Vector, affine
 from lipsort_cli.zoo import build_mlp
 from lipsort_cli.zoo.network import Network
@@ -145,13 +145,13 @@ def train_bend(
                     # Spread kinks over the interval: at 0 all of them would coincide.
                     layer.bias.uniform_(-0.5, 0.5)
         optimizer = build_optimizer(network, StiefelOptimizer(lr=0.1, rest_lr=0.01))
-        schedule = build_schedule(optimizer, CosineSchedule(), steps)
-        for _ in range(steps):
+        rates = Rates(optimizer, CosineSchedule())
+        for step in range(steps):
+            rates.set((step + 0.5) / steps)
             loss = -(weights @ network(points)[:, 0])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            schedule.step()
         with torch.no_grad():
             results.append(Bent(float(weights @ network(points)[:, 0]), network))
     return max(results, key=lambda result: result.bend)

@@ -1,7 +1,8 @@
-"""Checkpoints: all that resuming needs, replaced atomically."""
+"""Checkpoints: all that resuming needs, replaced atomically, checksummed throughout."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import make_folder, sync, write_atomic
 
-_FORMAT = "lipsort-checkpoint-1"
+_MAGIC = b"lipsort-checkpoint-2\n"
+_DIGEST = hashlib.sha256().digest_size
 
 
 def checkpoint_path(directory: Path) -> Path:
@@ -21,41 +23,58 @@ def checkpoint_path(directory: Path) -> Path:
 
 
 def save_checkpoint(directory: Path, state: dict[str, Any]) -> None:
-    """Replace the run's checkpoint by ``state``: tensors, numbers, texts, lists and dicts."""
+    """Replace the run's checkpoint by ``state``: tensors, numbers, texts, lists and dicts.
+
+    The file: a line that names its format, the SHA-256 of the rest, and the rest as torch saves it.
+    """
     path = checkpoint_path(directory)
     buffer = io.BytesIO()
-    torch.save({"format": _FORMAT, **state}, buffer)
+    torch.save(state, buffer)
+    content = buffer.getvalue()
     make_folder(path.parent)
     # A checkpoint must not count steps whose lines a loss of power takes away.
     sync(directory / "metrics.jsonl")
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, _MAGIC + hashlib.sha256(content).digest() + content)
 
 
-def load_checkpoint(directory: Path, device: torch.device) -> dict[str, Any] | None:
+def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     """The run's checkpoint, or None where none was written yet. Nothing is ever unpickled but data.
 
     Raises:
-        LipsortError: the file is damaged or no checkpoint of lipsort.
+        LipsortError: the file is damaged, even in one bit, or no checkpoint of lipsort.
     """
     path = checkpoint_path(directory)
-    if not path.exists():
+    advice = "delete its folder to train this run from the beginning"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise LipsortError(f"cannot read {path}: {error.strerror or error}; {advice}") from error
+    head, checksum = data[: len(_MAGIC)], data[len(_MAGIC) : len(_MAGIC) + _DIGEST]
+    content = data[len(_MAGIC) + _DIGEST :]
+    if head != _MAGIC:
+        raise LipsortError(
+            f"{path} is damaged, or no checkpoint of this version of lipsort (expected "
+            f"{_MAGIC.decode().strip()}); {advice}"
+        )
+    if hashlib.sha256(content).digest() != checksum:
+        raise LipsortError(
+            f"{path} is damaged: its content does not have the SHA-256 that it states; {advice}, "
+            "or restore the file"
+        )
     try:
         # Always on the CPU: random states must stay there, weights are copied where they belong.
         with warnings.catch_warnings():
             # On a foreign pickle torch warns on the way to the error that is reported below.
             warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive raises whatever its reader stumbles over
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError("no dict")
+    except Exception as error:  # a foreign archive raises whatever its reader stumbles over
         raise LipsortError(
-            f"{path} is damaged or no checkpoint of lipsort ({type(error).__name__}); delete its "
-            "folder to train this run from the beginning, or restore the file"
+            f"{path} is no checkpoint of lipsort ({type(error).__name__}); {advice}"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != _FORMAT:
-        raise LipsortError(
-            f"{path} is no checkpoint of this version of lipsort (expected {_FORMAT}); delete its "
-            "folder to train this run from the beginning"
-        )
     return state
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.optim.polar import fast_dtype
@@ -81,6 +82,20 @@ def set_threads(threads: int, parameters: int) -> None:
         torch.set_num_threads(threads)
     elif parameters < _SMALL:
         torch.set_num_threads(1)
+
+
+def mixed_forward(network: nn.Sequential, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """``network`` at ``inputs`` with the products of its body in ``dtype``; its last layer, whose
+    differences count, in float32."""
+    if dtype == torch.float32:
+        whole: Tensor = network(inputs)
+        return whole
+    *body, head = network
+    with torch.autocast(inputs.device.type, dtype=dtype):
+        for layer in body:
+            inputs = layer(inputs)
+    output: Tensor = head(inputs.float())
+    return output
 
 
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:

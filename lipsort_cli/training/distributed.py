@@ -60,9 +60,9 @@ class Team:
         if self.place.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 
-    def start(self, network: nn.Module, seed: int) -> None:
+    def start(self, networks: Sequence[nn.Module], seed: int) -> None:
         """The leader's weights for all; dropout of its own for everyone else, from ``seed``."""
-        if self.place.size > 1:
+        for network in networks if self.place.size > 1 else ():
             network.load_state_dict(self.told(network.state_dict()))
         if self.rank:
             torch.manual_seed(mixed_seed(seed, _DROPOUT, self.rank))
@@ -99,6 +99,16 @@ class Team:
             part = message[start : start + gradient.numel()]
             gradient.copy_(part.view_as(gradient))
             start += gradient.numel()
+
+    @torch.no_grad()
+    def average_buffers(self, networks: Sequence[nn.Module]) -> None:
+        """Replace what layers keep of the points they saw by its mean over the processes."""
+        if self.place.size == 1:
+            return
+        buffers = [b for n in networks for b in n.buffers() if b.is_floating_point()]
+        for buffer in buffers:
+            distributed.all_reduce(buffer)
+            buffer.div_(self.place.size)
 
     def agree(self, *wishes: bool) -> list[bool]:
         """Whether any process wishes it, for each wish: clocks and signals differ."""

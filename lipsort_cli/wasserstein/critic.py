@@ -131,12 +131,6 @@ def as_inputs(critic: nn.Module, rows: Tensor) -> Tensor:
     return rows if shape is None or len(shape) == 1 else rows.reshape(-1, *shape)
 
 
-def objective(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """mean f(x) - mean f(y), for x [n, d] and y [m, d]; to be maximised."""
-    values = critic(as_inputs(critic, torch.cat([x, y])))
-    return values[: len(x)].mean() - values[len(x) :].mean()
-
-
 @torch.no_grad()
 def running_constant(critic: nn.Module, norm: str) -> float:
     """Product of the layers' operator norms as torch computes them: for the screen, no proof."""

@@ -11,20 +11,17 @@ their biases are trained by subgradients on batches of all, as any critic is.
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.console import console
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.optim import build_optimizer, build_schedule
-from lipsort_cli.runs import MetricsLog
-from lipsort_cli.training.checkpoint import checkpoint_path
+from lipsort_cli.optim import build_optimizer
 from lipsort_cli.wasserstein.sources import Measures, Source
-from lipsort_cli.wasserstein.training import CENTRES, CriticTrainer, stream
+from lipsort_cli.wasserstein.training import CENTRES, CriticTask, stream
 from lipsort_cli.wasserstein.transport import Array, Transport, costs, normalised, solve
 from lipsort_cli.zoo.extension import build_extension
 
@@ -32,73 +29,22 @@ EXACT = "exact transport"
 """Why training ended where the potential was computed instead."""
 
 
-class ExtensionTrainer(CriticTrainer):
+class ExtensionTask(CriticTask):
     """Fits an :class:`Extension`: from exact duals, then by steps where these are not all.
 
     ``whole``: the centres are all training points of the first sample, and the transport problem
-    with all of the second was small enough to be solved; then nothing is left to train.
+    with all of the second is small enough to be solved; then nothing is left to train.
     """
 
     fitted: Measures
+    solvable: bool
     whole: bool
     solved: Transport | None = None
 
-    @classmethod
-    def build(
-        cls, config: Any, source: Source, device: torch.device, directory: Path
-    ) -> ExtensionTrainer:
-        """Centres are drawn from the training points only: what is held out stays unseen."""
-        torch.manual_seed(config.seed)
-        wanted = config.model.centres
-        # One more than wanted shows whether there are more.
-        fitted = source.check(wanted + 1, stream(config.seed, CENTRES))
-        all_there = source.finite and max(len(fitted.x), len(fitted.y)) <= wanted
-        if not all_there:
-            fitted = source.check(wanted, stream(config.seed, CENTRES))
-        fitted = _carrying(fitted)
-        network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
-        optimizer = build_optimizer(network, config.optimizer)
-        schedule = build_schedule(optimizer, config.schedule, config.training.steps)
-        trainer = cls(config, source, network, optimizer, schedule, device, directory)
-        trainer.fitted = fitted
-        trainer.whole = all_there and trainer.solvable
-        if trainer.whole:
-            trainer.check = fitted
-        return trainer
-
-    @property
-    def solvable(self) -> bool:
-        """Whether exact transport of the centres is asked for at this size."""
-        limit: int = self.config.evaluation.transport_points
-        return max(len(self.fitted.x), len(self.fitted.y)) <= limit
-
-    def run(self) -> None:
-        """Fit, from the checkpoint if there is one; raises as every critic's training does."""
-        if not checkpoint_path(self.directory).exists() and self.solvable:
-            began = time.monotonic()
-            value = self._fit()
-            self.seconds = time.monotonic() - began
-            if self.whole:
-                self.upper = value
-                log = MetricsLog(self.directory / "metrics.jsonl")
-                try:
-                    self._look(log, value)
-                finally:
-                    log.close()
-                self.stopped = EXACT
-                self._save()
-                return
-        super().run()
-
-    def known(self, measures: Measures) -> Transport | None:
-        """The transport of ``measures`` where it was solved for the fit."""
-        if self.solved is None or not self.whole:
-            return None
-        pairs = zip(measures, self.fitted, strict=True)
-        return self.solved if all(_same(a, b) for a, b in pairs) else None
-
-    def _fit(self) -> float:
-        """Set the biases to the optimal duals, c-concave; the distance of the fitted samples."""
+    def begin(self) -> None:
+        """Set the biases to the optimal duals where the centres' transport can be solved."""
+        if not self.solvable:
+            return
         x, y, x_weights, y_weights = self.fitted
         console.print(f"exact transport of {len(x):,} + {len(y):,} training points", markup=False)
         cost = costs(x, y, "l2")
@@ -107,7 +53,51 @@ class ExtensionTrainer(CriticTrainer):
         layer = self.network.head
         assert isinstance(layer, Extension)
         layer.set_bias_(torch.from_numpy(potential(self.solved.dual_x, cost)))
-        return self.solved.value
+        if self.whole:
+            self.upper = self.value = self.solved.value
+            self.stopped = EXACT
+
+    def known(self, measures: Measures) -> Transport | None:
+        """The transport of ``measures`` where it was solved for the fit."""
+        if self.solved is None or not self.whole:
+            return None
+        pairs = zip(measures, self.fitted, strict=True)
+        return self.solved if all(_same(a, b) for a, b in pairs) else None
+
+
+def make_extension_task(
+    source: Source,
+    device: torch.device,
+    *,
+    centres: int,
+    transport_points: int,
+    optimizer: Any,
+    schedule: Any,
+    training: CriticTraining,
+    seed: int,
+) -> ExtensionTask:
+    """At most ``centres`` of them, from the training points only: what is held out stays unseen.
+
+    Exact transport of up to ``transport_points`` a side fixes the biases.
+    """
+    torch.manual_seed(seed)
+    # One more than wanted shows whether there are more.
+    fitted = source.check(centres + 1, stream(seed, CENTRES))
+    all_there = source.finite and max(len(fitted.x), len(fitted.y)) <= centres
+    if not all_there:
+        fitted = source.check(centres, stream(seed, CENTRES))
+    fitted = _carrying(fitted)
+    network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
+    built = build_optimizer(network, optimizer)
+    task = ExtensionTask(
+        source, network, built, schedule, device, norm="l2", training=training, seed=seed
+    )
+    task.fitted = fitted
+    task.solvable = max(len(fitted.x), len(fitted.y)) <= transport_points
+    task.whole = all_there and task.solvable
+    if task.whole:
+        task.check = fitted
+    return task
 
 
 def potential(dual: Array, cost: Array) -> Array:

@@ -13,7 +13,7 @@ from lipsort_cli.figures.style import drawing
 from lipsort_cli.wasserstein import figures
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
-from lipsort_cli.wasserstein.training import CriticTrainer, input_gradients
+from lipsort_cli.wasserstein.training import CriticTask, input_gradients
 from lipsort_cli.wasserstein.transport import costs, normalised
 
 Array = NDArray[np.float64]
@@ -37,17 +37,17 @@ def transport_rays(measures: Measures, norm: str, count: int = _RAYS) -> tuple[A
 
 
 @drawing
-def draw_all(folder: Path, trainer: CriticTrainer, title: str) -> None:
+def draw_all(folder: Path, task: CriticTask, title: str) -> None:
     """Draw every picture that fits the dimension into ``folder``."""
-    source, norm = trainer.source, trainer.config.norm
-    check = trainer.check
+    source, norm = task.source, task.norm
+    check = task.check
 
     def critic(points: NDArray[np.float32]) -> Array:
-        return critic_values(trainer.network, points, trainer.device)
+        return critic_values(task.network, points, task.device)
 
     def gradient(points: NDArray[np.float32]) -> Array:
-        on_device = torch.from_numpy(points).to(trainer.device)
-        slopes: Array = input_gradients(trainer.network, on_device).double().cpu().numpy()
+        on_device = torch.from_numpy(points).to(task.device)
+        slopes: Array = input_gradients(task.network, on_device).double().cpu().numpy()
         return slopes
 
     x, y = (np.asarray(rows, dtype=np.float64) for rows in check[:2])
@@ -61,8 +61,8 @@ def draw_all(folder: Path, trainer: CriticTrainer, title: str) -> None:
         draw("potential", figures.draw_line, x, y, critic, potential)
     elif source.dim == 2:
         draw("potential", figures.draw_plane, x, y, critic, gradient, (start, end))
-    if trainer.history and trainer.step:
-        draw("bounds", figures.draw_history, trainer.history, trainer.upper, source.truth)
+    if task.history and task.at.step:
+        draw("bounds", figures.draw_history, task.history, task.upper, source.truth)
     # Points well inside the rays: at their ends the gradient jumps.
     share = np.random.default_rng(0).uniform(0.1, 0.9, (len(start), 1))
     inside = start + share * (end - start)

@@ -40,8 +40,9 @@ def compose() -> Callable[..., Any]:
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the judgement out, which has tests of its own and takes most of the time."""
     from lipsort_cli.commands import wgan
+    from lipsort_cli.gan.evaluation import Judgement
 
-    monkeypatch.setattr(wgan, "evaluate", lambda *_: {"measures": {}})
+    monkeypatch.setattr(wgan, "evaluate", lambda *_: Judgement({"measures": {}}, lambda: None))
     monkeypatch.setattr(wgan, "check", lambda *_: None)
 
 

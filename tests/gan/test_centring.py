@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from lipsort_cli.commands.wgan import make_trainer
+from lipsort_cli.commands.wgan import build_task
 from lipsort_cli.data import load
 from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centre
 from lipsort_cli.gan.critics import LipschitzCritic
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import orthonormality_error
+from lipsort_cli.training import engine
 from lipsort_cli.zoo import build_mlp
 
 
@@ -62,12 +63,12 @@ def test_training_moves_centres_to_what_layers_see(
     compose: Callable[..., Any], tmp_path: Path
 ) -> None:
     config = compose("training.steps=60", "critic.widths=[16,16,16]")
-    trainer = make_trainer(config, load(config.data), torch.device("cpu"), tmp_path)
-    assert isinstance(trainer.critic, LipschitzCritic)
-    trainer.run()
-    network = trainer.critic.network.eval()
-    noise = torch.randn(500, trainer.generator.latent)
-    points = torch.cat([trainer.inputs[:500], trainer.generator(noise).detach()])
+    task = build_task(config, load(config.data), torch.device("cpu"), tmp_path)
+    assert isinstance(task.critic, LipschitzCritic)
+    engine.run(task, engine.Session(tmp_path, "wgan"))
+    network = task.critic.network.eval()
+    noise = torch.randn(500, task.generator.latent)
+    points = torch.cat([task.inputs[:500], task.generator(noise).detach()])
     seen = 0
     for layer in network:
         if isinstance(layer, RunningCentre):
@@ -76,6 +77,6 @@ def test_training_moves_centres_to_what_layers_see(
         points = layer(points)
     assert seen == 2
     # 60 is no multiple of the steps between exact retractions: what is saved is exact all the same.
-    for layer in trainer.critic.plain():
+    for layer in task.critic.plain():
         if isinstance(layer, Dense):
             assert orthonormality_error(layer.weight) <= 1e-5

@@ -10,22 +10,23 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.commands.wgan import critic_constant, make_trainer
+from lipsort_cli.commands.wgan import build_task, critic_constant
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data import load
 from lipsort_cli.errors import UsageError
 from lipsort_cli.gan.critics import CRITICS, make_critic
 from lipsort_cli.gan.objectives import critic_loss, gradient_norms
-from lipsort_cli.gan.training import GanTrainer
+from lipsort_cli.gan.training import GanTask
+from lipsort_cli.training import engine
 
 Compose = Callable[..., Any]
 
 
-def trained(compose: Compose, folder: Path, *overrides: str) -> GanTrainer:
+def trained(compose: Compose, folder: Path, *overrides: str) -> GanTask:
     config = compose(*overrides)
-    trainer = make_trainer(config, load(config.data), torch.device("cpu"), folder)
-    trainer.run()
-    return trainer
+    task = build_task(config, load(config.data), torch.device("cpu"), folder)
+    engine.run(task, engine.Session(folder, "wgan"))
+    return task
 
 
 def steepest(network: nn.Module, points: torch.Tensor) -> float:
@@ -43,37 +44,37 @@ def test_every_kind_has_its_builder() -> None:
 def test_proven_constants_hold_after_training(
     name: str, channels: str, compose: Compose, tmp_path: Path
 ) -> None:
-    trainer = trained(compose, tmp_path, f"critic={name}", f"critic.channels={channels}")
-    network = trainer.critic.network
+    task = trained(compose, tmp_path, f"critic={name}", f"critic.channels={channels}")
+    network = task.critic.network
     batch_norms = [m for m in network.modules() if "Norm" in type(m).__name__.replace("ize", "")]
     assert not [m for m in batch_norms if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    constant = critic_constant(trainer)
+    constant = critic_constant(task.critic, tmp_path)
     assert constant is not None
     assert constant.evidence == "proven"
-    data = trainer.dataset.test.inputs[:200]
+    data = task.dataset.test.inputs[:200]
     assert steepest(network, data) <= constant.value * (1 + 1e-5)
-    if trainer.critic.known is not None:
-        assert constant.value == pytest.approx(trainer.critic.known, rel=1e-4)
+    if task.critic.known is not None:
+        assert constant.value == pytest.approx(task.critic.known, rel=1e-4)
     # What is saved is what was trained.
     with torch.no_grad():
-        saved = trainer.critic.plain()(data)
+        saved = task.critic.plain()(data)
         assert torch.allclose(saved, network.eval()(data), atol=1e-5)
 
 
 @pytest.mark.usefixtures("unpictured")
 def test_a_constant_other_than_one(compose: Compose, tmp_path: Path) -> None:
-    trainer = trained(compose, tmp_path, "critic.lipschitz=7", "critic.activation=fullsort")
-    constant = critic_constant(trainer)
+    task = trained(compose, tmp_path, "critic.lipschitz=7", "critic.activation=fullsort")
+    constant = critic_constant(task.critic, tmp_path)
     assert constant is not None
     assert constant.value == pytest.approx(7, rel=1e-4)
-    gap = trainer.latest["critic_gap"]
-    assert trainer.latest["w1_lower"] == pytest.approx(max(gap, 0) / 7)
+    gap = task.latest["critic_gap"]
+    assert task.latest["w1_lower"] == pytest.approx(max(gap, 0) / 7)
 
 
 @pytest.mark.usefixtures("unpictured")
 def test_clipped_weights_stay_clipped(compose: Compose, tmp_path: Path) -> None:
-    trainer = trained(compose, tmp_path, "critic=clip", "critic.clip=0.03")
-    weights = torch.cat([p.detach().flatten() for p in trainer.critic.network.parameters()])
+    task = trained(compose, tmp_path, "critic=clip", "critic.clip=0.03")
+    weights = torch.cat([p.detach().flatten() for p in task.critic.network.parameters()])
     assert weights.abs().max() <= 0.03
     assert (weights.abs() == 0.03).any()
 

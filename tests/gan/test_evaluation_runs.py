@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.gan.evaluation import check, classifier, evaluate
 from lipsort_cli.gan.generators import Generator, build_generator, save_generator
 from lipsort_cli.runs import RunRecord, read_json
+from lipsort_cli.training.classifier import ClassifierTask
+from lipsort_cli.wasserstein.training import CriticTask
 
 QUICK = GanEvaluation(sliced=20, critic_steps=15, transport_points=30)
 
@@ -227,14 +230,12 @@ def test_a_classifier_of_another_run_gives_the_same_features(
     assert not (tmp_path / "b/classifier").exists()
 
 
+@pytest.mark.parametrize("kind", [ClassifierTask, CriticTask])
 def test_an_interruption_says_how_to_go_on(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Any, dataset: Dataset, tmp_path: Path, interrupting: Any
 ) -> None:
-    def stop(*_: Any) -> None:
-        raise Interrupted("after step 3; continue with `lipsort train resume=...`")
-
-    monkeypatch.setattr(classifier.Trainer, "run", stop)
-    with pytest.raises(Interrupted, match=r"continue with `lipsort wgan resume="):
+    interrupting(kind, 3)
+    with pytest.raises(Interrupted, match=f"continue with `lipsort wgan resume={tmp_path}`"):
         evaluate(untrained(), dataset, QUICK, tmp_path, 0)
 
 
@@ -291,8 +292,8 @@ def answer(trained_run: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         with Composer("estimate-wasserstein") as composer:
             config = to_typed(composer.check(given, multirun=False), "estimate-wasserstein")
         folder = tmp_path / "estimate"
-        folder.mkdir(exist_ok=True)
-        (folder / "checkpoint" / "state.pt").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         estimate(config, folder)
         return read_json(folder / "results.json")
 
@@ -355,7 +356,7 @@ def test_runs_that_hold_no_generator_are_refused(
             pass
         answer(*DENSE, f"distribution.run={other}")
     (trained_run / "generator.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(LipsortError, match="damaged"):
+    with pytest.raises(LipsortError, match="changed or damaged after the run"):
         answer(*DENSE)
     (trained_run / "generator.safetensors").unlink()
     with pytest.raises(LipsortError, match="no such file"):

@@ -15,16 +15,16 @@ import yaml
 from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 
-from lipsort_cli.commands.wgan import make_trainer, run
+from lipsort_cli.commands.wgan import build_task, run
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.data import PATTERNS
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.gan import training
 from lipsort_cli.gan.generators import load_generator, sample
-from lipsort_cli.runs import read_json
+from lipsort_cli.gan.training import GanTask
+from lipsort_cli.runs import read_json, write_json
 
 Compose = Callable[..., Any]
 
@@ -82,26 +82,6 @@ def test_a_value_that_is_no_distance_is_not_called_one(
     assert "W1" not in shown.replace("judging", "")
 
 
-def interrupting(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Press Ctrl-C in the middle of these steps."""
-    pending = list(steps)
-    opened: list[Any] = []
-    enter, step = training.StepBoundary.__enter__, training.GanTrainer._train_step
-
-    def remember(self: Any) -> Any:
-        opened.append(self)
-        return enter(self)
-
-    def pressed(self: Any) -> None:
-        if pending and self.step == pending[0]:
-            pending.pop(0)
-            opened[-1].requested = True
-        step(self)
-
-    monkeypatch.setattr(training.StepBoundary, "__enter__", remember)
-    monkeypatch.setattr(training.GanTrainer, "_train_step", pressed)
-
-
 @pytest.mark.usefixtures("unpictured")
 @pytest.mark.parametrize(
     "overrides",
@@ -115,12 +95,12 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
     ids=" ".join,
 )
 def test_interrupted_again_and_again_ends_with_the_same_weights(
-    overrides: list[str], compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str], compose: Compose, tmp_path: Path, interrupting: Any
 ) -> None:
     config = compose(*overrides)
     whole, part = tmp_path / "whole", tmp_path / "part"
     first = wgan(config, whole)
-    interrupting(monkeypatch, 0, 2, 3)
+    interrupting(GanTask, 0, 2, 3)
     part.mkdir()
     for _ in range(3):
         with pytest.raises(Interrupted, match="resume="):
@@ -149,10 +129,11 @@ def test_same_seed_same_weights_other_seed_others(compose: Compose, tmp_path: Pa
 
 def weights(config: Any, folder: Path, steps: int = 2) -> list[torch.Tensor]:
     """Both networks after a few steps."""
-    trainer = make_trainer(config, load(config.data), torch.device("cpu"), folder)
+    task = build_task(config, load(config.data), torch.device("cpu"), folder)
     for _ in range(steps):
-        trainer._train_step()
-    networks = (trainer.average.generator, trainer.critic.network)
+        task.step()
+        task.at.step += 1
+    networks = (task.average.generator, task.critic.network)
     return [value.clone() for network in networks for value in network.state_dict().values()]
 
 
@@ -276,16 +257,19 @@ def test_a_folder_of_images(compose: Compose, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("unpictured")
 def test_a_damaged_or_foreign_checkpoint_is_named(
-    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compose: Compose, tmp_path: Path, interrupting: Any
 ) -> None:
-    interrupting(monkeypatch, 2)
+    interrupting(GanTask, 2)
     with pytest.raises(Interrupted):
         run(compose(), tmp_path)
-    for override in ("critic.widths=[8]", "generator.widths=[8]", "critic=gp"):
-        with pytest.raises(LipsortError, match="belongs to another run"):
+    for override in ("critic.widths=[8]", "generator.widths=[8]", "critic.steps=1"):
+        with pytest.raises(UsageError, match=rf"{override.split('=')[0]}: found .*, allowed"):
             run(compose(override), tmp_path)
+    record = read_json(tmp_path / "run.json")
+    write_json(tmp_path / "run.json", record | {"data": record["data"] | {"sha256": "0" * 64}})
     with pytest.raises(LipsortError, match="trained on other data"):
-        run(compose("data=toy", "data.points=100"), tmp_path)
+        run(compose(), tmp_path)
+    write_json(tmp_path / "run.json", record)
     state = tmp_path / "checkpoint" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(LipsortError, match=r"state\.pt is damaged"):
@@ -380,13 +364,13 @@ def test_presets_take_every_critic(name: str, compose: Compose) -> None:
 
 def test_the_critic_s_last_samples_are_the_generator_s(compose: Compose, tmp_path: Path) -> None:
     config = compose("critic.steps=3")
-    trainer = make_trainer(config, load(config.data), torch.device("cpu"), tmp_path)
+    task = build_task(config, load(config.data), torch.device("cpu"), tmp_path)
     made: list[bool] = []
-    trainer.generator.register_forward_hook(lambda *_: made.append(torch.is_grad_enabled()))
-    before = copy.deepcopy(trainer.generator.state_dict())
-    trainer._train_step()
+    task.generator.register_forward_hook(lambda *_: made.append(torch.is_grad_enabled()))
+    before = copy.deepcopy(task.generator.state_dict())
+    task.step()
     assert made == [False, False, True]
-    assert not torch.equal(before["body.0.weight"], trainer.generator.state_dict()["body.0.weight"])
+    assert not torch.equal(before["body.0.weight"], task.generator.state_dict()["body.0.weight"])
 
 
 def test_averaged_weights_are_the_ones_that_are_kept(compose: Compose, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lipsort_cli.config.learning import CosineSchedule, StepSchedule
-from lipsort_cli.optim import build_schedule, schedule_factor
+from lipsort_cli.optim import Rates, schedule_factor
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,10 @@ def test_unknown_schedule_is_refused() -> None:
 @pytest.mark.parametrize("config", [CosineSchedule(warmup=0.2), StepSchedule()])
 def test_every_step_of_a_built_schedule_is_positive(config: object) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
-    schedule = build_schedule(optimizer, config, 10)
+    rates = Rates(optimizer, config)
     seen = []
-    for _ in range(10):
+    for step in range(10):
+        rates.set((step + 0.5) / 10)
         seen.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
     assert all(0 < value <= 2.0 for value in seen)
     assert seen[-1] < max(seen)

@@ -186,12 +186,12 @@ def test_job_number_is_hydras(
 
 
 def test_one_run_of_training_only() -> None:
-    train, estimate = find("train"), find("estimate-wasserstein")
-    assert train is not None and estimate is not None
+    train, certify = find("train"), find("certify")
+    assert train is not None and certify is not None
     workers.check(train, False, Place(1, 2, 1))
-    workers.check(estimate, True, Place())
+    workers.check(certify, True, Place())
     with pytest.raises(UsageError, match="runs in one"):
-        workers.check(estimate, False, Place(0, 2, 0))
+        workers.check(certify, False, Place(0, 2, 0))
     with pytest.raises(UsageError, match="-m"):
         workers.check(train, True, Place(0, 2, 0))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ from lipsort_cli.config.schema import GROUPS, find
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.training.loop import Trainer
+from lipsort_cli.training.classifier import ClassifierTask
 
 SMALL = [
     "model.widths=[32,32]",
@@ -144,24 +144,10 @@ def test_termination_exits_130_and_resumes(reference: Path, tmp_path: Path) -> N
     assert_same(run, reference)
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Press Ctrl-C in the middle of these steps."""
-    pending = list(steps)
-    forward = Trainer._forward
-
-    def pressed(self: Trainer, inputs: torch.Tensor) -> torch.Tensor:
-        if pending and self.step == pending[0]:
-            pending.pop(0)
-            signal.raise_signal(signal.SIGINT)
-        return forward(self, inputs)
-
-    monkeypatch.setattr(Trainer, "_forward", pressed)
-
-
 def test_ctrl_c_again_and_again_ends_with_the_same_weights(
-    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference: Path, tmp_path: Path, interrupting: Any
 ) -> None:
-    interrupt_at(monkeypatch, 0, 20, 21, 90)
+    interrupting(ClassifierTask, 0, 20, 21, 90)
     command = [*SMALL, "hydra.run.dir=run"]
     for _ in range(4):
         with pytest.raises(Interrupted, match="resume="):
@@ -173,10 +159,8 @@ def test_ctrl_c_again_and_again_ends_with_the_same_weights(
     assert_same(tmp_path / "run", reference)
 
 
-def test_a_damaged_or_foreign_checkpoint_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt_at(monkeypatch, 10)
+def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path: Path, interrupting: Any) -> None:
+    interrupting(ClassifierTask, 10)
     with pytest.raises(Interrupted):
         train(tmp_path, *SMALL, "hydra.run.dir=run")
     state = tmp_path / "run" / "checkpoint" / "state.pt"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipsort_cli.commands.train import _trainer
+from lipsort_cli.commands.train import build_task
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.data import DigitsData
 from lipsort_cli.config.train import Adversarial
@@ -19,22 +19,24 @@ from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import Bjorck, orthonormality_error
+from lipsort_cli.training import engine
 from lipsort_cli.training.adversarial import build_adversary
+from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import cross_entropy
-from lipsort_cli.zoo import Network, OrderNetwork
+from lipsort_cli.zoo import Network
 
 SMALL = ["model.widths=[16,16]", "training.epochs=2", "threads=1", "device=cpu"]
 
 
 def train(folder: Path, *overrides: str) -> Network:
     """Train without evaluating."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with Composer("train") as composer:
         config = to_typed(composer.compose([*SMALL, *overrides]), "train")
-    trainer = _trainer(config, load(config.data), torch.device("cpu"), folder)
-    trainer.run()
-    return trainer.network
+    task = build_task(config, load(config.data), torch.device("cpu"))
+    engine.run(task, engine.Session(folder, "train"))
+    return task.network
 
 
 def weights_of(network: Network) -> bytes:
@@ -173,33 +175,19 @@ def test_parts_are_balanced_nested_and_leave_the_test_set_whole() -> None:
 
 
 def test_an_interrupted_run_of_order_statistics_goes_on_to_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, interrupting: Any
 ) -> None:
     """Running means of balances and the radius reached are part of what resuming needs."""
     order = ["model=order_statistics", "loss=cross_entropy", "model.widths=[16,16]"]
     order.append("model.spread=0.5")
     whole = train(tmp_path / "whole", *order)
-    worst_case, pending = OrderNetwork.worst_case, [3, 8]
-
-    def pressed(self: OrderNetwork, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if pending and trainer.step == pending[0]:
-            pending.pop(0)
-            signal.raise_signal(signal.SIGINT)
-        return worst_case(self, inputs, labels)
-
-    monkeypatch.setattr(OrderNetwork, "worst_case", pressed)
-    (tmp_path / "run").mkdir()
-    with Composer("train") as composer:
-        config = to_typed(composer.compose([*SMALL, *order]), "train")
+    interrupting(ClassifierTask, 3, 8)
     for _ in range(2):
-        trainer = _trainer(config, load(config.data), torch.device("cpu"), tmp_path / "run")
         with pytest.raises(Interrupted):
-            trainer.run()
-    trainer = _trainer(config, load(config.data), torch.device("cpu"), tmp_path / "run")
-    trainer.run()
-    assert not pending
+            train(tmp_path / "run", *order)
+    resumed = train(tmp_path / "run", *order).state_dict()
     for name, value in whole.state_dict().items():
-        assert torch.equal(value, trainer.network.state_dict()[name]), name
+        assert torch.equal(value, resumed[name]), name
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.runs import read_json
-from lipsort_cli.wasserstein import training
 from lipsort_cli.wasserstein.sweep import summarise
+from lipsort_cli.wasserstein.training import CriticTask
 
 Compose = Callable[..., Any]
 SYNTHETIC = sorted(set(GROUPS["distribution"]) - {"files", "dataset", "generator"})
@@ -192,7 +192,7 @@ def test_bad_configurations(overrides: list[str], words: str, compose: Compose) 
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("source", ["three_cones", "files"])
 def test_interrupted_and_resumed_gives_the_same_weights(
-    source: str, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str, compose: Compose, tmp_path: Path, interrupting: Any
 ) -> None:
     overrides = []
     if source == "files":
@@ -203,27 +203,11 @@ def test_interrupted_and_resumed_gives_the_same_weights(
 
     part = tmp_path / "part"
     part.mkdir()
-    step = training.CriticTrainer._train_step
-    boundaries: list[Any] = []
-    opened = training.StepBoundary.__enter__
-
-    def remember(self: Any) -> Any:
-        boundaries.append(self)
-        return opened(self)
-
-    def interrupting(self: Any) -> float:
-        value = step(self)
-        if self.step == 17:
-            boundaries[-1].requested = True
-        return value
-
-    monkeypatch.setattr(training.StepBoundary, "__enter__", remember)
-    monkeypatch.setattr(training.CriticTrainer, "_train_step", interrupting)
+    interrupting(CriticTask, 16)
     with pytest.raises(Interrupted, match="resume="):
         run(config, part)
     assert read_json(part / "run.json")["status"] == "interrupted"
     assert not (part / "results.json").exists()
-    monkeypatch.undo()
     torch.manual_seed(12345)
     resumed = estimate(config, part)
     first, second = (load_file(d / "model.safetensors") for d in (tmp_path / "whole", part))

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.commands import estimate_wasserstein
-from lipsort_cli.commands.estimate_wasserstein import make_trainer
+from lipsort_cli.commands.estimate_wasserstein import build_task
 from lipsort_cli.data.samples import make_samples
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.runs import read_json
-from lipsort_cli.wasserstein import training
+from lipsort_cli.training import engine
 from lipsort_cli.wasserstein.bounds import Plain, critic_lower
-from lipsort_cli.wasserstein.extension import EXACT, ExtensionTrainer, potential
+from lipsort_cli.wasserstein.extension import EXACT, ExtensionTask, potential
 from lipsort_cli.wasserstein.sources import SampleSource
+from lipsort_cli.wasserstein.training import CriticTask
 from lipsort_cli.wasserstein.transport import costs, exact_transport
 from lipsort_cli.zoo import network_graph, save_network
 from lipsort_cli.zoo.extension import build_extension
@@ -174,9 +175,9 @@ def test_centres_are_training_points_only(compose_few: Compose, tmp_path: Path) 
             rng=np.random.default_rng(1),
             holdout=0.25,
         )
-        trainer = make_trainer(compose_few(), source, torch.device("cpu"), tmp_path)
-        assert isinstance(trainer, ExtensionTrainer) and trainer.whole
-        centres = {tuple(row) for row in trainer.network.head.centres.tolist()}
+        task = build_task(compose_few(), source, torch.device("cpu"))
+        assert isinstance(task, ExtensionTask) and task.whole
+        centres = {tuple(row) for row in task.network.head.centres.tolist()}
         allowed = {tuple(row) for row in p[source._trained[0]].tolist()}
         unseen = {tuple(row) for row in p[source._unseen[0]].tolist()}
         massless = {tuple(row) for row in p[weights == 0].tolist()} if mass is not None else set()
@@ -247,9 +248,9 @@ def test_never_above_exact_transport(
         make_samples(x, weights, name="x"), make_samples(y, None, name="y"), "files", rng=rng
     )
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(fitted_config, source, torch.device("cpu"), Path(folder))
-        trainer.run()
-        save_network(trainer.network, Path(folder) / "model.safetensors")
+        task = build_task(fitted_config, source, torch.device("cpu"))
+        engine.run(task, engine.Session(Path(folder), "estimate-wasserstein"))
+        save_network(task.network, Path(folder) / "model.safetensors")
         critic = Plain.of(load_network(Path(folder) / "model.safetensors"), "l2")
     measures = source.compared(0, rng)
     values = critic.values(measures.x), critic.values(measures.y)
@@ -276,27 +277,13 @@ def test_subgradients_improve_where_the_samples_are_not_all_fitted(
 
 @pytest.mark.usefixtures("no_pictures")
 def test_interrupted_and_resumed_gives_the_same_weights(
-    compose_few: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compose_few: Compose, tmp_path: Path, interrupting: Any
 ) -> None:
     config = compose_few("distribution=three_cones", "model.centres=40")
     run(config, tmp_path / "whole")
-    step, opened = training.CriticTrainer._train_step, training.StepBoundary.__enter__
-    boundaries: list[Any] = []
-
-    def remember(self: Any) -> Any:
-        boundaries.append(self)
-        return opened(self)
-
-    def interrupting(self: Any) -> float:
-        value = step(self)
-        boundaries[-1].requested = self.step == 17
-        return value
-
-    monkeypatch.setattr(training.StepBoundary, "__enter__", remember)
-    monkeypatch.setattr(training.CriticTrainer, "_train_step", interrupting)
+    interrupting(CriticTask, 16)
     with pytest.raises(Interrupted):
         run(config, tmp_path / "part")
-    monkeypatch.undo()
     run(config, tmp_path / "part")
     first, second = (tmp_path / name / "model.safetensors" for name in ("whole", "part"))
     assert first.read_bytes() == second.read_bytes()
@@ -338,5 +325,5 @@ def test_it_is_no_classifier() -> None:
 
     command = find("train")
     assert command is not None
-    with pytest.raises(UsageError, match="extension, which is a critic"):
+    with pytest.raises(UsageError, match="extension, which is for `lipsort est"):
         launch(command, ["model=extension"])

@@ -16,8 +16,8 @@ from torch import Tensor
 from lipsort_cli.config.wgan import GanEvaluation
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
-from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.gan.evaluation.classifier import chosen_classifier, interrupted
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.gan.evaluation.classifier import chosen_classifier
 from lipsort_cli.gan.evaluation.distance import Sides, fresh_bounds, transport
 from lipsort_cli.gan.evaluation.features import make_features
 from lipsort_cli.gan.evaluation.measures import (
@@ -106,32 +106,29 @@ def _evaluate(
     generator: Generator, dataset: Dataset, config: GanEvaluation, directory: Path, seed: int
 ) -> Judgement:
     device = generator.spread.device
-    try:
-        features = make_features(dataset, config.classifier, directory, device)
-        rows = _draw(generator, dataset, config.samples, seed)
-        console.print("comparing samples and data", markup=False)
-        measures: dict[str, Measure] = {}
-        embedded = {
-            GENERATED: features.embed(rows.generated).to(device),
-            DATA: features.embed(rows.train).to(device),
-        }
-        reference = features.embed(rows.test).to(device)
-        shares: dict[str, list[float]] = {}
-        for row, points in ((GENERATED, rows.generated), (DATA, rows.train)):
-            add_sliced(measures, row, points, rows.test, config.sliced, seed)
-            add_features(measures, row, embedded[row], reference, features.about, config.neighbours)
-            found = add_classes(measures, row, points, rows.test, features, dataset.classes)
-            if found is not None:
-                shares[row] = found[0].tolist()
-                shares["test"] = found[1].tolist()
-            judged = rows.generated if row == GENERATED else rows.test
-            add_nearest(measures, row, judged, dataset.train.inputs, device)
-        if config.transport_points:
-            _add_transport(measures, rows, config.transport_points)
-        if config.critic_steps:
-            _add_bounds(measures, rows, config, seed, device)
-    except Interrupted:
-        raise interrupted(directory) from None
+    features = make_features(dataset, config.classifier, directory, device)
+    rows = _draw(generator, dataset, config.samples, seed)
+    console.print("comparing samples and data", markup=False)
+    measures: dict[str, Measure] = {}
+    embedded = {
+        GENERATED: features.embed(rows.generated).to(device),
+        DATA: features.embed(rows.train).to(device),
+    }
+    reference = features.embed(rows.test).to(device)
+    shares: dict[str, list[float]] = {}
+    for row, points in ((GENERATED, rows.generated), (DATA, rows.train)):
+        add_sliced(measures, row, points, rows.test, config.sliced, seed)
+        add_features(measures, row, embedded[row], reference, features.about, config.neighbours)
+        found = add_classes(measures, row, points, rows.test, features, dataset.classes)
+        if found is not None:
+            shares[row] = found[0].tolist()
+            shares["test"] = found[1].tolist()
+        judged = rows.generated if row == GENERATED else rows.test
+        add_nearest(measures, row, judged, dataset.train.inputs, device)
+    if config.transport_points:
+        _add_transport(measures, rows, config.transport_points)
+    if config.critic_steps:
+        _add_bounds(measures, rows, config, seed, device, directory)
     quality: dict[str, Any] = {
         "samples": len(rows.generated),
         "against": f"{len(rows.test)} examples of the test split",
@@ -191,6 +188,7 @@ def _add_bounds(
     config: GanEvaluation,
     seed: int,
     device: torch.device,
+    run: Path,
 ) -> None:
     count = len(rows.test)
     words = f"a fresh critic, {config.critic_steps} steps, on {count:,} + {count:,} samples that "
@@ -220,6 +218,7 @@ def _add_bounds(
             confidence=config.confidence,
             seed=mixed_seed(seed, _CRITIC, 0),
             device=device,
+            run=run,
         )
         proven.values[row] = point_value(lower.value)
         likely.values[row] = point_value(population.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -12,14 +12,16 @@ from lipsort_cli.config.activations import ReluActivation
 from lipsort_cli.config.constraints import NoConstraint
 from lipsort_cli.config.learning import AdamOptimizer, CosineSchedule, CrossEntropyLoss
 from lipsort_cli.config.models import MlpModel
-from lipsort_cli.config.train import TrainConfig, Training
+from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
-from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.optim import build_optimizer, build_schedule
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.identity import Identity
+from lipsort_cli.optim import build_optimizer
 from lipsort_cli.runs import find_run, read_json, read_record, write_json
+from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import checkpoint_path
-from lipsort_cli.training.loop import Trainer, steps_an_epoch
+from lipsort_cli.training.classifier import ClassifierTask, steps_an_epoch
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, save_network
 
@@ -28,6 +30,8 @@ FOLDER = "classifier"
 MODEL = "model.safetensors"
 _NOTE = "classifier.json"
 
+_BATCH = 128
+_SEED = 0
 _STEPS = 1000
 """Training steps of the small classifier: seconds; at least one pass over the data."""
 
@@ -78,7 +82,7 @@ def small_classifier(dataset: Dataset, directory: Path, device: torch.device) ->
     are judged by the same features.
 
     Raises:
-        Interrupted: Ctrl-C; what was trained is kept.
+        Interrupted: Ctrl-C; what was trained is kept, and the run in ``directory`` goes on with it.
     """
     folder = directory / FOLDER
     digest = dataset.fingerprint["sha256"]
@@ -86,44 +90,40 @@ def small_classifier(dataset: Dataset, directory: Path, device: torch.device) ->
     if not (note.is_file() and read_json(note).get("data") == digest):
         folder.mkdir(parents=True, exist_ok=True)
         console.print("training a small classifier, whose features are compared", markup=False)
-        _train(dataset, folder, device)
+        _train(dataset, directory, device)
         write_json(note, {"data": digest, "name": dataset.name})
         checkpoint_path(folder).unlink(missing_ok=True)
     return Classifier(folder / MODEL, load_network(folder / MODEL), "trained for this, seed 0")
 
 
-def _train(dataset: Dataset, folder: Path, device: torch.device) -> None:
-    config: Any = TrainConfig(
-        data=None,
-        model=MlpModel(widths=[512, 256]),
-        activation=ReluActivation(),
-        constraint=NoConstraint(),
-        loss=CrossEntropyLoss(),
-        optimizer=AdamOptimizer(lr=1e-3),
-        schedule=CosineSchedule(),
-        training=Training(batch_size=128),
-        seed=0,
-    )
-    config.training.epochs = max(1, round(_STEPS / steps_an_epoch(len(dataset.train), 128)))
-    torch.manual_seed(0)
+def _train(dataset: Dataset, directory: Path, device: torch.device) -> None:
+    folder = directory / FOLDER
+    epochs = max(1, round(_STEPS / steps_an_epoch(len(dataset.train), _BATCH)))
+    torch.manual_seed(_SEED)
     network = build_network(
-        config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
+        MlpModel(widths=[512, 256]),
+        ReluActivation(),
+        NoConstraint(),
+        dataset.input_shape,
+        dataset.classes,
     ).to(device)
-    optimizer = build_optimizer(network, config.optimizer)
-    total = config.training.epochs * steps_an_epoch(len(dataset.train), 128)
-    schedule = build_schedule(optimizer, config.schedule, total)
-    loss = build_loss(config.loss)
-    trainer = Trainer(config, dataset, network, optimizer, schedule, loss, device, folder)
-    trainer.run()
-    save_network(network, folder / MODEL)
-
-
-def interrupted(directory: Path) -> Interrupted:
-    """What Ctrl-C says while a generator is judged."""
-    return Interrupted(
-        f"interrupted while the generator was judged; continue with `lipsort wgan "
-        f"resume={directory}`"
+    task = ClassifierTask(
+        dataset,
+        network,
+        build_optimizer(network, AdamOptimizer(lr=1e-3)),
+        CosineSchedule(),
+        build_loss(CrossEntropyLoss()),
+        device,
+        seed=_SEED,
+        training=Training(epochs=epochs, batch_size=_BATCH),
+        augmentation=Augmentation(),
     )
+    identity = Identity(data=dataset.fingerprint["sha256"])
+    session = engine.Session(
+        folder, "wgan", resume=directory, identity=identity, seed=_SEED, alone=True
+    )
+    engine.run(task, session)
+    save_network(network, folder / MODEL)
 
 
 def unfit(error: Exception, origin: str) -> LipsortError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +15,14 @@ from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.config.models import MlpModel
-from lipsort_cli.config.wasserstein import CriticTraining, EstimateWassersteinConfig
+from lipsort_cli.config.wasserstein import CriticTraining
+from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sources import Measures
-from lipsort_cli.wasserstein.training import CriticTrainer
+from lipsort_cli.wasserstein.training import make_task
 from lipsort_cli.zoo import save_network
 
 Rows = NDArray[np.float32]
@@ -48,9 +48,9 @@ class Sides:
 
 
 def fresh_bounds(
-    sides: Sides, *, steps: int, confidence: float, seed: int, device: torch.device
+    sides: Sides, *, steps: int, confidence: float, seed: int, device: torch.device, run: Path
 ) -> tuple[Bound, Bound]:
-    """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps.
+    """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps, to judge ``run``.
 
     Returns:
         A proven one between the unseen samples, and one between their distributions that holds
@@ -64,29 +64,29 @@ def fresh_bounds(
     draws = rows_once(unseen[0]), rows_once(unseen[1])
     trained = rows_with_replacement(sides.trained[0]), rows_with_replacement(sides.trained[1])
     source = DrawnSource(sides.name, trained, draws, draws)
-    config: Any = EstimateWassersteinConfig(
-        distribution=None,
-        model=MlpModel(widths=_WIDTHS),
-        activation=MaxminActivation(),
-        constraint=OrthonormalConstraint(),
-        optimizer=StiefelOptimizer(lr=0.05, rest_lr=0.003),
-        schedule=CosineSchedule(),
-        norm=_NORM,
-        training=CriticTraining(
-            steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0
-        ),
-        seed=seed,
-    )
     # Seconds of training need no resuming: what is interrupted is done again.
     with tempfile.TemporaryDirectory() as folder:
-        trainer = CriticTrainer.build(config, source, device, Path(folder))
-        trainer.run()
+        task = make_task(
+            source,
+            device,
+            model=MlpModel(widths=_WIDTHS),
+            activation=MaxminActivation(),
+            constraint=OrthonormalConstraint(),
+            optimizer=StiefelOptimizer(lr=0.05, rest_lr=0.003),
+            schedule=CosineSchedule(),
+            norm=_NORM,
+            training=CriticTraining(
+                steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0
+            ),
+            seed=seed,
+        )
+        engine.run(task, engine.Session(Path(folder), "wgan", resume=run, alone=True))
         path = Path(folder) / "model.safetensors"
-        save_network(trainer.network, path)
+        save_network(task.network, path)
         critic = Plain.of(load_network(path), _NORM)
     # Fixed before any of the unseen points is looked at.
     looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
-    values = np.concatenate([critic_values(trainer.network, rows, device) for rows in looked])
+    values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
     seen = float(values.min()), float(values.max())
     measures = Measures(*unseen)
     lower = found.critic_lower(

@@ -1,0 +1,237 @@
+"""The classifier's task: batches of an epoch in a random order, augmented, perhaps attacked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lipsort_cli.config.train import Augmentation, Training
+from lipsort_cli.data.augmentation import Augment
+from lipsort_cli.data.dataset import Dataset, Split
+from lipsort_cli.inspection import diagnostics
+from lipsort_cli.inspection.diagnostics import SPLIT
+from lipsort_cli.layers.margins import worst_margin
+from lipsort_cli.optim import Rates
+from lipsort_cli.training.adversarial import build_adversary
+from lipsort_cli.training.device import mixed_forward, training_dtype
+from lipsort_cli.training.engine import Line, Task
+from lipsort_cli.training.jacobian import jacobian_penalty
+from lipsort_cli.training.losses import Loss
+from lipsort_cli.training.radius import body_constant, head_gaps, radii
+from lipsort_cli.training.seeds import mixed_seed
+from lipsort_cli.training.window import ESTIMATE, WORST, Window
+from lipsort_cli.zoo import Network, OrderNetwork
+
+EVALUATION_BATCH = 2048
+
+ORDER, AUGMENTATION, ADVERSARY, JACOBIAN = range(4)
+"""What a step draws, from (seed, purpose, epoch or step); dropout draws from torch's generator."""
+
+
+class ClassifierTask(Task):
+    """Trains ``network`` on ``dataset``.
+
+    Several processes share each batch. Progress is shown for the radius ``eps`` in ``norm``.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        network: Network,
+        optimizer: Optimizer,
+        schedule: Any,
+        loss: Loss,
+        device: torch.device,
+        *,
+        seed: int,
+        training: Training,
+        augmentation: Augmentation,
+        norm: str = "l2",
+        eps: float = 1.0,
+    ) -> None:
+        total = training.epochs * steps_an_epoch(len(dataset.train), training.batch_size)
+        super().__init__([network], device, total, training.gradient_clip)
+        self.dataset, self.network, self.optimizer, self.loss = dataset, network, optimizer, loss
+        self.rates = Rates(optimizer, schedule)
+        self.seed, self.training, self.norm, self.eps = seed, training, norm, eps
+        self.dtype = training_dtype(training.precision, device)
+        self.augment = Augment(augmentation, dataset.input_shape)
+        self.inputs = dataset.train.inputs.to(device)
+        self.labels = dataset.train.labels.to(device)
+        self.batch_size = min(training.batch_size, len(self.labels))
+        self.steps_an_epoch = steps_an_epoch(len(self.labels), training.batch_size)
+        self.adversary = build_adversary(training.adversarial, self._forward, loss, dataset.bounds)
+        # Such a network is trained for its worst case, which depends on the labels.
+        self.bounded = isinstance(network, OrderNetwork)
+        self.window = Window(self.bounded)
+        self.latest: dict[str, float] = {}
+        self.scheduled: list[Any] = [m for m in network.modules() if hasattr(m, "progress")]
+        self._order: tuple[int, Tensor] | None = None
+        self.constant = body_constant(network, norm)
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.at.step // self.steps_an_epoch
+
+    # --- a step -----------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Learn one batch."""
+        self.rates.set(self.progress)
+        self.network.train()
+        for layer in self.scheduled:
+            layer.progress = self.at.step / self.total
+        index = self._batch()
+        inputs, labels = self.inputs[index], self.labels[index]
+        if self.augment.active:
+            # As one process would, before the batch is shared out.
+            generator = self._random(AUGMENTATION, self.at.step)
+            inputs = self.augment(inputs, generator)
+        count = len(labels)
+        part, share = self.team.shard(count)
+        inputs, labels = inputs[part], labels[part]
+        if self.adversary is not None:
+            inputs = self.adversary(inputs, labels, self._own_seed(ADVERSARY))
+        logits, loss = self._objective(inputs, labels)
+        value = self.update(loss * share, self.optimizer, self.network)
+        self._count(logits.detach(), labels, value, share, count)
+
+    def _batch(self) -> Tensor:
+        """Indices of this step's examples."""
+        epoch, position = divmod(self.at.step, self.steps_an_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = torch.randperm(len(self.labels), generator=self._random(ORDER, epoch))
+            self._order = epoch, order.to(self.device)
+        return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
+
+    def _random(self, purpose: int, position: int) -> torch.Generator:
+        return torch.Generator().manual_seed(mixed_seed(self.seed, purpose, position))
+
+    def _own_seed(self, purpose: int) -> int:
+        """Seed of this step's random numbers, of this process' own."""
+        return mixed_seed(self.seed, purpose + 16 * self.team.rank, self.at.step)
+
+    def _objective(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [N, C], and the loss with the Jacobian's penalty where one is asked for."""
+        if isinstance(self.network, OrderNetwork):
+            mixed = self.dtype != torch.float32
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed):
+                logits = self.network.worst_case(inputs, labels)
+            return logits, self.loss(logits, labels)
+        weight = self.training.jacobian_penalty
+        if not weight:
+            logits = self._forward(inputs)
+            return logits, self.loss(logits, labels)
+        inputs = inputs.detach().requires_grad_()
+        logits = self._forward(inputs)
+        generator = torch.Generator().manual_seed(self._own_seed(JACOBIAN))
+        penalty = jacobian_penalty(logits, inputs, generator)
+        return logits, self.loss(logits, labels) + weight * penalty
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        return mixed_forward(self.network, inputs, self.dtype)
+
+    # --- what is measured on the way ----------------------------------------------------------
+
+    def _radii(self, logits: Tensor, labels: Tensor) -> Tensor:
+        gaps = head_gaps(self.network.head, self.norm)
+        return radii(logits, labels, gaps, self.constant)
+
+    def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
+        radius = worst_margin(logits, labels) if self.bounded else self._radii(logits, labels)
+        counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
+        correct, certified = self.team.total([n if share else 0 for n in counts])
+        self.window.add(loss, correct, certified, count)
+
+    def look(self) -> Iterator[Line]:
+        """Means over the steps since the last line; the validation set after every epoch."""
+        step = self.at.step
+        if step and (step % self.training.log_every == 0 or self.finished):
+            means = self.window.means()
+            yield "train", {**means, "lr": float(self.optimizer.param_groups[0]["lr"])}
+            self.latest.update(means)
+            self.window = Window(self.bounded)
+        if step and step % self.steps_an_epoch == 0:
+            self.constant = body_constant(self.network, self.norm)
+            if len(self.dataset.validation) and self.team.leads:
+                values = self.validate(self.dataset.validation)
+                yield "validation", values
+                self.latest.update({f"validation_{k}": v for k, v in values.items()})
+        every = self.training.diagnostics_every
+        if every and (step % every == 0 or self.finished):
+            yield SPLIT, self._diagnose()
+
+    def _diagnose(self) -> dict[str, float]:
+        """Jacobian, gradient and activity at the first points of the validation set, or of the
+        training set where none is held out. Nothing random is drawn and no weight moves."""
+        points = self.dataset.validation if len(self.dataset.validation) else self.dataset.train
+        count = self.training.diagnostics_points
+        inputs, labels = points.inputs[:count].to(self.device), points.labels[:count]
+        return diagnostics(self.network, inputs, labels.to(self.device), self.norm)
+
+    @torch.no_grad()
+    def validate(self, split: Split) -> dict[str, float]:
+        """Accuracy and share certified at ``eps``, in float32, on a split (empirical)."""
+        self.network.eval()
+        correct = certified = 0
+        for inputs, labels in zip(
+            split.inputs.split(EVALUATION_BATCH),
+            split.labels.split(EVALUATION_BATCH),
+            strict=True,
+        ):
+            inputs, labels = inputs.to(self.device), labels.to(self.device)
+            if isinstance(self.network, OrderNetwork):
+                correct += int(self.network.holds(inputs, labels, 0.0).sum())
+                certified += int(self.network.holds(inputs, labels, self.eps).sum())
+                continue
+            radius = self._radii(self.network(inputs), labels)
+            correct += int((radius > 0).sum())
+            certified += int((radius > self.eps).sum())
+        n = len(split)
+        return {"accuracy": correct / n, ESTIMATE: certified / n}
+
+    def words(self) -> str:
+        """Epoch, loss and shares, as far as they are known; of the validation set if any."""
+        if not self.latest:
+            return ""
+        shown = [f"epoch {min(self.epoch + 1, self.training.epochs)}"]
+        validated = "validation_" if "validation_accuracy" in self.latest else ""
+        for key, text in (
+            ("loss", "loss {:.3f}"),
+            ("" if validated else WORST, "worst case {:.1%}"),
+            (f"{validated}accuracy", "acc {:.1%}"),
+            (f"{validated}{ESTIMATE}", f"est. cert@{self.eps:g} {{:.1%}}"),
+        ):
+            if key in self.latest:
+                shown.append(text.format(self.latest[key]))
+        return " ".join(shown)
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Weights, moments, and what was counted since the last line."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "window": vars(self.window),
+            "latest": self.latest,
+            "constant": self.constant,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.window, self.latest = Window(**state["window"]), dict(state["latest"])
+        self.constant = float(state["constant"])
+
+
+def steps_an_epoch(examples: int, batch_size: int) -> int:
+    """Batches that cover all examples, the last one perhaps smaller."""
+    return math.ceil(examples / min(batch_size, examples))

@@ -1,0 +1,293 @@
+"""One engine for whatever is trained: all that tasks share, and nothing of what they are.
+
+A :class:`Task` takes steps, looks at itself between them, and gives and takes its state. The engine
+restores it, refuses what belongs to another run, keeps log, clock and checkpoints, shows progress,
+joins several processes, and stops between two steps when it is asked to. The same seed gives the
+same weights however often a run is interrupted: bit for bit on the same machine with the same
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.identity import Identity
+from lipsort_cli.metrics import MetricsLog
+from lipsort_cli.runs import RunRecord
+from lipsort_cli.training.checkpoint import (
+    load_checkpoint,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
+from lipsort_cli.training.distributed import Team
+from lipsort_cli.training.interrupts import StepBoundary
+from lipsort_cli.training.progress import TrainingProgress
+from lipsort_cli.training.trackers import Tracker, open_trackers
+
+Line = tuple[str, dict[str, Any]]
+"""What is logged at once: the split that it is of, and values by name."""
+
+_SHOWN_EVERY = 10
+"""Steps between two movements of the progress bar."""
+
+
+@dataclass
+class Position:
+    """How far a training came: steps, and seconds spent in them alone, looks and files left out."""
+
+    step: int = 0
+    seconds: float = 0.0
+
+
+class Task(ABC):
+    """What is trained. The engine moves :attr:`at` and sets :attr:`team`; a task reads them.
+
+    Args:
+        networks: all that is trained; several processes keep them the same.
+        device: where it is trained.
+        total: steps at most.
+        clip: largest gradient norm of an update; None: no limit.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], device: torch.device, total: int, clip: float | None
+    ) -> None:
+        self.networks, self.device, self.total, self.clip = networks, device, total, clip
+        self.at = Position()
+        self.team = Team()
+
+    def begin(self) -> None:  # noqa: B027 -- most tasks have nothing to do there
+        """What comes before the first step, once in the life of a run."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """One step of training, number ``at.step``; all that it draws depends on that number."""
+
+    @abstractmethod
+    def look(self) -> Iterator[Line]:
+        """What is measured at ``at.step`` and logged, if anything; called after every step."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers, texts, lists and dicts that :meth:`load_state` goes on from."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what :meth:`state` gave; ``at`` is set before."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """The latest figures in a few words; empty before there are any."""
+
+    @property
+    def epoch(self) -> int:
+        """Passes over the data that are done; 0 where there are none."""
+        return 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.at.step >= self.total
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done in the middle of the next step, which schedules follow."""
+        return min(1.0, (self.at.step + 0.5) / self.total)
+
+    def update(
+        self,
+        loss: Tensor,
+        optimizer: Optimizer,
+        network: nn.Module,
+        *,
+        name: str = "the loss",
+        lower: str = "optimizer.lr",
+    ) -> float:
+        """Move ``network`` down this process' part of ``loss``; the value of the whole.
+
+        Raises:
+            LipsortError: it is not finite; the message names it, and what to ``lower``.
+        """
+        (value,) = self.team.total([float(loss.detach())])
+        if not math.isfinite(value):
+            raise LipsortError(
+                f"{name} is {value} at step {self.at.step}; lower {lower}, set "
+                "training.gradient_clip, or look for extreme values in the data"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.team.sum_gradients(network.parameters())
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+        optimizer.step()
+        return value
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where and how a task is trained.
+
+    ``directory`` holds its files; ``resume`` names the run that `lipsort COMMAND resume=` goes on
+    with, by default the same. ``alone``: other processes of a team do not take part.
+    """
+
+    directory: Path
+    command: str
+    resume: Path | None = None
+    identity: Identity = Identity()
+    seed: int = 0
+    threads: int = 0
+    tensorboard: bool = False
+    checkpoint_seconds: float = 30.0
+    alone: bool = False
+
+    @classmethod
+    def of(cls, config: Any, record: RunRecord) -> Session:
+        """That of a command's configuration and its record."""
+        return cls(
+            record.directory,
+            record.values["command"],
+            identity=record.identity,
+            seed=config.seed,
+            threads=config.threads,
+            tensorboard=config.tensorboard,
+            checkpoint_seconds=config.training.checkpoint_seconds,
+        )
+
+
+def run(task: Task, session: Session) -> bool:
+    """Train ``task`` to its end, from its checkpoint if there is one.
+
+    Returns:
+        Whether this process is the one that judges and saves the result.
+
+    Raises:
+        Interrupted: Ctrl-C, a termination or hang-up signal; a checkpoint was written.
+        LipsortError: the checkpoint is damaged or another run's, a loss is not finite, or a file
+            cannot be written.
+    """
+    team = task.team = Team() if session.alone else Team.join(task.device)
+    try:
+        team.start(task.networks, session.seed)
+        _train(task, session)
+    finally:
+        team.leave()
+    return team.leads
+
+
+def _train(task: Task, session: Session) -> None:
+    team, at = task.team, task.at
+    restored = _restore(task, session)
+    resume_at = at.step if restored else None
+    log = MetricsLog(session.directory / "metrics.jsonl", resume_at=resume_at)
+    trackers = open_trackers(session.directory, session.tensorboard and team.leads, at.step)
+    saved = time.monotonic()
+    try:
+        with (
+            StepBoundary(patient=team.place.size > 1) as boundary,
+            TrainingProgress(task.total, at.step) as progress,
+        ):
+            if not restored:
+                _timed(task, task.begin, 0)
+                _look(task, log, trackers, progress)
+                if task.finished:
+                    _save(task, session)
+            while not task.finished:
+                _timed(task, task.step, 1)
+                _look(task, log, trackers, progress)
+                due = time.monotonic() - saved >= session.checkpoint_seconds
+                stop, due = team.agree(boundary.requested, due)
+                if stop or due or task.finished:
+                    _save(task, session)
+                    saved = time.monotonic()
+                if stop and not task.finished:
+                    raise Interrupted(
+                        f"interrupted after step {at.step} of {task.total}; continue with `lipsort "
+                        f"{session.command} resume={session.resume or session.directory}`"
+                    )
+    finally:
+        log.close()
+        for tracker in trackers:
+            tracker.close()
+
+
+def _timed(task: Task, action: Callable[[], None], steps: int) -> None:
+    """Take a step, or what comes before the first, on the clock: nothing else is training."""
+    began = time.monotonic()
+    action()
+    task.at.step += steps
+    task.team.average_buffers(task.networks)
+    seconds = task.at.seconds + time.monotonic() - began
+    # Whether a run is over may depend on it: one clock for all.
+    (task.at.seconds,) = task.team.total([seconds if task.team.leads else 0.0])
+
+
+def _look(task: Task, log: MetricsLog, trackers: list[Tracker], progress: TrainingProgress) -> None:
+    lines = 0
+    for split, values in task.look():
+        log.log(epoch=task.epoch, step=task.at.step, split=split, **values)
+        for tracker in trackers:
+            tracker.log(split, task.at.step, values)
+        lines += 1
+    if lines:
+        progress.milestone(task.at.step, task.words())
+    elif task.at.step % _SHOWN_EVERY == 0:
+        progress.update(task.at.step, task.words())
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+
+def _save(task: Task, session: Session) -> None:
+    """Write the checkpoint, between two steps; every process of a team calls it."""
+    # Collective: every process gives its random states, the leader writes.
+    states = task.team.gathered(random_states())
+    if task.team.leads:
+        state = {
+            **vars(session.identity),
+            **vars(task.at),
+            "threads": torch.get_num_threads(),
+            "random": states,
+            "task": task.state(),
+        }
+        save_checkpoint(session.directory, state)
+
+
+def _restore(task: Task, session: Session) -> bool:
+    """Put the checkpoint back, where there is one; every process of a team calls it."""
+    state = load_checkpoint(session.directory) if task.team.leads else None
+    state = task.team.told(state)
+    if state is None:
+        return False
+    foreign = f"the checkpoint in {session.directory} belongs to another run"
+    for key, allowed in vars(session.identity).items():
+        if state.get(key) != allowed:
+            raise LipsortError(
+                f"{foreign}: its {key} has SHA-256 {state.get(key)}, allowed {allowed}; restore "
+                "it, or start a new run"
+            )
+    try:
+        task.at.step, task.at.seconds = int(state["step"]), float(state["seconds"])
+        task.load_state(state["task"])
+        states = state["random"]
+        # A process that was not there before has drawn nothing yet.
+        if task.team.rank < len(states):
+            restore_random_states(states[task.team.rank])
+        if session.threads == 0:
+            torch.set_num_threads(state["threads"])
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LipsortError(f"{foreign} ({reason}); start a new run") from error
+    return True
