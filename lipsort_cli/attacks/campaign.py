@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.attacks.deepfool import deepfool
 from lipsort_cli.attacks.fgsm import fgsm
 from lipsort_cli.attacks.pgd import pgd
@@ -17,7 +18,6 @@ from lipsort_cli.attacks.search import Findings, lead
 from lipsort_cli.certificates import Network, evaluate
 from lipsort_cli.certificates.points import issued_bounds
 from lipsort_cli.errors import UsageError
-from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500
@@ -141,10 +141,11 @@ class Campaign:
             ) from None
         bounds = self.bounds or (float(inputs.min()) - 100.0, float(inputs.max()) + 100.0)
         model = foolbox.PyTorchModel(self.module, bounds=bounds, device="cpu")
-        attack = (
-            foolbox.attacks.L2DeepFoolAttack()
-            if self.norm == "l2"
-            else foolbox.attacks.LinfDeepFoolAttack()
-        )
+        attacks = foolbox.attacks
+        attack = {
+            "l2": attacks.L2DeepFoolAttack,
+            "linf": attacks.LinfDeepFoolAttack,
+            "l1": lambda: attacks.EADAttack(binary_search_steps=5, steps=200),
+        }[self.norm]()
         found, _, _ = attack(model, inputs, labels, epsilons=None)
         return found.detach()

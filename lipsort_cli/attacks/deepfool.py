@@ -7,27 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lipsort_cli.attacks.steps import closing, free
+
 OVERSHOOT = 1e-4
-
-
-def _toward(gradient: Tensor, gap: Tensor, norm: str) -> tuple[Tensor, Tensor]:
-    """Length and step ``[N, ...]`` that close ``gap [N]`` along the linearisation."""
-    flat = gradient.flatten(1)
-    tiny = torch.finfo(gradient.dtype).tiny
-    if norm == "l2":
-        squared = flat.square().sum(1).clamp_min(tiny)
-        return gap / squared.sqrt(), (gap / squared)[:, None] * flat
-    total = flat.abs().sum(1).clamp_min(tiny)
-    return gap / total, (gap / total)[:, None] * flat.sign()
-
-
-def _free(gradient: Tensor, inputs: Tensor, bounds: tuple[float, float] | None) -> Tensor:
-    """The gradient without components along which ``-gradient`` would leave the box."""
-    if bounds is None:
-        return gradient
-    low, high = bounds
-    blocked = ((inputs <= low) & (gradient > 0)) | ((inputs >= high) & (gradient < 0))
-    return gradient.masked_fill(blocked, 0.0)
 
 
 def deepfool(
@@ -62,8 +44,8 @@ def deepfool(
         step = torch.zeros_like(moved).flatten(1)
         for other in range(logits.shape[1]):
             (gradient,) = torch.autograd.grad(gaps[:, other].sum(), moved, retain_graph=True)
-            gradient = _free(gradient, moved.detach(), bounds)
-            length, move = _toward(gradient, gaps[:, other].detach(), norm)
+            gradient = free(gradient, moved.detach(), bounds)
+            length, move = closing(gradient, gaps[:, other].detach(), norm, moved.detach(), bounds)
             nearer = others[:, other] & (length < best)
             best = torch.where(nearer, length, best)
             step = torch.where(nearer[:, None], move, step)

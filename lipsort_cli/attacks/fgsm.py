@@ -1,4 +1,4 @@
-"""The fast gradient sign method (Goodfellow et al., ICLR 2015), in L-infinity and L2."""
+"""The fast gradient sign method (Goodfellow et al., ICLR 2015), in L-infinity, L2 and L1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lipsort_cli.attacks.pgd import ascent
+from lipsort_cli.attacks.steps import longest_descent
 from lipsort_cli.layers.margins import worst_margin
 
 
@@ -23,5 +23,5 @@ def fgsm(
     """One step of length ``eps`` against the margin: ``[N, ...]`` to ``[N, ...]``."""
     moved = inputs.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(worst_margin(network(moved), labels).sum(), moved)
-    result = inputs - eps * ascent(gradient, norm)
+    result = inputs + longest_descent(gradient, eps, norm, inputs, bounds)
     return result if bounds is None else result.clamp(*bounds)

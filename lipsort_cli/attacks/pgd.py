@@ -1,4 +1,4 @@
-"""Projected gradient descent (Madry et al., ICLR 2018) in L2 and L-infinity."""
+"""Projected gradient descent (Madry et al., ICLR 2018) in L2, L-infinity and L1."""
 
 from __future__ import annotations
 
@@ -7,28 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lipsort_cli.attacks.steps import ascent, free, project
 from lipsort_cli.layers.margins import worst_margin
-
-
-def project(delta: Tensor, eps: float, norm: str) -> Tensor:
-    """Onto the ball of radius ``eps``; [N, ...]."""
-    if norm == "linf":
-        return delta.clamp(-eps, eps)
-    length = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
-    return delta * (eps / length).clamp_max(1.0).view(-1, *[1] * (delta.dim() - 1))
-
-
-def ascent(gradient: Tensor, norm: str) -> Tensor:
-    """Steepest ascent direction of unit length in ``norm``."""
-    if norm == "linf":
-        return gradient.sign()
-    length = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
-    return gradient / length.view(-1, *[1] * (gradient.dim() - 1))
-
-
-def inside(inputs: Tensor, delta: Tensor, bounds: tuple[float, float] | None) -> Tensor:
-    """Keep inputs + delta in ``bounds``; that never lengthens a perturbation of a point inside."""
-    return delta if bounds is None else (inputs + delta).clamp(*bounds) - inputs
 
 
 def pgd(
@@ -54,7 +34,7 @@ def pgd(
         inputs: [N, ...].
         labels: [N]; an example that is wrong already counts as fooled at distance 0.
         eps: radius in units of the raw input.
-        norm: ``l2`` or ``linf``.
+        norm: ``l2``, ``linf`` or ``l1``.
         steps: gradient steps of length 2.5 eps / steps.
         restarts: starts; the strongest perturbation of all is kept.
         bounds: least and greatest raw value, or None.
@@ -79,14 +59,16 @@ def pgd(
         delta = torch.zeros_like(inputs)
         if start:
             noise = torch.randn(inputs.shape, generator=generator).to(inputs)
-            delta = inside(inputs, project(eps * ascent(noise, norm), eps, norm), bounds)
+            delta = project(eps * ascent(noise, norm), eps, norm, inputs, bounds)
         for _ in range(steps):
             moved = (inputs + delta).detach().requires_grad_()
             margin = worst_margin(network(moved), labels)
             keep(moved.detach(), margin.detach())
             (gradient,) = torch.autograd.grad(margin.sum(), moved)
-            delta = project(delta - 2.5 * eps / steps * ascent(gradient, norm), eps, norm)
-            delta = inside(inputs, delta, bounds)
+            if norm == "l1":  # few components move: none that cannot
+                gradient = free(gradient, moved.detach(), bounds)
+            delta = delta - 2.5 * eps / steps * ascent(gradient, norm)
+            delta = project(delta, eps, norm, inputs, bounds)
         with torch.no_grad():
             keep(inputs + delta, worst_margin(network(inputs + delta), labels))
     # Not a strict margin is not a robust one: ties and NaN count as fooled.

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lipsort_cli.norms import lengths
+
 
 def lead(logits: Tensor, labels: Tensor) -> Tensor:
     """Smallest lead of the labelled class, ``[N, C]`` to ``[N]``; not positive means fooled."""
@@ -21,10 +23,8 @@ def lead(logits: Tensor, labels: Tensor) -> Tensor:
 
 def distances(first: Tensor, second: Tensor, norm: str) -> NDArray[np.float64]:
     """Distances ``[N]`` in binary64."""
-    difference = (first.double() - second.double()).flatten(1)
-    if norm == "linf":
-        return difference.abs().amax(1).numpy()
-    return difference.norm(dim=1).numpy()
+    found: NDArray[np.float64] = lengths(first.double() - second.double(), norm).numpy()
+    return found
 
 
 @dataclass

@@ -13,6 +13,7 @@ from rich.table import Table
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.models import ExtensionModel
 from lipsort_cli.console import console, follow_up, results_line, warn
+from lipsort_cli.norms import DUAL, NAMES
 from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
@@ -217,8 +218,7 @@ def _describe(config: Any) -> str:
 
 def _headline(config: Any, source: Source) -> str:
     known = "" if source.truth is None else f", true distance {source.truth:.6g}"
-    metric = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}[config.norm]
-    dual = {"l2": "L2", "linf": "L1", "l1": "L-infinity"}[config.norm]
+    metric, dual = NAMES[config.norm], NAMES[DUAL[config.norm]]
     return (
         f"{_describe(config)}; dimension {source.dim}{known}; ground metric {metric} "
         f"(the critic's gradient has {dual} norm at most 1)"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.runs import NETWORK, TrainedRun, open_run
 from lipsort_cli.config.certificates import ExportConfig
@@ -19,7 +20,6 @@ from lipsort_cli.export.compare import compare
 from lipsort_cli.files import make_folder
 from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import write_atomic, write_json
-from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.verifier.errors import Unsupported
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.zoo.plain import load_plain, plain_module

@@ -14,6 +14,7 @@ from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
@@ -125,7 +126,7 @@ def _draw(config: Any, dataset: Dataset, evaluation: Evaluation, directory: Path
 
 
 def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) -> None:
-    norm = {"l2": "L2", "linf": "L-infinity"}[config.evaluation.norm]
+    norm = NAMES[config.evaluation.norm]
     points = evaluation.points
     table = Table(title=f"Test set, {len(points.radii):,} points, {norm}")
     attacked_points = evaluation.attacked_points

@@ -15,7 +15,11 @@ REFUSED_ARITHMETICS = {
 }
 """Arithmetics that people ask for, with the reason why there is no certificate for them."""
 
-DEFAULT_EPS = {"l2": [0.1, 0.3, 0.5, 1.0], "linf": [0.01, 0.03, 0.1, 0.3]}
+DEFAULT_EPS = {
+    "l2": [0.1, 0.3, 0.5, 1.0],
+    "linf": [0.01, 0.03, 0.1, 0.3],
+    "l1": [0.1, 0.3, 1.0, 3.0],
+}
 """Radii, in raw input units, for a norm that the run itself was not evaluated in."""
 
 
@@ -36,7 +40,7 @@ class CertifyConfig:
     norm: str | None = option(
         None,
         "norm of the perturbation; null: that of the run's evaluation",
-        choices=["l2", "linf"],
+        choices=["l2", "linf", "l1"],
     )
     arithmetic: str = option(
         "binary32",
@@ -72,7 +76,7 @@ class AttackConfig:
     norm: str | None = option(
         None,
         "norm of the perturbation; null: that of the run's evaluation",
-        choices=["l2", "linf"],
+        choices=["l2", "linf", "l1"],
     )
     arithmetic: str = option(
         "binary32",

@@ -157,7 +157,7 @@ class Attack:
 class Evaluation:
     """What is measured at the end of a run, on the test set."""
 
-    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf"])
+    norm: str = option("l2", "norm of the perturbation", choices=["l2", "linf", "l1"])
     eps: list[float] = option(
         [0.1, 0.3, 0.5, 1.0], "radii, in raw input units", above=0, filled=True, rising=True
     )

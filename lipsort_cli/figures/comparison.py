@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.figures.style import COLOURS, MARKERS, drawing, picture
+from lipsort_cli.norms import NAMES
 
 TOLD_APART = 8
 """Lines of one picture that get a colour, a marker and a place in the legend."""
@@ -105,7 +106,7 @@ def draw_accuracy(
     markers of such a line are not joined: the curve says what is between them.
     """
     curves = curves or {}
-    unit = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}.get(norm, norm)
+    unit = NAMES.get(norm, norm)
     legend = legend_height(len(lines), [line.label for line in lines])
     with picture(path, width=6.8, height=4.0 + legend) as (figure, axes):
         draw_lines(axes, lines, markers=True, scale=100, joined=lambda one: one not in curves)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lipsort_cli.figures.style import COLOURS, drawing, picture
+from lipsort_cli.norms import NAMES
 from lipsort_cli.rounding import share_down
-
-_UNITS = {"l2": "L2 radius (raw input units)", "linf": "L-infinity radius (raw input units)"}
 
 
 @drawing
@@ -31,7 +30,7 @@ def draw_robustness(
     Args:
         path: the PNG file.
         radii: [N] certified radii, 0 where nothing is certified.
-        norm: ``l2`` or ``linf``, for the axis.
+        norm: ``l2``, ``linf`` or ``l1``, for the axis.
         title: the run in a few words.
         clean: accuracy without perturbation, marked at radius 0.
         attacked: accuracy under attack by radius: what no certificate may exceed.
@@ -76,7 +75,7 @@ def draw_robustness(
                 color=COLOURS[0],
             )
         axes.set(
-            xlabel=_UNITS[norm],
+            xlabel=f"{NAMES[norm]} radius (raw input units)",
             ylabel="accuracy (%)",
             title=title,
             xlim=(-0.01 * right, right),

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Normalize, Scale
-
-DUAL = {"l2": 2.0, "linf": 1.0, "l1": float("inf")}
-"""Order of the norm in which gradients are measured where inputs are measured in the key."""
+from lipsort_cli.norms import DUAL, ORDER
 
 _SHAPE_ONLY = (nn.Flatten, nn.Dropout, nn.Identity)
 """Layers that leave the values as they are: no depth of their own."""
@@ -64,7 +62,7 @@ class Depths:
         """Norms [N, D + 1] float64 of the margin's gradient at every depth, dual to ``norm``."""
         return torch.stack(
             [
-                torch.linalg.vector_norm(gradient.double(), DUAL[norm], dim=1)
+                torch.linalg.vector_norm(gradient.double(), ORDER[DUAL[norm]], dim=1)
                 for gradient in self.margin_gradients(labels)
             ],
             dim=1,

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.inspection.activity import Activity, activities
 from lipsort_cli.inspection.jacobian import jacobians
 from lipsort_cli.inspection.operators import LINEAR, Spectrum, layer_spectra
-from lipsort_cli.training.device import certified_arithmetic
+from lipsort_cli.norms import DUAL
 
 Array = NDArray[np.float64]
 _CHUNK = 8
@@ -172,7 +173,7 @@ def entries(measured: Measured) -> dict[str, Any]:
         },
         "gradient_norm": {
             "evidence": "empirical",
-            "norm": {"l2": "l2", "linf": "l1", "l1": "linf"}[measured.norm],
+            "norm": DUAL[measured.norm],
             **({"kept": float(kept.mean())} if len(kept) else {}),
             "by_depth": [
                 {

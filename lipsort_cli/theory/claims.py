@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from lipsort_cli.certificates import lipschitz_bound
+from lipsort_cli.norms import NAMES
 from lipsort_cli.rounding import at_most
 from lipsort_cli.theory import conversions, lattice, relu
 from lipsort_cli.theory.exact import ExactNetwork, Vector
@@ -256,7 +257,7 @@ def lattice_interpolates(norm: str, seed: int, quick: bool) -> Claim:
         bound = constant(network, norm)
         holds &= bound <= 1 + 1e-6
         detail += f"; the verifier bounds the saved network by {at_most(bound, 10)}"
-    name = {"linf": "L-infinity", "l2": "L2", "l1": "L1"}[norm]
+    name = NAMES[norm]
     return Claim(
         f"lattice_{norm}",
         f"the lattice construction takes given values exactly, 1-Lipschitz in {name}",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lipsort_cli.attacks.pgd import ascent, inside, project
+from lipsort_cli.attacks.steps import ascent, inside, project
 from lipsort_cli.training.losses import Loss
 
 Adversary = Callable[[Tensor, Tensor, int], Tensor]
@@ -37,8 +37,8 @@ def build_adversary(
         for _ in range(steps):
             moved = (inputs + delta).detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(network(moved), labels), moved)
-            delta = project(delta + 2.5 * eps / steps * ascent(gradient, norm), eps, norm)
-            delta = inside(inputs, delta, bounds)
+            delta = delta + 2.5 * eps / steps * ascent(gradient, norm)
+            delta = project(delta, eps, norm, inputs, bounds)
         return (inputs + delta).detach()
 
     return move

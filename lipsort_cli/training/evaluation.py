@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
 from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.layers.margins import worst_margin
-from lipsort_cli.training.device import certified_arithmetic, judging_device
+from lipsort_cli.norms import lengths
 from lipsort_cli.zoo import Network as TorchNetwork
 
 BATCH = 1000
@@ -164,8 +165,7 @@ def _check_sandwich(
     fooled: Tensor, inputs: Tensor, moved: Tensor, radii: Tensor, norm: str
 ) -> None:
     """No point may be fooled within its certified radius, measured in binary64."""
-    delta = (moved.double() - inputs.double()).flatten(1)
-    distance = delta.norm(dim=1) if norm == "l2" else delta.abs().amax(1)
+    distance = lengths(moved.double() - inputs.double(), norm)
     broken = fooled & (distance <= radii) & (radii > 0)
     if bool(broken.any()):
         worst = int(broken.nonzero()[0, 0])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Dense, lipschitz_constant
+from lipsort_cli.norms import DUAL, ORDER
 from lipsort_cli.zoo import Network
 
 
@@ -32,7 +33,7 @@ def head_gaps(head: nn.Module, norm: str) -> Tensor:
         return torch.tensor(2 * lipschitz_constant(head, norm))
     weight = head.weight.detach()
     difference = weight[:, None, :] - weight[None, :, :]
-    return difference.norm(dim=2) if norm == "l2" else difference.abs().sum(2)
+    return torch.linalg.vector_norm(difference, ORDER[DUAL[norm]], dim=2)
 
 
 @torch.no_grad()

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.models import ImageModel
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.constraints import Constraint
-from lipsort_cli.training.device import certified_arithmetic
 from lipsort_cli.zoo import (
     Network,
     build_activation,

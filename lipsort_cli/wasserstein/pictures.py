@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.figures.style import drawing
+from lipsort_cli.norms import DUAL, NAMES, ORDER
 from lipsort_cli.wasserstein import figures
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
@@ -18,7 +19,6 @@ from lipsort_cli.wasserstein.transport import costs, normalised
 
 Array = NDArray[np.float64]
 
-_DUAL = {"l2": ("L2", 2.0), "linf": ("L1", 1.0), "l1": ("L-infinity", np.inf)}
 _RAYS = 500
 
 
@@ -68,7 +68,7 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
     inside = start + share * (end - start)
     moved = np.linalg.norm(end - start, axis=1) > 1e-9
     if moved.any():
-        name, order = _DUAL[norm]
+        name, order = NAMES[DUAL[norm]], ORDER[DUAL[norm]]
         slopes = gradient(inside[moved].astype(np.float32))
         norms = np.linalg.norm(slopes, order, axis=1)
         draw("gradient_norms", figures.draw_gradient_norms, norms, name)

@@ -18,11 +18,11 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from lipsort_cli.arithmetic import _settings, certified_arithmetic, judging_device
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.commands import export
 from lipsort_cli.data import load
 from lipsort_cli.inspection.measure import measure
-from lipsort_cli.training.device import _settings, certified_arithmetic, judging_device
 from lipsort_cli.training.evaluation import evaluate
 from lipsort_cli.verifier.graph import build_network
 from lipsort_cli.wasserstein.critic import critic_values

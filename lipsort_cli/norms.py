@@ -1,0 +1,25 @@
+"""The three norms that perturbations and distances are measured in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAMES = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}
+"""As they are written for people."""
+
+DUAL = {"l2": "l2", "linf": "l1", "l1": "linf"}
+"""||g||_dual is the largest change of <g, x> over the unit ball."""
+
+ORDER = {"l2": 2.0, "linf": float("inf"), "l1": 1.0}
+"""p of each lp norm."""
+
+
+def lengths(x: Tensor, norm: str) -> Tensor:
+    """The norm of each of [N, ...]: [N]."""
+    from torch.linalg import vector_norm
+
+    length: Tensor = vector_norm(x.flatten(1), ORDER[norm], dim=1)
+    return length
