@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,10 +143,11 @@ class Campaign:
         bounds = self.bounds or (float(inputs.min()) - 100.0, float(inputs.max()) + 100.0)
         model = foolbox.PyTorchModel(self.module, bounds=bounds, device="cpu")
         attacks = foolbox.attacks
-        attack = {
+        attack: Any = {
             "l2": attacks.L2DeepFoolAttack,
             "linf": attacks.LinfDeepFoolAttack,
-            "l1": lambda: attacks.EADAttack(binary_search_steps=5, steps=200),
-        }[self.norm]()
-        found, _, _ = attack(model, inputs, labels, epsilons=None)
+            "l1": attacks.EADAttack,
+        }[self.norm]
+        options = {"binary_search_steps": 5, "steps": 200} if self.norm == "l1" else {}
+        found, _, _ = attack(**options)(model, inputs, labels, epsilons=None)
         return found.detach()
