@@ -1,11 +1,21 @@
-"""Attacks certificates on at least 100,000 points and counts violations; there must be none.
+"""Tries to refute what the verifier proves, at length; the exit code is 1 if anything is refuted.
 
-    python benchmarks/soundness.py [--points 100000] [--seed 0] [--output FILE.json]
+    python benchmarks/soundness.py [--only PART ...] [--scale 1.0] [--seed 0] [--output FILE.json]
 
-Networks of every kind of weight, activation, depth and scale are drawn at random; certificates
-(float32 in any summation order, L2 and L-infinity) are attacked by DeepFool, PGD and a rounding
-search at the radius itself. One line is printed a family; the exit code is 1 if any point loses
-its label within its radius.
+| part | what is compared | at least |
+|---|---|---|
+| `norms` | every operation's constant with pairs of points in the steepest direction | 20,000 |
+| `errors` | logits, exact and on hostile machines, with the error bounds: | 1,000,000 |
+| | orders, trees, fused, flushed, rounded as badly as the model allows | 10,000 an operation |
+| `deployed` | torch modules and ONNX Runtime with the same bounds | 200,000 |
+| `radii` | points just inside certified balls, towards the nearest other class | 200,000 |
+| `w1` | Wasserstein bounds with rational transport of tiny measures | 10,000 |
+| `coverage` | confidence bounds, over all samples that there are | 400,000 |
+| `attacks` | DeepFool, PGD and a rounding search against certificates | 100,000 |
+
+Definitions, machines and networks are those of ``tests/referee``, which share no code with the
+verifier. ``closest`` is the largest value found over its bound: close to 1 where bounds are tight,
+above 1 nowhere.
 """
 
 from __future__ import annotations
@@ -14,174 +24,100 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import Network, certify_points, evaluate
-from lipsort_cli.verifier.graph import build_network
-
-ACTIVATIONS: list[dict[str, Any]] = [
-    {"op": "groupsort", "group_size": 2},
-    {"op": "groupsort", "group_size": 4},
-    {"op": "groupsort", "group_size": 8},
-    {"op": "maxout", "group_size": 2},
-    {"op": "relu"},
-    {"op": "leaky_relu", "slope": (0.1).hex()},
-    {"op": "abs"},
-    {"op": "identity"},
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(Path(__file__).parent.parent / "tests" / "referee"),
 ]
-KINDS = ("orthonormal", "linf", "spectral", "none")
-SPECIAL = ("plain", "huge bias", "tiny weights", "scaled", "wide")
-BATCH = 250
+
+from boundaries import try_radii  # noqa: E402
+from certificate_attacks import attack_points  # noqa: E402
+from coverage_trials import try_means, try_pairs, try_upper  # noqa: E402
+from definitions import DEFINITIONS  # noqa: E402
+from deployed import try_deployed  # noqa: E402
+from measures import try_measures  # noqa: E402
+from tally import Tally  # noqa: E402
+from trials import try_errors, try_norms  # noqa: E402
+
+OPERATIONS = sorted(DEFINITIONS)
+Trial = Callable[[np.random.Generator, Tally, str], None]
+TRIALS: dict[str, tuple[Trial, int, int]] = {
+    "norms": (try_norms, 20_000, 20_000 // len(OPERATIONS)),
+    "errors": (try_errors, 1_000_000, 10_000),
+    "deployed": (try_deployed, 200_000, 0),
+    "radii": (try_radii, 200_000, 1_000),
+    "w1": (try_measures, 10_000, 0),
+}
+"""Each part's trial, how many numbers it is to check, and how many of every operation."""
 
 
-def weight(rng: np.random.Generator, kind: str, rows: int, columns: int) -> np.ndarray:
-    """A random weight of one kind of constraint."""
-    matrix = rng.standard_normal((rows, columns))
-    if kind == "orthonormal":
-        basis = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))[0]
-        return basis if rows >= columns else basis.T
-    if kind == "linf":
-        return matrix / np.abs(matrix).sum(axis=1, keepdims=True)
-    if kind == "spectral":
-        return matrix / np.linalg.norm(matrix, 2)
-    return matrix
+def repeat(name: str, scale: float, seed: int) -> Tally:
+    """Trials around each operation in turn, until every count is reached."""
+    trial, total, each = TRIALS[name]
+    rng, tally = np.random.default_rng(seed), Tally()
+    while tally.total < scale * total or tally.least(OPERATIONS if each else []) < scale * each:
+        for op in OPERATIONS:
+            trial(rng, tally, op)
+    return tally
 
 
-def random_network(
-    rng: np.random.Generator, kind: str, activation: dict[str, Any], special: str
-) -> Network:
-    """A random multilayer perceptron over inputs of shape [1, 4, 4] with 3 to 6 classes."""
-    depth = int(rng.integers(0, 4))
-    width = 128 if special == "wide" else int(rng.choice([8, 16, 32]))
-    classes = int(rng.integers(3, 7))
-    scale = 1e-13 if special == "tiny weights" else 1.0
-    bias = 1e6 if special == "huge bias" else 0.2
-    layers: list[dict[str, Any]] = [
-        {"op": "normalize", "mean": [(0.5).hex()], "std": [(0.25).hex()]},
-        {"op": "flatten"},
-    ]
-    tensors: dict[str, np.ndarray] = {}
-    columns = 16
-    for level in range(depth + 1):
-        rows = classes if level == depth else width
-        name = f"layers.{len(layers)}"
-        matrix = weight(rng, kind, rows, columns) * scale
-        shift = rng.standard_normal(rows) * bias
-        if special == "huge bias":
-            # The same for all: the margin stays, and sits on top of a million.
-            shift = np.full(rows, bias) + rng.standard_normal(rows) * 0.2
-        tensors[f"{name}.weight"] = np.ascontiguousarray(matrix, dtype=np.float32)
-        tensors[f"{name}.bias"] = (shift * scale ** (level + 1)).astype(np.float32)
-        layers.append({"op": "dense", "weight": f"{name}.weight", "bias": f"{name}.bias"})
-        columns = rows
-        if level < depth:
-            layers.append(dict(activation))
-            if activation["op"] == "maxout":
-                columns //= activation["group_size"]
-            if special == "scaled":
-                layers.append({"op": "scale", "factor": float(rng.uniform(0.5, 3)).hex()})
-    if special == "scaled":
-        layers.append({"op": "scale", "factor": float(rng.uniform(0.1, 10)).hex()})
-    graph = {
-        "format": "lipsort-graph",
-        "version": 1,
-        "input_shape": [1, 4, 4],
-        "classes": classes,
-        "layers": layers,
-    }
-    return build_network(graph, tensors)
+def coverage(scale: float) -> Tally:
+    """Enumerated samples; beyond a small scale, larger ones."""
+    tally = Tally()
+    sizes = (8, 5, (4, 6), (12, 20)) if scale >= 1 else (6, 4, (3, 5), (6, 9))
+    try_means(tally, sizes[0])
+    try_means(tally, sizes[1], (0.0, 0.25, 1.0))
+    try_means(tally, sizes[1], (-1.0, 0.0, 1e-3, 2.0))
+    try_pairs(tally, sizes[2])
+    try_upper(tally, sizes[3])
+    return tally
 
 
-def families() -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Every combination of weights, activation and speciality, over and over."""
-    while True:
-        for special in SPECIAL:
-            for kind in KINDS:
-                for activation in ACTIVATIONS:
-                    yield kind, activation, special
-
-
-def attack_network(
-    network: Network, rng: np.random.Generator, norm: str, count: int, seed: int
-) -> dict[str, float]:
-    """Certify ``count`` points of one network, attack them, and count what happened."""
-    inputs = rng.random((count, *network.input_shape), dtype=np.float32)
-    labels = evaluate(network, inputs, "real").logits.argmax(axis=1)
-    points = certify_points(network, inputs, labels, norm=norm, arithmetic="binary32")
-    radii = points.radii
-    certified = radii > 0
-    campaign = Campaign(network, norm=norm, arithmetic="binary32", bounds=None, steps=6, seed=seed)
-    budgets = [float(np.quantile(radii[certified], 0.9))] if certified.any() else []
-    findings = campaign.run(["deepfool", "pgd", "rounding"], inputs, labels, radii, budgets)
-    broken = certified & (findings.nearest <= radii)
-    both = certified & np.isfinite(findings.nearest)
-    ratio = findings.nearest[both] / radii[both]
-    return {
-        "points": count,
-        "certified": int(certified.sum()),
-        "fooled": int(np.isfinite(findings.nearest).sum()),
-        "violations": int(broken.sum()),
-        "closest": float(ratio.min()) if len(ratio) else float("inf"),
-    }
+def run(name: str, scale: float, seed: int) -> dict[str, Any]:
+    """One part: prints its table and violations; returns the figures."""
+    began = time.monotonic()
+    if name == "attacks":
+        table, checked, broken = attack_points(int(100_000 * scale), seed)
+        figures: dict[str, Any] = {"checked": checked, "violations": broken}
+    else:
+        tally = coverage(scale) if name == "coverage" else repeat(name, scale, seed)
+        table = tally.table(name)
+        figures = {
+            "checked": tally.total,
+            "violations": len(tally.violations),
+            "closest": max(tally.closest.values(), default=0.0),
+            "by operation": dict(tally.checked),
+        }
+        for words in tally.violations[:20]:
+            print(f"VIOLATION {words}")
+    figures["seconds"] = round(time.monotonic() - began, 1)
+    print(
+        f"{table}\n{name}: {figures['violations']} violations, {figures['seconds']} s\n", flush=True
+    )
+    return figures
 
 
 def main() -> int:
-    """Run until enough points were attacked; returns the exit code."""
+    """Run all parts, or those named; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--points", type=int, default=100_000, help="certified points attacked")
+    parts = [*TRIALS, "coverage", "attacks"]
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies every count")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the counts as JSON")
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    torch.manual_seed(options.seed)
-    totals: dict[str, dict[str, float]] = {}
-    attacked, networks, began = 0, 0, time.monotonic()
-    for kind, activation, special in families():
-        network = random_network(rng, kind, activation, special)
-        norm = str(rng.choice(["l2", "linf"]))
-        found = attack_network(network, rng, norm, BATCH, options.seed + networks)
-        networks += 1
-        attacked += int(found["certified"])
-        row = totals.setdefault(
-            f"{special}, {kind}",
-            {"points": 0, "certified": 0, "fooled": 0, "violations": 0, "closest": float("inf")},
-        )
-        for key in ("points", "certified", "fooled", "violations"):
-            row[key] += found[key]
-        row["closest"] = min(row["closest"], found["closest"])
-        if attacked >= options.points:
-            break
-    print(
-        f"{'family':28}{'points':>9}{'certified':>11}{'fooled':>9}{'closest':>11}{'violations':>12}"
-    )
-    for name, row in totals.items():
-        print(
-            f"{name:28}{row['points']:9.0f}{row['certified']:11.0f}{row['fooled']:9.0f}"
-            f"{row['closest']:11.6f}{row['violations']:12.0f}"
-        )
-    violations = int(sum(row["violations"] for row in totals.values()))
-    seconds = time.monotonic() - began
-    print(
-        f"{attacked} certified points of {networks} networks attacked in {seconds:.0f} s: "
-        f"{violations} violations (closest: smallest distance found over certified radius)"
-    )
+    found = {name: run(name, options.scale, options.seed) for name in options.only}
     if options.output:
-        for row in totals.values():
-            row["closest"] = row["closest"] if np.isfinite(row["closest"]) else -1.0
-        result = {
-            "certified_points": attacked,
-            "networks": networks,
-            "violations": violations,
-            "seconds": round(seconds, 1),
-            "families": totals,
-        }
-        options.output.write_text(json.dumps(result, indent=2) + "\n")
+        options.output.write_text(json.dumps(found, indent=2) + "\n")
+    violations = sum(figures["violations"] for figures in found.values())
+    print(
+        f"{sum(figures['checked'] for figures in found.values())} checked, {violations} violations"
+    )
     return 1 if violations else 0
 
 

@@ -1,0 +1,136 @@
+"""The only place of the referee that knows how the verifier is called.
+
+Everything here returns plain numbers; :class:`Refused` says that the verifier claims nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsort_cli.verifier import graph as _graph
+from lipsort_cli.verifier.bounds import Route, layer_bounds
+from lipsort_cli.verifier.errors import Invalid, Unsupported
+from lipsort_cli.verifier.onnx import onnx_bytes
+from lipsort_cli.verifier.operation import names as _names
+from lipsort_cli.verifier.radii import output_errors, routed_radii
+from lipsort_cli.verifier.rounding import ARITHMETICS
+from lipsort_cli.verifier.rounding import NORMS as _NORMS
+from lipsort_cli.verifier.verify import verify as _verify
+from lipsort_cli.verifier.w1 import w1_lower_bound
+
+HEADER = {"format": "lipsort-graph", "version": 1}
+NORMS = ("l2", "linf", "l1")
+
+
+class Refused(Exception):
+    """The verifier turns the network down: nothing is claimed, so nothing can be false."""
+
+
+def operations() -> tuple[str, ...]:
+    """Every operation that the verifier knows."""
+    return tuple(_names())
+
+
+def known_norms() -> tuple[str, ...]:
+    """Every norm in which the verifier bounds constants."""
+    return tuple(_NORMS)
+
+
+def build(graph: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
+    """The verifier's network."""
+    try:
+        return _graph.build_network(graph, tensors)
+    except (Invalid, Unsupported) as fault:
+        raise Refused(str(fault)) from None
+
+
+def bounds(network: Any, norm: str) -> list[float]:
+    """The proven constant of every layer of the chain."""
+    return [bound.value for bound in layer_bounds(network, norm)]
+
+
+def errors(
+    network: Any, inputs: np.ndarray, norm: str, arithmetic: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The verifier's logits ``[N, C]`` and its bound ``[N]`` of what an arithmetic differs."""
+    try:
+        return output_errors(network, _shaped(network, inputs), norm, ARITHMETICS[arithmetic])
+    except Unsupported as fault:
+        raise Refused(str(fault)) from None
+
+
+def radii(
+    network: Any, inputs: np.ndarray, labels: np.ndarray, norm: str, arithmetic: str
+) -> np.ndarray:
+    """Certified radii ``[N]``, by the best route through any norm."""
+    kind = ARITHMETICS[arithmetic]
+    try:
+        found, _ = routed_radii(
+            network, _shaped(network, inputs), labels, norm, kind, _routes(network)
+        )
+    except Unsupported as fault:
+        raise Refused(str(fault)) from None
+    return found.radii
+
+
+def wasserstein(
+    network: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    x_weights: np.ndarray | None,
+    y_weights: np.ndarray | None,
+    norm: str,
+) -> float:
+    """The proven lower bound of W1 between two weighted samples."""
+    try:
+        return w1_lower_bound(
+            network,
+            _shaped(network, x),
+            _shaped(network, y),
+            x_weights,
+            y_weights,
+            norm,
+            _routes(network),
+        )
+    except Unsupported as fault:
+        raise Refused(str(fault)) from None
+
+
+def _routes(network: Any) -> list[Route]:
+    """Every norm in which the verifier may go: the best of them is what is claimed."""
+    return [Route.of(network, norm) for norm in NORMS]
+
+
+def onnx(network: Any) -> bytes:
+    """The network as an ONNX file; raises :class:`Refused` for operations that it has not."""
+    try:
+        return onnx_bytes(network)
+    except Unsupported as fault:
+        raise Refused(str(fault)) from None
+
+
+def save(network: Any, path: Path) -> Path:
+    """``model.safetensors`` as ``lipsort`` writes it."""
+    from safetensors.numpy import save_file
+
+    tensors = {name: np.ascontiguousarray(value) for name, value in network.tensors().items()}
+    save_file(tensors, path, metadata={"lipsort_graph": _graph.graph_text(network)})
+    return path
+
+
+def _shaped(network: Any, inputs: np.ndarray) -> np.ndarray:
+    return inputs.reshape(len(inputs), *network.input_shape)
+
+
+def verify(path: Path, **options: Any) -> str:
+    """VALID, INVALID or UNSUPPORTED."""
+    return str(_verify(path, **options).status)
+
+
+def verdict(path: Path, **options: Any) -> tuple[str, str, str]:
+    """Status, the field at fault and the reason."""
+    found = _verify(path, **options)
+    return str(found.status), str(found.field), str(found.reason)

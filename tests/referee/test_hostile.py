@@ -1,0 +1,264 @@
+"""Hostile files of up to 10 MB: each is answered at once, and none is VALID."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import adapter
+import numpy as np
+import pytest
+from forgery import (
+    CERTIFICATE,
+    Place,
+    at,
+    file_digest,
+    framed,
+    load,
+    pack,
+    put,
+    store,
+    unpack,
+)
+from honest import issue_classifier, issue_critic
+
+SIZE = 10_000_000
+SECONDS = 5.0
+"""Of one core, which other processes may hold back, that any file of ``SIZE`` bytes may take."""
+REFUSALS = ("INVALID", "UNSUPPORTED", "MISUSED")
+
+Text = Callable[[], bytes]
+
+
+def repeated(unit: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    """``unit`` over and over, in all about ``SIZE`` bytes."""
+    count = (SIZE - len(before) - len(after)) // len(unit)
+    return before + unit * count + after
+
+
+def keys(count: int, twice: bool) -> bytes:
+    """An object of many keys, the first one again at the end."""
+    names = [f'"k{number}":0' for number in range(count)]
+    return ("{" + ",".join([*names, *(names[:1] if twice else [])]) + "}").encode()
+
+
+def colliding(count: int) -> bytes:
+    """Keys of equal length and beginning."""
+    return ("{" + ",".join(f'"{"k" * 60}{number:07}":0' for number in range(count)) + "}").encode()
+
+
+TEXTS: dict[str, Text] = {
+    "brackets opened": lambda: repeated(b"["),
+    "braces opened": lambda: repeated(b'{"a":'),
+    "brackets opened and closed": lambda: b"[" * (SIZE // 2) + b"]" * (SIZE // 2),
+    "empty lists": lambda: repeated(b"[],", b"[", b"[]]"),
+    "empty objects": lambda: repeated(b"{},", b"[", b"{}]"),
+    "lists of lists": lambda: repeated(b"[[[[]]]],", b"[", b"0]"),
+    "zeros": lambda: repeated(b"0,", b"[", b"0]"),
+    "a number of ten million digits": lambda: repeated(b"9", b"[", b"]"),
+    "a fraction of ten million digits": lambda: repeated(b"9", b"[0.", b"]"),
+    "numbers out of range": lambda: repeated(b"1e400,", b"[", b"0]"),
+    "long numbers": lambda: repeated(b"9" * 4000 + b",", b"[", b"0]"),
+    "an exponent of ten million digits": lambda: repeated(b"9", b"[1e", b"]"),
+    "strings": lambda: repeated(b'"",', b"[", b"0]"),
+    "escapes": lambda: repeated(b"\\u0000", b'["', b'"]'),
+    "half a surrogate": lambda: repeated(b"\\ud800", b'["', b'"]'),
+    "one string": lambda: repeated(b"a", b'"', b'"'),
+    "a string without end": lambda: repeated(b"a", b'"'),
+    "backslashes": lambda: repeated(b"\\", b'"'),
+    "spaces": lambda: repeated(b" "),
+    "NaN": lambda: repeated(b"NaN,", b"[", b"0]"),
+    "keys": lambda: keys(700_000, False),
+    "a key again after 700,000": lambda: keys(700_000, True),
+    "long equal keys": lambda: colliding(130_000),
+    "one key over and over": lambda: repeated(b'"a":0,', b"{", b'"a":0}'),
+    "objects with a key twice": lambda: repeated(b'{"a":0,"a":0},', b"[", b"0]"),
+    "not UTF-8": lambda: repeated(b"\xff"),
+    "UTF-16": lambda: ("[" + "0," * (SIZE // 4 - 4) + "0]").encode("utf-16"),
+}
+
+
+def timed(folder: Path, **options: Any) -> str:
+    began = time.process_time()
+    status = adapter.verify(folder, **options)
+    seconds = time.process_time() - began
+    assert seconds < SECONDS, f"{seconds:.1f} s"
+    return status
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return issue_classifier(tmp_path_factory.mktemp("honest"))
+
+
+@pytest.fixture
+def folder(honest: Path, tmp_path: Path) -> Path:
+    for path in honest.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_certificates_of_ten_megabytes(folder: Path, kind: str) -> None:
+    """As the whole file, and as one field of a certificate that is honest otherwise."""
+    text = TEXTS[kind]()
+    assert len(text) <= SIZE + 2
+    (folder / CERTIFICATE).write_bytes(text)
+    assert timed(folder) in REFUSALS
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_headers_of_ten_megabytes(folder: Path, kind: str) -> None:
+    """As the header of the network's file, whose digest the certificate was given."""
+    replace(folder, framed(TEXTS[kind](), b""))
+    assert timed(folder) in REFUSALS
+
+
+def replace(folder: Path, contents: bytes, name: str = "model.safetensors") -> None:
+    """Another network or data file, of which the certificate states the digest."""
+    (folder / name).write_bytes(contents)
+    certificate = load(folder)
+    for part in ("network", "data"):
+        if certificate[part].get("file") == name:
+            certificate[part]["file_sha256"] = file_digest(folder / name)
+    store(folder, certificate)
+
+
+@pytest.mark.parametrize("size", [SIZE // 8, pytest.param(SIZE, marks=pytest.mark.slow)])
+def test_fields_of_an_honest_certificate_made_long(folder: Path, size: int) -> None:
+    """Lists and words of an honest certificate, repeated until it is as large."""
+    certificate = load(folder)
+    long = "0x1." + "0" * (size - 20_000) + "p+0"
+    changes: list[tuple[Place, Any]] = [
+        (("statement",), "a" * size),
+        (("points", "radius"), [long] + ["0x0.0p+0"] * 5),
+        ((), {**certificate, **{str(number): 0 for number in range(size // 17)}}),
+    ]
+    for place in (
+        ("routes",),
+        ("routes", 0, "layers"),
+        ("points", "index"),
+        ("points", "radius"),
+        ("summary", "certified_at"),
+        ("assumptions",),
+    ):
+        value = at(certificate, place)
+        changes.append((place, value * (size // len(json.dumps(value)))))
+    for place, value in changes:
+        store(folder, put(certificate, place, value))
+        # To state a true count again and again is tedious, and true.
+        repeated_truth = place == ("summary", "certified_at")
+        assert timed(folder) in (*REFUSALS, *(["VALID"] * repeated_truth)), place
+
+
+def graphs() -> dict[str, list[dict[str, Any]]]:
+    """Chains of layers that are long, deep or wide."""
+    deep: dict[str, Any] = {"op": "abs"}
+    for _ in range(7):
+        deep = {"op": "concatenate", "branches": [[deep], [deep]]}
+    deeper: dict[str, Any] = {"op": "abs"}
+    for _ in range(400):
+        deeper = {"op": "residual", "skip": "0x0p+0", "branch": "0x1p+0", "layers": [deeper]}
+    wide = {"op": "concatenate", "branches": [[] for _ in range(1000)]}
+    half = (0.5).hex()
+    image = {"op": "depth_to_space", "block": 1}
+    return {
+        "100,000 layers": [{"op": "abs"}] * 100_000,
+        "9,000 layers": [{"op": "abs"}] * 9000,
+        "9,000 scales": [{"op": "scale", "factor": half}] * 9000,
+        "deep branches": [deep, deep],
+        "deeper blocks": [deeper],
+        "branches upon branches": [wide, wide, wide],
+        "a layer without end": [{"op": "flatten", "x": "a" * 5_000_000}],
+        "an image from nothing": [image] * 3000,
+        "unknown names": [{"op": f"op{number}"} for number in range(9000)],
+        "names of files": [{"op": "../../errors"}, {"op": "__init__"}, {"op": "_groups"}],
+    }
+
+
+@pytest.mark.parametrize("kind", graphs())
+def test_graphs_without_end(folder: Path, kind: str) -> None:
+    graph = {**adapter.HEADER, "input_shape": [1, 3, 2], "classes": 6, "layers": graphs()[kind]}
+    replace(folder, pack({}, {"lipsort_graph": json.dumps(graph)}))
+    assert timed(folder) in REFUSALS
+
+
+def test_shapes_that_promise_more_than_there_is(folder: Path) -> None:
+    huge = 1 << 30
+    kernel = np.zeros((1, 1, 1, 1), dtype=np.float32)
+    weights = {"layers.0.weight": kernel}
+    entry = {"op": "convolution", "weight": "layers.0.weight", "bias": None, "stride": 1}
+    entry |= {"dilation": 1, "groups": 1, "padding_mode": "zeros"}
+    flatten = {"op": "flatten"}
+    for shape, layers, tensors in (
+        ([huge, huge, huge], [flatten], {}),
+        ([1] * 100_000, [flatten], {}),
+        ([1 << 27], [flatten], {}),
+        ([1, 3, 2], [{**entry, "padding": 8000}, flatten], weights),
+        ([1, 3, 2], [{**entry, "padding": (1 << 31) - 1}, flatten], weights),
+        ([1, 3, 2], [{"op": "average_pool", "kernel": 1, "stride": huge}, flatten], {}),
+    ):
+        graph = {**adapter.HEADER, "input_shape": shape, "classes": 6, "layers": layers}
+        replace(folder, pack(tensors, {"lipsort_graph": json.dumps(graph)}))
+        assert timed(folder) in REFUSALS, (shape[:3], layers[:1])
+
+
+def test_many_tensors(folder: Path) -> None:
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"t{number}": entry for number in range(140_000)}).encode()
+    for name in ("model.safetensors", "certificate-data.safetensors"):
+        replace(folder, framed(header[: SIZE - 1] + b"}" * (len(header) >= SIZE), b""), name)
+        assert timed(folder) in REFUSALS
+
+
+def test_numbers_that_never_were(folder: Path) -> None:
+    """A network of ten megabytes, the largest that a header may promise, and one of a lie."""
+    header, body = unpack((folder / "model.safetensors").read_bytes())
+    name = next(key for key in header if key != "__metadata__")
+    for shape in ([1 << 31, 1 << 31, 1 << 31], [2**63], [0, 1 << 62], [1] * 5000, [10**200]):
+        lie = {**header, name: {**header[name], "shape": shape}}
+        replace(folder, framed(json.dumps(lie).encode(), body))
+        assert timed(folder) in REFUSALS
+
+
+def test_data_that_unpack_to_gigabytes(folder: Path) -> None:
+    """Zip and gzip bombs given with --data."""
+    npz, idx = folder / "bomb.npz", folder / "t10k-images-idx3-ubyte.gz"
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x_test", "y_test"):
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40,)}
+            )
+            archive.writestr(f"{name}.npy", header.getvalue() + bytes(1 << 27))
+    npz.write_bytes(stream.getvalue())
+    idx.write_bytes(gzip.compress(b"\0\0\x08\x03" + bytes(1 << 27), 6))
+    for path in (npz, idx):
+        assert path.stat().st_size <= SIZE
+        assert timed(folder, data=path) in REFUSALS
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors", ".bin"])
+@pytest.mark.parametrize("unit", [b"\0", b"\xff", b"\x3a\xff\xff\xff\x04", b"\x0a\x00"])
+def test_deployed_networks_of_ten_megabytes(folder: Path, suffix: str, unit: bytes) -> None:
+    path = folder / f"deployed{suffix}"
+    path.write_bytes(repeated(unit))
+    assert timed(folder, network=path) in REFUSALS
+
+
+def test_samples_without_end(tmp_path: Path) -> None:
+    """A million samples where the certificate speaks of five."""
+    issue_critic(tmp_path)
+    x = np.zeros((800_000, 3), dtype=np.float32)
+    weights = np.ones(4)
+    y = np.zeros((4, 3))
+    tensors = {"x": x, "y": y, "y_weights": weights}
+    replace(tmp_path, pack(tensors), "certificate-data.safetensors")
+    assert timed(tmp_path) in REFUSALS

@@ -1,0 +1,157 @@
+"""Faults put back into the verifier: the referee must report each one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from boundaries import try_radii
+from definitions import DEFINITIONS
+from deployed import try_deployed
+from measures import try_measures
+from tally import Tally
+from trials import try_errors, try_norms
+
+from lipsort_cli.layers.extension import Extension
+from lipsort_cli.verifier import machine, rounding
+from lipsort_cli.verifier.linear import Linear
+from lipsort_cli.verifier.operation import Operation, find
+from lipsort_cli.verifier.state import State
+
+Trial = Callable[[np.random.Generator, Tally, str], None]
+Patch = pytest.MonkeyPatch
+
+
+def found(trial: Trial, *ops: str, rounds: int = 60) -> bool:
+    """Whether ``trial`` reports a violation within some rounds around the operations named."""
+    rng = np.random.default_rng(11)
+    for _ in range(rounds):
+        for op in ops or tuple(DEFINITIONS):
+            tally = Tally()
+            trial(rng, tally, op)
+            if tally.violations:
+                return True
+    return False
+
+
+def operation(name: str) -> type[Operation]:
+    kind = find(name)
+    assert kind is not None
+    return type(kind)
+
+
+def test_one_weight_taken_for_no_decay(monkeypatch: Patch) -> None:
+    """Fault 1: with a single input the decay was taken to be 0."""
+    kind = operation("distance")
+    honest = kind.step
+
+    def mistaken(self: Any, layer: Any, *rest: Any) -> None:
+        honest(self, replace(layer, numbers=(0.0,)) if layer.inputs == 1 else layer, *rest)
+
+    monkeypatch.setattr(kind, "step", mistaken)
+    assert found(try_errors, "distance")
+    assert found(try_measures, "distance", rounds=400)
+
+
+def test_constants_that_round_to_nothing(monkeypatch: Patch) -> None:
+    """Fault 2: a constant of 2^-150 was charged a few roundings, though binary32 holds none."""
+
+    def none(self: State, *constants: float) -> tuple[Any, Any]:
+        return (self.size() + self.own) * 0.0, (self.lip + self.d1) * 0.0
+
+    monkeypatch.setattr(State, "doubt", none)
+    assert found(try_errors, "scale")
+    assert found(try_errors, "residual", rounds=200)
+
+
+def test_centres_chosen_by_expanded_squares(monkeypatch: Patch) -> None:
+    """Fault 4: the module looked at the four best centres of a float32 expansion only."""
+
+    def forward(self: Extension, x: torch.Tensor) -> torch.Tensor:
+        c, b = self.centres, self.bias
+        squares = (x * x).sum(1, keepdim=True) + (c * c).sum(1) - 2 * (x @ c.T)
+        scores = b - squares.clamp_min(0).sqrt()
+        chosen = scores.topk(min(4, len(c)), dim=1).indices
+        apart = (x[:, None] - c[chosen]).norm(dim=2)
+        return (b[chosen] - apart).amax(1, keepdim=True)
+
+    monkeypatch.setattr(Extension, "forward", forward)
+    assert found(lambda rng, tally, op: try_deployed(rng, tally, op, onnx=False), "extension")
+
+
+def fewer_roundings(monkeypatch: Patch) -> None:
+    honest = rounding.gamma
+    monkeypatch.setattr(machine, "gamma", lambda count, unit: honest(max(1, count // 4), unit))
+
+
+def nothing_underflows(monkeypatch: Patch) -> None:
+    honest = State.rounded
+
+    def mistaken(self: State, layer: Any, bound: Any, sizes: Any, count: Any, _: Any, **kw: Any):
+        honest(self, layer, bound, sizes, count, 0.0, **kw)
+
+    monkeypatch.setattr(State, "rounded", mistaken)
+
+
+def everything_fits(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(State, "fits", lambda self, radius: np.ones(len(self.values), dtype=bool))
+
+
+def roots_of_what_underflowed(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(State, "square_root", lambda self, terms, layer: None)
+
+
+def subnormal_weights_kept(monkeypatch: Patch) -> None:
+    honest = Linear.of.__func__
+
+    def mistaken(cls: type[Linear], layer: Any, arithmetic: Any, m: Any) -> Linear:
+        made = honest(cls, layer, arithmetic, m)
+        return replace(made, absolute=abs(made.weight))
+
+    monkeypatch.setattr(Linear, "of", classmethod(mistaken))
+
+
+MUTANTS: dict[str, tuple[Callable[[Patch], None], Trial, tuple[str, ...]]] = {
+    "a quarter of the roundings": (fewer_roundings, try_errors, ("dense", "convolution")),
+    "underflow forgotten": (nothing_underflows, try_errors, ("dense", "scale")),
+    "overflow forgotten": (everything_fits, try_errors, ("dense", "l2_pool")),
+    "squares that underflow forgotten": (roots_of_what_underflowed, try_errors, ("l2_pool",)),
+    "subnormal weights not flushed": (subnormal_weights_kept, try_errors, ("dense",)),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_of_the_recurrence_are_reported(name: str, monkeypatch: Patch) -> None:
+    mutate, trial, ops = MUTANTS[name]
+    mutate(monkeypatch)
+    assert found(trial, *ops, rounds=300)
+
+
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
+def test_a_constant_that_is_too_small_is_reported(name: str, monkeypatch: Patch) -> None:
+    """One part in a thousand off, for every operation: some pair of points shows it."""
+    kind = operation(name)
+    if kind.container:
+        combined = kind.combined
+        monkeypatch.setattr(kind, "combined", lambda *given: combined(*given) * 0.999)
+    else:
+        bound = kind.bound
+
+        def mistaken(self: Any, *arguments: Any, **options: Any) -> Any:
+            made = bound(self, *arguments, **options)
+            return replace(made, value=made.value * 0.999)
+
+        monkeypatch.setattr(kind, "bound", mistaken)
+    assert found(try_norms, name)
+
+
+def test_a_radius_that_is_too_large_is_reported(monkeypatch: Patch) -> None:
+    import adapter
+
+    honest = adapter.radii
+    monkeypatch.setattr(adapter, "radii", lambda *given: honest(*given) * 1.01)
+    assert found(try_radii, "dense")
