@@ -16,12 +16,14 @@ from lipsort_cli.verifier.bounds import (
     LayerBound,
     LayerwiseBound,
     Route,
+    layer_bound,
     layer_bounds,
     network_constant,
     product,
 )
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
+from lipsort_cli.verifier.layer import Layer
 from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import output_errors, routed_radii, split
 from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS, Arithmetic, gradual_underflow, up
@@ -82,7 +84,8 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
             "this process flushes subnormal numbers to zero, which the bounds do not allow; "
             "start a new process without torch.set_flush_denormal(True)"
         )
-    return [_raised(bound) for bound in layer_bounds(network, norm)]
+    pairs = zip(network.layers, layer_bounds(network, norm), strict=True)
+    return [_raised(layer, bound, norm) for layer, bound in pairs]
 
 
 def issued_routes(network: Network, norms: Iterable[str]) -> list[Route]:
@@ -90,14 +93,17 @@ def issued_routes(network: Network, norms: Iterable[str]) -> list[Route]:
     return [Route(norm, tuple(issued_bounds(network, norm))) for norm in norms]
 
 
-def _raised(bound: LayerBound) -> LayerBound:
-    """The bound with its share more, and those inside it too: nothing of it is rounded anew."""
+def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
+    """The bound with its share more; that of a container follows from those inside, raised too."""
     if bound.method in EXACT_METHODS:
         return bound
-    parts = tuple(tuple(_raised(inner) for inner in part) for part in bound.parts)
-    # What is inside a container is not stored, but derived again: the whole gets twice the room.
-    share = 4 * INFLATION * (1 + sum(len(part) for part in parts)) if parts else INFLATION
-    return replace(bound, value=float(up(bound.value * (1 + share))), parts=parts)
+    if layer.parts:
+        parts = tuple(
+            tuple(_raised(*pair, norm) for pair in zip(chain, part, strict=True))
+            for chain, part in zip(layer.parts, bound.parts, strict=True)
+        )
+        bound = layer_bound(layer, norm, parts=parts)
+    return replace(bound, value=float(up(bound.value * (1 + INFLATION))))
 
 
 def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> LayerwiseBound:

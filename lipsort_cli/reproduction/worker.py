@@ -7,6 +7,7 @@ output. What a job prints goes to ``log.txt`` in its directory. Torch is loaded 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -96,12 +97,11 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
     from lipsort_cli.config.schema import find
     from lipsort_cli.quoting import quoted
 
-    if command in PLAIN:
-        from lipsort_cli.app import run
-
+    plain = next((entry for entry in PLAIN if entry.name == command), None)
+    if plain is not None:
         _clear(directory)
         given = [text.replace("{directory}", str(directory)) for text in overrides]
-        code = run([command, *given])
+        code = importlib.import_module(plain.module).main(given)
         if code:
             raise LipsortError(f"lipsort {command} {' '.join(overrides)} ended with code {code}")
         return
