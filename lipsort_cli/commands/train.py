@@ -12,6 +12,7 @@ from lipsort_cli.certificates import load_network
 from lipsort_cli.config.distance import FixedLinfModel
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
+from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import NAMES
@@ -43,6 +44,7 @@ def run(config: Any, directory: Path) -> None:
         device=str(device),
         data=dataset.fingerprint,
     ) as record:
+        warn_of_scales(dataset)
         task = build_task(config, dataset, device)
         console.print(_headline(config, dataset, task), markup=False)
         if not engine.run(task, engine.Session.of(config, record)):
@@ -71,7 +73,9 @@ def build_task(config: Any, dataset: Dataset, device: torch.device) -> Classifie
     network = build_network(
         config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
     )
-    if config.training.center:
+    if dataset.scale is not None:
+        network = network.behind(*dataset.scale)
+    elif config.training.center:
         network = network.centered(dataset.train.inputs)
     network = network.to(device)
     set_threads(config.threads, sum(p.numel() for p in network.parameters()))
@@ -137,9 +141,16 @@ def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) 
         "under attack\n(empirical)" if whole else f"under attack\n(first {attacked_points:,} only)",
         justify="right",
     )
+    if evaluation.deviations:
+        table.add_column("certified, eps in standard\ndeviations (proven)", justify="right")
     for key, value in evaluation.certified.items():
         attacked = evaluation.attacked.get(key)
-        table.add_row(key, share_down(value), "" if attacked is None else f"{attacked:.2%}")
+        table.add_row(
+            key,
+            share_down(value),
+            "" if attacked is None else f"{attacked:.2%}",
+            *(share_down(found[key]) for found in (evaluation.deviations,) if found),
+        )
     console.print(table)
     console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)", markup=False)
     console.print(

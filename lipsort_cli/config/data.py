@@ -89,6 +89,26 @@ class TableOptions:
 
 @choice("data")
 @dataclass
+class TableData(Subset, TableOptions):
+    """Your own table, CSV or Parquet (data.path=FILE data.label=COLUMN)."""
+
+    name: str = "table"
+    path: str = option(REQUIRED, "the file: .csv, .tsv, .txt or .parquet")
+    label: str = option(REQUIRED, "the column that holds the class, as a number or a word")
+    split: str | None = option(
+        None, "the column that says train, validation or test; null: by shares"
+    )
+    standardise: bool = option(
+        True, "first layer takes off the mean and divides by the standard deviation of each column"
+    )
+    test: float = option(
+        0.2, "share held out as the test set, where no column says", above=0, below=1
+    )
+    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+
+
+@choice("data")
+@dataclass
 class NpzData(Subset):
     """Your own arrays x_train, y_train, x_test, y_test in one .npz file (data.path=FILE)."""
 

@@ -10,6 +10,7 @@ from lipsort_cli.data.digits import load_digits
 from lipsort_cli.data.downloaded import load_downloaded
 from lipsort_cli.data.folder import load_folder
 from lipsort_cli.data.npz import load_npz
+from lipsort_cli.data.tabular import load_table
 from lipsort_cli.data.toy import load_toy
 
 LOADERS: dict[str, Callable[[Any], Dataset]] = {
@@ -18,6 +19,7 @@ LOADERS: dict[str, Callable[[Any], Dataset]] = {
     "fashion_mnist": load_downloaded,
     "cifar10": load_downloaded,
     "npz": load_npz,
+    "table": load_table,
     "toy": load_toy,
     "folder": load_folder,
 }

@@ -40,4 +40,8 @@ class Network(nn.Sequential):
         """
         channels = inputs.transpose(0, 1).flatten(1)
         mean = channels.double().mean(1).tolist()
-        return Network([Normalize(mean, [1.0] * len(mean)), *self], self.input_shape, self.outputs)
+        return self.behind(mean, [1.0] * len(mean))
+
+    def behind(self, mean: Sequence[float], std: Sequence[float]) -> Network:
+        """The same layers behind one that takes off ``mean`` and divides by ``std``, a channel."""
+        return Network([Normalize(mean, std), *self], self.input_shape, self.outputs)

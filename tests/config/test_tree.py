@@ -39,7 +39,10 @@ def test_every_option_describes_and_names_itself(group: str, option: str) -> Non
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_composes_with_every_command_that_has_its_group(name: str) -> None:
-    needed = {"data=npz": ["data.path=x.npz"]}
+    needed = {
+        "data=npz": ["data.path=x.npz"],
+        "data=table": ["data.path=x.csv", "data.label=y"],
+    }
     run = ["run=/tmp/x"] if "run" in {k.name for k in catalog.plain_keys(name)} else []
     with Composer(name) as composer:
         base = composer.compose(run)

@@ -1,0 +1,226 @@
+"""A user's own table: one row an example, one column its label, the others its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lipsort_cli.console import say, warn
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
+from lipsort_cli.data.delimited import Options, few
+from lipsort_cli.data.folder import SPLITS
+from lipsort_cli.data.precision import blurred_columns
+from lipsort_cli.data.tables import TABLES, Table, open_table
+from lipsort_cli.errors import UsageError
+
+MOST_CLASSES = 1000
+"""Beyond that, labels are rather identifiers or quantities than classes."""
+APART = 100.0
+"""Standard deviations whose ratio is larger get a warning: one radius cannot suit both columns."""
+
+
+def load_table(config: Any) -> Dataset:
+    """Rows of a CSV or Parquet file as inputs float32 [N, d], and the classes of a column by name.
+
+    ``config.columns`` are the inputs, or all columns but ``config.label`` and ``config.split``.
+    Where ``split`` names a column, it says train, validation (val, valid) or test; otherwise
+    shares are held out by fixed shuffles. Classes are numbered in the order of their names.
+
+    Raises:
+        UsageError: a column is missing or not numeric, a row has gaps, float32 would lose the
+            differences of a column, a class has no training example.
+    """
+    path = Path(config.path).expanduser()
+    if path.suffix.lower() not in TABLES or not path.is_file():
+        raise UsageError(
+            f"data.path: found {config.path}; needed is a file, one of {', '.join(TABLES)}"
+        )
+    table = open_table(path, Options.of(config, "data"))
+    for note in table.notes:
+        say(note)
+    inputs = _inputs(table, config)
+    values, labels, splits, kept = _read(table, config, inputs)
+    if not kept.all():
+        say(f"{path}: {int((~kept).sum()):,} of {len(kept):,} rows have gaps and are left out")
+    values, rounded = values[kept], values[kept].astype(np.float32)
+    _refuse_loss(path, values, rounded, inputs)
+    chosen = [labels[row] for row in np.flatnonzero(kept)]
+    names, numbers = _classes(path, chosen, config.label)
+    everything = Split(torch.from_numpy(rounded), torch.from_numpy(numbers))
+    if splits is None:
+        train, test = held_out(everything, config.test, f"data.path={path}")
+        validation: Split | float = config.validation
+    else:
+        train, validation, test = _by_column(everything, splits[kept], config)
+    missing = [n for j, n in enumerate(names) if not bool((train.labels == j).any())]
+    if missing:
+        raise UsageError(
+            f"data.label: {path} has no training example of {few(missing)}; leave these rows out, "
+            "or let data.split name a column that says train for some"
+        )
+    dataset = make_dataset(
+        path.stem,
+        train,
+        test,
+        validation=validation,
+        bounds=None,
+        pixels=False,
+        classes=len(names),
+        names=names,
+        features=tuple(inputs),
+    )
+    return replace(dataset, scale=_scale(dataset) if config.standardise else None)
+
+
+def _inputs(table: Table, config: Any) -> list[str]:
+    """Names of the columns that are inputs."""
+    special = [name for name in (config.label, config.split) if name is not None]
+    for key, name in (("label", config.label), ("split", config.split)):
+        if name is not None:
+            table.positions([name], f"data.{key}")
+    chosen = config.columns or [name for name in table.names if name not in special]
+    for name in special:
+        if name in chosen:
+            raise UsageError(f"data.columns: found {name!r}, which is the label or the split")
+    if not chosen:
+        raise UsageError(f"data.path: {table.path} has no columns but {few(special)}")
+    return list(chosen)
+
+
+def _read(
+    table: Table, config: Any, inputs: list[str]
+) -> tuple[NDArray[np.float64], list[str], NDArray[np.str_] | None, NDArray[np.bool_]]:
+    """Inputs [N, d], labels, splits, and which rows have no gap."""
+    batches = list(table.numbers(table.positions(inputs, "data.columns"), config.gaps, "data"))
+    if not batches:
+        raise UsageError(f"data.path: {table.path} holds no rows")
+    values = np.concatenate([batch.hi for batch in batches])
+    rest = np.concatenate([batch.gap.any(1) for batch in batches])
+    for batch in batches:
+        if batch.lo is not None and not batch.text:
+            column = inputs[int(np.flatnonzero(batch.lo.any(0))[0])]
+            raise UsageError(
+                f"{table.path}: column {column!r} holds integers that binary64 would round; take a "
+                "common number off, or leave it out with data.columns=[...]"
+            )
+    labels = _words(table, config.label)
+    empty = np.array([label == "" for label in labels])
+    if empty.any() and config.gaps == "refuse":
+        raise UsageError(
+            f"{table.path}, {table.line(int(np.flatnonzero(empty)[0]))}, column {config.label!r}: "
+            "found no label; data.gaps=drop leaves out such rows"
+        )
+    splits = None if config.split is None else np.array(_words(table, config.split))
+    return values, labels, splits, ~(rest | empty)
+
+
+def _words(table: Table, column: str) -> list[str]:
+    """The values of a column as words; empty for a gap. 2.0 and 2 are one word."""
+    found: list[str] = []
+    for (array,) in table.batches(table.positions([column], "data")):
+        for value in array.to_pylist():
+            whole = isinstance(value, float) and value.is_integer()
+            nothing = value is None or value != value
+            found.append("" if nothing else str(int(value) if whole else value).strip())
+    return found
+
+
+def _classes(
+    path: Path, labels: list[str], column: str
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the classes, in order (numbers by size), and the class of each row."""
+    names = sorted(set(labels))
+    if all(name.lstrip("-").isdigit() for name in names):
+        names.sort(key=int)
+    if len(names) > min(MOST_CLASSES, max(20, len(labels) // 2)):
+        raise UsageError(
+            f"data.label: column {column!r} of {path} has {len(names):,} different values in "
+            f"{len(labels):,} rows: a quantity or an identifier, no class"
+        )
+    if len(names) < 2:
+        raise UsageError(
+            f"data.label: column {column!r} of {path} holds {few(names) or 'nothing'}; a "
+            "classifier needs at least 2 classes"
+        )
+    place = {name: j for j, name in enumerate(names)}
+    return tuple(names), np.array([place[label] for label in labels], np.int64)
+
+
+def _by_column(
+    everything: Split, splits: NDArray[np.str_], config: Any
+) -> tuple[Split, Split | float, Split]:
+    """The splits that a column says; without validation rows, a share of the training ones."""
+    roles = np.array([SPLITS.get(word.lower(), "") for word in splits.tolist()])
+    if (roles == "").any():
+        raise UsageError(
+            f"data.split: column {config.split!r} holds {str(splits[roles == ''][0])!r}; allowed: "
+            f"{', '.join(SPLITS)}"
+        )
+    found = {
+        role: part(everything, torch.from_numpy(np.flatnonzero(roles == role)))
+        for role in ("train", "validation", "test")
+    }
+    for role in ("train", "test"):
+        if not len(found[role]):
+            raise UsageError(f"data.split: column {config.split!r} names no {role} row")
+    validation = found["validation"] if len(found["validation"]) else config.validation
+    return found["train"], validation, found["test"]
+
+
+def _refuse_loss(
+    path: Path, values: NDArray[np.float64], rounded: NDArray[np.float32], inputs: list[str]
+) -> None:
+    """Refuse what float32, which networks compute in, cannot hold or tell apart."""
+    bad = np.argwhere(~np.isfinite(rounded))
+    if len(bad):
+        row, column = bad[0]
+        raise UsageError(
+            f"{path}: column {inputs[column]!r} holds {values[row, column]}; allowed: finite "
+            "numbers within float32's range"
+        )
+    if not len(values):
+        raise UsageError(f"data.path: {path} holds no row without gaps")
+    blurred = blurred_columns(values, rounded)
+    if len(blurred):
+        column = values[:, blurred[0]]
+        raise UsageError(
+            f"{path}: column {inputs[blurred[0]]!r} runs from {column.min()!r} to "
+            f"{column.max()!r}, and float32 would lose its differences; take a common number off "
+            "first, or leave it out with data.columns=[...]"
+        )
+
+
+def _scale(dataset: Dataset) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each input over the training rows alone."""
+    inputs = dataset.train.inputs.double()
+    mean, std = inputs.mean(0), inputs.std(0, correction=0)
+    flat = [name for name, s in zip(dataset.features, std.tolist(), strict=True) if s == 0]
+    if flat:
+        say(f"{dataset.name}: constant in the training rows, and not scaled: {few(flat)}")
+    std[std == 0] = 1.0
+    return mean.tolist(), std.tolist()
+
+
+def warn_of_scales(dataset: Dataset) -> None:
+    """Warn where one radius in raw units cannot suit all inputs, with the way out."""
+    std = dataset.train.inputs.double().std(0, correction=0)
+    if not dataset.features or not bool((std > 0).any()):
+        return
+    least, most = (int(i) for i in (torch.where(std > 0, std, torch.inf).argmin(), std.argmax()))
+    if float(std[most] / std[least]) <= APART:
+        return
+    way_out = (
+        "read the radii in standard deviations"
+        if dataset.scale is not None
+        else "data.standardise=true also states radii in standard deviations"
+    )
+    warn(
+        f"{dataset.name}: columns differ much in scale (standard deviation of "
+        f"{dataset.features[least]!r} {float(std[least]):.3g}, of {dataset.features[most]!r} "
+        f"{float(std[most]):.3g}); one radius in raw units for all of them means little: {way_out}"
+    )

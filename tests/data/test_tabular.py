@@ -1,0 +1,213 @@
+"""Classifiers on tables: labels by name, splits as said, radii in raw units and in deviations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+import torch
+from pyarrow import parquet
+
+from lipsort_cli.certificates import load_network
+from lipsort_cli.config.activations import MaxminActivation
+from lipsort_cli.config.constraints import OrthonormalConstraint
+from lipsort_cli.config.models import MlpModel
+from lipsort_cli.data import Dataset, load
+from lipsort_cli.data.tabular import warn_of_scales
+from lipsort_cli.errors import UsageError
+from lipsort_cli.training.evaluation import in_deviations
+from lipsort_cli.zoo import build_network, save_network
+
+RNG = np.random.default_rng(0)
+
+
+def rows(count: int = 40) -> dict[str, list[Any]]:
+    kind = [("cat", "dog", "a bird, small")[i % 3] for i in range(count)]
+    shift = [("cat", "dog", "a bird, small").index(name) for name in kind]
+    return {
+        "height": [round(20 + 5 * s + float(RNG.normal()), 3) for s in shift],
+        "weight": [round(4000 + 900 * s + 100 * float(RNG.normal()), 1) for s in shift],
+        "kind": kind,
+    }
+
+
+def written(path: Path, table: dict[str, list[Any]], sep: str = ",") -> Path:
+    if path.suffix == ".parquet":
+        parquet.write_table(pyarrow.table(table), path)
+        return path
+    lines = [sep.join(table)]
+    for values in zip(*table.values(), strict=True):
+        cells = ["" if v is None else f'"{v}"' if isinstance(v, str) else str(v) for v in values]
+        lines.append(sep.join(cells))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def read(path: Path, **options: Any) -> Dataset:
+    given: dict[str, Any] = {
+        "label": "kind", "split": None, "test": 0.25, "validation": 0.1, "standardise": True,
+        "columns": None, "gaps": "refuse", "header": "auto", "decimal": "auto",
+    }  # fmt: skip
+    return load(SimpleNamespace(name="table", path=str(path), **{**given, **options}))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
+def test_labels_keep_their_names(tmp_path: Path, name: str) -> None:
+    table = rows()
+    data = read(written(tmp_path / name, table, "\t" if name == "a.tsv" else ","))
+    assert data.names == ("a bird, small", "cat", "dog") and data.features == ("height", "weight")
+    assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 10)
+    assert data.fingerprint["classes"] == list(data.names)
+    assert data.class_name(2) == "dog"
+    for split in (data.train, data.validation, data.test):
+        for point, label in zip(split.inputs, split.labels, strict=True):
+            row = table["height"].index(pytest.approx(float(point[0]), abs=1e-5))
+            assert table["kind"][row] == data.names[label]
+    # What shapes the network comes from training rows alone.
+    assert data.scale is not None
+    inputs = data.train.inputs.double()
+    assert data.scale[0] == pytest.approx(inputs.mean(0).tolist())
+    assert data.scale[1] == pytest.approx(inputs.std(0, correction=0).tolist())
+    assert read(tmp_path / name, standardise=False).scale is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([3, 10, 2], ("2", "3", "10")),
+        ([0.0, 1.0, 0.0], ("0", "1")),
+        ([True, False, True], ("False", "True")),
+        (["b", "a", "None"], ("None", "a", "b")),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_labels_of_every_kind(
+    tmp_path: Path, name: str, labels: list[Any], names: tuple[str, ...]
+) -> None:
+    table = {"x": [float(i) for i in range(30)], "y": [labels[i % 3] for i in range(30)]}
+    data = read(written(tmp_path / name, table), label="y")
+    if labels[0] == 0.0 and name == "a.csv":
+        names = ("0.0", "1.0")  # text is kept as it is written
+    if labels[0] is not True:
+        assert data.names == names
+
+
+def test_a_column_says_the_split(tmp_path: Path) -> None:
+    table = rows(30)
+    table["part"] = [("train", "Train", "training", "val", "test")[i % 5] for i in range(30)]
+    data = read(written(tmp_path / "a.csv", table), split="part")
+    assert (len(data.train), len(data.validation), len(data.test)) == (18, 6, 6)
+    assert data.features == ("height", "weight")
+    table["part"] = ["train" if i % 5 else "test" for i in range(30)]
+    data = read(written(tmp_path / "a.csv", table), split="part", validation=0.25)
+    assert (len(data.train), len(data.validation), len(data.test)) == (18, 6, 6)
+    table["part"][3] = "holdout"
+    with pytest.raises(UsageError, match="column 'part' holds 'holdout'; allowed: train"):
+        read(written(tmp_path / "a.csv", table), split="part")
+    table["part"] = ["train"] * 30
+    with pytest.raises(UsageError, match="names no test row"):
+        read(written(tmp_path / "a.csv", table), split="part")
+
+
+def test_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.csv", "a.parquet"):
+        table = rows()
+        table["height"][4] = None  # type: ignore[call-overload]
+        path = written(tmp_path / name, table)
+        with pytest.raises(UsageError, match=r"column 'height': found a gap; data\.gaps=drop"):
+            read(path)
+        data = read(path, gaps="drop")
+        assert len(data.train) + len(data.validation) + len(data.test) == 39
+        assert "1 of 40 rows have gaps" in capsys.readouterr().out
+        assert read(path, columns=["weight"]).input_shape == (1,)
+        table = rows()
+        table["kind"][7] = None  # type: ignore[call-overload]
+        path = written(tmp_path / name, table)
+        with pytest.raises(UsageError, match=r"(line 9|row 8), column 'kind': found no label"):
+            read(path)
+        data = read(path, gaps="drop")
+        assert len(data.train) + len(data.validation) + len(data.test) == 39
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        ({}, {"label": "species"}, r"data\.label: found 'species'; .* height, weight, kind"),
+        ({}, {"split": "part"}, r"data\.split: found 'part'"),
+        ({}, {"columns": ["height", "kind"]}, "which is the label or the split"),
+        ({}, {"columns": ["depth"]}, r"data\.columns: found 'depth'"),
+        ({"name": ["x"] * 40}, {}, "column 'name': found 'x'; allowed: numbers only"),
+        ({"kind": ["cat"] * 40}, {}, "holds cat; a classifier needs at least 2"),
+        ({"kind": [0.1 * i for i in range(40)]}, {}, "a quantity or an identifier, no class"),
+        ({"kind": ["rare"] + ["cat", "dog"] * 19 + ["dog"]}, {"test": 0.9}, "no training example"),
+        ({"t": [1.7e9 + 0.001 * i for i in range(40)]}, {}, "float32 would lose its differences"),
+        ({"t": [2**60 + i for i in range(40)]}, {}, "integers that binary64 would round"),
+        ({"t": [1e39] * 40}, {}, "within float32's range"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_what_is_refused(
+    tmp_path: Path, name: str, change: dict[str, list[Any]], options: dict[str, Any], words: str
+) -> None:
+    path = written(tmp_path / name, {**rows(), **change})
+    with pytest.raises(UsageError, match=words):
+        read(path, **options)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.csv", tmp_path / "a.xlsx", tmp_path):
+        with pytest.raises(UsageError, match=r"data\.path: found .*needed is a file"):
+            read(path)
+    (tmp_path / "junk.parquet").write_text("junk")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read(tmp_path / "junk.parquet")
+    (tmp_path / "empty.csv").write_text("height,kind\n")
+    with pytest.raises(UsageError, match="holds no rows"):
+        read(tmp_path / "empty.csv")
+
+
+def test_scales_far_apart_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = {**rows(), "area": [1e6 * i for i in range(40)]}
+    path = written(tmp_path / "a.csv", table)
+    warn_of_scales(read(path))
+    said = capsys.readouterr().err
+    assert "'height'" in said and "'area'" in said and "in standard deviations" in said
+    warn_of_scales(read(path, standardise=False))
+    assert "data.standardise=true" in capsys.readouterr().err
+    warn_of_scales(read(path, columns=["weight"]))
+    assert capsys.readouterr().err == ""
+    constant = {**rows(), "one": [1.0] * 40}
+    data = read(written(tmp_path / "b.csv", constant))
+    assert data.scale is not None and data.scale[1][2] == 1.0
+    assert "constant in the training rows, and not scaled: one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
+def test_radii_in_deviations_hold(tmp_path: Path, norm: str) -> None:
+    torch.manual_seed(0)
+    data = read(written(tmp_path / "a.csv", rows(400)))
+    assert data.scale is not None
+    network = build_network(
+        MlpModel(widths=[16]), MaxminActivation(), OrthonormalConstraint(), (2,), 3
+    ).behind(*data.scale)
+    save_network(network, tmp_path / "model.safetensors")
+    plain = load_network(tmp_path / "model.safetensors")
+    predicted = network(data.test.inputs).argmax(1)
+    test = type(data.test)(data.test.inputs, predicted)
+    eps = [0.01, 0.05, 0.2]
+    shares = in_deviations(plain, test, SimpleNamespace(norm=norm, eps=eps))
+    assert shares["0.01"] > 0.5 and list(shares.values()) == sorted(shares.values(), reverse=True)
+    # No fewer points keep their class when moved so far, in any direction tried.
+    std = torch.tensor(data.scale[1], dtype=torch.float32)
+    order = {"l2": 2.0, "linf": float("inf"), "l1": 1.0}[norm]
+    for value in eps:
+        kept = torch.ones(len(predicted), dtype=torch.bool)
+        for angle in np.linspace(0, 2 * np.pi, 24):
+            way = torch.tensor([np.cos(angle), np.sin(angle)], dtype=torch.float32)
+            step = way / way.norm(order) * value * std
+            kept &= network(data.test.inputs + step).argmax(1) == predicted
+        assert shares[f"{value}"] <= float(kept.float().mean())
