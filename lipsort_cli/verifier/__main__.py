@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipsort_cli.verifier.data import IMAGES, images_in
-from lipsort_cli.verifier.verify import CERTIFICATE, Verdict, verify
+from .data import IMAGES, images_in
+from .verify import CERTIFICATE, Verdict, verify
 
 
 def report(verdict: Verdict) -> str:

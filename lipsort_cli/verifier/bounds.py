@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.operation import LayerBound, of
-from lipsort_cli.verifier.rounding import conversion
+from .errors import Invalid
+from .graph import Network
+from .layer import Layer
+from .machine import Binary64
+from .operation import LayerBound, of
+from .rounding import conversion
 
 __all__ = ["LayerBound", "LayerwiseBound", "Route", "layer_bound", "layer_bounds", "product"]
 

@@ -9,22 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.verifier.bounds import (
-    LayerBound,
-    Route,
-    layer_bound,
-    network_constant,
-    product,
-)
-from lipsort_cli.verifier.data import Points, input_digests
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import routed_radii, split
-from lipsort_cli.verifier.rounding import ARITHMETICS
-from lipsort_cli.verifier.tensors import digest_array
-from lipsort_cli.verifier.words import assumptions, classification_statement
+from .bounds import LayerBound, Route, layer_bound, network_constant, product
+from .data import Points, input_digests
+from .errors import Invalid
+from .graph import Network
+from .layer import Layer
+from .machine import Binary64
+from .radii import routed_radii, split
+from .rounding import ARITHMETICS
+from .tensors import digest_array
+from .words import assumptions, classification_statement
 
 
 def check_routes(certificate: dict[str, Any], network: Network) -> list[Route]:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.strictjson import sha256
-from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
+from .errors import Invalid
+from .strictjson import sha256
+from .tensors import parse_tensors, read_bytes
 
 LARGEST_UNPACKED = 1 << 31
 """Bytes that a compressed file may unpack to (2 GiB)."""

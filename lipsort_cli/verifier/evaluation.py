@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.operation import LayerBound, of
-from lipsort_cli.verifier.rounding import Arithmetic
-from lipsort_cli.verifier.state import State
+from .layer import Layer
+from .machine import Binary64
+from .operation import LayerBound, of
+from .rounding import Arithmetic
+from .state import State
 
 CHUNK = 1024
 STATE = 1 << 22

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Unsupported
-from lipsort_cli.verifier.rounding import Arithmetic, gamma_exactly
+from .errors import Unsupported
+from .rounding import Arithmetic, gamma_exactly
 
 Integers = NDArray[np.object_]
 

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import Route, network_constant, prove_chain
-from lipsort_cli.verifier.data import Points
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.evaluation import propagate
-from lipsort_cli.verifier.exact import Exact, Grid, flint
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.radii import Head, gaps, split
-from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Arithmetic, conversion
-from lipsort_cli.verifier.tensors import parse_tensors
+from .bounds import Route, network_constant, prove_chain
+from .data import Points
+from .errors import Invalid, Unsupported
+from .evaluation import propagate
+from .exact import Exact, Grid, flint
+from .graph import Network
+from .radii import Head, gaps, split
+from .rounding import ARITHMETICS, REAL, Arithmetic, conversion
+from .tensors import parse_tensors
 
 BITS = (96, 1024)
 """Kept of activations: at first, and where that does not decide."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.strictjson import parse_hex
+from .errors import Invalid
+from .strictjson import parse_hex
 
 Check = Callable[[Any, str], Any]
 """Takes a value and its place; returns the value to use, or raises :class:`Invalid`."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.fields import (
+from .errors import Invalid, Unsupported
+from .fields import (
     Check,
     choice,
     digest,
@@ -22,8 +22,8 @@ from lipsort_cli.verifier.fields import (
     text,
     word,
 )
-from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS
-from lipsort_cli.verifier.strictjson import canonical, parse, sha256
+from .rounding import ARITHMETICS, NORMS
+from .strictjson import canonical, parse, sha256
 
 FORMAT = "lipsort-certificate"
 VERSION = 2

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import of
-from lipsort_cli.verifier.parsing import LARGEST_STATE, Parser, require_keys
-from lipsort_cli.verifier.strictjson import canonical, parse, sha256
-from lipsort_cli.verifier.tensors import parse_tensors, read_bytes
+from .errors import Invalid, Unsupported
+from .layer import Layer
+from .operation import described, of
+from .parsing import LARGEST_STATE, Parser, require_keys
+from .strictjson import canonical, parse, sha256
+from .tensors import parse_tensors, read_bytes
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Network:
             "version": 1,
             "input_shape": list(self.input_shape),
             "classes": self.classes,
-            "layers": [{"op": item.op, **of(item).describe(item)} for item in self.layers],
+            "layers": [described(layer) for layer in self.layers],
         }
 
     def graph_digest(self) -> str:

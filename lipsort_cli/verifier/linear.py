@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.rounding import UNIT, Arithmetic, ceiling, gamma
-from lipsort_cli.verifier.state import State
+from .layer import Layer
+from .rounding import UNIT, Arithmetic, ceiling, gamma
+from .state import State
 
 
 @dataclass(frozen=True)

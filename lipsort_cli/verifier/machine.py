@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.rounding import (
+from .rounding import (
     BINARY64,
     UNIT,
     Arithmetic,

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import of
+from .graph import Network
+from .layer import Layer
+from .operation import of
 
 OPERATOR_SET = 17
 IR_VERSION = 8
@@ -65,6 +65,12 @@ class Builder:
         sizes = b"".join(_integer(1, size) for size in array.shape)
         self.constants.append(sizes + _integer(2, kind) + _string(8, name) + _bytes(9, raw))
         return [name]
+
+    def tensors(self, layer: Layer) -> list[str]:
+        """Add the weight, and the bias where there is one."""
+        assert layer.weight is not None
+        names = self.constant(layer, "weight", layer.weight)
+        return names if layer.bias is None else names + self.constant(layer, "bias", layer.bias)
 
     def integers(self, layer: Layer, key: str, values: list[int]) -> list[str]:
         """Add a constant vector of int64."""

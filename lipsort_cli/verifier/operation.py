@@ -14,15 +14,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsort_cli.verifier.errors import Unsupported
-from lipsort_cli.verifier.layer import Layer
+from .errors import Unsupported
+from .layer import Layer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lipsort_cli.verifier.onnx import Builder
-    from lipsort_cli.verifier.parsing import Entry
-    from lipsort_cli.verifier.state import State
+    from .onnx import Builder
+    from .parsing import Entry
+    from .state import State
 
 FOLDER = Path(__file__).with_name("operations")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
@@ -63,6 +63,10 @@ class Operation:
 
     fields: tuple[str, ...] = ()
     """Fields of its entry in a graph, beside ``op``."""
+    reals: tuple[str, ...] = ()
+    """Those that are real numbers, in the order of ``Layer.numbers``."""
+    node = ""
+    """The operation of ONNX, where it is a single node."""
     methods: tuple[str, ...] = ("1-Lipschitz",)
     """How its constant may be proven."""
     smooth = False
@@ -72,11 +76,24 @@ class Operation:
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """Fields of the :class:`Layer`, checked; without ``out_shape`` the shape stays."""
-        return {}
+        return {"numbers": entry.reals(*self.reals)}
 
     def describe(self, layer: Layer) -> dict[str, Any]:
         """The entry's fields in their one canonical form."""
-        return {}
+        found: dict[str, Any] = {}
+        for key in self.fields:
+            if key in ("weight", "bias"):
+                there = getattr(layer, key) is not None
+                found[key] = f"{layer.name}.{key}" if there else None
+            elif key in self.reals:
+                found[key] = layer.numbers[self.reals.index(key)].hex()
+            elif key in ("layers", "branches"):
+                chains = [[described(item) for item in part] for part in layer.parts]
+                found[key] = chains[0] if key == "layers" else chains
+            else:
+                size = key in ("group_size", "block", "kernel")
+                found[key] = layer.size if size else getattr(layer, key)
+        return found
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         """The Lipschitz constant from ``norm`` to ``norm``, as an upper bound of ``m``."""
@@ -111,9 +128,19 @@ class Operation:
 
     def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
         """Add the layer's nodes; the last one makes ``output`` (empty: a value of any name)."""
-        raise Unsupported(
-            layer.place, f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
-        )
+        if not self.node:
+            reason = f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
+            raise Unsupported(layer.place, reason)
+        builder.node(self.node, attributes=self.attributes(layer), output=output)
+
+    def attributes(self, layer: Layer) -> dict[str, Any]:
+        """Of the single node."""
+        return {}
+
+
+def described(layer: Layer) -> dict[str, Any]:
+    """The layer's entry in a graph."""
+    return {"op": layer.op, **of(layer).describe(layer)}
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +148,8 @@ def find(name: str) -> Operation | None:
     """The operation called ``name``; None when there is none."""
     if not _NAME.match(name) or not (FOLDER / f"{name}.py").is_file():
         return None
-    found: Operation = import_module(f"{__package__}.operations.{name}").OPERATION
+    module = import_module(f"{__package__}.operations.{name}")
+    found: Operation = getattr(module, "".join(part.capitalize() for part in name.split("_")))()
     return found
 
 

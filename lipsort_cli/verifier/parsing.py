@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import find
-from lipsort_cli.verifier.strictjson import parse_hex
+from .errors import Invalid, Unsupported
+from .layer import Layer
+from .operation import find
+from .strictjson import parse_hex
 
 RANGE = 2.0**60
 """Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
@@ -151,12 +151,6 @@ class Entry:
             raise Invalid(f"{self.at}.{key}", f"expected the tensor {expected!r:.60}")
         self.parser.unused.discard(expected)
         return self.parser.tensors[expected]
-
-
-def tensor_names(layer: Layer) -> dict[str, str | None]:
-    """The fields ``weight`` and ``bias`` of a layer's entry."""
-    bias = None if layer.bias is None else f"{layer.name}.bias"
-    return {"weight": f"{layer.name}.weight", "bias": bias}
 
 
 def require_keys(entry: dict[str, Any], allowed: set[str], where: str) -> None:

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import LayerBound, Route, layer_bounds
-from lipsort_cli.verifier.evaluation import chunks, propagate
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.linear import Linear
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.rounding import DUAL, Arithmetic, Floats, conversion, down
-from lipsort_cli.verifier.state import State
+from .bounds import LayerBound, Route, layer_bounds
+from .evaluation import chunks, propagate
+from .graph import Network
+from .layer import Layer
+from .linear import Linear
+from .machine import Binary64
+from .rounding import DUAL, Arithmetic, Floats, conversion, down
+from .state import State
 
 LARGEST_RADIUS = 2.0**60
 SLACK = 2.0**-40

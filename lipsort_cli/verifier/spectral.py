@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.rounding import UNIT, add_up, gamma, inflate, mul_up, norm_up, up
+from .rounding import UNIT, add_up, gamma, inflate, mul_up, norm_up, up
 
 
 def spectral_bound(

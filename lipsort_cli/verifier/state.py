@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.rounding import BINARY64, Arithmetic
+from .layer import Layer
+from .rounding import BINARY64, Arithmetic
 
 
 @dataclass

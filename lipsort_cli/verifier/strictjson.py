@@ -12,7 +12,7 @@ import math
 import re
 from typing import Any
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
+from .errors import Invalid, Unsupported
 
 LARGEST_TEXT = 1 << 28
 """Bytes of JSON that are read at most (256 MiB)."""

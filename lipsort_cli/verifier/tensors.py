@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.strictjson import parse, sha256
+from .errors import Invalid, Unsupported
+from .strictjson import parse, sha256
 
 LARGEST_FILE = 1 << 34
 """Bytes of a network or data file that are read at most (16 GiB)."""

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.verifier.bounds import Route
-from lipsort_cli.verifier.classification import check_classification, check_table
-from lipsort_cli.verifier.data import Points, external_points, stored_points
-from lipsort_cli.verifier.errors import Invalid, Misused, Refused, Unsupported
-from lipsort_cli.verifier.format import parse_certificate
-from lipsort_cli.verifier.graph import Network, parse_network
-from lipsort_cli.verifier.rounding import gradual_underflow
-from lipsort_cli.verifier.strictjson import LARGEST_TEXT, sha256
-from lipsort_cli.verifier.tensors import digest_array, read_bytes
-from lipsort_cli.verifier.w1 import check_w1
-from lipsort_cli.verifier.words import at_most
+from .bounds import Route
+from .classification import check_classification, check_table
+from .data import Points, external_points, stored_points
+from .errors import Invalid, Misused, Refused, Unsupported
+from .format import parse_certificate
+from .graph import Network, parse_network
+from .rounding import gradual_underflow
+from .strictjson import LARGEST_TEXT, sha256
+from .tensors import digest_array, read_bytes
+from .w1 import check_w1
+from .words import at_most
 
 CERTIFICATE = "certificate.json"
 """The file that makes a folder a certificate."""
@@ -120,7 +120,7 @@ def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -
 
 def _check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
     """The file is the certified network, written as lipsort writes it: the same bytes."""
-    from lipsort_cli.verifier.onnx import onnx_bytes
+    from .onnx import onnx_bytes
 
     arithmetic = certificate["claim"]["arithmetic"]
     if arithmetic != "binary32":
@@ -183,6 +183,6 @@ def _exact(
     routes: list[Route],
     data: bytes,
 ) -> str:
-    from lipsort_cli.verifier.exact_claims import check_exactly
+    from .exact_claims import check_exactly
 
     return check_exactly(certificate, network, points, routes, data)

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.bounds import Route
-from lipsort_cli.verifier.classification import check_routes
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import output_errors
-from lipsort_cli.verifier.rounding import REAL, UNIT, add_up, down, mul_up
-from lipsort_cli.verifier.tensors import digest_array, parse_tensors
-from lipsort_cli.verifier.words import assumptions, w1_statement
+from .bounds import Route
+from .classification import check_routes
+from .errors import Invalid
+from .graph import Network
+from .machine import Binary64
+from .radii import output_errors
+from .rounding import REAL, UNIT, add_up, down, mul_up
+from .tensors import digest_array, parse_tensors
+from .words import assumptions, w1_statement
 
 Samples = NDArray[np.floating[Any]]
 Weights = NDArray[np.float64] | None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.rounding import ARITHMETICS
+from .graph import Network
+from .rounding import ARITHMETICS
 
 NORM_NAMES = {"l2": "L2", "linf": "L-infinity", "l1": "L1"}
 ARITHMETIC_WORDS = {

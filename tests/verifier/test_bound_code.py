@@ -54,8 +54,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "columns for rows": (
         "operations/dense.py",
-        'axis, name = (1, "row") if',
-        'axis, name = (0, "row") if',
+        '1 if norm == "linf" else 0)',
+        '0 if norm == "linf" else 0)',
     ),
     "largest for smallest std": (
         "operations/normalize.py",

@@ -1,18 +1,9 @@
 """What a convolution and its transpose share."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.linear import Linear
-from lipsort_cli.verifier.onnx import Builder
-from lipsort_cli.verifier.operation import LayerBound, Operation
-from lipsort_cli.verifier.operations._kernel_bounds import convolution_bound
-from lipsort_cli.verifier.operations._kernels import absolute_sums, convolve, terms_summed
-from lipsort_cli.verifier.parsing import Entry, tensor_names
-from lipsort_cli.verifier.state import State
+from ..linear import Linear
+from ._base import Any, Builder, Entry, Invalid, Layer, LayerBound, Operation, State
+from ._kernel_bounds import convolution_bound
+from ._kernels import absolute_sums, convolve, terms_summed
 
 
 class Kernel(Operation):
@@ -21,8 +12,6 @@ class Kernel(Operation):
     fields: tuple[str, ...] = ("weight", "bias", "stride", "padding", "dilation", "groups")
     methods = ("residual", "rows", "frequencies", "absolute sums", "zero",
                "largest absolute row sum", "largest absolute column sum")  # fmt: skip
-    node = ""
-    """Operation of ONNX."""
 
     def geometry(self, entry: Entry, inputs_axis: int) -> dict[str, Any]:
         """Integers and kernel, with ``groups`` that divide the channels."""
@@ -41,20 +30,13 @@ class Kernel(Operation):
             raise Invalid(f"{entry.at}.weight", reason)
         return {**found, "weight": weight}
 
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """Names of tensors and the integers."""
-        integers = {key: getattr(layer, key) for key in self.fields[2:6]}
-        return {**tensor_names(layer), **integers}
-
     def bound(
         self, layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
     ) -> LayerBound:
-        """The tightest proof of the padded operator's norm, or the one named."""
         value, used, number = convolution_bound(layer, norm, m, method, witness)
         return LayerBound(layer.index, layer.op, float(value.value), used, number)
 
     def prove(self, layer: Layer, claim: LayerBound, norm: str, m: Any) -> bool:
-        """The same inequalities in integers."""
         value = convolution_bound(layer, norm, m, claim.method, claim.witness)[0]
         return bool(value <= m.upper(claim.value))
 
@@ -78,11 +60,7 @@ class Kernel(Operation):
         linear.step(layer, state, bound.value)
 
     def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        """Conv or ConvTranspose."""
         assert layer.weight is not None
-        inputs = builder.constant(layer, "weight", layer.weight)
-        if layer.bias is not None:
-            inputs += builder.constant(layer, "bias", layer.bias)
         attributes = {
             "kernel_shape": list(layer.weight.shape[2:]),
             "strides": [layer.stride] * 2,
@@ -90,4 +68,4 @@ class Kernel(Operation):
             "dilations": [layer.dilation] * 2,
             "group": layer.groups,
         }
-        builder.node(self.node, inputs, attributes, output)
+        builder.node(self.node, builder.tensors(layer), attributes, output)

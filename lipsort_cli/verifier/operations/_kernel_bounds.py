@@ -26,26 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operations._kernels import (
-    BITS,
-    absolute_sums,
-    circle,
-    folded,
-    folded_size,
-    periods,
-    roots_of_unity,
-)
-from lipsort_cli.verifier.rounding import (
-    UNIT,
-    Floats,
-    add_up,
-    gamma,
-    inflate,
-    mul_up,
-    norm_up,
-    up,
-)
+from ..layer import Layer
+from ..rounding import UNIT, Floats, add_up, gamma, inflate, mul_up, norm_up, up
+from ._kernels import BITS, absolute_sums, circle, folded, folded_size, periods, roots_of_unity
 
 FOLDED = 1 << 26
 """Components of folded blocks up to which more than absolute sums is tried."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.layer import Layer
+from ..layer import Layer
 
 Numbers = NDArray[Any]
 """Floats, or integers of one grid."""

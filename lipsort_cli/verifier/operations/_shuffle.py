@@ -1,14 +1,6 @@
 """Pixels to channels and back: channel ``c b^2 + i b + j`` is pixel ``(i, j)`` of each block."""
 
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.onnx import Builder
-from lipsort_cli.verifier.operation import Operation
+from ._base import Any, Builder, Layer, Operation, np
 
 
 class Shuffle(Operation):
@@ -22,12 +14,7 @@ class Shuffle(Operation):
         """The image cut into blocks."""
         raise NotImplementedError
 
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """The size of a block."""
-        return {"block": layer.size}
-
     def values(self, layer: Layer, values: Any) -> Any:
-        """Cut into parts, and put together in another order."""
         moved = values.reshape(len(values), *self.parts(layer)).transpose(self.order)
         return np.ascontiguousarray(moved).reshape(len(values), layer.width)
 

@@ -1,14 +1,9 @@
 """``average_pool``: the mean of each window."""
 
-from __future__ import annotations
-
 from fractions import Fraction
-from typing import Any
 
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import LayerBound
-from lipsort_cli.verifier.operations._windows import Pool, total
-from lipsort_cli.verifier.state import State
+from ._base import Any, Layer, LayerBound, State
+from ._windows import Pool, total
 
 
 class AveragePool(Pool):
@@ -17,7 +12,6 @@ class AveragePool(Pool):
     node = "AveragePool"
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
-        """Shares of a pixel in the windows that hold it; a mean never exceeds its largest."""
         share = min(Fraction(1), Fraction(-(-layer.size // layer.stride), layer.size))
         return m.upper({"linf": Fraction(1), "l2": share, "l1": share * share}[norm])
 
@@ -31,6 +25,3 @@ class AveragePool(Pool):
         sizes = m.norm(m.enlarge(mean(abs(state.values)), area + 3), state.norm)
         state.values = mean(state.values)
         state.rounded(layer, bound.value, sizes, area + 3, 8 * area, reach=area)
-
-
-OPERATION = AveragePool()

@@ -1,14 +1,7 @@
 """``convolution``: y_o(u) = sum K_oi(t) x_i(s u + d t - p) + b_o, zero or circular padding p."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.onnx import Builder
-from lipsort_cli.verifier.operations._convolutions import Kernel
-from lipsort_cli.verifier.parsing import Entry
+from ._base import Any, Builder, Entry, Invalid, Layer, Unsupported
+from ._convolutions import Kernel
 
 PADDINGS = ("zeros", "circular")
 
@@ -45,15 +38,10 @@ class Convolution(Kernel):
         return {**found, **shape, "bias": entry.bias(out)}
 
     def describe(self, layer: Layer) -> dict[str, Any]:
-        """And the padding."""
         return {**super().describe(layer), "padding_mode": PADDINGS[layer.circular]}
 
     def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        """Conv, which pads with zeros."""
         if layer.circular and layer.padding:
             reason = "pads circularly; operator set 17 of ONNX cannot"
             raise Unsupported(layer.place, f"found operation {layer.op!r}, which {reason}")
         super().onnx(layer, builder, output)
-
-
-OPERATION = Convolution()

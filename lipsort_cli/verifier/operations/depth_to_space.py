@@ -1,13 +1,7 @@
 """``depth_to_space``: the inverse of ``space_to_depth``."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operations._shuffle import Shuffle
-from lipsort_cli.verifier.parsing import Entry
+from ._base import Any, Entry, Invalid, Layer
+from ._shuffle import Shuffle
 
 
 class DepthToSpace(Shuffle):
@@ -16,9 +10,7 @@ class DepthToSpace(Shuffle):
     order = (0, 1, 4, 2, 5, 3)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        """A block whose square divides the channels."""
-        channels, height, width = entry.image()
-        block = entry.whole("block")
+        (channels, height, width), block = entry.image(), entry.whole("block")
         if channels % (block * block):
             reason = f"{channels} channels are no multiple of {block}^2"
             raise Invalid(f"{entry.at}.block", reason)
@@ -26,9 +18,4 @@ class DepthToSpace(Shuffle):
         return {"size": block, "out_shape": out}
 
     def parts(self, layer: Layer) -> list[int]:
-        """``[C, b, b, H, W]``, C the channels that come out."""
-        channels, (height, width) = layer.out_shape[0], layer.shape[1:]
-        return [channels, layer.size, layer.size, height, width]
-
-
-OPERATION = DepthToSpace()
+        return [layer.out_shape[0], layer.size, layer.size, *layer.shape[1:]]

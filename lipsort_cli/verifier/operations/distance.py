@@ -4,22 +4,12 @@
 the weights of the ranks in some order with signs. With decay 0 it is the largest alone.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import LayerBound, Operation
-from lipsort_cli.verifier.parsing import Entry, tensor_names
-from lipsort_cli.verifier.rounding import Arithmetic, Floats, gamma
-from lipsort_cli.verifier.state import State
+from ..rounding import Arithmetic, Floats, gamma
+from ._base import Any, Entry, Invalid, Layer, LayerBound, NDArray, Operation, State, np
 
 _BLOCK = 64
 _LONGEST = 4096
@@ -30,19 +20,14 @@ class Distance(Operation):
     """The constant is 1 in L-infinity, as weights add up to at most 1."""
 
     fields = ("weight", "bias", "decay")
+    reals = ("decay",)
     methods = ("ranks",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        """A matrix, a vector or null, and a decay in [0, 1)."""
-        found = entry.matrix()
-        numbers = entry.reals("decay")
-        if not 0 <= numbers[0] < 1:
+        found = {**entry.matrix(), **super().parse(entry)}
+        if not 0 <= found["numbers"][0] < 1:
             raise Invalid(f"{entry.at}.decay", "expected at least 0 and less than 1")
-        return {**found, "numbers": numbers}
-
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """Names of tensors and the decay."""
-        return {**tensor_names(layer), "decay": layer.numbers[0].hex()}
+        return found
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         """In L2 ``sqrt(out)`` times the length of the weights; in L1 ``out`` times the first.
@@ -153,6 +138,3 @@ def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) 
         top = np.sort(apart, axis=1)[:, ::-1][:, :kept]
         found[rows, output] = top @ shares
     return found
-
-
-OPERATION = Distance()

@@ -3,19 +3,10 @@
 Each term is 1-Lipschitz in L2, and a maximum keeps the constant.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
-import numpy as np
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import LayerBound, Operation
-from lipsort_cli.verifier.parsing import Entry, tensor_names
-from lipsort_cli.verifier.rounding import UNIT, Floats, gamma, inflate
-from lipsort_cli.verifier.state import State
+from ..rounding import UNIT, Floats, gamma, inflate
+from ._base import Any, Entry, Invalid, Layer, LayerBound, Operation, State, np
 
 _PAIRS = 1 << 21
 
@@ -27,18 +18,12 @@ class Extension(Operation):
     methods = ("centres",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        """Centres ``[n, in]`` and values ``[n]``."""
         found = entry.matrix()
         if found["bias"] is None:
             raise Invalid(f"{entry.at}.bias", "an extension needs its values")
         return {**found, "out_shape": (1,)}
 
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """Names of tensors."""
-        return tensor_names(layer)
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
-        """``||.||_2 <= ||.||_1`` and ``<= sqrt(n) ||.||_inf``."""
         return m.ones(layer.inputs, "l2") if norm == "linf" else m.upper(1.0)
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
@@ -96,6 +81,3 @@ def _binary64(layer: Layer, values: Floats, m: Any) -> tuple[Floats, Floats]:
     farthest = np.sqrt(np.maximum(squares + lost, 0)).max(axis=1)
     above = np.asarray(inflate(np.abs(bias).max() + farthest, 8))
     return best[:, None], above[:, None]
-
-
-OPERATION = Extension()

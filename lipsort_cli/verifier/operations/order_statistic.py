@@ -4,17 +4,7 @@ If no +-x_i falls by more than d, the votes for level t - d are at least those t
 no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.layer import Layer
-from lipsort_cli.verifier.operation import Operation
-from lipsort_cli.verifier.parsing import Entry, tensor_names
+from ._base import Any, Entry, Invalid, Layer, NDArray, Operation, np
 
 LARGEST_VOTES = 2.0**24
 """Whole numbers up to this, and their sums, are exact in binary32."""
@@ -46,12 +36,8 @@ class OrderStatistic(Operation):
             raise Invalid(f"{entry.at}.bias", reason)
         return found
 
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """Names of tensors."""
-        return tensor_names(layer)
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
-        """1 in L-infinity; one input may be what all outputs choose."""
+        # One input may be what all outputs choose.
         return m.upper(1.0) if norm == "linf" else m.ones(layer.width, norm)
 
     def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
@@ -92,6 +78,3 @@ def _levels(
     if found.dtype.kind == "f":
         found[np.isnan(values).any(axis=1)] = np.nan
     return found
-
-
-OPERATION = OrderStatistic()

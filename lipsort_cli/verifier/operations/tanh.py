@@ -1,12 +1,7 @@
 """``tanh``: the hyperbolic tangent, component by component."""
 
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-
-from lipsort_cli.verifier.operations._smooth import Smooth
+from ._base import Any, np
+from ._smooth import Smooth
 
 
 class Tanh(Smooth):
@@ -15,12 +10,7 @@ class Tanh(Smooth):
     node = "Tanh"
 
     def function(self, values: Any) -> Any:
-        """By NumPy."""
         return np.tanh(values)
 
     def ball(self, x: Any) -> Any:
-        """Of one ball."""
         return x.tanh()
-
-
-OPERATION = Tanh()

@@ -1,12 +1,7 @@
 """``transposed_convolution``: the transpose of a convolution without bias, + b_o."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.operations._convolutions import Kernel
-from lipsort_cli.verifier.parsing import Entry
+from ._base import Any, Entry, Invalid
+from ._convolutions import Kernel
 
 
 class TransposedConvolution(Kernel):
@@ -26,6 +21,3 @@ class TransposedConvolution(Kernel):
                 raise Invalid(entry.at, reason)
         out = found["weight"].shape[1] * found["groups"]
         return {**found, "out_shape": (out, *sizes), "bias": entry.bias(out)}
-
-
-OPERATION = TransposedConvolution()
