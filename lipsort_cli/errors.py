@@ -5,6 +5,9 @@ Anything else that escapes a command is a defect and keeps its traceback.
 
 from __future__ import annotations
 
+Instead = tuple[str, list[str]]
+"""A word of a command line that is wrong, and those that are to stand in its place."""
+
 
 class LipsortError(Exception):
     """Something went wrong that the user can act on; the message says how. Exit code 1."""
@@ -20,8 +23,25 @@ class UsageError(LipsortError):
 
     exit_code = 2
 
+    def __init__(self, message: str, instead: tuple[Instead, ...] = ()) -> None:
+        super().__init__(message)
+        self.instead = instead
+        """For every wrong word, those to stand in its place; empty where not all are known."""
+
 
 class Interrupted(LipsortError):
     """Stopped by Ctrl-C or a termination signal; the run can be resumed. Exit code 130."""
 
     exit_code = 130
+
+
+class Fault(str):
+    """What is wrong, in words; and, where that is known, the words that would have been right."""
+
+    instead: Instead | None
+
+    def __new__(cls, words: str, instead: Instead | None = None) -> Fault:
+        """As ``str`` is made."""
+        fault = super().__new__(cls, words)
+        fault.instead = instead
+        return fault

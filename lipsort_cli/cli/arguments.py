@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,7 +25,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
     Raises:
         UsageError: an argument that the command does not take, or that names no such run.
     """
-    positional = [text for text in overrides if "=" not in text and not text.startswith("~")]
+    positional = [text for text in overrides if _is_run(text)]
     if command.many:
         return _many(command, overrides, positional, query)
     if not command.takes:
@@ -40,11 +42,32 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
     rest = [text for text in overrides if text not in positional and text not in named]
     argument = positional[0] if positional else None
     if named:
-        argument = named[0].removeprefix("run=").strip("'\"")
+        argument = path_of(named[0])
     if query and argument is None:
         return rest
     directory = runs.find_run(argument, command.takes)
     return [f"run={quoted(str(directory))}", *rest]
+
+
+def _is_run(text: str) -> bool:
+    """Whether an argument is no override; a folder may have ``=`` in its name."""
+    return not text.startswith("~") and ("=" not in text or Path(text).expanduser().is_dir())
+
+
+def path_of(override: str) -> str:
+    """The path that ``key=PATH`` names: as it stands, or quoted in Hydra's grammar.
+
+    Raises:
+        UsageError: there is nothing behind ``=``.
+    """
+    key, _, text = override.partition("=")
+    if not Path(text).expanduser().exists():
+        with suppress(HydraException):
+            value = OverridesParser.create().parse_override(override).value()
+            text = value if isinstance(value, str) else text
+    if not text.strip():
+        raise UsageError(f"{key}: found nothing behind {key}=; allowed: {key}=DIRECTORY")
+    return text
 
 
 def _many(command: Command, overrides: list[str], positional: list[str], query: bool) -> list[str]:
@@ -65,7 +88,7 @@ def _many(command: Command, overrides: list[str], positional: list[str], query: 
     if listed:
         arguments = _list(listed[0])
     elif single:
-        arguments = [single[0].removeprefix("run=").strip("'\"")]
+        arguments = [path_of(single[0])]
     if not command.takes:
         return [*([f"runs={_quoted_list(arguments)}"] if arguments else []), *rest]
     if query and not arguments:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
-from lipsort_cli.cli import job, resume, workers
+from lipsort_cli.cli import job, resume, words, workers
 from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.registry import Command
@@ -42,10 +42,14 @@ def launch(command: Command, arguments: list[str]) -> None:
     """
     where = place()
     with workers.apart(where) as folder:
-        _launch(command, arguments, where, folder)
+        try:
+            _launch(command, arguments, where, folder)
+        except UsageError as error:
+            raise words.with_line(error, command, arguments) from error
 
 
 def _launch(command: Command, arguments: list[str], where: Place, folder: Path | None) -> None:
+    words.check(command, arguments, get_args_parser())
     options = _parse(arguments)
     workers.check(command, options.multirun, where)
     overrides = with_runs(command, list(options.overrides), _is_query(options))

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
+from lipsort_cli.cli.arguments import path_of
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
@@ -26,12 +27,12 @@ ROUNDING = ("device", "threads")
 
 def split(overrides: list[str]) -> tuple[str | None, list[str]]:
     """The directory that ``resume=`` names, if it is there, and all other overrides."""
-    values = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    values = [path_of(text) for text in overrides if text.startswith("resume=")]
     others = [text for text in overrides if not text.startswith("resume=")]
     if len(values) > 1:
         raise UsageError(f"resume: found {' and '.join(values)}; allowed: one run directory")
-    value = values[0].strip("'\"") if values else None
-    return (None if value in (None, "null") else value), others
+    value = values[0] if values else "null"
+    return (None if value == "null" else value), others
 
 
 def run(

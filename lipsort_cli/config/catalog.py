@@ -98,6 +98,14 @@ def plain_keys(command: str) -> Iterator[Key]:
     yield from _keys(COMMANDS[command].config, "", skip=tuple(default_options(command)))
 
 
+def is_text(command: str, key: str) -> bool:
+    """Whether a key's values are text, in any option of its group."""
+    keys = list(plain_keys(command))
+    for group, option in default_options(command).items():
+        keys += group_keys(group, option)
+    return any(one.name == key and one.kind is str for one in keys)
+
+
 def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
     """The keys of a group's options, those of the default option first.
 

@@ -33,7 +33,11 @@ from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.store import register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import Fault, Instead, UsageError
+from lipsort_cli.quoting import quoted
+
+_TEXTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "run", "resume")
+"""Keys whose values are text, beside those that a dataclass says so of."""
 
 _CHECKED_JOBS = 64
 """Jobs of a sweep that are checked before it starts; the others are checked as they start."""
@@ -111,12 +115,29 @@ class Composer:
                 if "=" not in text:
                     faults.append(f"found {text!r}; allowed: an override such as key=value")
                 else:
-                    detail = str(error).splitlines()[0]
+                    detail, meant = str(error).splitlines()[0], self._as_text(text)
+                    if meant is not None:
+                        parsed.append(parser.parse_override(meant[1][0]))
                     faults.append(
-                        f"found {text!r}, which is not in Hydra's override grammar: {detail}; "
-                        "quote values that hold special characters: \"key='value'\""
+                        Fault(
+                            f"found {text!r}, which is not in Hydra's override grammar: {detail}; "
+                            "quote values that hold special characters: \"key='value'\"",
+                            meant,
+                        )
                     )
         return parsed, faults
+
+    def _as_text(self, text: str) -> Instead | None:
+        """An override whose value was meant as text, quoted; None for values of other types."""
+        key, _, value = text.partition("=")
+        quotes = f"{key}={quoted(value)}"
+        if key not in _TEXTS and not catalog.is_text(self.command, key):
+            return None
+        try:
+            OverridesParser.create(config_loader=self.loader).parse_override(quotes)
+        except HydraException:
+            return None
+        return text, [quotes]
 
     def check(self, overrides: list[str], *, multirun: bool, ranges: bool = True) -> DictConfig:
         """Compose, and make sure that what will run is sound; the first job of a sweep.
@@ -129,6 +150,10 @@ class Composer:
         parsed, faults = self.parse(overrides)
         sound = []
         for override in parsed:
+            chosen = None if override.is_sweep_override() else override.value()
+            if isinstance(chosen, list) and is_group(override.key_or_group, self.loader):
+                faults.append(_list_of_options(override, chosen, multirun))
+                continue
             if override.is_sweep_override() and not multirun:
                 faults.append(
                     f"{override.key_or_group}: found {override.get_value_string()}, a list of "
@@ -207,6 +232,14 @@ class Composer:
             if good is not None:
                 kept.append(good)
         return faults, kept
+
+
+def _list_of_options(override: Override, chosen: list[Any], multirun: bool) -> Fault:
+    """Hydra would take the last option of a list, without a word."""
+    group, found = override.key_or_group, override.input_line or ""
+    sweep = f"{group}={','.join(map(str, chosen))}"
+    words = f"{group}: found {found.partition('=')[2]}, a list; allowed: one option, or a sweep"
+    return Fault(f"{words} with -m {sweep}", (found, [sweep] if multirun else ["-m", sweep]))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
+from lipsort_cli.errors import Fault
 
 _WORDS = {
     int: "a whole number",
@@ -53,7 +54,7 @@ def explain_override(
     if last is None:
         return f"{key}: {_first(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
-        return _unknown_key(key, last, parent, path)
+        return _unknown_key(override, last, parent, path)
     entry = _field(parent, last)
     if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
         keys = ", ".join(map(str, parent[last]))
@@ -111,13 +112,35 @@ def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) ->
 
 
 def _bad_option(group: str, value: str, options: list[str]) -> str:
-    near = difflib.get_close_matches(value, options, n=2)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     extra = f" ({_EXTRAS[group]})" if group in _EXTRAS else ""
-    return f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}{hint}"
+    words = f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}"
+    near = _alike(value, options)
+    if not near:
+        return words
+    hint = f"{words}; did you mean {' or '.join(near[:3])}?"
+    return Fault(hint, (f"{group}={value}", [f"{group}={near[0]}"]))
 
 
-def _unknown_key(key: str, last: str, parent: DictConfig, path: str) -> str:
+def _alike(value: str, options: list[str]) -> list[str]:
+    """Options that ``value`` may stand for, the likeliest first."""
+    plain = {option: _plain(option) for option in options}
+    wanted = _plain(value)
+    parts = {_plain(part) for part in re.split("[-_ .]", value)}
+    found = [
+        *(o for o in options if plain[o] == wanted),
+        *(o for o in options if plain[o] in parts),
+        *(o for o in options if len(wanted) > 2 and plain[o].startswith(wanted)),
+        *difflib.get_close_matches(value.lower(), options, n=2),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def _unknown_key(override: Override, last: str, parent: DictConfig, path: str) -> str:
+    key = override.key_or_group
     keys = [str(name) for name in parent]
     if not path:
         # Groups without a node of their own that this command has: the presets.
@@ -128,7 +151,12 @@ def _unknown_key(key: str, last: str, parent: DictConfig, path: str) -> str:
     near = near or difflib.get_close_matches(last, keys, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     where = f"keys of {path}" if path else "keys"
-    return f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
+    words = f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
+    if not near or not override.input_line or not override.input_line.startswith(f"{key}="):
+        return words
+    whole = near[0] if not path else f"{path}.{near[0]}"
+    value = override.input_line.partition("=")[2]
+    return Fault(words, (override.input_line, [f"{whole}={value}"]))
 
 
 def _deeper(config: DictConfig, last: str) -> list[str]:

@@ -12,15 +12,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog, validate
 from lipsort_cli.config.schema import COMMANDS, GROUPS
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import Fault, UsageError
 
 
 def usage_error(faults: list[str]) -> UsageError:
     """One error for all faults, each on its own line."""
+    known = tuple(f.instead for f in faults if isinstance(f, Fault) and f.instead is not None)
+    instead = known if len(known) == len(faults) else ()
     if len(faults) == 1:
-        return UsageError(faults[0])
+        return UsageError(str(faults[0]), instead)
     lines = [f"the configuration has {len(faults)} faults:", *(f"  {fault}" for fault in faults)]
-    return UsageError("\n".join(lines))
+    return UsageError("\n".join(lines), instead)
 
 
 def to_typed(config: DictConfig, command: str) -> Any:

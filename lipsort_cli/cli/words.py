@@ -1,0 +1,100 @@
+"""Command lines that mean something, but in another tool's grammar: refused, with ours shown.
+
+`--epochs 5`, `lr = 0.1`, `model.widths=[64, 64]` unquoted: each is answered by the line that works.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from lipsort_cli.config import catalog
+from lipsort_cli.config.registry import Command
+from lipsort_cli.console import command_line
+from lipsort_cli.errors import UsageError
+
+
+def check(command: Command, arguments: list[str], flags: argparse.ArgumentParser) -> None:
+    """Refuse ``arguments`` of another grammar.
+
+    Raises:
+        UsageError: with the line that would have worked.
+    """
+    found: list[str] = []
+    mended = list(_mended(command, arguments, flags._option_string_actions, found))
+    if found:
+        raise UsageError(
+            f"found {', '.join(found)}; allowed: KEY=VALUE, one word without spaces around =\n"
+            f"try: {command_line('lipsort', command.name, *mended)}"
+        )
+
+
+def with_line(error: UsageError, command: Command, arguments: list[str]) -> UsageError:
+    """``error``, ending with the line that would have worked, where all its faults say how."""
+    if not error.instead:
+        return error
+    mended = list(arguments)
+    for word, others in error.instead:
+        if word not in mended:
+            return error
+        position = mended.index(word)
+        mended[position : position + 1] = [w for w in others if w != "-m" or "-m" not in mended]
+    return UsageError(f"{error}\ntry: {command_line('lipsort', command.name, *mended)}")
+
+
+def _mended(
+    command: Command, arguments: list[str], flags: dict[str, argparse.Action], found: list[str]
+) -> Iterator[str]:
+    """The words of ``arguments`` in our grammar; ``found``: those that were in another."""
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and not any(flag.startswith(name) for flag in flags):
+            key = _key(command, name.lstrip("-"))
+            if key is None:
+                yield word
+                continue
+            if not equals and words and not words[0].startswith("--") and "=" not in words[0]:
+                value = words.pop(0)
+                word = f"{word} {value}"
+            found.append(repr(word))
+            yield f"{key}={value or 'true'}"
+        elif word in flags:
+            yield word
+            takes_value = flags[word].nargs != 0
+            if takes_value and words and "=" not in words[0] and not words[0].startswith("-"):
+                yield words.pop(0)
+        elif words and _continues(word, words[0]):
+            joined = word
+            while words and _continues(joined, words[0]):
+                gap = "" if joined.endswith((",", "[", "=")) or words[0][:1] in "=,]" else ","
+                gap = gap if joined.count("[") > joined.count("]") else ""
+                joined += gap + words.pop(0)
+            found.append(repr(joined))
+            name, _, value = joined.partition("=")
+            yield f"{_key(command, name) or name}={value}"
+        else:
+            yield word
+
+
+def _continues(word: str, following: str) -> bool:
+    """Whether a shell has cut one override into these two words."""
+    if word.startswith("-") or following.startswith("-"):
+        return False
+    if "=" not in word:
+        return following.startswith("=")
+    if word.endswith("=") and word.count("=") == 1:
+        return "=" not in following
+    return word.count("[") > word.count("]")
+
+
+def _key(command: Command, name: str) -> str | None:
+    """The whole key that ``name`` is, or is the end of."""
+    wanted = name.replace("-", "_")
+    groups = catalog.default_options(command.name)
+    keys = [*groups, *(key.name for key in catalog.plain_keys(command.name))]
+    for group, option in groups.items():
+        keys += [key.name for key in catalog.group_keys(group, option)]
+    ending = [key for key in keys if key.rpartition(".")[2] == wanted]
+    return wanted if wanted in keys else next(iter(ending), None)

@@ -1,0 +1,100 @@
+"""What means something in another grammar is answered by the line that works."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import lipsort
+
+from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.schema import find
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train --epochs 5", "train training.epochs=5"),
+        ("train --epochs=5 --lr 0.1", "train training.epochs=5 optimizer.lr=0.1"),
+        ("train --seed=3", "train seed=3"),
+        ("train --data mnist", "train data=mnist"),
+        ("train --center", "train training.center=true"),
+        ("train --batch-size 64 seed=1", "train training.batch_size=64 seed=1"),
+        ("train lr = 0.1", "train optimizer.lr=0.1"),
+        ("train seed= 4", "train seed=4"),
+        ("train seed =4 data=mnist", "train seed=4 data=mnist"),
+        ("train model.widths=[64, 64] seed=1", "train model.widths=[64,64] seed=1"),
+        ("train model.widths=[64 64]", "train model.widths=[64,64]"),
+        ("train model.widths=[ 64, 32 ]", "train model.widths=[64,32]"),
+        ("train -m seed=1,2 --epochs 5", "train -m seed=1,2 training.epochs=5"),
+        ("train data=CIFAR10", "train data=cifar10"),
+        ("train data=fashion-mnist", "train data=fashion_mnist"),
+        ("train optimizer=Adam seed=1", "train optimizer=adam seed=1"),
+        ("train experiment=mnist", "train experiment=mnist_l2"),
+        ("wgan critic=wgan-gp", "wgan critic=gp"),
+        ("train epochs=3", "train training.epochs=3"),
+        ("train model.width=[8]", "train model.widths=[8]"),
+        ("train activation=[relu,maxmin]", "train -m activation=relu,maxmin"),
+        ("train -m activation=[relu,maxmin]", "train -m activation=relu,maxmin"),
+        ("train -m loss=[hkr,multi_margin] seed=1", "train -m loss=hkr,multi_margin seed=1"),
+        ("train hydra.run.dir=a=b", "train hydra.run.dir='a=b'"),
+        ("train data=npz data.path=ü.npz", "train data=npz data.path='ü.npz'"),
+        ("certify nowhere --norm linf", "certify nowhere norm=linf"),
+    ],
+)
+def test_the_line_that_works_is_shown(
+    typed: str,
+    meant: str,
+    train_calls: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lipsort(monkeypatch, *typed.split()) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("try: lipsort ")
+    assert shlex.split(last.removeprefix("try: ")) == ["lipsort", *meant.split()]
+    assert train_calls.configs == [] and list(tmp_path.iterdir()) == []
+    command = find(meant.split()[0])
+    assert command is not None
+    overrides = [word for word in meant.split()[1:] if "=" in word]
+    with Composer(command.name) as composer:
+        run = ["run=x"] if command.takes else []
+        composer.check([*run, *overrides], multirun="-m" in meant)
+
+
+@pytest.mark.parametrize("typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2"])
+def test_nothing_is_made_up(
+    typed: str, train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert lipsort(monkeypatch, "train", *typed.split()) == 2
+    assert "try:" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a=b", "50%", "grün", "it's", 'say "x"', "a b", "x,y", "[1]"])
+def test_any_folder_is_a_run(
+    name: str,
+    train_calls: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As RUN, and behind ``run=`` and ``resume=``: a run is looked for there, and nowhere else."""
+    (tmp_path / name).mkdir()
+    for words in ([name], [f"run={name}"]):
+        assert lipsort(monkeypatch, "certify", *words) == 2
+        assert f"{name} is no run directory" in capsys.readouterr().err
+    assert lipsort(monkeypatch, "train", f"resume={name}") == 2
+    assert f"found {name}, which is no run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["run="], ["run=''"], ["hydra.run.dir="], ["resume="]])
+def test_nothing_behind_a_path_is_refused(
+    words: list[str], train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    name = "certify" if words[0].startswith("run") else "train"
+    assert lipsort(monkeypatch, name, *words) == 2
+    assert f"{words[0].partition('=')[0]}: found nothing" in capsys.readouterr().err
+    assert train_calls.configs == []
