@@ -26,7 +26,7 @@ STATE = 1 << 22
 def chunks(layers: Sequence[Layer], count: int) -> Iterator[slice]:
     """Slices that cover ``range(count)``; the split changes memory, and results by rounding."""
     widest = max((inner.width for layer in layers for inner in layer.walk()), default=1)
-    size = min(CHUNK, max(16, STATE // widest))
+    size = min(CHUNK, max(1, STATE // widest))
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 

@@ -19,7 +19,7 @@ from .strictjson import parse_hex
 
 RANGE = 2.0**60
 """Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
-LARGEST_STATE = 1 << 28
+LARGEST_STATE = 1 << 26
 """Components of all layers' outputs together at most: more would take long, whatever the file."""
 MOST_LAYERS = 10_000
 DEEPEST = 8

@@ -31,7 +31,7 @@ def try_files(
     if rng.random() < 0.3:
         x *= np.float32(10.0 ** rng.uniform(-20, 0))
     images = x.reshape(points, *drawing.input_shape)
-    norm = str(rng.choice(["l2", "linf"]))
+    norm = str(rng.choice(adapter.NORMS))
     arithmetic = str(rng.choice(["real", "binary64", "binary32"]))
     path = adapter.save(network, folder / "model.safetensors")
     try:

@@ -44,6 +44,8 @@ def draw_shape(pen: Pen, op: str = "") -> Shape:
     image = (pen.one_of(1, 1, 2, 3, 4), pen.one_of(1, 1, 2, 3, 4, 5), pen.one_of(1, 1, 2, 3, 4, 5))
     if op in NEEDS_IMAGE or (op not in NEEDS_FLAT and pen.rng.random() < 0.3):
         return image
+    if op in NEEDS_FLAT and pen.rng.random() < 0.02:
+        return (int(pen.rng.integers(100, 700)),)
     if op in ELEMENTWISE and pen.rng.random() < 0.05:
         return (pen.size(), 2)
     return (pen.size(),)

@@ -308,3 +308,45 @@ def test_bits_of_every_file(folder: Path) -> None:
                 (folder / name).write_bytes(contents)
             else:
                 assert _replaced(folder, name, bytes(flipped)) != "VALID", (name, place)
+
+
+def test_a_table_that_says_otherwise(tmp_path: Path) -> None:
+    """points.csv is for people: where it lies beside the certificate it must say the same."""
+    table = issue_classifier(tmp_path) / "points.csv"
+    lines = table.read_text().splitlines()
+    honest = [line.split(",") for line in lines]
+    forged: list[str] = ["", lines[0], "\n".join(lines[:-1]), "\n".join(lines + lines[-1:])]
+    for row in range(len(honest)):
+        for column in range(len(honest[0])):
+            for text in ("7", "0.9", "nan", "", "-0.0", honest[row][column] + "1"):
+                other = copy.deepcopy(honest)
+                other[row][column] = text
+                if other != honest:
+                    forged.append("\n".join(map(",".join, other)))
+    for text in forged:
+        table.write_text(text + "\n")
+        assert adapter.verify(tmp_path) != "VALID", text
+    table.unlink()
+    assert adapter.verify(tmp_path) == "VALID"
+
+
+def test_other_data_given_with_the_option(tmp_path: Path) -> None:
+    """A data set without the certificate's points, whatever its shape and type."""
+    issue_classifier(tmp_path)
+    path = tmp_path / "other.npz"
+    rng = np.random.default_rng(4)
+    for shape, kind in (
+        ((6, 1, 3, 2), np.float32),
+        ((6, 6), np.float32),
+        ((2, 1, 3, 2), np.float64),
+        ((0, 1, 3, 2), np.float32),
+        ((60, 1, 3, 2), np.uint8),
+        ((6,), np.float32),
+        ((), np.float64),
+    ):
+        x = (rng.random(shape) * 255).astype(kind)
+        for labels in (np.zeros(shape[:1], dtype=np.int64), np.full(shape[:1], -1), np.array(2.5)):
+            np.savez(path, x_test=x, y_test=labels)
+            assert adapter.verify(tmp_path, data=path) != "VALID", (shape, kind)
+    np.savez(path, x_train=np.zeros((6, 1, 3, 2)))
+    assert adapter.verify(tmp_path, data=path) != "VALID"
