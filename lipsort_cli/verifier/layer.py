@@ -45,6 +45,11 @@ class Layer:
                 yield from layer.walk()
 
     @property
+    def padding_mode(self) -> str:
+        """``circular`` or ``zeros``."""
+        return "circular" if self.circular else "zeros"
+
+    @property
     def place(self) -> str:
         """Where the graph has this layer, for messages: ``layers[2].branches[0][1]``."""
         if not self.name:

@@ -3,8 +3,6 @@
 from ._base import Any, Builder, Entry, Invalid, Layer, Unsupported
 from ._convolutions import Kernel
 
-PADDINGS = ("zeros", "circular")
-
 
 class Convolution(Kernel):
     """A correlation with the kernel ``[out, in / groups, kh, kw]``."""
@@ -16,7 +14,7 @@ class Convolution(Kernel):
         """A kernel that fits the padded image; circular padding without repeated outputs."""
         found = self.geometry(entry, 1)
         mode = entry.fields["padding_mode"]
-        if mode not in PADDINGS:
+        if mode not in ("zeros", "circular"):
             raise Unsupported(f"{entry.at}.padding_mode", f"{mode!r:.40}")
         stride, padding, dilation = (found[key] for key in ("stride", "padding", "dilation"))
         sizes = []
@@ -36,9 +34,6 @@ class Convolution(Kernel):
         out = found["weight"].shape[0]
         shape = {"circular": mode == "circular", "out_shape": (out, *sizes)}
         return {**found, **shape, "bias": entry.bias(out)}
-
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        return {**super().describe(layer), "padding_mode": PADDINGS[layer.circular]}
 
     def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
         if layer.circular and layer.padding:
