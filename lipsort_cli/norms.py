@@ -23,3 +23,13 @@ def lengths(x: Tensor, norm: str) -> Tensor:
 
     length: Tensor = vector_norm(x.flatten(1), ORDER[norm], dim=1)
     return length
+
+
+def conversion(norm: str, other: str, size: int) -> float:
+    """The largest ||x||_other of all x [size] with ||x||_norm = 1: a ball of radius r in ``norm``
+    lies in one of ``conversion`` r in ``other``.
+
+    >>> conversion("linf", "l2", 784)
+    28.0
+    """
+    return float(max(1.0, size ** (1 / ORDER[other] - 1 / ORDER[norm])))

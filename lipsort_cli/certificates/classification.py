@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.certificates.files import (
     encode_inputs,
@@ -20,15 +20,18 @@ from lipsort_cli.certificates.files import (
 )
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
-    certify_routes,
+    certify_points,
     check_inputs,
     issued_routes,
     load_network,
 )
 from lipsort_cli.errors import UsageError
+from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.classification import points_table
 from lipsort_cli.verifier.data import input_digests
 from lipsort_cli.verifier.format import FORMAT, VERSION
+from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.tensors import digest_array
 from lipsort_cli.verifier.verify import TABLE
 from lipsort_cli.verifier.words import assumptions, classification_statement
@@ -66,10 +69,7 @@ def issue_certificate(
     array, target = check_inputs(network, inputs), np.asarray(labels)
     if len(array) == 0:
         raise UsageError("no points: a certificate needs at least one")
-    routes = issued_routes(network, [norm])
-    points, route = certify_routes(
-        network, array, target, norm=norm, arithmetic=arithmetic, routes=routes
-    )
+    points, routes, route = _certified(network, array, target, norm, arithmetic)
     target = target.astype(np.int64)
     if target.min() < 0 or target.max() >= network.classes:
         raise UsageError(f"labels: expected 0 to {network.classes - 1}")
@@ -125,3 +125,24 @@ def issue_certificate(
     columns = {**certificate["points"], "radius": points.radii.tolist()}
     write(directory / TABLE, points_table(columns))
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
+
+
+def _certified(
+    network: Network,
+    inputs: NDArray[np.floating[Any]],
+    labels: NDArray[np.int64],
+    norm: str,
+    arithmetic: str,
+) -> tuple[CertifiedPoints, list[Route], NDArray[np.int64]]:
+    """Radii by the best of all routes; the routes that prove any of them, or the network's
+    constant; and each point's place among these.
+    """
+    routes = issued_routes(network)
+    points = certify_points(
+        network, inputs, labels, norm=norm, arithmetic=arithmetic, routes=routes
+    )
+    constants = [route.constant(network, norm, Binary64()).value for route in routes]
+    used = {int(np.argmin(constants)), *points.route[points.radii > 0].tolist()}
+    places = {place: number for number, place in enumerate(sorted(used))}
+    route = np.array([places.get(place, 0) for place in points.route.tolist()])
+    return points, [routes[place] for place in places], route

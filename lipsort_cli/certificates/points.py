@@ -16,6 +16,7 @@ from lipsort_cli.verifier.bounds import (
     LayerBound,
     LayerwiseBound,
     Route,
+    chain_constant,
     layer_bound,
     layer_bounds,
     network_constant,
@@ -25,8 +26,15 @@ from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
 from lipsort_cli.verifier.layer import Layer
 from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import output_errors, routed_radii, split
-from lipsort_cli.verifier.rounding import ARITHMETICS, NORMS, Arithmetic, gradual_underflow, up
+from lipsort_cli.verifier.radii import Head, output_errors, routed_radii, split
+from lipsort_cli.verifier.rounding import (
+    ARITHMETICS,
+    NORMS,
+    Arithmetic,
+    conversion,
+    gradual_underflow,
+    up,
+)
 
 INFLATION = 2.0**-32
 """Issued layer bounds are raised by this share, so that another machine's sums confirm them."""
@@ -46,7 +54,8 @@ class Evaluation(NamedTuple):
 class CertifiedPoints(NamedTuple):
     """``predictions`` int64 ``[N]``; ``radii`` float64 ``[N]``, 0.0 where nothing is certified.
 
-    ``lipschitz`` bounds the whole network's constant. Evidence: proven.
+    ``lipschitz`` bounds the whole network's constant. ``via`` names the norms in which the layers'
+    constants were taken, ``route`` ``[N]`` says which of them proves each radius. Evidence: proven.
     """
 
     predictions: NDArray[np.int64]
@@ -54,6 +63,17 @@ class CertifiedPoints(NamedTuple):
     lipschitz: float
     norm: str
     arithmetic: str
+    via: tuple[str, ...]
+    route: NDArray[np.int64]
+
+    def shares(self) -> dict[str, float]:
+        """The share of certified points that each route proves; only routes that prove any."""
+        places = self.route[self.radii > 0]
+        shares = {
+            norm: float((places == place).mean()) if len(places) else 0.0
+            for place, norm in enumerate(self.via)
+        }
+        return {norm: share for norm, share in shares.items() if share}
 
 
 def load_network(path: str | Path) -> Network:
@@ -75,10 +95,15 @@ def resolve_arithmetic(name: str) -> Arithmetic:
     return ARITHMETICS[name]
 
 
-def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
-    """Proven layer bounds with room for another machine's rounding."""
+def check_norm(norm: str) -> None:
+    """Raises UsageError for a norm that there is not."""
     if norm not in NORMS:
         raise UsageError(f"norm={norm}: allowed are {', '.join(NORMS)}")
+
+
+def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
+    """Proven layer bounds with room for another machine's rounding."""
+    check_norm(norm)
     if not gradual_underflow():
         raise LipsortError(
             "this process flushes subnormal numbers to zero, which the bounds do not allow; "
@@ -88,7 +113,7 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [_raised(layer, bound, norm) for layer, bound in pairs]
 
 
-def issued_routes(network: Network, norms: Iterable[str]) -> list[Route]:
+def issued_routes(network: Network, norms: Iterable[str] = NORMS) -> list[Route]:
     """Those bounds in each of several norms."""
     return [Route(norm, tuple(issued_bounds(network, norm))) for norm in norms]
 
@@ -107,7 +132,7 @@ def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
 
 
 def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> LayerwiseBound:
-    """Upper bound of the Lipschitz constant from ``norm`` to ``norm``; ``body``: without the head.
+    """Product of the layers' constants in ``norm``; ``body``: without the head.
 
     Computed in binary64, rounded upwards. Evidence: proven.
     """
@@ -143,42 +168,81 @@ def certify_points(
     *,
     norm: str,
     arithmetic: str,
-    bounds: list[LayerBound] | None = None,
+    routes: Sequence[Route] | None = None,
 ) -> CertifiedPoints:
     """Radii within which every input keeps its label: ``||x' - x|| <= radius``, in raw units.
 
     ``inputs`` float ``[N, *input_shape]``, ``labels`` int ``[N]``. ``arithmetic``: ``real``,
-    ``binary64`` or ``binary32`` (any summation order, fused or not).
+    ``binary64`` or ``binary32`` (any summation order, fused or not). ``routes``: the norms in which
+    bounds of the layers are taken, with these bounds; all norms by default. A ball in ``norm`` lies
+    in a ball of a route's norm, and each point has the radius of the best route for it.
     """
-    bounds = issued_bounds(network, norm) if bounds is None else bounds
-    return certify_routes(
-        network, inputs, labels, norm=norm, arithmetic=arithmetic, routes=[Route(norm, (*bounds,))]
-    )[0]
-
-
-def certify_routes(
-    network: Network,
-    inputs: ArrayLike,
-    labels: ArrayLike,
-    *,
-    norm: str,
-    arithmetic: str,
-    routes: Sequence[Route],
-) -> tuple[CertifiedPoints, NDArray[np.int64]]:
-    """Those radii by the best of ``routes`` for each point, and that route ``[N]``."""
     array = check_inputs(network, inputs)
     target = np.asarray(labels)
     if target.shape != (len(array),) or not np.issubdtype(target.dtype, np.integer):
         raise UsageError(
             f"labels: expected {len(array)} integers, found {target.dtype} {list(target.shape)}"
         )
+    check_norm(norm)
+    routes = issued_routes(network) if routes is None else routes
     kind, target = resolve_arithmetic(arithmetic), target.astype(np.int64)
     try:
-        found, chosen = routed_radii(network, array, target, norm, kind, routes, guard=GUARD)
+        predictions, radii, chosen = _best(network, array, target, norm, kind, routes)
     except Unsupported as error:
         raise UsageError(str(error)) from None
     constant = float(network_constant(network, routes, norm, Binary64()).value)
-    return CertifiedPoints(found.predictions, found.radii, constant, norm, arithmetic), chosen
+    return CertifiedPoints(
+        predictions, radii, constant, norm, arithmetic, tuple(r.norm for r in routes), chosen
+    )
+
+
+def _best(
+    network: Network,
+    inputs: NDArray[np.floating[Any]],
+    labels: NDArray[np.int64],
+    norm: str,
+    arithmetic: Arithmetic,
+    routes: Sequence[Route],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Predictions, radii and the route of each point ``[N]``.
+
+    The most promising route judges every point. What it finds of the logits says how far another
+    could reach at best, without any rounding; that one judges only points for which this is more.
+    """
+    slopes = [_slopes(network, route, norm) for route in routes]
+    order = sorted(range(len(routes)), key=lambda place: float(slopes[place].mean()))
+    chosen = np.full(len(inputs), order[0])
+    first = routed_radii(network, inputs, labels, norm, arithmetic, routes, chosen, GUARD)
+    predictions, radii = first.predictions, first.radii
+    known = (labels >= 0) & (labels < network.classes)
+    own = np.where(known, labels, 0)
+    row = np.arange(len(inputs))
+    leads = first.logits[row, own][:, None] - first.logits
+    leads[row, own] = np.inf
+    for place in order[1:]:
+        with np.errstate(all="ignore"):
+            reach = (leads / slopes[place][own]).min(axis=1) * (1 + 2.0**-30)
+        rows = np.flatnonzero(known & (predictions == labels) & ~(reach <= radii))
+        if not len(rows):
+            continue
+        only = np.full(len(rows), place)
+        made = routed_radii(
+            network, inputs[rows], labels[rows], norm, arithmetic, routes, only, GUARD
+        )
+        better = rows[made.radii > radii[rows]]
+        radii[better], chosen[better] = made.radii[made.radii > radii[rows]], place
+    return predictions, radii, chosen
+
+
+def _slopes(network: Network, route: Route, norm: str) -> NDArray[np.float64]:
+    """About how fast differences of logits ``[C, C]`` can change with the input, in ``norm``."""
+    parts, m = split(network), Binary64()
+    head = Head.of(parts, network.classes, route.norm, ARITHMETICS["real"], m)
+    body = chain_constant(route.bounds[: len(parts.body)], m)
+    found: NDArray[np.float64] = (
+        head.pairs * body * conversion(m, norm, route.norm, network.inputs)
+    ).value
+    return found
 
 
 def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[str, float]:

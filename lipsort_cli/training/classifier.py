@@ -22,7 +22,7 @@ from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
-from lipsort_cli.training.radius import body_constant, head_gaps, radii
+from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.window import ESTIMATE, WORST, Window
 from lipsort_cli.zoo import Network, OrderNetwork
@@ -72,7 +72,7 @@ class ClassifierTask(Task):
         self.latest: dict[str, float] = {}
         self.scheduled: list[Any] = [m for m in network.modules() if hasattr(m, "progress")]
         self._order: tuple[int, Tensor] | None = None
-        self.constant = body_constant(network, norm)
+        self.route, self.constant = best_route(network, norm)
 
     @property
     def epoch(self) -> int:
@@ -140,7 +140,7 @@ class ClassifierTask(Task):
     # --- what is measured on the way ----------------------------------------------------------
 
     def _radii(self, logits: Tensor, labels: Tensor) -> Tensor:
-        gaps = head_gaps(self.network.head, self.norm)
+        gaps = head_gaps(self.network.head, self.route)
         return radii(logits, labels, gaps, self.constant)
 
     def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
@@ -158,7 +158,7 @@ class ClassifierTask(Task):
             self.latest.update(means)
             self.window = Window(self.bounded)
         if step and step % self.steps_an_epoch == 0:
-            self.constant = body_constant(self.network, self.norm)
+            self.route, self.constant = best_route(self.network, self.norm)
             if len(self.dataset.validation) and self.team.leads:
                 values = self.validate(self.dataset.validation)
                 yield "validation", values

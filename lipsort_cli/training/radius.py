@@ -5,11 +5,13 @@ What a run claims at its end comes from :mod:`lipsort_cli.certificates`.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Dense, lipschitz_constant
-from lipsort_cli.norms import DUAL, ORDER
+from lipsort_cli.norms import DUAL, NAMES, ORDER, conversion
 from lipsort_cli.zoo import Network
 
 
@@ -20,6 +22,20 @@ def body_constant(network: Network, norm: str) -> float:
     for layer in list(network)[:-1]:
         constant *= lipschitz_constant(layer, norm)
     return constant
+
+
+def best_route(network: Network, norm: str) -> tuple[str, float]:
+    """The norm in which the layers' constants promise the largest radii in ``norm``, and the body's
+    constant there times what the change of norms costs (:func:`lipsort_cli.norms.conversion`).
+    """
+    size = math.prod(network.input_shape)
+    constants = {
+        via: body_constant(network, via) * conversion(norm, via, size)
+        for via in (norm, *(name for name in NAMES if name != norm))
+    }
+    gaps = {via: float(head_gaps(network.head, via).double().mean()) for via in constants}
+    best = min(constants, key=lambda via: constants[via] * gaps[via])
+    return best, constants[best]
 
 
 @torch.no_grad()

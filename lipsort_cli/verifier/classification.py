@@ -111,7 +111,7 @@ def check_classification(
     chosen = np.array(stored["route"])
     if chosen.max() >= len(routes):
         raise Invalid("points.route", f"there are {len(routes)} routes")
-    derived, _ = routed_radii(
+    derived = routed_radii(
         network, points.inputs, points.labels, claim["norm"], arithmetic, routes, chosen
     )
     predictions, radii = np.array(stored["prediction"]), np.array(stored["radius"])

@@ -76,12 +76,14 @@ def _products(factors: Sequence[float]) -> tuple[float, float]:
 class Radii:
     """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``.
 
-    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax.
+    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax. ``logits``
+    ``[N, C]`` are those of binary64, before trailing scales.
     """
 
     predictions: NDArray[np.int64]
     radii: Floats
     possible: NDArray[np.bool_]
+    logits: Floats
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def certified_radii(
         np.zeros(len(flat), dtype=np.int64),
         np.zeros(len(flat)),
         np.ones((len(flat), network.classes), dtype=bool),
+        np.zeros((len(flat), network.classes)),
     )
     for part in chunks(network.layers, len(flat)):
         values = flat[part].astype(np.float64)
@@ -188,13 +191,14 @@ def certified_radii(
         state = propagate(parts.body, bounds[: len(parts.body)], values, norm, arithmetic, m)
         with np.errstate(all="ignore"):
             made = _radii(head, state, labels[part], finite)
-        found.predictions[part], found.radii[part], found.possible[part] = made
+        found.predictions[part], found.radii[part], found.possible[part] = made[:3]
+        found.logits[part] = made[3]
     return found
 
 
 def _radii(
     head: Head, state: State, labels: NDArray[np.int64], finite: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], Floats]:
     classes = len(head.rows.value)
     allowed: NDArray[np.bool_] = (labels >= 0) & (labels < classes)
     chosen = np.where(allowed, labels, 0)
@@ -211,7 +215,7 @@ def _radii(
     good = allowed & finite & (predictions == labels) & (smallest > 0)
     good &= state.fits(np.where(good, smallest, 0.0))
     good &= classes > 1
-    return predictions, np.where(good, smallest, 0.0), possible
+    return predictions, np.where(good, smallest, 0.0), possible, logits
 
 
 def routed_radii(
@@ -221,32 +225,32 @@ def routed_radii(
     norm: str,
     arithmetic: Arithmetic,
     routes: Sequence[Route],
-    chosen: NDArray[np.int64] | None = None,
+    chosen: NDArray[np.int64],
     guard: float = 1.0,
-) -> tuple[Radii, NDArray[np.int64]]:
-    """Radii in ``norm`` by way of ``routes``, and the route of each point ``[N]``.
+) -> Radii:
+    """Radii in ``norm``, those of each point by way of ``routes[chosen]``, ``chosen [N]``.
 
-    ``chosen [N]``: the one route of each point to take; without it the best of all. Predictions
-    are the same by every route.
+    Predictions are the same by every route.
     """
-    count, best = len(inputs), np.zeros(len(inputs), dtype=np.int64)
+    count = len(inputs)
     found = Radii(
         np.zeros(count, dtype=np.int64),
-        np.full(count, -1.0),
+        np.zeros(count),
         np.ones((count, network.classes), dtype=bool),
+        np.zeros((count, network.classes)),
     )
     for place, route in enumerate(routes):
-        rows = np.arange(count) if chosen is None else np.flatnonzero(chosen == place)
+        rows = np.flatnonzero(chosen == place)
+        if not len(rows):
+            continue
         made = certified_radii(
             network, inputs[rows], labels[rows], route.norm, arithmetic, route.bounds, guard
         )
         factor = conversion(Binary64(), norm, route.norm, network.inputs).value
         radii = made.radii if factor == 1.0 else np.maximum(down(made.radii / factor), 0.0)
-        better = radii > found.radii[rows]
-        into = rows[better]
-        found.predictions[into], found.radii[into] = made.predictions[better], radii[better]
-        found.possible[into], best[into] = made.possible[better], place
-    return found, best
+        found.predictions[rows], found.radii[rows] = made.predictions, radii
+        found.possible[rows], found.logits[rows] = made.possible, made.logits
+    return found
 
 
 def output_errors(

@@ -284,7 +284,7 @@ def test_no_points() -> None:
     assert len(certified(mlp(), empty, labels, "l2", "binary32")) == 0
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
 @pytest.mark.parametrize("arithmetic", ["real", "binary64", "binary32"])
 def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithmetic: str) -> None:
     """Exact arithmetic confirms what binary64 derives, and nothing noticeably above."""
@@ -297,9 +297,10 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
         net = mlp(6, kind=kind, activation={"op": "leaky_relu", "slope": (0.3).hex()})
         x = np.random.default_rng(0).random((8, 1, 3, 4), dtype=np.float32)
         labels = evaluate(net, x, "real").logits.argmax(axis=1)
-        radii = certified(net, x, labels, norm, arithmetic)
+        found = certify_points(net, x, labels, norm=norm, arithmetic=arithmetic)
+        radii = found.radii
         assert (radii > 0).all()
-        claim = (norm, ARITHMETICS[arithmetic], issued_routes(net, [norm]), np.zeros(8, dtype=int))
+        claim = (norm, ARITHMETICS[arithmetic], issued_routes(net), found.route)
         check_radii(net, x, labels, radii, *claim)
         radii[3] *= 1 + 1e-6
         with pytest.raises(Invalid, match=r"radius\[3\]"):

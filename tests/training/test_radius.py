@@ -11,11 +11,11 @@ from torch import nn
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.layers import Dense, Normalize
 from lipsort_cli.layers.constraints import Unconstrained
-from lipsort_cli.training.radius import body_constant, head_gaps, radii
+from lipsort_cli.training.radius import best_route, body_constant, head_gaps, radii
 from lipsort_cli.zoo import Network, build_mlp, save_network
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
 def test_affine_classifier(norm: str) -> None:
     torch.manual_seed(0)
     head = torch.randn(4, 6)
@@ -31,12 +31,12 @@ def test_affine_classifier(norm: str) -> None:
             if other == int(label):
                 continue
             w = head[label] - head[other]
-            dual = w.norm() if norm == "l2" else w.abs().sum()
+            dual = {"l2": w.norm(), "linf": w.abs().sum(), "l1": w.abs().max()}[norm]
             distances.append(float(w @ row / dual))
         assert float(value) == pytest.approx(min(distances), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
 @pytest.mark.parametrize("lipschitz", [1.0, 2.5])
 def test_agrees_with_the_proven_radii_from_below(
     tmp_path: Path, norm: str, lipschitz: float
@@ -53,11 +53,15 @@ def test_agrees_with_the_proven_radii_from_below(
         arithmetic="real",
     )
     with torch.no_grad():
-        gaps = head_gaps(network.head, norm)
-        quick = radii(network(x), labels, gaps, body_constant(network, norm))
+        via, constant = best_route(network, norm)
+        quick = radii(network(x), labels, head_gaps(network.head, via), constant)
     quick = quick.clamp_min(0).numpy()
-    assert (proven.radii <= quick + 1e-5).all()
-    assert abs(proven.radii - quick).max() < 1e-4
+    assert via == "l2"  # the network's weights are orthonormal
+    places = proven.route == proven.via.index(via)
+    assert abs(proven.radii - quick)[places].max() < 1e-4
+    # The other routes are tried for each point; here for one estimate of all.
+    assert (proven.radii >= quick - 1e-4).all()
+    assert places.mean() > 0.9
 
 
 def test_body_constant_multiplies_every_layer() -> None:
