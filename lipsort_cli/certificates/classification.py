@@ -20,6 +20,7 @@ from lipsort_cli.certificates.files import (
 )
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
+    best_route,
     certify_points,
     check_inputs,
     issued_routes,
@@ -31,7 +32,6 @@ from lipsort_cli.verifier.classification import points_table
 from lipsort_cli.verifier.data import input_digests
 from lipsort_cli.verifier.format import FORMAT, VERSION
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.tensors import digest_array
 from lipsort_cli.verifier.verify import TABLE
 from lipsort_cli.verifier.words import assumptions, classification_statement
@@ -141,8 +141,8 @@ def _certified(
     points = certify_points(
         network, inputs, labels, norm=norm, arithmetic=arithmetic, routes=routes
     )
-    constants = [route.constant(network, norm, Binary64()).value for route in routes]
-    used = {int(np.argmin(constants)), *points.route[points.radii > 0].tolist()}
+    best = routes.index(best_route(network, norm, routes))
+    used = {best, *points.route[points.radii > 0].tolist()}
     places = {place: number for number, place in enumerate(sorted(used))}
     route = np.array([places.get(place, 0) for place in points.route.tolist()])
     return points, [routes[place] for place in places], route

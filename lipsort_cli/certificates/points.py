@@ -20,7 +20,6 @@ from lipsort_cli.verifier.bounds import (
     layer_bound,
     layer_bounds,
     network_constant,
-    product,
 )
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
@@ -131,13 +130,24 @@ def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
     return replace(bound, value=float(up(bound.value * (1 + INFLATION))))
 
 
-def lipschitz_bound(network: Network, norm: str, *, body: bool = False) -> LayerwiseBound:
-    """Product of the layers' constants in ``norm``; ``body``: without the head.
+def best_route(network: Network, norm: str, routes: Sequence[Route] | None = None) -> Route:
+    """The route that gives the least constant of the network in ``norm``; its own among equals."""
+    check_norm(norm)
+    found = issued_routes(network) if routes is None else routes
+    m = Binary64()
+    return min(
+        found, key=lambda route: (route.constant(network, norm, m).value, route.norm != norm)
+    )
 
-    Computed in binary64, rounded upwards. Evidence: proven.
+
+def lipschitz_bound(network: Network, norm: str) -> LayerwiseBound:
+    """Upper bound of the Lipschitz constant from ``norm`` to ``norm``, by the best route.
+
+    ``layers`` are the bounds of the layers, in the route's norm. Computed in binary64, rounded
+    upwards. Evidence: proven.
     """
-    bounds = issued_bounds(network, norm)
-    return product(bounds[: len(split(network).body)] if body else bounds)
+    route = best_route(network, norm)
+    return LayerwiseBound(float(route.constant(network, norm, Binary64()).value), route.bounds)
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from lipsort_cli.certificates.files import (
     store_network,
     store_tensors,
 )
-from lipsort_cli.certificates.points import GUARD, check_inputs, issued_routes, load_network
+from lipsort_cli.certificates.points import GUARD, best_route, check_inputs, load_network
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import network_constant
 from lipsort_cli.verifier.errors import Invalid
@@ -72,7 +72,7 @@ def issue_w1_certificate(
             raise UsageError(str(error)) from None
         if weights is not None:
             tensors[f"{side}_weights"] = weights
-    routes = issued_routes(network, [norm])
+    routes = [best_route(network, norm)]
     first, second = tensors.get("x_weights"), tensors.get("y_weights")
     value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))

@@ -66,14 +66,16 @@ def radii(
     network: Any, inputs: np.ndarray, labels: np.ndarray, norm: str, arithmetic: str
 ) -> np.ndarray:
     """Certified radii ``[N]``, by the best route through any norm."""
-    kind = ARITHMETICS[arithmetic]
+    kind, shaped, routes = ARITHMETICS[arithmetic], _shaped(network, inputs), _routes(network)
     try:
-        found, _ = routed_radii(
-            network, _shaped(network, inputs), labels, norm, kind, _routes(network)
-        )
+        found = [
+            routed_radii(network, shaped, labels, norm, kind, routes, np.full(len(labels), place))
+            for place in range(len(routes))
+        ]
     except Unsupported as fault:
         raise Refused(str(fault)) from None
-    return found.radii
+    best: np.ndarray = np.max([one.radii for one in found], axis=0)
+    return best
 
 
 def wasserstein(

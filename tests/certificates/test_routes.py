@@ -1,0 +1,248 @@
+"""Radii in one norm by bounds in another: closed forms, order, brute force, certificates."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from certificate_networks import mlp, network, save
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lipsort_cli.attacks.campaign import Campaign
+from lipsort_cli.certificates import certify_points, evaluate, issue_certificate, lipschitz_bound
+from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.norms import NAMES, ORDER
+from lipsort_cli.norms import conversion as about
+from lipsort_cli.verifier.exact import Exact, flint
+from lipsort_cli.verifier.format import content_digest
+from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.rounding import conversion
+from lipsort_cli.verifier.verify import verify
+
+NORMS = sorted(NAMES)
+KINDS = ["orthonormal", "linf", "spectral", "none"]
+
+
+def points(net: Any, count: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(seed).random((count, *net.input_shape), dtype=np.float32)
+    return x, evaluate(net, x, "real").logits.argmax(axis=1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 784, 3072, 2**20 + 7, 2**31 - 1, 2**53 - 111])
+@pytest.mark.parametrize("claim", NORMS)
+@pytest.mark.parametrize("route", NORMS)
+def test_conversions_are_rounded_to_the_safe_side(claim: str, route: str, size: int) -> None:
+    """A norm's largest value on the unit ball of another, whose square is a whole number."""
+    power = 2 * (Fraction(1 / ORDER[route]) - Fraction(1 / ORDER[claim]))
+    square = max(1, size ** int(power)) if power > 0 else 1
+    found = Fraction(float(conversion(Binary64(), claim, route, size).value))
+    assert square <= found * found <= square * (1 + Fraction(1, 2**48))
+    with flint().ctx.workprec(256):
+        exact = conversion(Exact(96), claim, route, size)
+        assert abs(float(exact) ** 2 / square - 1) < 1e-12
+    assert about(claim, route, size) == pytest.approx(float(found), rel=1e-12)
+
+
+@given(st.sampled_from(NORMS), st.sampled_from(NORMS), st.integers(1, 9), st.integers(0, 10**6))
+def test_no_vector_exceeds_a_conversion(claim: str, route: str, size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    factor = conversion(Binary64(), claim, route, size).value
+    vectors = np.concatenate([rng.standard_normal((50, size)), np.ones((1, size)), np.eye(size)])
+    lengths = [np.linalg.norm(vectors, ORDER[norm], axis=1) for norm in (route, claim)]
+    ratio = lengths[0] / lengths[1]
+    assert ratio.max() <= factor * (1 + 1e-12)
+    assert ratio.max() == pytest.approx(factor)  # one of ones or of a single one attains it
+
+
+@pytest.mark.parametrize("arithmetic", ["real", "binary32"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("widths", [(3, 6, 2), (12, 16, 16, 4), (48, 8, 3)], ids=str)
+def test_radii_are_ordered_as_norms_are(
+    widths: tuple[int, ...], kind: str, arithmetic: str
+) -> None:
+    """||x||_inf <= ||x||_2 <= ||x||_1 and back with the roots of the dimension, point by point."""
+    net = mlp(4, widths=widths, kind=kind)
+    x, labels = points(net)
+    radii = {
+        norm: certify_points(net, x, labels, norm=norm, arithmetic=arithmetic).radii
+        for norm in NORMS
+    }
+    assert (radii["l2"] > 0).any()
+    for claim in NORMS:
+        for other in NORMS:
+            least = radii[other] / about(claim, other, net.inputs)
+            assert (radii[claim] >= least * (1 - 1e-12)).all(), (claim, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_each_point_has_its_best_route(norm: str, kind: str) -> None:
+    """What is left out as hopeless is: the same radii as by trying every route for every point."""
+    net = mlp(7, widths=(12, 20, 16, 5), kind=kind)
+    x, labels = points(net, 60)
+    labels[:5] = (labels[:5] + 1) % 5
+    routes = issued_routes(net)
+    found = certify_points(net, x, labels, norm=norm, arithmetic="binary32")
+    alone = np.stack(
+        [
+            certify_points(net, x, labels, norm=norm, arithmetic="binary32", routes=[route]).radii
+            for route in routes
+        ]
+    )
+    assert np.array_equal(found.radii, alone.max(axis=0))
+    assert np.array_equal(found.radii, alone[found.route, np.arange(60)])
+    assert sum(found.shares().values()) == pytest.approx(1.0)
+    assert (found.radii[:5] == 0).all()
+
+
+def test_two_routes_can_each_be_the_best() -> None:
+    """Classes that differ in one feature are told apart better in L-infinity, others in L2."""
+    size = 64
+    rotated = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0][:4]
+    weight = np.concatenate([np.eye(size)[:4], rotated]).astype(np.float32)
+    head = np.zeros((3, 8), np.float32)
+    head[0, 0], head[1, 0], head[2] = 1, 0.5, 0.3 / 8**0.5
+    layers = [
+        {"op": "dense", "weight": weight, "bias": None},
+        {"op": "abs"},
+        {"op": "dense", "weight": head, "bias": None},
+    ]
+    net = network(layers, [size], 3)
+    x = np.random.default_rng(1).standard_normal((300, size)).astype(np.float32)
+    labels = evaluate(net, x, "real").logits.argmax(axis=1)
+    found = certify_points(net, x, labels, norm="linf", arithmetic="real")
+    shares = found.shares()
+    assert shares.keys() == {"l2", "linf"} and min(shares.values()) > 0.05
+
+
+@pytest.mark.parametrize("size", [1, 4, 49])
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_isometry_has_its_radius_in_closed_form(norm: str, size: int) -> None:
+    """A rotation and a pair of logits at right angles: L2 exactly, other norms by conversion."""
+    rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((size, size)))[0]
+    head = np.zeros((2, size), np.float32)
+    head[0, 0] = 1.0
+    layers = [
+        {"op": "dense", "weight": rotation, "bias": None},
+        {"op": "identity"},
+        {"op": "dense", "weight": head, "bias": [0.0, 0.0]},
+    ]
+    net = network(layers, [size], 2)
+    x = np.random.default_rng(4).standard_normal((40, size)).astype(np.float32)
+    gaps = evaluate(net, x, "real").logits
+    labels = gaps.argmax(axis=1)
+    radii = certify_points(net, x, labels, norm=norm, arithmetic="real").radii
+    own = np.abs(gaps[:, 0] - gaps[:, 1])
+    assert (radii >= own / about(norm, "l2", size) * (1 - 1e-6)).all()
+    # No more than the distance to the true boundary, in the dual norm of the row.
+    dual = {"l2": 2, "linf": 1, "l1": np.inf}[norm]
+    exact = own / np.linalg.norm((head[0] @ rotation.astype(np.float32)).astype(float), dual)
+    assert (radii <= exact * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("kind", ["orthonormal", "linf"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_attack_within_a_radius_by_another_route(norm: str, kind: str) -> None:
+    net = mlp(11, widths=(12, 24, 24, 3), kind=kind)
+    x, labels = points(net, 40)
+    found = certify_points(net, x, labels, norm=norm, arithmetic="binary32")
+    assert (found.radii > 0).mean() > 0.9
+    campaign = Campaign(net, norm=norm, arithmetic="binary32", bounds=None, steps=10)
+    median = float(np.median(found.radii))
+    findings = campaign.run(
+        ["fgsm", "pgd", "deepfool", "rounding"],
+        x, labels, found.radii, [median, 2 * median, 10 * median, 100 * median],
+    )  # fmt: skip
+    assert np.isfinite(findings.nearest).mean() > 0.9
+    assert (findings.nearest > found.radii).all()
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(NORMS), st.sampled_from(KINDS), st.integers(0, 10**6))
+def test_random_points_of_a_ball_keep_their_label(norm: str, kind: str, seed: int) -> None:
+    """Brute force in few dimensions: corners and edges of the ball, moved to its surface."""
+    rng = np.random.default_rng(seed)
+    net = mlp(seed % 100, widths=(3, 8, 2), kind=kind)
+    x, labels = points(net, 4, seed)
+    radii = certify_points(net, x, labels, norm=norm, arithmetic="binary64").radii
+    corners = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), -1).reshape(-1, 3).astype(float)
+    steps = np.concatenate([corners, rng.standard_normal((100, 3))])
+    steps = steps[np.abs(steps).max(axis=1) > 0]
+    steps /= np.linalg.norm(steps, ORDER[norm], axis=1, keepdims=True)
+    for point, label, radius in zip(x, labels, radii, strict=True):
+        moved = point.reshape(1, 3) + radius * (1 - 1e-12) * steps
+        logits = evaluate(net, moved.reshape(-1, *net.input_shape), "real").logits
+        if radius > 0:
+            assert (logits.argmax(axis=1) == label).all()
+
+
+@pytest.mark.parametrize("kind", ["orthonormal", "linf"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_certificates_state_their_routes(norm: str, kind: str, tmp_path: Path) -> None:
+    net = mlp(5, widths=(12, 24, 24, 3), kind=kind)
+    path = save(net, tmp_path / "model.safetensors")
+    x, labels = points(net, 20)
+    issued = issue_certificate(tmp_path, path, x, labels, norm=norm, eps=[0.01])
+    for exact in (False, True):
+        verdict = verify(tmp_path, exact=exact)
+        assert verdict.status == "VALID", verdict
+    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    named = [route["norm"] for route in certificate["routes"]]
+    if kind == "orthonormal":
+        assert "l2" in named
+    places = np.array(certificate["points"]["route"])
+    assert set(places[issued.points.radii > 0]) <= set(range(len(named)))
+    assert float.fromhex(certificate["lipschitz"]["network"]) == issued.points.lipschitz
+    assert lipschitz_bound(net, norm).value == issued.points.lipschitz
+
+
+def test_a_route_that_does_not_prove_is_refused(tmp_path: Path) -> None:
+    """An L2 network in L-infinity: with the other route's bounds its radii are far too large."""
+    net = mlp(5, widths=(48, 64, 64, 3))
+    path = save(net, tmp_path / "model.safetensors")
+    x, labels = points(net, 20)
+    issue_certificate(tmp_path, path, x, labels, norm="linf")
+    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    assert [route["norm"] for route in certificate["routes"]] == ["l2"]
+    forged = json.loads(json.dumps(certificate))
+    forged["routes"][0]["norm"] = "linf"
+    for change in (forged, renamed(certificate, "l1")):
+        change["digest"] = content_digest(change)
+        (tmp_path / "certificate.json").write_text(json.dumps(change))
+        assert verify(tmp_path).status == "INVALID"
+    # The radii of L2 claimed in L-infinity: a factor of the root of 48 too large.
+    stated = certify_points(net, x, labels, norm="l2", arithmetic="binary32").radii
+    certificate["points"]["radius"] = [float(value).hex() for value in stated]
+    certificate["digest"] = content_digest(certificate)
+    (tmp_path / "certificate.json").write_text(json.dumps(certificate))
+    verdict = verify(tmp_path)
+    assert verdict.status == "INVALID" and verdict.field.startswith("points.radius")
+
+
+def renamed(certificate: dict[str, Any], norm: str) -> dict[str, Any]:
+    """The same certificate with another norm in its claim."""
+    other = json.loads(json.dumps(certificate))
+    other["claim"]["norm"] = norm
+    return dict(other)
+
+
+def test_an_l2_network_keeps_what_its_l2_certificate_implies() -> None:
+    """At every radius, in both directions, as shares of certified points."""
+    torch.manual_seed(0)
+    for kind, own, other in (("orthonormal", "l2", "linf"), ("linf", "linf", "l2")):
+        net = mlp(9, widths=(48, 64, 64, 3), kind=kind)
+        x, labels = points(net, 200)
+        radii = {
+            norm: certify_points(net, x, labels, norm=norm, arithmetic="binary32").radii
+            for norm in (own, other)
+        }
+        factor = about(other, own, net.inputs)
+        for eps in np.linspace(0, 2 * float(radii[other].max()), 50)[1:]:
+            implied = (radii[own] >= eps * factor * (1 + 1e-9)).mean()
+            assert (radii[other] >= eps).mean() >= implied
