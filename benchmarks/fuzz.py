@@ -1,0 +1,647 @@
+"""Drives every command with random options and damaged files; anything but an answer is a defect.
+
+    python benchmarks/fuzz.py --tries 5000 --seed 0      (about 40 minutes on one core)
+    python benchmarks/fuzz.py --only 0:123               (one of them again, with all it prints)
+
+Each try is one command line in a process of its own, forked from one that has everything imported.
+A defect is a traceback, a process killed by a signal, more than a minute of processor time or 1.5
+GiB of memory, an exit code that the fault does not have, or a `report` that ends because of one
+damaged run. Exit code 1 if there was any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads cannot be forked
+
+PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 180, 3 * 2**29
+OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
+
+
+# --- one command line in a process of its own ---------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """How a command line ended; ``code`` is negative where a signal ended it."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    megabytes: float
+    """What it needed beyond the process that it was forked from."""
+
+
+def warm() -> None:
+    """Import what commands need, so that a fork has it."""
+    import importlib
+
+    import matplotlib.figure  # noqa: F401
+    import ot  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+    from lipsort_cli.cli import launch, resume  # noqa: F401
+    from lipsort_cli.config.schema import COMMANDS
+
+    for command in COMMANDS.values():
+        importlib.import_module(command.module)
+
+
+def attempt(
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdout: str | int | None = None,
+    wall: float = WALL_SECONDS,
+    limited: bool = True,
+    pictures: bool = True,
+) -> Outcome:
+    """Run ``lipsort ARGUMENTS`` in ``folder``; ``stdout``: a path or a descriptor instead."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        target = out.fileno() if stdout is None else stdout
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            if not pictures:
+                _leave_pictures_empty()
+            _become(arguments, folder, environment or {}, target, err.fileno(), limited)
+        while True:
+            pid, status, used = os.wait4(child, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() - began > wall:
+                os.killpg(child, signal.SIGKILL)
+            time.sleep(0.003)
+        seconds = time.monotonic() - began
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # whatever it left behind
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read().decode("utf-8", "replace"))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    more = (used.ru_maxrss - own) / 1024
+    return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more)
+
+
+def _leave_pictures_empty() -> None:
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "png")
+    Figure.savefig = lambda self, file, **_: file.write(stream.getvalue())
+
+
+def _become(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    out: str | int,
+    err: int,
+    limited: bool,
+) -> None:
+    """Be the command line, in a child process; never returns."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        os.chdir(folder)
+        os.environ.update(environment)
+        descriptor = os.open(out, os.O_WRONLY) if isinstance(out, str) else out
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(descriptor, 1)
+        os.dup2(err, 2)
+        encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+        sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding=encoding)
+        sys.stderr = io.TextIOWrapper(
+            os.fdopen(2, "wb", closefd=False), encoding=encoding, errors="backslashreplace",
+            line_buffering=True,
+        )  # fmt: skip
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if limited:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            most = pages * resource.getpagesize() + MEMORY
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
+        sys.argv = [str(Path(sys.executable).with_name("lipsort")), *arguments]
+        from lipsort_cli.app import main
+
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+# --- what is tried ------------------------------------------------------------------------------
+
+
+@dataclass
+class Try:
+    """A command line, what was done before it, and the exit codes that are right."""
+
+    arguments: list[str]
+    allowed: tuple[int, ...]
+    story: str
+    environment: dict[str, str] = field(default_factory=dict)
+    pictures: bool = False
+    """Whether pictures are really drawn: they take most of the time."""
+
+
+TINY = {
+    "train": ["data=toy", "data.points=60", "model.widths=[4]", "training.epochs=1",
+              "evaluation.attack.steps=1", "evaluation.attack.restarts=1"],
+    "estimate-wasserstein": ["distribution=cone", "distribution.dim=2", "model.widths=[4]",
+                             "training.steps=2", "evaluation.points=20",
+                             "evaluation.confidence_points=20", "evaluation.transport_points=20"],
+    "wgan": ["data=toy", "data.points=60", "generator=mlp", "generator.widths=[4]",
+             "critic.widths=[4]", "training.steps=2", "training.frames=1",
+             "training.batch_size=8", "evaluation.samples=20", "evaluation.critic_steps=1",
+             "evaluation.transport_points=20"],
+}  # fmt: skip
+ON_RUNS = {
+    "certify": [], "attack": ["steps=1", "restarts=1", "points=5"], "inspect": ["points=5"],
+    "export": ["formats=[safetensors]", "points=5"],
+}  # fmt: skip
+
+
+class Workshop:
+    """Sound runs and files, made once; every try damages a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sound = folder / "sound"
+        self.tries = folder / "tries"
+        for path in (self.sound, self.tries):
+            path.mkdir()
+        (folder / "no-data").mkdir()
+        os.environ["LIPSORT_DATA"] = str(folder / "no-data")
+        for command, options in TINY.items():
+            self._must(command, *options, f"hydra.run.dir={command}")
+        self._must("certify", "train")
+        self._files()
+
+    def _must(self, *arguments: str) -> None:
+        done = attempt(arguments, self.sound, limited=False)
+        if done.code:
+            raise SystemExit(f"lipsort {' '.join(arguments)}: {done.code}\n{done.err}")
+
+    def _files(self) -> None:
+        import numpy as np
+        from PIL import Image
+
+        r = np.random.default_rng(0)
+        for name in "pq":
+            rows = r.normal(size=(30, 2))
+            np.save(self.sound / f"{name}.npy", rows)
+            np.savetxt(self.sound / f"{name}.csv", rows, delimiter=",", header="x,y", comments="")
+            np.savez(self.sound / f"{name}.npz", rows)
+            (self.sound / name).mkdir()
+            for i in range(6):
+                pixels = r.integers(0, 255, (6, 6)).astype("u1")
+                Image.fromarray(pixels).save(self.sound / name / f"{i}.png")
+        x, y = r.random((60, 6, 6)).astype("f4"), np.arange(60) % 3
+        np.savez(self.sound / "set.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:],
+                 y_test=y[40:])  # fmt: skip
+        for label in "ab":
+            (self.sound / "images" / label).mkdir(parents=True)
+            for i in range(8):
+                pixels = r.integers(0, 255, (6, 6)).astype("u1")
+                Image.fromarray(pixels).save(self.sound / "images" / label / f"{i}.png")
+
+    def copy(self, name: str, to: Path) -> Path:
+        """A copy of something sound."""
+        source, target = self.sound / name, to / name
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+        return target
+
+
+JUNK = (
+    "nonsense=1",
+    "+training.epochs=1",
+    "~seed",
+    "a b",
+    "=",
+    "seed=[1,",
+    "seed=1,2",
+    "--config-name=x",
+    "-m",
+    "model=",
+    "\udcff=1",
+    "--nonsense",
+    "'",
+    "a=$(b",
+    "seed=\x1b[2J",
+)
+
+Maker = Callable[[random.Random, Workshop, Path], Try]
+
+
+def options(r: random.Random, shop: Workshop, here: Path) -> Try:
+    """A small run with one to three options of the schema, sound or not."""
+    from lipsort_cli.config import catalog
+
+    command = r.choice(list(TINY))
+    keys = [k for k in catalog.plain_keys(command) if not _endless(k.name)]
+    groups = catalog.default_options(command)
+    given, wrong = [], False
+    for _ in range(r.randint(1, 3)):
+        if r.random() < 0.25 and groups:
+            group = r.choice([g for g in groups if g in catalog.group_names()] or ["model"])
+            given.append(f"{group}={r.choice(catalog.group_options(group, command))}")
+            continue
+        pool = list(keys)
+        for group, default in groups.items():
+            pool += [k for k in catalog.group_keys(group, default)
+                     if not k.options or default in k.options]  # fmt: skip
+        key = r.choice([k for k in pool if not _endless(k.name)])
+        text, sound = _value(r, key)
+        given.append(f"{key.name}={text}")
+        wrong = wrong or not sound
+    if r.random() < 0.1:
+        given.append(r.choice(JUNK))
+    allowed = (USAGE,) if wrong else (OK, FAILED, USAGE)
+    return Try([command, *TINY[command], *given], allowed, "options")
+
+
+def _endless(name: str) -> bool:
+    """Options whose sound values may ask for hours, the network or another machine."""
+    last = name.rpartition(".")[2]
+    return last in ("download", "root", "device", "resume", "seconds", "steps", "epochs", "threads",
+                    "tensorboard", "classifier", "critic_steps")  # fmt: skip
+
+
+def _value(r: random.Random, key: Any) -> tuple[str, bool]:
+    """A value as text, and whether it may be right."""
+    data = key.field.metadata
+    low = data.get("minimum")
+    if r.random() < 0.3 and key.kind in (int, float):
+        bad = ["abc", "[1]", "{a: 1}", "nan", "1e999", "''"]
+        bad += [str(low - 1)] if low is not None else []
+        return r.choice(bad), False
+    if key.values:
+        return r.choice(key.values), True
+    if key.kind is int:
+        return str(int(low or data.get("above") or 0) + r.randint(1, 3)), True
+    if key.kind is float:
+        return repr(r.choice([0.0, 0.5, 1.0, 1e-300, 1e300, -0.5, 0.1])), True
+    if "list" in str(key.kind):
+        return r.choice(["[]", "[1]", "[2,2]", "[0.5,1]", "[-1]", "[x]", "3", "null"]), True
+    return r.choice(["x", "null", "''", "/nonexistent/y", "a\\=b", "1", "true", "[1]"]), True
+
+
+def runs(r: random.Random, shop: Workshop, here: Path) -> Try:
+    """A run with one damaged file, under each command that opens it."""
+    kind = r.choice(list(TINY))
+    run = shop.copy(kind, here)
+    names = [p for p in sorted(run.rglob("*")) if p.is_file() and p.suffix not in (".png", ".gif")]
+    story = damage(r, r.choice(names))
+    codes: tuple[int, ...] = (OK, FAILED, USAGE)
+    choices: list[tuple[list[str], tuple[int, ...]]] = [
+        (["report", kind, "other", "pictures=false", "hydra.run.dir=out"], (OK,)),
+        (["inspect", kind, "points=5"], codes),
+        (["zoo", "model"], (OK,)),
+    ]
+    if kind == "train":
+        choices += [([c, kind, *o], codes) for c, o in ON_RUNS.items()]
+        choices += [(["generalisation", kind], codes)]
+        choices += [(["verify", f"{kind}/certificate.json"], (*codes, UNSUPPORTED))] * 2
+    if kind == "wgan":
+        choices += [(["estimate-wasserstein", *TINY["estimate-wasserstein"][2:],
+                      "distribution=generator", f"distribution.run={kind}"], codes)]  # fmt: skip
+    if kind == "estimate-wasserstein":
+        choices += [(["verify", f"{kind}/certificate.json"], (*codes, UNSUPPORTED))]
+    arguments, allowed = r.choice(choices)
+    if arguments[0] == "report":
+        shutil.copytree(shop.sound / r.choice(list(TINY)), here / "other")
+    return Try(arguments, allowed, story)
+
+
+def resumed(r: random.Random, shop: Workshop, here: Path) -> Try:
+    """An interrupted run with a damaged checkpoint, log or record, gone on with."""
+    kind = r.choice(list(TINY))
+    run = shop.copy(kind, here)
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    with contextlib.suppress(OSError):
+        (run / "results.json").unlink()
+    state = run / "checkpoint" / "state.pt"
+    names = [state] * 4 + [run / n for n in ("run.json", "metrics.jsonl", ".hydra/config.yaml")]
+    story = damage(r, r.choice([n for n in names if n.exists()]))
+    return Try([kind, f"resume={kind}"], (OK, FAILED, USAGE), story)
+
+
+def data(r: random.Random, shop: Workshop, here: Path) -> Try:
+    """A damaged data file, read by the command that takes it."""
+    name = r.choice(["p.npy", "p.npz", "p.csv", "p", "set.npz", "images"])
+    path = shop.copy(name, here)
+    file = path if path.is_file() else r.choice([p for p in path.rglob("*") if p.is_file()])
+    story = damage(r, file)
+    codes = (OK, FAILED, USAGE)
+    if name == "set.npz":
+        return Try(["train", *TINY["train"][2:], "data=npz", "data.path=set.npz"], codes, story)
+    if name == "images":
+        return Try(["train", *TINY["train"][2:], "data=folder", "data.path=images"], codes, story)
+    shop.copy(f"q{path.suffix}", here)
+    arguments = ["estimate-wasserstein", *TINY["estimate-wasserstein"][2:], "distribution=files",
+                 f"distribution.p={name}", f"distribution.q=q{path.suffix}"]  # fmt: skip
+    return Try(arguments, codes, story)
+
+
+def surroundings(r: random.Random, shop: Workshop, here: Path) -> Try:
+    """A sound command in an unusual environment."""
+    shop.copy("train", here)
+    arguments = r.choice([["certify", "train"], ["report", "train"], ["zoo"],
+                          ["train", *TINY["train"]],
+                          ["verify", "train/certificate.json"]])  # fmt: skip
+    name, value = r.choice([
+        ("PYTHONIOENCODING", r.choice(["ascii", "latin-1", "cp1252", "utf-16"])),
+        ("COLUMNS", r.choice(["0", "-1", "x", "1", "99999999999"])), ("HOME", "/nonexistent"),
+        ("MPLCONFIGDIR", "/proc/x"), ("MPLBACKEND", "nonsense"), ("TERM", "\x1b"),
+        ("LIPSORT_DATA", r.choice(["/proc", "\x01", "a" * 5000])), ("TMPDIR", "/nonexistent"),
+        ("RANK", "x"), ("WORLD_SIZE", "-1"), ("HYDRA_FULL_ERROR", "x"), ("LANG", "xx_YY"),
+        ("OMP_NUM_THREADS", r.choice(["0", "x", "-1"])), ("LIPSORT_DEBUG", "0"),
+        ("FORCE_COLOR", "1"), ("PYTHONWARNINGS", "always"), ("XDG_CACHE_HOME", "/proc/y"),
+    ])  # fmt: skip
+    return Try(arguments, (OK,), f"{name}={value!r}", {name: value})
+
+
+MAKERS: dict[Maker, int] = {options: 5, runs: 6, resumed: 4, data: 4, surroundings: 1}
+"""What is tried, and how often."""
+
+
+# --- damage -------------------------------------------------------------------------------------
+
+VALUES: list[Any] = [None, True, -1, 0, 1, 1e308, float("nan"), float("inf"), "", "x" * 2000, [],
+                     {}, 10**30, -(10**30), "\x1b[2J", -1e-320, [[[]]], "finished", 2**63, "NaN",
+                     [None], {"a": 1}, 0.5, "../..", "\ud800"]  # fmt: skip
+
+
+def damage(r: random.Random, path: Path) -> str:
+    """Damage a file in one of many ways; what was done, in words."""
+    own = {".json": _json, ".yaml": _yaml, ".pt": _checkpoint, ".npy": _npy, ".npz": _npz,
+           ".safetensors": _safetensors, ".jsonl": _jsonl}.get(path.suffix)  # fmt: skip
+    way = own if own is not None and r.random() < 0.6 else r.choice([_bytes, _bytes, _place])
+    return f"{path.name}: {way(r, path)}"
+
+
+def _bytes(r: random.Random, path: Path) -> str:
+    content = path.read_bytes()
+    at = r.randrange(len(content) + 1)
+    junk = bytes(r.randrange(256) for _ in range(r.randint(1, 16)))
+    ways: dict[str, bytes] = {
+        "empty": b"", f"cut at {at}": content[:at], f"without {at} bytes": content[at:],
+        f"{junk!r} at {at}": content[:at] + junk + content[at + len(junk):],
+        f"{junk!r} inserted at {at}": content[:at] + junk + content[at:],
+        "zeros": bytes(len(content)), "twice": content * 2, "noise": r.randbytes(500),
+        "100,000 levels": b"[" * 100_000 + b"]" * 100_000, "null byte": b"\0",
+        "not UTF-8": b"\xff\xfe\xfd" + content, "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+        "a zip": b"PK\x03\x04" + r.randbytes(200), "one line": b"x" * 1_000_000,
+    }  # fmt: skip
+    name = r.choice(list(ways))
+    path.write_bytes(ways[name])
+    return name
+
+
+def _place(r: random.Random, path: Path) -> str:
+    path.unlink()
+    name = r.choice(["missing", "a folder", "a pipe", "a loop", "endless", "huge"])
+    if name == "a folder":
+        path.mkdir()
+    elif name == "a pipe":
+        os.mkfifo(path)
+    elif name == "a loop":
+        path.symlink_to(path)
+    elif name == "endless":
+        path.symlink_to("/dev/zero")
+    elif name == "huge":
+        with path.open("wb") as file:
+            file.truncate(2**40)
+    return name
+
+
+def _mutated(r: random.Random, value: Any, values: Sequence[Any]) -> tuple[Any, str]:
+    """``value`` with one node, at any depth, removed or replaced."""
+    if isinstance(value, dict) and value and r.random() < 0.9:
+        key = r.choice(list(value))
+        if r.random() < 0.15:
+            return {k: v for k, v in value.items() if k != key}, f"{key} removed"
+        new, story = _mutated(r, value[key], values)
+        return {**value, key: new}, f"{key}.{story}"
+    if isinstance(value, list) and value and r.random() < 0.8:
+        at = r.randrange(len(value))
+        new, story = _mutated(r, value[at], values)
+        return [*value[:at], new, *value[at + 1 :]], f"{at}.{story}"
+    new = r.choice(values)
+    return new, f"= {str(new)[:60]!r}"
+
+
+def _json(r: random.Random, path: Path) -> str:
+    value, story = _mutated(r, json.loads(path.read_text()), VALUES)
+    path.write_text(json.dumps(value), encoding="utf-8", errors="surrogatepass")
+    return story
+
+
+def _jsonl(r: random.Random, path: Path) -> str:
+    lines = path.read_text().splitlines()
+    at = r.randrange(len(lines))
+    value, story = _mutated(r, json.loads(lines[at]), VALUES)
+    lines[at] = json.dumps(value)
+    path.write_text("\n".join(lines))
+    return story
+
+
+def _yaml(r: random.Random, path: Path) -> str:
+    import yaml
+
+    if r.random() < 0.1:
+        bomb = "a0: &a0 [x,x]\n"
+        bomb += "".join(f"a{i + 1}: &a{i + 1} [*a{i},*a{i},*a{i}]\n" for i in range(30))
+        path.write_text(bomb)
+        return "aliases"
+    value, story = _mutated(r, yaml.safe_load(path.read_text()), [*VALUES, "${a", "???"])
+    path.write_text(yaml.safe_dump(value), encoding="utf-8", errors="surrogatepass")
+    return story
+
+
+def _checkpoint(r: random.Random, path: Path) -> str:
+    import torch
+
+    state = torch.load(path, weights_only=True)
+    some = [
+        torch.zeros(0),
+        torch.full((3,), torch.nan),
+        torch.zeros(2, 2, dtype=torch.long),
+        torch.zeros(5000, dtype=torch.uint8),
+        torch.tensor(1.0),
+        torch.zeros(1, dtype=torch.bool),
+    ]
+    value, story = _mutated(r, state, [*VALUES, *some])  # fmt: skip
+    torch.save(value, path)
+    return story
+
+
+def _npy(r: random.Random, path: Path) -> str:
+    path.write_bytes(_array(r)[1])
+    return "another array"
+
+
+def _array(r: random.Random) -> tuple[str, bytes]:
+    """An array that is unusual, or whose header lies."""
+    import numpy as np
+
+    stream = io.BytesIO()
+    if r.random() < 0.5:
+        kind = r.choice(["f2", "f8", "c16", "M8[s]", "U5", "i8", "u1", "?", "f4", ">f8", "S3"])
+        shape = r.choice([(), (0,), (3,), (0, 2), (3, 0), (30, 2), (2, 2, 2), (1, 1, 1, 1, 1, 2)])
+        values = np.zeros(shape) if r.random() < 0.5 else np.full(shape, r.choice([np.nan, 1e308]))
+        with np.errstate(all="ignore"):
+            np.save(stream, values.astype(kind))
+        return kind, stream.getvalue()
+    shape = r.choice(["(10**12,)", "(1000000000000, 2)", "(-1, 2)", "(2,", "('a',)", "(30, 2)"])
+    kind = r.choice(["<f8", "|O", "<f4", "nonsense", "[('a', '<f8')]"])
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * r.randint(0, 5) + b"\n"
+    size = r.choice([len(header), 65535, 0])
+    return "lie", b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + header + r.randbytes(480)
+
+
+def _npz(r: random.Random, path: Path) -> str:
+    import zipfile
+
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    name = r.choice(list(members))
+    story = r.choice(["bomb", "array", "array", "bytes", "removed", "renamed"])
+    if story == "bomb":
+        members[name] = b"\x93NUMPY\x01\x00\x46\x00" + (
+            b"{'descr': '<f8', 'fortran_order': False, 'shape': (250000000,), }".ljust(69) + b"\n"
+        )
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            for key, content in members.items():
+                with file.open(key, "w") as member:
+                    member.write(content)
+                    for _ in range(200 if key == name else 0):
+                        member.write(bytes(2**20))
+        return "bomb"
+    content = members.pop(name)
+    if story == "array":
+        members[name] = _array(r)[1]
+    elif story == "bytes":
+        members[name] = content[: r.randrange(len(content))] + r.randbytes(5)
+    elif story == "renamed":
+        members[r.choice(["../x.npy", "a.npy", "x_train", "\x1b.npy"])] = content
+    with zipfile.ZipFile(path, "w") as file:
+        for key, content in members.items():
+            file.writestr(key, content)
+    return f"{name} {story}"
+
+
+def _safetensors(r: random.Random, path: Path) -> str:
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header, story = _mutated(r, json.loads(content[8 : 8 + size]), VALUES)
+    text = json.dumps(header).encode()
+    length = r.choice([len(text)] * 4 + [0, 2**40, 2**63])
+    path.write_bytes(length.to_bytes(8, "little") + text + content[8 + size :])
+    return f"{story}, header of {length} bytes"
+
+
+# --- the judge ----------------------------------------------------------------------------------
+
+
+def verdict(tried: Try, outcome: Outcome) -> str | None:
+    """What is wrong with an outcome; None where it is an answer."""
+    if "Traceback (most recent call last)" in outcome.err + outcome.out:
+        last = (outcome.err.strip() or outcome.out.strip()).splitlines()[-1]
+        return f"traceback: {last[:200]}"
+    if outcome.code < 0:
+        return f"ended by {signal.Signals(-outcome.code).name}"
+    if outcome.code not in tried.allowed:
+        return f"exit code {outcome.code}, allowed {tried.allowed}"
+    if outcome.code in (FAILED, USAGE) and not (outcome.err + outcome.out).strip():
+        return "no word of why"
+    if outcome.megabytes > MEMORY / 2**20:
+        return f"{outcome.megabytes:.0f} MiB"
+    return None
+
+
+def one(seed: int, index: int, shop: Workshop) -> tuple[Try, Outcome]:
+    """Try number ``index``."""
+    r = random.Random(f"{seed}:{index}")
+    here = shop.tries / str(index)
+    here.mkdir()
+    maker = r.choices(list(MAKERS), list(MAKERS.values()))[0]
+    tried = maker(r, shop, here)
+    tried.pictures = r.random() < 0.05
+    outcome = attempt(tried.arguments, here, environment=tried.environment, pictures=tried.pictures)
+    return tried, outcome
+
+
+def main() -> int:
+    """Try, judge, and say what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tries", type=int, default=5000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so long")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", metavar="SEED:INDEX", help="one try, with all it prints")
+    options = parser.parse_args()
+    warm()
+    began = time.monotonic()
+    codes: Counter[int] = Counter()
+    found: Counter[str] = Counter()
+    slowest = 0.0
+    with tempfile.TemporaryDirectory(prefix="lipsort-fuzz-") as folder:
+        shop = Workshop(Path(folder))
+        if options.only:
+            seed, index = map(int, options.only.split(":"))
+            tried, outcome = one(seed, index, shop)
+            print(tried, outcome.out, outcome.err, outcome, verdict(tried, outcome), sep="\n")
+            return 0
+        for index in range(options.tries):
+            if time.monotonic() - began > options.seconds:
+                break
+            tried, outcome = one(options.seed, index, shop)
+            shutil.rmtree(shop.tries / str(index), ignore_errors=True)
+            codes[outcome.code] += 1
+            slowest = max(slowest, outcome.seconds)
+            wrong = verdict(tried, outcome)
+            if wrong:
+                found[wrong.partition(": ")[0]] += 1
+                print(f"{options.seed}:{index} {tried.story} | lipsort "
+                      f"{' '.join(map(ascii, tried.arguments))} | {wrong}", flush=True)  # fmt: skip
+    spent = time.monotonic() - began
+    print(f"{sum(codes.values())} tries in {spent:.0f} s, slowest {slowest:.1f} s; exit codes "
+          f"{dict(sorted(codes.items()))}; defects {dict(found) or 'none'}")  # fmt: skip
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
