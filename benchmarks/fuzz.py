@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads cannot be forked
 
-PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 180, 3 * 2**29
+PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 60, 3 * 2**29
 OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
 
 
