@@ -12,6 +12,7 @@ damaged run. Exit code 1 if there was any.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import io
 import json
@@ -34,6 +35,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads can
 
 PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 60, 3 * 2**29
 OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 
 
 # --- one command line in a process of its own ---------------------------------------------------
@@ -65,6 +69,10 @@ def warm() -> None:
         importlib.import_module(command.module)
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def attempt(
     arguments: Sequence[str],
     folder: Path,
@@ -73,16 +81,18 @@ def attempt(
     stdout: str | int | None = None,
     wall: float = WALL_SECONDS,
     limited: bool = True,
-    pictures: bool = True,
+    before: Callable[[], None] = _nothing,
 ) -> Outcome:
-    """Run ``lipsort ARGUMENTS`` in ``folder``; ``stdout``: a path or a descriptor instead."""
+    """Run ``lipsort ARGUMENTS`` in ``folder``; ``stdout``: a path or a descriptor instead.
+
+    ``before``: called in the child process.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         target = out.fileno() if stdout is None else stdout
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            if not pictures:
-                _leave_pictures_empty()
+            before()
             _become(arguments, folder, environment or {}, target, err.fileno(), limited)
         while True:
             pid, status, used = os.wait4(child, os.WNOHANG)
@@ -103,13 +113,10 @@ def attempt(
     return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more)
 
 
-def _leave_pictures_empty() -> None:
+def _empty_pictures() -> None:
     from matplotlib.figure import Figure
-    from PIL import Image
 
-    stream = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(stream, "png")
-    Figure.savefig = lambda self, file, **_: file.write(stream.getvalue())
+    Figure.savefig = lambda self, file, **_: file.write(PIXEL)
 
 
 def _become(
@@ -169,8 +176,8 @@ class Try:
     allowed: tuple[int, ...]
     story: str
     environment: dict[str, str] = field(default_factory=dict)
-    pictures: bool = False
-    """Whether pictures are really drawn: they take most of the time."""
+    quick: bool = True
+    """Whether options are set in a configuration composed before, and pictures left empty."""
 
 
 TINY = {
@@ -198,6 +205,7 @@ class Workshop:
         self.tries = folder / "tries"
         for path in (self.sound, self.tries):
             path.mkdir()
+        self.composed: dict[tuple[str, tuple[str, ...]], Any] = {}
         (folder / "no-data").mkdir()
         os.environ["LIPSORT_DATA"] = str(folder / "no-data")
         for command, options in TINY.items():
@@ -232,6 +240,41 @@ class Workshop:
             for i in range(8):
                 pixels = r.integers(0, 255, (6, 6)).astype("u1")
                 Image.fromarray(pixels).save(self.sound / "images" / label / f"{i}.png")
+
+    def shorten(self, arguments: Sequence[str]) -> Callable[[], None]:
+        """What makes a child process quick: composing and drawing take most of the time.
+
+        The options of a command line are set in a configuration that was composed before.
+        """
+        import yaml
+        from omegaconf import OmegaConf
+
+        from lipsort_cli.cli import launch
+        from lipsort_cli.config.compose import Composer
+        from lipsort_cli.config.schema import GROUPS, find
+
+        command = find(arguments[0])
+        if command is None:
+            return lambda: None
+        groups = tuple(text for text in arguments if text.partition("=")[0] in GROUPS)
+        if (command.name, groups) not in self.composed:
+            given = ["run=x"] if command.takes else ["runs=[x]"] if command.many else []
+            with Composer(command.name) as composer:
+                self.composed[command.name, groups] = composer.compose([*given, *groups])
+        config = self.composed[command.name, groups]
+
+        def check(command: Any, options: Any, overrides: list[str]) -> Any:
+            for text in overrides:
+                key, _, value = text.partition("=")
+                if text not in groups:
+                    OmegaConf.update(config, key, yaml.safe_load(value))
+            return config
+
+        def before() -> None:
+            launch._check = check
+            _empty_pictures()
+
+        return before
 
     def copy(self, name: str, to: Path) -> Path:
         """A copy of something sound."""
@@ -288,7 +331,7 @@ def options(r: random.Random, shop: Workshop, here: Path) -> Try:
     if r.random() < 0.1:
         given.append(r.choice(JUNK))
     allowed = (USAGE,) if wrong else (OK, FAILED, USAGE)
-    return Try([command, *TINY[command], *given], allowed, "options")
+    return Try([command, *TINY[command], *given], allowed, "options", quick=False)
 
 
 def _endless(name: str) -> bool:
@@ -327,7 +370,6 @@ def runs(r: random.Random, shop: Workshop, here: Path) -> Try:
     choices: list[tuple[list[str], tuple[int, ...]]] = [
         (["report", kind, "other", "pictures=false", "hydra.run.dir=out"], (OK,)),
         (["inspect", kind, "points=5"], codes),
-        (["zoo", "model"], (OK,)),
     ]
     if kind == "train":
         choices += [([c, kind, *o], codes) for c, o in ON_RUNS.items()]
@@ -390,10 +432,10 @@ def surroundings(r: random.Random, shop: Workshop, here: Path) -> Try:
         ("OMP_NUM_THREADS", r.choice(["0", "x", "-1"])), ("LIPSORT_DEBUG", "0"),
         ("FORCE_COLOR", "1"), ("PYTHONWARNINGS", "always"), ("XDG_CACHE_HOME", "/proc/y"),
     ])  # fmt: skip
-    return Try(arguments, (OK,), f"{name}={value!r}", {name: value})
+    return Try(arguments, (OK,), f"{name}={value!r}", {name: value}, quick=False)
 
 
-MAKERS: dict[Maker, int] = {options: 5, runs: 6, resumed: 4, data: 4, surroundings: 1}
+MAKERS: dict[Maker, int] = {options: 4, runs: 14, resumed: 5, data: 15, surroundings: 2}
 """What is tried, and how often."""
 
 
@@ -494,7 +536,9 @@ def _yaml(r: random.Random, path: Path) -> str:
 def _checkpoint(r: random.Random, path: Path) -> str:
     import torch
 
-    state = torch.load(path, weights_only=True)
+    from lipsort_cli.training.checkpoint import load_checkpoint, save_checkpoint
+
+    state = load_checkpoint(path.parents[1])
     some = [
         torch.zeros(0),
         torch.full((3,), torch.nan),
@@ -503,8 +547,8 @@ def _checkpoint(r: random.Random, path: Path) -> str:
         torch.tensor(1.0),
         torch.zeros(1, dtype=torch.bool),
     ]
-    value, story = _mutated(r, state, [*VALUES, *some])  # fmt: skip
-    torch.save(value, path)
+    value, story = _mutated(r, state, [*VALUES, *some])
+    save_checkpoint(path.parents[1], value)
     return story
 
 
@@ -600,8 +644,11 @@ def one(seed: int, index: int, shop: Workshop) -> tuple[Try, Outcome]:
     here.mkdir()
     maker = r.choices(list(MAKERS), list(MAKERS.values()))[0]
     tried = maker(r, shop, here)
-    tried.pictures = r.random() < 0.05
-    outcome = attempt(tried.arguments, here, environment=tried.environment, pictures=tried.pictures)
+    tried.quick = tried.quick and r.random() < 0.95
+    before = shop.shorten(tried.arguments) if tried.quick else _empty_pictures
+    if r.random() < 0.02:
+        before = _nothing
+    outcome = attempt(tried.arguments, here, environment=tried.environment, before=before)
     return tried, outcome
 
 

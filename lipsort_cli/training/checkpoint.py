@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import make_folder, sync, write_atomic
+from lipsort_cli.files import make_folder, read_bytes, sync, write_atomic
 
 _MAGIC = b"lipsort-checkpoint-2\n"
 _DIGEST = hashlib.sha256().digest_size
@@ -45,12 +46,9 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     """
     path = checkpoint_path(directory)
     advice = "delete its folder to train this run from the beginning"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except OSError as error:
-        raise LipsortError(f"cannot read {path}: {error.strerror or error}; {advice}") from error
+    data = read_bytes(path, most=2**35)
     head, checksum = data[: len(_MAGIC)], data[len(_MAGIC) : len(_MAGIC) + _DIGEST]
     content = data[len(_MAGIC) + _DIGEST :]
     if head != _MAGIC:
