@@ -137,26 +137,40 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
-    """The whole content of the file ``path``.
+def require_file(path: Path) -> os.stat_result:
+    """What the system says of the file ``path``.
 
     Raises:
-        LipsortError: it is missing or cannot be read, is no regular file (a pipe would be waited
-            for), or holds more than ``most`` bytes.
+        LipsortError: it is missing, or no regular file: a pipe would be waited for, a device may
+            be endless.
     """
-    path = Path(path)
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise LipsortError(f"{path}: found a {_kind(found.st_mode)}; allowed: a file")
-        if found.st_size > most:
-            raise LipsortError(f"{path}: found {found.st_size:,} bytes; allowed: at most {most:,}")
-        return path.read_bytes()
     except FileNotFoundError as error:
         raise LipsortError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = getattr(error, "strerror", None) or error
         raise LipsortError(f"cannot read {path}: {reason}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise LipsortError(f"{path}: found a {_kind(found.st_mode)}; allowed: a file")
+    return found
+
+
+def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
+    """The whole content of the file ``path``.
+
+    Raises:
+        LipsortError: it is missing or cannot be read, is no regular file, or holds more than
+            ``most`` bytes.
+    """
+    path = Path(path)
+    size = require_file(path).st_size
+    if size > most:
+        raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _kind(mode: int) -> str:

@@ -15,6 +15,7 @@ from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
 from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import require_file
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 MOST_CLASSES = 10_000
@@ -33,6 +34,8 @@ def load_npz(config: Any) -> Dataset:
             values do not fit; all faults of the arrays are named together.
     """
     path = Path(config.path).expanduser()
+    if path.exists():
+        require_file(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in _KEYS if key not in archive.files]

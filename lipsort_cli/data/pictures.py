@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import require_file
 
 Pixels = NDArray[np.float32]
 
@@ -218,6 +219,7 @@ class _opened:
     def __enter__(self) -> Any:
         from PIL import Image
 
+        require_file(self.file)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -24,6 +24,7 @@ from lipsort_cli.data.precision import as_binary64
 from lipsort_cli.data.rowfile import Spool, open_npy, open_npz
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import require_file
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
@@ -154,7 +155,9 @@ def _read(
     try:
         if path.is_dir():
             rows = _images(path, options)
-        elif ending in TABLES:
+            return rows, names, rounded
+        require_file(path)
+        if ending in TABLES:
             rows, names, rounded = _table(path, options, like)
         elif ending in FORMATS:
             rows = open_npy(path) if ending == ".npy" else open_npz(path, key)

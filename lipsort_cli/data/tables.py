@@ -6,6 +6,7 @@ integers exact; gaps, words and columns twice are errors that say what to do.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ def open_table(path: Path, options: Options) -> Table:
 
     try:
         opened = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path, options)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
     twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
