@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.options import REQUIRED
-from lipsort_cli.config.registry import commands_of, said_of
+from lipsort_cli.config.registry import commands_of, names_of, said_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.config.tree import config_root, group_files, heading
 
@@ -124,7 +124,7 @@ def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
         given = option_values(group, option) if values else {}
         for key in _keys(schema, f"{group}."):
             short = key.name.removeprefix(f"{group}.")
-            if short == "name":
+            if short == "name" and not names_of(schema):
                 continue
             shown = Key(key.name, given.get(short, key.default), key.field, key.kind)
             same: tuple[str, ...] = (key.name, key.help, str(key.kind))

@@ -71,6 +71,51 @@ class Cifar10Data(DownloadedData):
     name: str = "cifar10"
 
 
+TORCHVISION = (
+    "CIFAR10",
+    "CIFAR100",
+    "DTD",
+    "EMNIST",
+    "EuroSAT",
+    "FGVCAircraft",
+    "FashionMNIST",
+    "Flowers102",
+    "Food101",
+    "GTSRB",
+    "Imagenette",
+    "KMNIST",
+    "MNIST",
+    "OxfordIIITPet",
+    "QMNIST",
+    "STL10",
+    "SVHN",
+    "USPS",
+)
+"""Data sets of torchvision that are classes of pictures."""
+
+
+@choice("data")
+@dataclass
+class TorchvisionData(DownloadedData):
+    """A data set of torchvision by its name there (data.name=KMNIST|EMNIST|SVHN|CIFAR100|...)."""
+
+    name: str = option("torchvision", "which data set", choices=TORCHVISION)
+    split: str = option(
+        "balanced",
+        "which part of EMNIST",
+        choices=["balanced", "byclass", "bymerge", "digits", "letters", "mnist"],
+    )
+    size: int | None = option(
+        None,
+        "cut and scale every picture to this square; null: all have one size",
+        minimum=2,
+        maximum=4096,
+    )
+    test: float = option(
+        0.2, "share held out as the test set, where the data set has none", above=0, below=1
+    )
+
+
 @dataclass
 class TableOptions:
     """How CSV and Parquet files are read."""

@@ -8,7 +8,7 @@ the help pages, completion and `lipsort zoo` are written from these tables.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 Kind = TypeVar("Kind", bound=type)
@@ -45,6 +45,18 @@ def choice(
 def commands_of(group: str, option: str) -> tuple[str, ...]:
     """The only commands that can use an option; empty where every command can."""
     return _COMMANDS_OF.get((group, option), ())
+
+
+def names_of(kind: type) -> tuple[str, ...]:
+    """What users may put into the field ``name`` of an option that stands for several things."""
+    entry = next((field for field in fields(kind) if field.name == "name"), None)
+    return (entry.metadata.get("choices") or ()) if entry is not None else ()
+
+
+def option_of(group: str, name: str) -> type | None:
+    """The dataclass of the option ``name``, or of the one that stands for it among others."""
+    options = GROUPS.get(group, {})
+    return options.get(name) or next((k for k in options.values() if name in names_of(k)), None)
 
 
 def said_of(kind: type) -> str:

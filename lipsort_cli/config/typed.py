@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog, validate
+from lipsort_cli.config.registry import option_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import Fault, UsageError
 
@@ -53,10 +54,11 @@ def from_plain(values: Any, command: str) -> DictConfig:
     try:
         plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
         typed = OmegaConf.structured(COMMANDS[command].config)
-        for group, options in GROUPS.items():
+        for group in GROUPS:
             node = plain.get(group) if isinstance(plain, DictConfig) else None
-            if isinstance(node, DictConfig) and node.get("name") in options:
-                typed[group] = OmegaConf.structured(options[node["name"]])
+            kind = option_of(group, str(node.get("name"))) if isinstance(node, DictConfig) else None
+            if kind is not None:
+                typed[group] = OmegaConf.structured(kind)
         merged = OmegaConf.merge(typed, plain)
     except OmegaConfBaseException as error:
         raise UsageError(f"not a configuration of `lipsort {command}`: {_first(error)}") from error

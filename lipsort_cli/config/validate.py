@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from lipsort_cli.config.ranges import out_of_range
+from lipsort_cli.config.registry import names_of
 from lipsort_cli.config.schema import GROUPS
 
 
@@ -47,7 +48,9 @@ def _misnamed(config: Any) -> Iterator[str]:
     """Names of options that were set by hand, and would silently be another option's."""
     for group, options in GROUPS.items():
         node: Any = getattr(config, group, None)
-        if is_dataclass(node) and node.name != type(node).name:  # type: ignore[union-attr]
+        if not is_dataclass(node) or names_of(type(node)):
+            continue
+        if node.name != type(node).name:  # type: ignore[union-attr]
             name: str = node.name  # type: ignore[union-attr]
             chosen = name if name in options else "|".join(sorted(options))
             yield (

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10 from a folder, downloaded by torchvision on demand."""
+"""Data sets of torchvision from a folder, downloaded on demand."""
 
 from __future__ import annotations
 
@@ -8,68 +8,151 @@ from typing import Any
 import numpy as np
 import torch
 
-from lipsort_cli.data.dataset import Dataset, Split, make_dataset, pixels
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, pixels
+from lipsort_cli.data.pictures import Reading, channels_last
 from lipsort_cli.errors import LipsortError
 
 _CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+_COUNTS = {"MNIST": (60_000, 10_000), "FashionMNIST": (60_000, 10_000), "CIFAR10": (50_000, 10_000)}
 _CIFAR_BINARY = "cifar-10-batches-bin"
 _CIFAR_RECORD = 1 + 3 * 32 * 32
+
+_TRAIN = {"train": {"train": True}, "test": {"train": False}}
+_SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
+_THREE = {**_SPLIT, "validation": {"split": "val"}}
+_PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    **dict.fromkeys(
+        ("MNIST", "FashionMNIST", "KMNIST", "EMNIST", "QMNIST", "USPS", "CIFAR10", "CIFAR100"),
+        _TRAIN,
+    ),
+    **dict.fromkeys(("SVHN", "STL10", "GTSRB", "Food101"), _SPLIT),
+    **dict.fromkeys(("Flowers102", "DTD", "FGVCAircraft"), _THREE),
+    "OxfordIIITPet": {"train": {"split": "trainval"}, "test": {"split": "test"}},
+    "Imagenette": {"train": {"split": "train"}, "test": {"split": "val"}},
+    "EuroSAT": {"train": {}},
+}
+"""How each class of torchvision is asked for its splits."""
 
 
 def load_downloaded(config: Any) -> Dataset:
     """The data set ``config.name`` under ``config.root``, in torchvision's layout.
 
-    CIFAR-10 is also read from its official binary distribution (``cifar-10-batches-bin``).
+    CIFAR-10 is also read from its official binary distribution (``cifar-10-batches-bin``). Where a
+    data set has no test split, ``config.test`` of it is held out; its own validation split is one.
 
     Raises:
         LipsortError: the files are absent and may not or cannot be downloaded, or are damaged.
     """
     root = Path(config.root).expanduser()
-    if config.name == "cifar10" and (root / _CIFAR_BINARY).is_dir():
+    label = _CLASSES.get(config.name, config.name)
+    names: tuple[str, ...] = ()
+    if label == "CIFAR10" and (root / _CIFAR_BINARY).is_dir():
         train, test = _cifar_binary(root / _CIFAR_BINARY)
+        found = {"train": train, "test": test}
     else:
-        train, test = (_torchvision(config, root, train) for train in (True, False))
+        found = {}
+        for part, arguments in _PARTS[label].items():
+            found[part], names = _torchvision(config, root, label, part, arguments)
+    if "test" not in found:
+        found["train"], found["test"] = held_out(found["train"], config.test, label)
     return make_dataset(
-        config.name, train, test, validation=config.validation, bounds=(0.0, 1.0), classes=10
+        config.name,
+        found["train"],
+        found["test"],
+        validation=found.get("validation", config.validation),
+        bounds=(0.0, 1.0),
+        classes=len(names) or 10,
+        # The three sets that lipsort names itself have always had numbers.
+        names=names if config.name == label else (),
     )
 
 
-def _torchvision(config: Any, root: Path, train: bool) -> Split:
+def _torchvision(
+    config: Any, root: Path, label: str, part: str, arguments: dict[str, Any]
+) -> tuple[Split, tuple[str, ...]]:
+    """One split, and the names of its classes."""
     from lipsort_cli.data.torchvision_shim import import_torchvision
 
-    label = _CLASSES[config.name]
-    if config.name in _IDX_NAMES:
-        _check_idx(root / label / "raw", train)
+    if label in _IDX_NAMES:
+        _check_idx(root / label / "raw", part == "train")
     dataset_class = getattr(import_torchvision("torchvision.datasets"), label)
+    if label == "EMNIST":
+        arguments = {**arguments, "split": config.split}
     try:
-        dataset = dataset_class(str(root), train=train, download=False)
+        dataset = dataset_class(str(root), **arguments, download=False)
     except Exception as absent:  # torchvision raises what its readers happen to raise
-        if not _missing(root, config.name):
+        if label in _COUNTS and not _missing(root, label):
             raise LipsortError(_damaged(label, root, absent)) from absent
-        dataset = _download(dataset_class, config, root, train, label)
-    data, targets = torch.as_tensor(dataset.data), torch.as_tensor(dataset.targets)
-    expected = (50_000 if config.name == "cifar10" else 60_000) if train else 10_000
+        dataset = _download(dataset_class, config, root, arguments, label, absent)
+    try:
+        data, targets = _arrays(dataset, config, label)
+    except LipsortError:
+        raise
+    except Exception as error:  # the same
+        raise LipsortError(_damaged(label, root, error)) from error
+    expected = _COUNTS.get(label, (len(data),) * 2)[part != "train"]
     if len(data) != expected or len(targets) != expected:
         reason = f"found {len(data)} images and {len(targets)} labels, expected {expected}"
         raise LipsortError(_damaged(label, root, reason))
-    # Grey images are [N, H, W], colour images [N, H, W, C].
-    data = data.unsqueeze(1) if data.dim() == 3 else data.permute(0, 3, 1, 2)
-    return Split(pixels(data).contiguous(), targets.to(torch.int64))
+    return _named(Split(data, targets), dataset, label)
 
 
-def _missing(root: Path, name: str) -> bool:
+def _arrays(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels [N, C, H, W] and labels [N] of a data set of torchvision."""
+    if not isinstance(getattr(dataset, "data", None), (np.ndarray, torch.Tensor)):
+        return _pictures(dataset, config, label)
+    data = torch.as_tensor(dataset.data)
+    targets = torch.as_tensor(getattr(dataset, "targets", getattr(dataset, "labels", None)))
+    targets = targets[:, 0] if targets.dim() == 2 else targets  # QMNIST: the class, then the writer
+    if data.dim() == 3:
+        data = data.unsqueeze(1)
+    elif channels_last(tuple(data.shape[1:])):
+        data = data.permute(0, 3, 1, 2)
+    return pixels(data).contiguous(), targets.to(torch.int64)
+
+
+def _pictures(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of a data set whose pictures are files, read one by one."""
+    reading = Reading(colour="rgb", size=config.size)
+    stacked: torch.Tensor | None = None
+    targets = torch.empty(len(dataset), dtype=torch.int64)
+    for row in range(len(dataset)):
+        image, target = dataset[row]
+        found = torch.from_numpy(reading.pixels(image, f"{label} {row}", 3))
+        if stacked is None:
+            stacked = torch.empty(len(dataset), *found.shape)
+        reading.same_size(
+            f"{label}, picture {row},", tuple(found.shape), "picture 0", tuple(stacked.shape[1:])
+        )
+        stacked[row], targets[row] = found, int(target)
+    if stacked is None:
+        raise LipsortError(f"{label}: found no pictures")
+    return stacked, targets
+
+
+def _named(split: Split, dataset: Any, label: str) -> tuple[Split, tuple[str, ...]]:
+    """Labels counted from 0, and the names of the classes where torchvision has them."""
+    listed = [n[0] if isinstance(n, tuple) else n for n in getattr(dataset, "classes", [])]
+    names = [str(name) for name in listed]  # Imagenette's are tuples of synonyms
+    if label == "EMNIST" and names[:1] == ["N/A"]:  # the letters count from 1
+        return Split(split.inputs, split.labels - 1), tuple(names[1:])
+    count = max(int(split.labels.max()) + 1, len(names))
+    return split, tuple(names) if len(names) == count else tuple(map(str, range(count)))
+
+
+def _missing(root: Path, label: str) -> bool:
     """Whether files of the data set are absent, rather than damaged."""
-    if name == "cifar10":
+    if label == "CIFAR10":
         folder = root / "cifar-10-batches-py"
         wanted = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]
         return not all((folder / file).is_file() for file in wanted)
-    folder = root / _CLASSES[name] / "raw"
+    folder = root / label / "raw"
     wanted = [f"{split}-{kind}" for split in ("train", "t10k") for kind in _IDX]
     return not all((folder / file).is_file() for file in wanted)
 
 
 _IDX = ("images-idx3-ubyte", "labels-idx1-ubyte")
-_IDX_NAMES = ("mnist", "fashion_mnist")
+_IDX_NAMES = ("MNIST", "FashionMNIST")
 
 
 def _check_idx(folder: Path, train: bool) -> None:
@@ -107,8 +190,17 @@ def _check_idx(folder: Path, train: bool) -> None:
             )
 
 
-def _download(dataset_class: Any, config: Any, root: Path, train: bool, label: str) -> Any:
+def _download(
+    dataset_class: Any,
+    config: Any,
+    root: Path,
+    arguments: dict[str, Any],
+    label: str,
+    absent: Exception,
+) -> Any:
     where = f"{label} is not under {root.resolve()}"
+    if label not in _COUNTS:  # whose files are not looked at here: they may be there, and damaged
+        where += f", or not whole ({(str(absent) or type(absent).__name__).splitlines()[0]})"
     advice = "set data.root=FOLDER or the variable LIPSORT_DATA to the folder that holds it"
     if not config.download:
         raise LipsortError(f"{where}, and data.download=false; {advice}, or let it download")
@@ -116,7 +208,7 @@ def _download(dataset_class: Any, config: Any, root: Path, train: bool, label: s
 
     console.print(f"{where}: downloading it there", markup=False)
     try:
-        return dataset_class(str(root), train=train, download=True)
+        return dataset_class(str(root), **arguments, download=True)
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise LipsortError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lipsort_cli.config.data import TORCHVISION
 from lipsort_cli.data.dataset import Dataset, balanced
 from lipsort_cli.data.digits import load_digits
 from lipsort_cli.data.downloaded import load_downloaded
@@ -22,6 +23,7 @@ LOADERS: dict[str, Callable[[Any], Dataset]] = {
     "table": load_table,
     "toy": load_toy,
     "folder": load_folder,
+    **dict.fromkeys(TORCHVISION, load_downloaded),
 }
 
 

@@ -151,25 +151,33 @@ class Reading:
         """
         first: tuple[Path, tuple[int, ...]] | None = None
         for file in files:
-            pixels = self._one(file, channels)
+            with _opened(file) as image:
+                _refuse_loss(image, file)
+                pixels = self.pixels(image, file, channels)
             first = first or (file, pixels.shape)
-            if pixels.shape != first[1]:
-                what = "data.size: " if self.key == "data" else ""
-                raise UsageError(
-                    f"{what}{file} has {pixels.shape[2]}x{pixels.shape[1]} pixels, {first[0].name} "
-                    f"{first[1][2]}x{first[1][1]}; all images of a folder need one size"
-                    + (": data.size=N cuts and scales all to NxN" if what else "")
-                )
+            self.same_size(file, pixels.shape, first[0].name, first[1])
             yield pixels
 
-    def _one(self, file: Path, channels: int) -> Pixels:
+    def same_size(
+        self, file: Path | str, shape: tuple[int, ...], first: str, expected: tuple[int, ...]
+    ) -> None:
+        """Raise UsageError where a picture's ``shape`` is not ``expected``, that of the first."""
+        if shape == expected:
+            return
+        what = "data.size: " if self.key == "data" else ""
+        raise UsageError(
+            f"{what}{file} has {shape[2]}x{shape[1]} pixels, {first} {expected[2]}x{expected[1]}; "
+            "all images of a folder need one size"
+            + (": data.size=N cuts and scales all to NxN" if what else "")
+        )
+
+    def pixels(self, image: Any, file: Path | str, channels: int) -> Pixels:
+        """Pixels of a picture that Pillow has open, [channels, h, w]; ``file`` for messages."""
         from PIL import ImageOps
 
-        with _opened(file) as image:
-            _refuse_loss(image, file)
-            image = ImageOps.exif_transpose(image)
-            full = 65535 if image.mode in _DEEP else 255
-            levels = self._levels(image, file)
+        image = ImageOps.exif_transpose(image)
+        full = 65535 if image.mode in _DEEP else 255
+        levels = self._levels(image, file)
         if levels.ndim == 3 and channels == 1:
             # The luma that Pillow converts with, of ITU-R 601-2.
             levels = _grey(levels)
@@ -178,7 +186,7 @@ class Reading:
         stacked = levels[None] if levels.ndim == 2 else np.moveaxis(levels, 2, 0)
         return np.repeat(scaled(stacked, full), channels // len(stacked), axis=0)
 
-    def _levels(self, image: Any, file: Path) -> NDArray[Any]:
+    def _levels(self, image: Any, file: Path | str) -> NDArray[Any]:
         """Levels [h, w] or [h, w, 3] as a viewer shows them."""
         grey = image.mode in _GREY
         if image.mode in _DEEP:
