@@ -107,11 +107,11 @@ def test_two_routes_can_each_be_the_best() -> None:
     rotated = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0][:4]
     weight = np.concatenate([np.eye(size)[:4], rotated]).astype(np.float32)
     head = np.zeros((3, 8), np.float32)
-    head[0, 0], head[1, 0], head[2] = 1, 0.5, 0.3 / 8**0.5
+    head[0, 0], head[1, 0], head[2] = 1, 0.5, 1 / 8**0.5
     layers = [
         {"op": "dense", "weight": weight, "bias": None},
         {"op": "abs"},
-        {"op": "dense", "weight": head, "bias": None},
+        {"op": "dense", "weight": head, "bias": [0.0, 0.0, -2.6]},
     ]
     net = network(layers, [size], 3)
     x = np.random.default_rng(1).standard_normal((300, size)).astype(np.float32)
