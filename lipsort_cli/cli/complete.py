@@ -15,6 +15,8 @@ from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, find
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import make_folder, write_atomic
 
 VARIABLE = "_LIPSORT_COMPLETE"
 """Set by the scripts to ask for candidates: ``bash`` or ``zsh``."""
@@ -56,8 +58,8 @@ _lipsort_complete() {
         "${words[1]}" 2>/dev/null)}")
     open=("${(@M)all:#*[=./]}")
     closed=("${(@)all:#*[=./]}")
-    (( ${#open} )) && compadd -Q -S '' -- "${open[@]}"
-    (( ${#closed} )) && compadd -Q -- "${closed[@]}"
+    (( ${#open} )) && compadd -S '' -- "${open[@]}"
+    (( ${#closed} )) && compadd -- "${closed[@]}"
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
 compdef _lipsort_complete lipsort
@@ -73,15 +75,57 @@ def answer(shell: str) -> None:
         # bash counts the cursor in bytes.
         point = int(os.environ.get("COMP_POINT", len(line.encode())))
         line = line.encode()[:point].decode(errors="ignore")
-    words = line.split()
-    current = words.pop() if words and not line[-1:].isspace() else ""
-    strip = 0
-    if shell == "bash":
-        # readline replaces only what follows the last word break, such as the `=` of `data=`.
-        breaks = os.environ.get("COMP_WORDBREAKS", "")
-        strip = max((current.rfind(b) + 1 for b in breaks), default=0)
+    # readline replaces only what follows the last word break, such as the `=` of `data=`.
+    breaks = os.environ.get("COMP_WORDBREAKS", "") if shell == "bash" else ""
+    words, current, strip, quote = _cut(line, breaks)
     for candidate in candidates(words[1:], current):
-        sys.stdout.write(candidate[strip:] + "\n")
+        # A name that no terminal shows is offered by none: it could be anything, a new line too.
+        if candidate.isprintable():
+            rest = candidate[strip:]
+            sys.stdout.write((_inserted(rest, quote) if shell == "bash" else rest) + "\n")
+
+
+def _cut(line: str, breaks: str) -> tuple[list[str], str, int, str]:
+    """A shell's line up to the cursor as its words, without quotes.
+
+    Returns the words before the last, the last, how many of its characters lie before its last
+    break, and the quote that is still open at the end.
+    """
+    words: list[str] = []
+    current, strip, quote, started = "", 0, "", False
+    letters = iter(line)
+    for letter in letters:
+        if quote == "'" or letter in ("'", '"'):
+            if letter == quote or (not quote and letter in ("'", '"')):
+                # What stands before an opening quote is kept as it is.
+                quote, strip, started = "" if quote else letter, len(current), True
+                continue
+        elif letter == "\\":
+            current, started = current + next(letters, ""), True
+            continue
+        elif letter.isspace() and not quote:
+            if started:
+                words.append(current)
+            current, strip, started = "", 0, False
+            continue
+        current, started = current + letter, True
+        if letter in breaks and not quote:
+            strip = len(current)
+    return words, current, strip, quote
+
+
+_SAFE = frozenset("_./=,:@%+-")
+"""Characters that no shell takes for anything but themselves, besides letters and digits."""
+
+
+def _inserted(text: str, quote: str) -> str:
+    """``text`` as bash is to put it on the line: nothing in it is a command, or two words."""
+    if quote == "'":
+        return text.replace("'", "'\\''")
+    if quote == '"':
+        return "".join(f"\\{c}" if c in '$`"\\' else c for c in text)
+    start = "\\" if text[:1] == "~" else ""
+    return start + "".join(c if c.isalnum() or c in _SAFE or c == "~" else f"\\{c}" for c in text)
 
 
 def candidates(words: list[str], current: str) -> list[str]:
@@ -215,16 +259,29 @@ def _paths(current: str) -> list[str]:
 
 
 def install(shell: str) -> Path:
-    """Write the script, and make the shell's start file read it; returns the start file."""
+    """Write the script, and make the shell's start file read it; returns the start file.
+
+    The start file is only ever added to: what stands there stays, whatever its encoding.
+
+    Raises:
+        LipsortError: a file cannot be written, or the start file cannot be read.
+    """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     script = data / "lipsort" / f"completion.{shell}"
-    script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(SCRIPTS[shell], encoding="utf-8")
+    make_folder(script.parent)
+    write_atomic(script, SCRIPTS[shell])
     home = Path(os.environ.get("ZDOTDIR") or Path.home()) if shell == "zsh" else Path.home()
     start = home / f".{shell}rc"
-    line = f'[ -f "{script}" ] && source "{script}"'
-    before = start.read_text(encoding="utf-8") if start.is_file() else ""
-    if line not in before.splitlines():
-        gap = "" if before.endswith("\n") or not before else "\n"
-        start.write_text(f"{before}{gap}{line}\n", encoding="utf-8")
+    line = os.fsencode(f'[ -f "{script}" ] && source "{script}"')
+    try:
+        before = start.read_bytes() if start.exists() else b""
+        if line not in before.splitlines():
+            gap = b"" if before.endswith(b"\n") or not before else b"\n"
+            with start.open("ab") as file:
+                file.write(gap + line + b"\n")
+    except OSError as error:
+        raise LipsortError(
+            f"{start}: {error.strerror or error}; it was left as it is: add the line\n"
+            f"{os.fsdecode(line)}"
+        ) from error
     return start

@@ -15,6 +15,7 @@ import pytest
 
 from lipsort_cli.cli.complete import SCRIPTS, candidates, install
 from lipsort_cli.config.catalog import group_options
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.runs import write_json
 
 
@@ -36,7 +37,7 @@ from lipsort_cli.runs import write_json
         (["train"], "data=mn", ["data=mnist"]),
         (["train"], "data=digits,mn", ["data=digits,mnist"]),
         (["train"], "loss=", [f"loss={o}" for o in group_options("loss")]),
-        (["train"], "evaluation.norm=", ["evaluation.norm=l2", "evaluation.norm=linf"]),
+        (["train"], "evaluation.norm=", [f"evaluation.norm={n}" for n in ("l2", "linf", "l1")]),
         (["train"], "model.bias=t", ["model.bias=true"]),
         (["train"], "activation.", []),  # the default option has no keys of its own
         (["train", "activation=groupsort"], "activation.g", ["activation.group_size="]),
@@ -88,15 +89,7 @@ def _answer(line: str, shell: str = "bash") -> list[str]:
 
 def test_bash_gets_what_follows_the_word_break() -> None:
     assert _answer("lipsort train data=mn") == ["mnist"]
-    assert _answer("lipsort train seed=1 data=") == [
-        "cifar10",
-        "digits",
-        "fashion_mnist",
-        "folder",
-        "mnist",
-        "npz",
-        "toy",
-    ]
+    assert _answer("lipsort train seed=1 data=") == group_options("data", "train")
     assert _answer("lipsort train data=mn", "zsh") == ["data=mnist"]
     assert _answer("lipsort train 'ä' see") == ["seed="]
 
@@ -114,6 +107,7 @@ def _typed(shell: list[str], setup: str, keys: bytes, tail: bytes, folder: Path)
     )
     starter.chmod(0o755)
     (folder / "setup").write_text(setup)
+    (folder / "two  $(spaces).npz").write_text("")
     environment = {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
@@ -159,12 +153,42 @@ def _typed(shell: list[str], setup: str, keys: bytes, tail: bytes, folder: Path)
     return text.rpartition("@@ ")[2].splitlines()[0].rstrip("\r") if "@@ " in text else text
 
 
+HOSTILE = ("a$(touch x).npz", "with space.npz", "it's `x`.npz", 'say "!x".npz', "semi;x&.npz", "~n")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_what_is_inserted_is_one_word_and_no_command(
+    name: str, quote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("")
+    (tmp_path / "new\nline").write_text("")
+    before = f"lipsort train data=npz data.path={quote}"
+    (inserted,) = _answer(before)
+    done = subprocess.run(
+        ["bash", "-c", f"set +H; printf '%s|' {before}{inserted}{quote}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"lipsort|train|data=npz|data.path={name}|"
+    assert {p.name for p in tmp_path.iterdir()} == {name, "new\nline"}
+    # Half of the name, as it was completed before, is gone on with.
+    if not quote and len(inserted) > 8:
+        assert inserted.endswith(_answer(before + inserted[:-4])[0])
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
         ("lipsort tra\t-c\t data=mn\t mod\t", "lipsort train-classifier data=mnist model"),
         ("lipsort train model.wi\t", "lipsort train model.widths="),
         ("lipsort train optimizer=sti\t", "lipsort train optimizer=stiefel"),
+        (
+            "lipsort train data=npz data.path=tw\t",
+            "lipsort train data=npz data.path=two  $(spaces).npz",
+        ),
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
@@ -177,6 +201,19 @@ def test_real_shells_complete(shell: str, typed: str, expected: str, tmp_path: P
     tail = expected[-2:].encode()
     line = _typed(start, extra + SCRIPTS[shell], typed.encode(), tail, tmp_path)
     assert line.rstrip() == expected
+
+
+def test_a_start_file_keeps_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    held = b"alias x='\xff\xfe'\r\nno end of line"
+    (tmp_path / ".bashrc").write_bytes(held)
+    install("bash")
+    assert (tmp_path / ".bashrc").read_bytes().startswith(held + b"\n[ -f ")
+    (tmp_path / ".bashrc").unlink()
+    (tmp_path / ".bashrc").mkdir()
+    with pytest.raises(LipsortError, match="left as it is: add the line"):
+        install("bash")
 
 
 def test_installing_twice_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
