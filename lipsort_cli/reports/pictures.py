@@ -40,6 +40,15 @@ def draw(comparison: Comparison, folder: Path, sort: Column | None) -> Iterator[
         str(line.get("split")) for row in rows for run in row.runs for line in run.log
     ):
         yield from _metrics(rows, folder / f"{stem}_{split}.png", split)
+    yield from _samples(rows)
+
+
+def _samples(rows: Sequence[Row]) -> Iterator[Picture]:
+    """What the first generator of each row makes."""
+    for row in rows[:TOLD_APART]:
+        path = row.runs[0].directory / "figures" / "samples.png"
+        if path.is_file():
+            yield Picture(path, f"Generated samples of one fixed noise, not selected: {row.label}.")
 
 
 def _hidden(rows: Sequence[Row]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_json
+from lipsort_cli.reports.found import read_log
 from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.statistics import Sample
 
@@ -44,11 +44,7 @@ class Outcome:
 
     def lines(self, split: str) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl`` of one split, in order."""
-        path = self.directory / "metrics.jsonl"
-        try:
-            entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError) as error:
-            raise LipsortError(f"cannot read {path}: {error}") from error
+        entries = read_log(self.directory / "metrics.jsonl")
         return [entry for entry in entries if entry.get("split") == split]
 
 

@@ -1,6 +1,6 @@
 """Whether an ordering holds over seeds, and not by one lucky run.
 
-Imports nothing but SciPy's quantiles: what is asserted can be read, and tested, on its own.
+Means and spreads are those of reports. What is asserted can be read, and tested, on its own.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from lipsort_cli.reports.rows import Spread
 
 LEVEL = 0.95
 """One-sided level of every test."""
@@ -27,17 +29,12 @@ class Sample:
     @property
     def mean(self) -> float:
         """Of the seeds; NaN of none."""
-        values = self.values
-        return sum(values) / len(values) if values else math.nan
+        return Spread(tuple(self.values)).mean if self.by_seed else math.nan
 
     @property
     def deviation(self) -> float:
         """Standard deviation with n - 1; 0 for a single seed."""
-        values = self.values
-        if len(values) < 2:
-            return 0.0
-        mean = self.mean
-        return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+        return Spread(tuple(self.values)).deviation
 
     def text(self, places: int = 3, scale: float = 1.0) -> str:
         """``mean ± standard deviation``."""

@@ -1,1 +1,1 @@
-"""The training loop, its losses, checkpoints and what is measured on the way."""
+"""One engine for every task, the classifier's task, losses and what is measured on the way."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
+from lipsort_cli.console import command_line
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.identity import Identity
 from lipsort_cli.metrics import MetricsLog
@@ -213,9 +214,10 @@ def _train(task: Task, session: Session) -> None:
                     _save(task, session)
                     saved = time.monotonic()
                 if stop and not task.finished:
+                    again = command_line(("resume", session.resume or session.directory))
                     raise Interrupted(
-                        f"interrupted after step {at.step} of {task.total}; continue with `lipsort "
-                        f"{session.command} resume={session.resume or session.directory}`"
+                        f"interrupted after step {at.step} of {task.total}; continue with "
+                        f"`lipsort {session.command} {again}`"
                     )
     finally:
         log.close()

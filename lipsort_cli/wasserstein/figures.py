@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
-from lipsort_cli.rounding import at_least
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[NDArray[np.float32]], Array]
@@ -169,19 +167,3 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
             title=title,
         )
         axes.legend()
-
-
-@drawing
-def draw_comparison(path: Path, names: list[str], rows: list[dict[str, Any]]) -> None:
-    """Bars of how close each critic of a sweep came, with the reference as a line at 1."""
-    shares = [row["share"] for row in rows]
-    with picture(path) as (figure, axes):
-        figure.set_size_inches(7, 1.2 + 0.4 * len(rows))
-        places = np.arange(len(rows))[::-1]
-        shown = np.clip(shares, 0, 1.05)  # a share of a wrong reference may be anything
-        axes.barh(places, shown, color=COLOURS[0])
-        for place, share, end in zip(places, shares, shown, strict=True):
-            axes.text(end + 0.01, place, at_least(share, 4), va="center", fontsize=8)
-        axes.axvline(1, color="0.3", linestyle="--")
-        axes.set_yticks(places, names, fontsize=8)
-        axes.set(xlabel="proven lower bound / reference", xlim=(0, 1.15))

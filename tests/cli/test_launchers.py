@@ -74,5 +74,6 @@ def test_a_sweep_ends_with_what_became_of_its_jobs(
     Farewell().on_multirun_end(config)
     shown = capsys.readouterr().out
     assert "3 jobs: 2 finished, 1 failed" in shown and str(tmp_path) in shown
+    assert (tmp_path / "report" / "report.html").is_file()
     Farewell().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": "/nowhere"}}}))
     assert capsys.readouterr().out == ""

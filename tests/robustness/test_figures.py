@@ -84,9 +84,6 @@ PICTURES: dict[str, Callable[[Path, np.ndarray], bool]] = {
     ),
     "norms": lambda p, v: wasserstein.draw_gradient_norms(p, v, "L2", "t"),
     "values": lambda p, v: wasserstein.draw_values(p, v, v, "t"),
-    "sweep": lambda p, v: wasserstein.draw_comparison(
-        p, [f"{i}" for i in range(len(v))], [{"share": float(x)} for x in v]
-    ),
     "training": lambda p, v: draw_training(
         p, [dict.fromkeys(HISTORY, float(x)) for x in v], True, "t"
     ),

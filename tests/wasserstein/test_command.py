@@ -18,7 +18,6 @@ from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.runs import read_json
-from lipsort_cli.wasserstein.sweep import summarise
 from lipsort_cli.wasserstein.training import CriticTask
 
 Compose = Callable[..., Any]
@@ -230,27 +229,6 @@ def test_patience_stops(compose: Compose, tmp_path: Path) -> None:
     results = estimate(config, tmp_path)
     assert results["stopped_by"] == "improvement"
     assert results["steps"] < 100
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_sweep_summary(compose: Compose, tmp_path: Path) -> None:
-    for number, (activation, seed) in enumerate([("maxmin", 0), ("maxmin", 1), ("relu", 0)]):
-        job = tmp_path / str(number)
-        estimate(compose(f"activation={activation}", f"seed={seed}"), job)
-        (job / ".hydra").mkdir()
-        (job / ".hydra" / "overrides.yaml").write_text(
-            f"- activation={activation}\n- seed={seed}\n- model.widths=[8,8]\n"
-        )
-    rows = summarise(tmp_path)
-    assert sorted((row["name"], row["jobs"]) for row in rows) == [
-        ("activation=maxmin", 2),
-        ("activation=relu", 1),
-    ]
-    assert rows[0]["share"] >= rows[1]["share"]
-    assert all(row["share"] == pytest.approx(row["lower"] / row["reference"]) for row in rows)
-    assert read_json(tmp_path / "comparison.json") == rows
-    assert (tmp_path / "comparison.png").is_file()
-    assert summarise(tmp_path / "0") == []
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -17,16 +17,17 @@ import pytest
 import torch
 
 from lipsort_cli import data
-from lipsort_cli.commands.estimate_wasserstein import _seen, make_trainer
-from lipsort_cli.config.distributions import DISTRIBUTIONS
+from lipsort_cli.commands.estimate_wasserstein import _seen, build_task
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.gan import runs
 from lipsort_cli.gan.evaluation import distance
+from lipsort_cli.training import engine
 from lipsort_cli.wasserstein.bounds import Plain, confidence_lower
 from lipsort_cli.wasserstein.build import PAIRS, build_source
 from lipsort_cli.wasserstein.confidence import BOUNDS
 from lipsort_cli.wasserstein.sources import SampleSource, Source
-from lipsort_cli.wasserstein.training import HELD_OUT, SPLIT, CriticTrainer, stream
+from lipsort_cli.wasserstein.training import HELD_OUT, SPLIT, CriticTask, stream
 
 Compose = Callable[..., Any]
 Rows = np.ndarray
@@ -38,6 +39,7 @@ FEW = [*FAST, "training.check_points=50", "training.batch_size=16", "device=cpu"
 MLP = [*FEW, "model.widths=[8,8]"]
 SOLVED = [*FEW, "model=extension"]
 TRAINED = [*SOLVED, "model.centres=20", "evaluation.transport_points=5"]
+DISTRIBUTIONS = GROUPS["distribution"]
 KINDS = sorted(set(DISTRIBUTIONS) - {"files", "dataset", "generator", "translated_cloud"})
 
 
@@ -51,11 +53,11 @@ def moved(rows: Rows, index: np.ndarray | None, seed: int = 5) -> Rows:
     return result
 
 
-def fit(config: Any, source: Source, folder: Path) -> tuple[CriticTrainer, tuple[float, float]]:
+def fit(config: Any, source: Source, folder: Path) -> tuple[CriticTask, tuple[float, float]]:
     folder.mkdir(parents=True)
-    trainer = make_trainer(config, source, torch.device("cpu"), folder)
-    trainer.run()
-    return trainer, _seen(trainer)
+    task = build_task(config, source, torch.device("cpu"))
+    engine.run(task, engine.Session(folder, "estimate-wasserstein"))
+    return task, _seen(task)
 
 
 def source_of(config: Any) -> Source:
@@ -77,7 +79,7 @@ def assert_same(config: Any, first: Source, second: Source, folder: Path) -> Non
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
-    assert (seen, one.stopped, one.step) == (also, other.stopped, other.step)
+    assert (seen, one.stopped, one.at.step) == (also, other.stopped, other.at.step)
     before, after = (s.held_out(50, stream(config.seed, HELD_OUT)) for s in (first, second))
     assert before is not None and after is not None
     assert not np.array_equal(np.asarray(before[0][:]), np.asarray(after[0][:]))
@@ -219,7 +221,9 @@ def test_the_fresh_critic_of_a_generator(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(distance.found, "confidence_lower", clipped)
     for unseen in (cloud(3), moved(cloud(3), np.arange(60)).astype(np.float32)):
         sides = distance.Sides("pair", (cloud(1), cloud(2)), (unseen, unseen[::-1] + 0.5))
-        distance.fresh_bounds(sides, steps=5, confidence=0.95, seed=1, device=torch.device("cpu"))
+        distance.fresh_bounds(
+            sides, steps=5, confidence=0.95, seed=1, device=torch.device("cpu"), run=Path("run")
+        )
     assert all(torch.equal(value, kept[1][name]) for name, value in kept[0].items())
     assert ranges[0] == ranges[1]
 
@@ -233,7 +237,7 @@ def test_the_bound_that_is_quoted_is_chosen_beforehand(
     from lipsort_cli.zoo import save_network
 
     config = compose("distribution=cone", "distribution.dim=2", f"evaluation.bound={bound}", *FAST)
-    trainer, _ = fit(config, source_of(config), tmp_path / "a")
-    save_network(trainer.network, trainer.directory / "model.safetensors")
-    results = evaluate_critic(trainer)
+    task, _ = fit(config, source_of(config), tmp_path / "a")
+    save_network(task.network, tmp_path / "a" / "model.safetensors")
+    results = evaluate_critic(config, task, tmp_path / "a")
     assert results["population_lower_bound"]["method"].startswith(bound)
