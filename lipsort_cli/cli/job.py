@@ -26,6 +26,7 @@ from lipsort_cli import runs
 from lipsort_cli.cli import objective
 from lipsort_cli.config import validate
 from lipsort_cli.config.compose import known_to_hydra
+from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, warn
@@ -91,6 +92,7 @@ def carry_out(
 
     ``subdir``: where its configuration is saved, if ``hydra.output_subdir`` does not say so.
     """
+    settle_paths(config, Path(hydra.runtime.cwd))
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
     return execute(command, typed, directory, _files(config, hydra, folder) if folder else {})

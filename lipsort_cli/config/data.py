@@ -42,7 +42,7 @@ class DownloadedData(Subset):
     """A torchvision data set under ``root``, downloaded when absent."""
 
     name: str = REQUIRED
-    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
+    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set", path=True)
     download: bool = option(True, "fetch the files with torchvision when absent")
     validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
 
@@ -138,7 +138,7 @@ class TableData(Subset, TableOptions):
     """Your own table, CSV or Parquet (data.path=FILE data.label=COLUMN)."""
 
     name: str = "table"
-    path: str = option(REQUIRED, "the file: .csv, .tsv, .txt or .parquet")
+    path: str = option(REQUIRED, "the file: .csv, .tsv, .txt or .parquet", path=True)
     label: str = option(REQUIRED, "the column that holds the class, as a number or a word")
     split: str | None = option(
         None, "the column that says train, validation or test; null: by shares"
@@ -158,7 +158,7 @@ class NpzData(Subset):
     """Your own arrays x_train, y_train, x_test, y_test in one .npz file (data.path=FILE)."""
 
     name: str = "npz"
-    path: str = option(REQUIRED, "the .npz file")
+    path: str = option(REQUIRED, "the .npz file", path=True)
     channels: str = option(
         "auto",
         "where images have their channels; auto: last, if only there are one or three",
@@ -191,7 +191,7 @@ class FolderData:
     """
 
     name: str = "folder"
-    path: str = option(REQUIRED, "the folder of images")
+    path: str = option(REQUIRED, "the folder of images", path=True)
     size: int | None = option(
         None,
         "cut and scale every image to this square; null: all have one size",

@@ -137,15 +137,15 @@ class FilesDistribution(TableOptions):
     """Your own samples: .npy, .npz, .csv, .parquet, or folders of images."""
 
     name: str = "files"
-    p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array")
-    q: str = option(REQUIRED, "sample file of Q")
+    p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array", path=True)
+    q: str = option(REQUIRED, "sample file of Q", path=True)
     background: str | None = option(
         None,
         "what transparent pixels of images lie on; null: they are refused",
         choices=["black", "white"],
     )
-    p_weights: str | None = option(None, "file of weights for P")
-    q_weights: str | None = option(None, "file of weights for Q")
+    p_weights: str | None = option(None, "file of weights for P", path=True)
+    q_weights: str | None = option(None, "file of weights for Q", path=True)
     rows: int | None = option(
         None, "compare this many rows a side, drawn at random; the others are held out", minimum=2
     )
@@ -172,7 +172,7 @@ class DatasetDistribution:
     dataset: str = option(
         "mnist", "which one", choices=["digits", "mnist", "fashion_mnist", "cifar10"]
     )
-    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set")
+    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set", path=True)
     download: bool = option(True, "fetch the files with torchvision when absent")
     p: str = option("train/3", "train, test, or one class of them, such as train/3")
     q: str = option("train/8", "the same")
@@ -188,7 +188,9 @@ class GeneratorDistribution:
 
     name: str = "generator"
     run: str | None = option(
-        None, "run directory of `lipsort wgan`; null: the newest finished one under outputs"
+        None,
+        "run directory of `lipsort wgan`; null: the newest finished one under outputs",
+        path=True,
     )
     split: str = option(
         "test", "part of the data that the proven bounds are about", choices=["test", "train"]

@@ -41,6 +41,7 @@ def option(
     filled: bool = False,
     distinct: bool = False,
     rising: bool = False,
+    path: bool = False,
 ) -> Any:
     """A dataclass field with a help line and an allowed range.
 
@@ -49,6 +50,7 @@ def option(
     ask for with the reason why not; ``pattern`` is a regular expression that the whole string
     matches, where the help line lists what is allowed. A list that is ``filled`` has an element at
     least, one that is ``distinct`` each only once, one that is ``rising`` ever larger ones.
+    A ``path`` is one of the user's files or folders: a run keeps it absolute.
     """
     metadata = {
         "help": help,
@@ -57,6 +59,7 @@ def option(
         "above": above,
         "below": below,
         "choices": tuple(choices) if choices is not None else None,
+        "path": path,
         "refused": refused,
         "pattern": pattern,
         "filled": filled,

@@ -186,6 +186,7 @@ class GanEvaluation:
         None,
         "run whose classifier gives features: of `lipsort train`, or of `lipsort wgan`; null: "
         "train a small one",
+        path=True,
     )
     sliced: int = option(500, "lines of the sliced distance", minimum=2, maximum=MOST_POINTS)
     neighbours: int = option(

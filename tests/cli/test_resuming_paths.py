@@ -1,0 +1,94 @@
+"""Relative paths mean what they meant at the start, from wherever a run is gone on with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from lipsort_cli.cli.launch import launch
+from lipsort_cli.config.schema import GROUPS, find
+from lipsort_cli.errors import Interrupted
+from lipsort_cli.runs import read_json
+from lipsort_cli.training.classifier import ClassifierTask
+from lipsort_cli.wasserstein.training import CriticTask
+
+QUICK = ["threads=1", "device=cpu", "hydra.run.dir=run"]
+
+
+def run(command: str, folder: Path, *overrides: str) -> None:
+    entry = find(command)
+    assert entry is not None
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        launch(entry, list(overrides))
+    finally:
+        os.chdir(before)
+
+
+def points(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{part}": rng.normal(size=(40, 3)).astype("f4") for part in ("train", "test")}
+    labels = {f"y_{part}": np.arange(40) % 2 for part in ("train", "test")}
+    np.savez(folder / "data.npz", **arrays, **labels)
+    for name in "pq":
+        np.save(folder / f"{name}.npy", rng.normal(size=(40, 2)).astype("f4"))
+
+
+@pytest.mark.parametrize("chdir", ["false", "true"])
+@pytest.mark.parametrize(
+    ("command", "kind", "given", "kept"),
+    [
+        (
+            "train",
+            ClassifierTask,
+            ["data=npz", "data.path=data.npz", "model.widths=[8]", "training.epochs=9"],
+            {"data.path": "data.npz"},
+        ),
+        (
+            "estimate-wasserstein",
+            CriticTask,
+            ["distribution=files", "distribution.p=p.npy", "distribution.q=q.npy",
+             "model.widths=[8]", "training.steps=9"],
+            {"distribution.p": "p.npy", "distribution.q": "q.npy"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_goes_on_from_another_folder(
+    chdir: str, command: str, kind: Any, given: list[str], kept: dict[str, str],
+    tmp_path: Path, interrupting: Any,
+) -> None:  # fmt: skip
+    start, elsewhere = tmp_path / "start", tmp_path / "elsewhere"
+    start.mkdir()
+    elsewhere.mkdir()
+    points(start)
+    interrupting(kind, 2)
+    with pytest.raises(Interrupted):
+        run(command, start, *given, *QUICK, f"hydra.job.chdir={chdir}")
+    saved = yaml.safe_load((start / "run" / ".hydra" / "config.yaml").read_text())
+    for key, name in kept.items():
+        group, _, leaf = key.partition(".")
+        assert saved[group][leaf] == str(start / name)
+    run(command, elsewhere, f"resume={start / 'run'}")
+    record = read_json(start / "run" / "run.json")
+    assert record["status"] == "finished" and record["resumed"] == 1
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_every_file_and_folder_of_the_user_is_known_as_a_path() -> None:
+    """A new option that names a file must say so, or runs could not be gone on with elsewhere."""
+    known = set()
+    for group in ("data", "distribution"):
+        for name, kind in GROUPS[group].items():
+            for field in kind.__dataclass_fields__.values():  # type: ignore[attr-defined]
+                words = str(field.metadata.get("help", "")).split()
+                about_files = {"file", "file:", "folder", "directory", "files"} & set(words)
+                if about_files and "download" not in field.name:
+                    known.add((group, name, field.name))
+                    assert field.metadata["path"], (group, name, field.name)
+    assert {("data", "npz", "path"), ("distribution", "files", "q_weights")} <= known
