@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,3 +34,19 @@ def conversion(norm: str, other: str, size: int) -> float:
     28.0
     """
     return float(max(1.0, size ** (1 / ORDER[other] - 1 / ORDER[norm])))
+
+
+def route_words(shares: Mapping[str, float]) -> str:
+    """In which norms layers were bounded, for what share of the radii; empty for none.
+
+    >>> route_words({"l2": 0.98, "linf": 0.02})
+    'layers bounded in L2 (98.0% of the radii), L-infinity (2.0% of the radii)'
+    >>> route_words({"l2": 1.0})
+    'layers bounded in L2'
+    """
+    if not shares:
+        return ""
+    if len(shares) == 1:
+        return f"layers bounded in {NAMES.get(*shares, *shares)}"
+    parts = (f"{NAMES.get(norm, norm)} ({part:.1%} of the radii)" for norm, part in shares.items())
+    return f"layers bounded in {', '.join(parts)}"

@@ -130,14 +130,16 @@ def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
     return replace(bound, value=float(up(bound.value * (1 + INFLATION))))
 
 
+def route_constant(network: Network, route: Route, norm: str) -> float:
+    """Upper bound of the network's constant from ``norm`` to ``norm`` by one route."""
+    return float(route.constant(network, norm, Binary64()).value)
+
+
 def best_route(network: Network, norm: str, routes: Sequence[Route] | None = None) -> Route:
     """The route that gives the least constant of the network in ``norm``; its own among equals."""
     check_norm(norm)
     found = issued_routes(network) if routes is None else routes
-    m = Binary64()
-    return min(
-        found, key=lambda route: (route.constant(network, norm, m).value, route.norm != norm)
-    )
+    return min(found, key=lambda route: (route_constant(network, route, norm), route.norm != norm))
 
 
 def lipschitz_bound(network: Network, norm: str) -> LayerwiseBound:
@@ -147,7 +149,7 @@ def lipschitz_bound(network: Network, norm: str) -> LayerwiseBound:
     upwards. Evidence: proven.
     """
     route = best_route(network, norm)
-    return LayerwiseBound(float(route.constant(network, norm, Binary64()).value), route.bounds)
+    return LayerwiseBound(route_constant(network, route, norm), route.bounds)
 
 
 def evaluate(

@@ -89,7 +89,11 @@ def _write(
         "methods": list(config.methods),
         "points": len(nearest),
         "fooled": int(found.sum()),
-        "certified_accuracy": {"evidence": "proven", "eps": {f"{e}": c for e, c, _ in shares}},
+        "certified_accuracy": {
+            "evidence": "proven",
+            "routes": points.shares(),
+            "eps": {f"{e}": c for e, c, _ in shares},
+        },
         "attacked_accuracy": {"evidence": "empirical", "eps": {f"{e}": a for e, _, a in shares}},
         "soundness_failures": len(failures),
     }

@@ -12,6 +12,7 @@ from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.norms import route_words
 from lipsort_cli.rounding import at_most, share_down
 
 
@@ -43,7 +44,8 @@ def run(config: CertifyConfig, directory: Path) -> None:
     console.print(table)
     console.print(issued.statement, markup=False)
     console.print(
-        f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven)",
+        f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven); "
+        f"radii: {route_words(points.shares()) or 'none'}",
         markup=False,
     )
     draw_robustness(

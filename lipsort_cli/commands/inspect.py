@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import issued_routes, route_constant
 from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
@@ -43,6 +44,9 @@ class Subject(NamedTuple):
     inputs: Tensor
     labels: Tensor | None
     norm: str
+    constants: dict[str, float]
+    """Proven bounds of the network's constant in ``norm``, by the norm that layers are bounded in.
+    """
 
 
 def run(config: InspectConfig, directory: Path) -> None:
@@ -58,7 +62,11 @@ def run(config: InspectConfig, directory: Path) -> None:
         measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]
-    about = {name: _about(measured[name], logs[name]) for name in names}
+    about = {
+        name: {"constant": words.of_constants(subject.norm, subject.constants)}
+        | _about(measured[name], logs[name])
+        for name, subject in subjects.items()
+    }
     gradients = _input_gradients(measured)
     result = {
         "points": len(subjects[first].inputs),
@@ -104,12 +112,14 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         norm = own.evaluation.norm if command == "train" else "l2"
     path = directory / (NETWORK if command != "wgan" else "critic.safetensors")
     network = load_network(path)
+    chosen = config.norm or norm
     return Subject(
         directory,
         plain_module(network),
         inputs.float().reshape(len(inputs), *network.input_shape),
         labels,
-        config.norm or norm,
+        chosen,
+        {route.norm: route_constant(network, route, chosen) for route in issued_routes(network)},
     )
 
 
@@ -211,6 +221,7 @@ def _show(
     directory: Path,
 ) -> None:
     titles = {
+        "constant": "Constant",
         "layers": "Layers",
         "jacobian": "Jacobian",
         "gradient_norm": "Gradient",
@@ -223,7 +234,9 @@ def _show(
         for key, title in titles.items():
             console.print(f"{title}: {_sentence(found[key])}", markup=False)
     console.print(f"Input gradients: {gradients['interpretation']}", markup=False)
-    console.print("All of this is empirical: measured at these points in floating point.")
+    console.print(
+        "All of this but the constant is empirical: measured at these points in floating point."
+    )
     results_line("Results", directory, "inspect.json", f"figures/: {', '.join(drawn)}")
     follow_up("lipsort", "report", *(subject.directory for subject in subjects.values()))
 

@@ -15,7 +15,7 @@ from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.norms import NAMES
+from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
@@ -151,11 +151,12 @@ def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) 
             "" if attacked is None else f"{attacked:.2%}",
             *(share_down(found[key]) for found in (evaluation.deviations,) if found),
         )
+    by = "".join(f", {words}" for words in [route_words(points.shares())] if words)
     console.print(table)
     console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)", markup=False)
     console.print(
         f"Lipschitz constant at most {at_most(points.lipschitz, 9)} (proven, {norm} to {norm}); "
-        f"certificates hold in {points.arithmetic} arithmetic; trained in {seconds:.1f} s",
+        f"certificates hold in {points.arithmetic} arithmetic{by}; trained in {seconds:.1f} s",
         markup=False,
     )
     results_line("Results", directory, "results.json", "figures/robustness.png")

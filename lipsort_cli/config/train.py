@@ -217,7 +217,8 @@ class TrainConfig(Session, LipschitzNetwork):
         if norm == "linf" and constraint.norm == "l2":
             yield (
                 f"evaluation.norm=linf with constraint={constraint.name}, which bounds the L2 "
-                "norm: certificates will be weak; constraint=linf is made for it"
+                "norm: radii are those in L2 divided by the root of the number of inputs; "
+                "constraint=linf is made for L-infinity"
             )
         if norm == "l2" and constraint.norm == "linf":
             yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from lipsort_cli.inspection.activity import ACTIVE, FOLDED, SWAPPED, SWITCHED
 from lipsort_cli.inspection.measure import Measured
+from lipsort_cli.norms import NAMES
+from lipsort_cli.rounding import at_most
 
 Array = NDArray[np.float64]
 _NEAR = 0.01
@@ -19,6 +21,26 @@ _NEAR = 0.01
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def of_constants(norm: str, constants: Mapping[str, float]) -> dict[str, Any]:
+    """Proven constants in ``norm``, by the norm that layers are bounded in: the least counts."""
+    best = min(constants, key=lambda route: (constants[route], route != norm))
+    others = [
+        f"{at_most(value, 4)} in {NAMES[route]}"
+        for route, value in constants.items()
+        if route != best
+    ]
+    return {
+        "evidence": "proven",
+        "norm": norm,
+        "value": constants[best],
+        "route": best,
+        "routes": dict(constants),
+        "interpretation": f"In {NAMES[norm]} outputs change at most {at_most(constants[best], 6)} "
+        f"times as much as inputs (proven), layers bounded in {NAMES[best]}; bounded otherwise it "
+        f"would be {' and '.join(others)}.",
+    }
 
 
 def of_layers(measured: Measured) -> str:

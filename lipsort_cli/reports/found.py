@@ -14,6 +14,7 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_bytes, read_json, read_yaml
+from lipsort_cli.norms import route_words
 from lipsort_cli.reports.values import Figure, figures
 from lipsort_cli.runs import RECORD, holder, read_record
 
@@ -225,11 +226,21 @@ def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
         claim, summary = values["claim"], values["summary"]
         count = len(values["points"]["index"])
         detail = f"{claim['arithmetic']}, {count:,} points, as issued"
+        if words := route_words(_shares(values)):
+            detail += f", {words}"
         for entry in summary["certified_at"]:
             name = f"certified_accuracy.{claim['norm']}.{float.fromhex(entry['eps'])}"
             yield Figure(name, entry["count"] / count, "proven", detail)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
         return
+
+
+def _shares(certificate: dict[str, Any]) -> dict[str, float]:
+    """The share of certified points that each route of a certificate proves."""
+    points, names = certificate["points"], [str(r["norm"]) for r in certificate.get("routes", ())]
+    pairs = zip(points.get("route", ()), points.get("radius", ()), strict=False)
+    used = [names[place] for place, radius in pairs if float.fromhex(radius) > 0]
+    return {name: used.count(name) / len(used) for name in names if name in used}
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lipsort_cli.norms import route_words
 from lipsort_cli.rounding import at_least, at_most, share_down
 
 COUNT, TIME, GIVEN, UNSTATED = "count", "measured", "known", "evidence not stated"
@@ -119,6 +120,9 @@ def _detail(entry: dict[str, Any]) -> str:
     points = entry.get("points")
     words = [entry.get("arithmetic"), entry.get("attack"), entry.get("about")]
     said = [word for word in words if isinstance(word, str)]
+    routes = entry.get("routes")
+    if isinstance(routes, dict) and all(_is_figure(share) for share in routes.values()):
+        said += [words for words in [route_words(routes)] if words]
     if isinstance(points, int) and not isinstance(points, bool):
         said.append(f"{points:,} points")
     return ", ".join(said)

@@ -55,6 +55,7 @@ class Evaluation:
                 "evidence": "proven",
                 "arithmetic": self.points.arithmetic,
                 "points": len(self.points.radii),
+                "routes": self.points.shares(),
             },
         }
         if self.deviations:

@@ -173,7 +173,11 @@ def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Poi
 def _constant_line(certificate: dict[str, Any]) -> str:
     value = certificate["lipschitz"]["network"]
     norm = certificate["claim"]["norm"]
-    return f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven)"
+    named = ", ".join(route["norm"] for route in certificate["routes"])
+    return (
+        f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven); "
+        f"layers bounded in {named}"
+    )
 
 
 def _exact(

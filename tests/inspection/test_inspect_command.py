@@ -60,6 +60,10 @@ def test_two_runs_are_compared_in_the_first(runs: Path, monkeypatch: pytest.Monk
     assert found["points"] == 12
     for key in ("layers", "jacobian", "gradient_norm", "activations", "input_gradients"):
         assert found[key]["evidence"] == "empirical" and len(found[key]["interpretation"]) > 40
+    constant = found["constant"]
+    assert constant["evidence"] == "proven" and constant["route"] == "l2"
+    assert constant["value"] == min(constant["routes"].values()) < 1.001
+    assert "layers bounded in L2" in constant["interpretation"]
     assert [one["name"] for one in found["compared"]] == ["maxmin", "relu"]
     kept = [one["gradient_norm"]["kept"] for one in found["compared"]]
     assert kept[0] == pytest.approx(1, abs=1e-4) and kept[1] < 0.95

@@ -327,14 +327,16 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
                     "attacked_accuracy": {"evidence": "empirical", "eps": {"0.5": 0.6}}})
     )  # fmt: skip
     (run / "certificate.json").write_text(
-        json.dumps({"claim": {"norm": "linf", "arithmetic": "real"}, "points": {"index": [0, 1]},
+        json.dumps({"claim": {"norm": "linf", "arithmetic": "real"},
+                    "routes": [{"norm": "l2"}, {"norm": "linf"}],
+                    "points": {"index": [0, 1], "route": [1, 0], "radius": ["0x0p+0", "0x1p-2"]},
                     "summary": {"certified_at": [{"eps": (0.25).hex(), "count": 1}]}})
     )  # fmt: skip
     (row,) = tables([tmp_path], tmp_path / "out").rows
     values = {name: (spread.mean, e, d) for (name, e, d), spread in row.figures.items()}
     assert values["attack.attacked_accuracy.l2.0.5"] == (0.6, "empirical", "real, 7 points")
     assert values["certificate.certified_accuracy.linf.0.25"] == (
-        0.5, "proven", "real, 2 points, as issued",
+        0.5, "proven", "real, 2 points, as issued, layers bounded in L2",
     )  # fmt: skip
     (run / "certificate.json").write_text('{"claim": 3}')
     tables([tmp_path], tmp_path / "out")
