@@ -72,9 +72,7 @@ def build_task(config: Any, dataset: Dataset, device: torch.device, directory: P
         centre=centre,
         spread=spread / math.sqrt(centre.numel()),
     ).to(device)
-    critic = make_critic(
-        config.critic, dataset.input_shape, centre=centre, spread=spread, device=device
-    )
+    critic = make_critic(config, dataset.input_shape, centre=centre, spread=spread, device=device)
     count = sum(p.numel() for n in (generator, critic.network) for p in n.parameters())
     set_threads(config.threads, count)
     options = config.generator
@@ -102,14 +100,14 @@ class Constant:
 
 
 def critic_constant(critic: Critic, directory: Path) -> Constant | None:
-    """A proven bound of the critic's constant (L2), from its saved weights; None if none is known.
+    """A proven bound of the critic's constant in its metric, from its saved weights; None: unknown.
 
     The critic is saved as ``critic.safetensors`` on the way.
     """
     path = directory / "critic.safetensors"
     try:
         save_network(critic.plain(), path)
-        bound = lipschitz_bound(load_network(path), "l2")
+        bound = lipschitz_bound(load_network(path), critic.norm)
     except (LipsortError, TypeError):
         return None  # an operation that certificates do not know
     return Constant(bound.value, "proven", "product of the layers' bounds")

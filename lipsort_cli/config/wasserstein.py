@@ -9,7 +9,7 @@ from typing import Any
 from lipsort_cli.config.distributions import OF_IMAGES
 from lipsort_cli.config.models import ExtensionModel, ImageModel
 from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
-from lipsort_cli.config.registry import GROUPS, command
+from lipsort_cli.config.registry import COMMANDS, GROUPS, command, commands_of
 from lipsort_cli.config.train import LipschitzNetwork, Session, unmatched
 
 
@@ -120,7 +120,12 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
         if not isinstance(self.model, ImageModel):
             return
         if self.distribution.name not in OF_IMAGES:
-            fitting = [n for n, kind in GROUPS["model"].items() if not issubclass(kind, ImageModel)]
+            fitting = [
+                name
+                for name, kind in GROUPS["model"].items()
+                if not issubclass(kind, ImageModel)
+                and "estimate-wasserstein" in (commands_of("model", name) or COMMANDS)
+            ]
             yield (
                 f"model: found {self.model.name}, whose inputs are images, not points; allowed: "
                 + ", ".join(sorted(fitting))

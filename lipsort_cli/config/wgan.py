@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from lipsort_cli.config.activations import (
+    Activation,
+    FullsortActivation,
+    GroupsortActivation,
+    MaxminActivation,
+    ReluActivation,
+)
+from lipsort_cli.config.constraints import Constraint, OrthonormalConstraint
+from lipsort_cli.config.learning import StiefelAdamOptimizer
+from lipsort_cli.config.models import DcganCriticModel, ImageModel, MlpModel
 from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
 from lipsort_cli.config.registry import choice, command
-from lipsort_cli.config.train import Session, undivided
+from lipsort_cli.config.train import LipschitzNetwork, Session, undivided, unmatched
 
 # --- generators -------------------------------------------------------------------------------
 
@@ -61,6 +71,12 @@ class CriticBase:
     """What every critic has."""
 
     name: str = REQUIRED
+    steps: int = option(2, "critic steps a generator step", minimum=1)
+    loss: str = option(
+        "wasserstein",
+        "wasserstein: difference of means; hinge: hinges at 1 and -1",
+        choices=["wasserstein", "hinge"],
+    )
     channels: list[int] = option(
         [],
         "channels of convolutions that halve the image, before the dense layers; []: none",
@@ -68,31 +84,51 @@ class CriticBase:
         maximum=65536,
     )
     widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
-    steps: int = option(2, "critic steps a generator step", minimum=1)
-    loss: str = option(
-        "wasserstein",
-        "wasserstein: difference of means; hinge: hinges at 1 and -1",
-        choices=["wasserstein", "hinge"],
-    )
     beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
 
-@choice("critic")
 @dataclass
-class ReluCritic(CriticBase):
-    """Lipschitz by construction: orthonormal weights with ReLU; the paper's comparison."""
+class KnownCritic(CriticBase):
+    """Lipschitz by construction; what model=, activation=, constraint=, optimizer= leave open."""
 
-    name: str = "relu"
     lipschitz: float = option(
         1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
     )
     lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
+    def chosen_model(self) -> MlpModel | DcganCriticModel:
+        """The network of ``channels`` and ``widths``, in raw units."""
+        if self.channels:
+            return DcganCriticModel(
+                channels=list(self.channels), widths=list(self.widths), lipschitz=self.lipschitz
+            )
+        return MlpModel(widths=list(self.widths), lipschitz=self.lipschitz)
+
+    def chosen_activation(self) -> Activation:
+        """ReLU."""
+        return ReluActivation()
+
+    def chosen_constraint(self) -> Constraint:
+        """Orthonormal weights."""
+        return OrthonormalConstraint()
+
+    def chosen_optimizer(self) -> StiefelAdamOptimizer:
+        """Adam on the Stiefel manifold."""
+        return StiefelAdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
+
 
 @choice("critic")
 @dataclass
-class GroupSortCritic(ReluCritic):
+class ReluCritic(KnownCritic):
+    """Lipschitz by construction: orthonormal weights with ReLU; the paper's comparison."""
+
+    name: str = "relu"
+
+
+@choice("critic")
+@dataclass
+class GroupSortCritic(KnownCritic):
     """Lipschitz by construction, norm-preserving: orthonormal weights, sorting activations."""
 
     name: str = "groupsort"
@@ -100,6 +136,24 @@ class GroupSortCritic(ReluCritic):
         "fullsort", "which sorting activation", choices=["maxmin", "groupsort", "fullsort"]
     )
     group_size: int = option(4, "features a group (activation: groupsort)", minimum=2)
+
+    def chosen_activation(self) -> Activation:
+        """The sorting activation."""
+        kinds = {"maxmin": MaxminActivation, "fullsort": FullsortActivation}
+        if self.activation == "groupsort":
+            return GroupsortActivation(group_size=self.group_size)
+        return kinds[self.activation]()
+
+
+@choice("critic")
+@dataclass
+class LipschitzCritic(GroupSortCritic):
+    """Lipschitz by construction: any network of model=, activation=, constraint=, optimizer=.
+
+    What of these is not chosen is as critic=groupsort has it.
+    """
+
+    name: str = "lipschitz"
 
 
 @dataclass
@@ -142,6 +196,51 @@ class SpectralNormCritic(FreeCritic):
     name: str = "sn"
     iterations: int = option(1, "power iterations a step", minimum=1)
     lipschitz: float = option(1.0, "factor of the output", minimum=2.0**-20, maximum=2.0**20)
+
+
+# --- the network of a Lipschitz critic ----------------------------------------------------------
+
+
+@choice("model", commands=("wgan",))
+@dataclass
+class PresetModel:
+    """As critic= has it: critic.channels, critic.widths, critic.lipschitz."""
+
+    name: str = "preset"
+
+
+@choice("activation", commands=("wgan",))
+@dataclass
+class PresetActivation(Activation):
+    """As critic= has it."""
+
+    name: str = "preset"
+
+
+@choice("constraint", commands=("wgan",))
+@dataclass
+class PresetConstraint(Constraint):
+    """As critic= has it: orthonormal."""
+
+    name: str = "preset"
+    norm: ClassVar[str | None] = None
+
+
+@choice("optimizer", commands=("wgan",))
+@dataclass
+class PresetOptimizer:
+    """As critic= has it: Adam on the Stiefel manifold, critic.lr, critic.beta1, critic.beta2."""
+
+    name: str = "preset"
+
+
+_READ_FROM_CRITIC = {
+    "model": ("channels", "widths", "lipschitz"),
+    "activation": ("activation", "group_size"),
+    "constraint": (),
+    "optimizer": ("lr", "beta1", "beta2"),
+}
+"""Keys of a critic that a group replaces once it is chosen."""
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -214,35 +313,47 @@ class GanEvaluation:
     ),
 )
 @dataclass
-class WganConfig(Session):
+class WganConfig(Session, LipschitzNetwork):
     """Train a Wasserstein GAN; say how good its samples are."""
 
     data: Any = REQUIRED
     generator: Any = REQUIRED
     critic: Any = REQUIRED
-    schedule: Any = REQUIRED
+    norm: str = option("l2", "ground metric of a Lipschitz critic", choices=["l2", "linf", "l1"])
     training: GanTraining = field(default_factory=GanTraining)
     evaluation: GanEvaluation = field(default_factory=GanEvaluation)
+
+    def network(self) -> LipschitzNetwork:
+        """The groups of a Lipschitz critic, with what ``critic`` says for those not chosen."""
+        critic = self.critic
+        made = {
+            group: getattr(critic, f"chosen_{group}")()
+            if getattr(self, group).name == "preset"
+            else getattr(self, group)
+            for group in _READ_FROM_CRITIC
+        }
+        return LipschitzNetwork(**made, schedule=self.schedule)
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""
         critic = self.critic
+        if isinstance(critic, KnownCritic):
+            yield from self._of_network(self.network())
+        else:
+            yield from self._without_groups()
         if not (critic.widths or critic.channels):
             yield "critic.widths: found [] with critic.channels=[]; allowed: at least one layer"
-        size = group_size(critic) or 1
-        for key in ("channels", "widths"):
-            yield from undivided(
-                f"critic.{key}",
-                getattr(critic, key),
-                size,
-                f"critic.activation={getattr(critic, 'activation', 'relu')}",
-            )
         if self.data.name != "toy":
             return
-        if critic.channels:
+        if critic.channels and self.model.name == "preset":
             yield (
                 f"critic.channels: found {critic.channels} with data=toy, whose points are no "
                 "images; allowed: []"
+            )
+        if isinstance(self.model, ImageModel):
+            yield (
+                f"model: found {self.model.name} with data=toy, whose points are no images; choose "
+                "model=mlp"
             )
         if self.generator.name == "dcgan":
             yield (
@@ -250,9 +361,45 @@ class WganConfig(Session):
                 "generator=mlp"
             )
 
+    def _of_network(self, network: LipschitzNetwork) -> Iterator[str]:
+        if self.model.name == "preset":
+            group = "critic.activation" if self.activation.name == "preset" else "activation"
+            whose = f"{group}={network.activation.name}"
+            for key in ("channels", "widths"):
+                widths = getattr(self.critic, key)
+                yield from undivided(f"critic.{key}", widths, network.activation.group, whose)
+        else:
+            yield from network.faults()
+        yield from unmatched("constraint", self.norm, network.constraint.name)
+        if isinstance(network.model, ImageModel) and self.norm != "l2":
+            yield (
+                f"norm: found {self.norm} with model={network.model.name}; convolutional critics "
+                "are for norm=l2"
+            )
 
-def group_size(critic: CriticBase) -> int | None:
-    """Features that the critic sorts together; None where any width will do."""
-    if not isinstance(critic, GroupSortCritic):
-        return None
-    return {"maxmin": 2, "groupsort": critic.group_size}.get(critic.activation)
+    def _without_groups(self) -> Iterator[str]:
+        for group in _READ_FROM_CRITIC:
+            found = getattr(self, group).name
+            if found != "preset":
+                yield (
+                    f"{group}: found {found} with critic={self.critic.name}, whose network is its "
+                    "own (critic.channels, critic.widths); leave it out, or choose critic=lipschitz"
+                )
+        if self.norm != "l2":
+            yield (
+                f"norm: found {self.norm} with critic={self.critic.name}, whose constant is not "
+                "known; leave it out, or choose critic=lipschitz"
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """Keys that this combination of options does not read."""
+        if not isinstance(self.critic, KnownCritic):
+            return
+        yield from self.network().warnings()
+        usual = type(self.critic)()
+        for group, keys in _READ_FROM_CRITIC.items():
+            chosen = getattr(self, group).name
+            for key in keys if chosen != "preset" else ():
+                value = getattr(self.critic, key, None)
+                if value != getattr(usual, key, None):
+                    yield f"critic.{key}={value} has no effect with {group}={chosen}"

@@ -1,7 +1,4 @@
-"""Convolutional critics: ordinary ones, and those that are Lipschitz by construction.
-
-Both are DCGAN's: convolutions of 4x4 taps and stride 2, so that each halves the image.
-"""
+"""Convolutions of ordinary critics: DCGAN's, 4x4 taps with stride 2; each halves the image."""
 
 from __future__ import annotations
 
@@ -9,13 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from lipsort_cli.config.models import DcganCriticModel
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers import Normalize
-from lipsort_cli.zoo import Network
-from lipsort_cli.zoo.convolutional import build_image_network
 
 
 def check_image(config: Any, shape: Sequence[int]) -> None:
@@ -42,29 +35,3 @@ def plain_convolutions(config: Any, shape: Sequence[int]) -> list[nn.Module]:
         layers += [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(config.slope)]
         channels = width
     return layers
-
-
-def lipschitz_network(
-    config: Any,
-    activation: Any,
-    constraint: Any,
-    shape: Sequence[int],
-    centre: Tensor,
-    spread: float,
-) -> Network:
-    """The zoo's critic of orthogonal convolutions on centred images, K-Lipschitz in raw units.
-
-    Images are divided by a power of two s near ``spread`` and the output is multiplied by it: exact
-    both, and the constant stays ``config.lipschitz``.
-    """
-    check_image(config, shape)
-    scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
-    model = DcganCriticModel(
-        name="dcgan_critic",
-        channels=list(config.channels),
-        widths=list(config.widths),
-        lipschitz=config.lipschitz * scale,
-    )
-    network = build_image_network(model, activation, constraint, shape, 1)
-    middle = centre.flatten(1).mean(1).tolist()
-    return Network([Normalize(middle, [scale] * shape[0]), *network], shape, 1)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lipsort_cli.config.learning import StiefelAdamOptimizer
+from lipsort_cli.config.models import ImageModel
+from lipsort_cli.config.wgan import KnownCritic, WganConfig
 from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centre
-from lipsort_cli.gan.convolutional import lipschitz_network, plain_convolutions
+from lipsort_cli.gan.convolutional import check_image, plain_convolutions
 from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution, Scale
 from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.optim import adam, build_optimizer
-from lipsort_cli.wasserstein.critic import build_critic
+from lipsort_cli.wasserstein.critic import build_critic, running_constant
 from lipsort_cli.zoo import Network
 
 Value = Callable[[Tensor], Tensor]
@@ -37,6 +37,8 @@ class Critic:
 
     known: float | None = None
     """Its Lipschitz constant, where the construction fixes it (up to rounding)."""
+    norm = "l2"
+    """The ground metric of that."""
 
     def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
         self.config = config
@@ -58,20 +60,36 @@ class Critic:
 
 
 class LipschitzCritic(Critic):
-    """Orthonormal weights moved along their manifold: K-Lipschitz at every step.
+    """K-Lipschitz by construction, at every step.
 
-    Between exact retractions the weights are orthonormal to some 1e-4, which is less than bfloat16
-    makes of them in each product; :meth:`plain` retracts them first.
+    Between exact retractions weights on the Stiefel manifold are orthonormal to some 1e-4, which is
+    less than bfloat16 makes of them in each product; :meth:`plain` retracts them first.
     """
 
     EXACT_EVERY = 8
 
-    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        config: Any,
+        network: Network,
+        optimizer: Optimizer,
+        *,
+        nominal: float,
+        norm: str,
+        exact: bool,
+    ) -> None:
         super().__init__(config, network, optimizer)
-        self.known = float(config.lipschitz)
+        self.nominal, self.norm, self.exact = nominal, norm, exact
         for group in optimizer.param_groups:
             if "exact_every" in group:
                 group["exact_every"] = self.EXACT_EVERY
+
+    @property
+    def known(self) -> float | None:  # type: ignore[override]
+        """K; where training only comes near the set, that of the weights if it is larger."""
+        if self.exact:
+            return self.nominal
+        return max(self.nominal, running_constant(self.network, self.norm))
 
     def after_step(self) -> None:
         """Move the running centres."""
@@ -81,8 +99,8 @@ class LipschitzCritic(Critic):
 
     def plain(self) -> Network:
         """The network with weights retracted exactly."""
-        for layer in self.network:
-            if isinstance(layer, ConstrainedLayer):
+        for layer in self.network.modules():
+            if isinstance(layer, ConstrainedLayer) and layer.manifold():
                 layer.retract_()
         return super().plain()
 
@@ -136,6 +154,7 @@ def _adam(parameters: list[nn.Parameter], config: Any) -> Optimizer:
 
 
 CRITICS: dict[str, type[Critic]] = {
+    "lipschitz": LipschitzCritic,
     "groupsort": LipschitzCritic,
     "relu": LipschitzCritic,
     "clip": ClipCritic,
@@ -146,18 +165,18 @@ CRITICS: dict[str, type[Critic]] = {
 
 
 def make_critic(
-    config: Any,
+    config: WganConfig,
     shape: Sequence[int],
     *,
     centre: Tensor,
     spread: float,
     device: torch.device | None = None,
 ) -> Critic:
-    """The critic of a configuration of the group ``critic``.
+    """The critic of a configuration.
 
     Args:
-        config: its dataclass.
-        shape: of one point; with ``critic.channels`` [C, H, W].
+        config: what `lipsort wgan` was told.
+        shape: of one point; [C, H, W] for convolutions.
         centre: of the data [*shape], where the network's origin is put.
         spread: root mean square distance of the data from it.
         device: where the network goes.
@@ -165,41 +184,54 @@ def make_critic(
     Raises:
         UsageError: a convolutional critic for points that are no images.
     """
-    kind = CRITICS[config.name]
-    if kind is LipschitzCritic:
-        network = _lipschitz(config, shape, centre, spread)
-        if _centred(config, centre):
-            network = with_running_centres(network)
-        network = network.to(device)
-        rule = StiefelAdamOptimizer(lr=config.lr, beta1=config.beta1, beta2=config.beta2)
-        return kind(config, network, build_optimizer(network, rule))
-    network = _plain(config, shape, centre, spread).to(device)
-    return kind(config, network, _adam(list(network.parameters()), config))
+    critic = config.critic
+    kind = CRITICS[critic.name]
+    if isinstance(critic, KnownCritic):
+        return _lipschitz(config, shape, centre, spread, device)
+    network = _plain(critic, shape, centre, spread).to(device)
+    return kind(critic, network, _adam(list(network.parameters()), critic))
 
 
-def _lipschitz(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
-    name = getattr(config, "activation", "relu")
-    activation = SimpleNamespace(name=name, group_size=getattr(config, "group_size", 2))
-    constraint = SimpleNamespace(name="orthonormal")
-    if config.channels:
-        return lipschitz_network(config, activation, constraint, shape, centre, spread)
-    return build_critic(
-        SimpleNamespace(widths=config.widths, bias=True, dropout=0.0, lipschitz=config.lipschitz),
-        activation,
-        constraint,
-        norm="l2",
+def _lipschitz(
+    config: WganConfig,
+    shape: Sequence[int],
+    centre: Tensor,
+    spread: float,
+    device: torch.device | None,
+) -> LipschitzCritic:
+    critic, chosen = config.critic, config.network()
+    if critic.channels and config.model.name == "preset":
+        check_image(critic, shape)
+    images = isinstance(chosen.model, ImageModel)
+    centred = chosen.model.bias and (images or _centred(chosen.model.widths, centre))
+    network = build_critic(
+        chosen.model,
+        chosen.activation,
+        chosen.constraint,
+        norm=config.norm,
         centre=centre.flatten().double().numpy().astype(np.float64),
         spread=spread,
-        centred=_centred(config, centre),
+        shape=shape,
+        centred=centred,
+        channel_means=centre.flatten(1).mean(1).tolist() if images and len(shape) == 3 else None,
+    )
+    network = (with_running_centres(network) if centred else network).to(device)
+    return LipschitzCritic(
+        critic,
+        network,
+        build_optimizer(network, chosen.optimizer),
+        nominal=float(chosen.model.lipschitz),
+        norm=config.norm,
+        exact=chosen.constraint.name == "orthonormal",
     )
 
 
-def _centred(config: Any, centre: Tensor) -> bool:
+def _centred(widths: Sequence[int], centre: Tensor) -> bool:
     """Whether centres are taken off: not where the first layer is wider than a point.
 
     Measured: digits, 64 coordinates and 256 features, became worse by them; MNIST better.
     """
-    return bool(config.channels) or centre.numel() >= max(config.widths[:1], default=0)
+    return centre.numel() >= max(widths[:1], default=0)
 
 
 def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:

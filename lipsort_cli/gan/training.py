@@ -64,12 +64,18 @@ class GanTask(Task):
         self.latest: dict[str, float] = {}
 
     @property
-    def progress(self) -> float:
+    def done(self) -> float:
         """Share of the run that is done, by steps or, with a time limit, by the clock."""
-        share = super().progress
-        if self.training.seconds is not None:
-            share = max(share, self.at.seconds / self.training.seconds)
-        return min(1.0, share)
+        return self._by_clock(super().done)
+
+    @property
+    def progress(self) -> float:
+        """The same in the middle of the next step."""
+        return self._by_clock(super().progress)
+
+    def _by_clock(self, share: float) -> float:
+        limit = self.training.seconds
+        return min(1.0, share if limit is None else max(share, self.at.seconds / limit))
 
     @property
     def finished(self) -> bool:

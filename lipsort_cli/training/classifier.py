@@ -70,7 +70,6 @@ class ClassifierTask(Task):
         self.bounded = isinstance(network, OrderNetwork)
         self.window = Window(self.bounded)
         self.latest: dict[str, float] = {}
-        self.scheduled: list[Any] = [m for m in network.modules() if hasattr(m, "progress")]
         self._order: tuple[int, Tensor] | None = None
         self.route, self.constant = best_route(network, norm)
 
@@ -85,8 +84,6 @@ class ClassifierTask(Task):
         """Learn one batch."""
         self.rates.set(self.progress)
         self.network.train()
-        for layer in self.scheduled:
-            layer.progress = self.at.step / self.total
         index = self._batch()
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:

@@ -68,6 +68,14 @@ class Task(ABC):
         self.networks, self.device, self.total, self.clip = networks, device, total, clip
         self.at = Position()
         self.team = Team()
+        self._followers: list[Any] = [
+            module for one in networks for module in one.modules() if hasattr(module, "progress")
+        ]
+
+    def tell(self) -> None:
+        """Tell layers whose training changes on the way how far it is."""
+        for module in self._followers:
+            module.progress = self.done
 
     def begin(self) -> None:  # noqa: B027 -- most tasks have nothing to do there
         """What comes before the first step, once in the life of a run."""
@@ -101,6 +109,11 @@ class Task(ABC):
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return self.at.step >= self.total
+
+    @property
+    def done(self) -> float:
+        """Share of the run that is done."""
+        return self.at.step / self.total
 
     @property
     def progress(self) -> float:
@@ -206,6 +219,7 @@ def _train(task: Task, session: Session) -> None:
                 if task.finished:
                     _save(task, session)
             while not task.finished:
+                task.tell()
                 _timed(task, task.step, 1)
                 _look(task, log, trackers, progress)
                 due = time.monotonic() - saved >= session.checkpoint_seconds

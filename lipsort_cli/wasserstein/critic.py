@@ -70,6 +70,7 @@ def build_critic(
     spread: float,
     shape: Sequence[int] | None = None,
     centred: bool = True,
+    channel_means: Sequence[float] | None = None,
 ) -> Network:
     """A critic on points [N, d] in their own units, whatever these are; images [N, *shape] for a
     convolutional ``model``.
@@ -79,6 +80,7 @@ def build_critic(
     false only the first bias starts so that ``centre`` is at the origin. Where points are
     not of size about 1, they are divided by a power of two s near ``spread`` and the output is
     multiplied by it: both exact, and the constant stays 1. ``model.lipschitz`` scales the whole.
+    Of images ``channel_means`` are taken off, where they are given.
     """
 
     def make() -> Constraint:
@@ -89,7 +91,8 @@ def build_critic(
     scale = min(max(scale, 2.0**-60), 2.0**60)
     dim = len(centre)
     if isinstance(model, ImageModel):
-        return _image_critic(model, activation, constraint, shape or (dim,), scale)
+        means = [0.0] * (shape or (dim,))[0] if channel_means is None else list(channel_means)
+        return _image_critic(model, activation, constraint, shape or (dim,), scale, means)
     network = build_mlp(
         [dim],
         1,
@@ -113,15 +116,20 @@ def build_critic(
 
 
 def _image_critic(
-    model: Any, activation: Any, constraint: Any, shape: Sequence[int], scale: float
+    model: Any,
+    activation: Any,
+    constraint: Any,
+    shape: Sequence[int],
+    scale: float,
+    means: list[float],
 ) -> Network:
-    """Convolutions on images divided by ``scale``, times it; their zero padding keeps no centre."""
+    """Convolutions on images less ``means``, divided by ``scale``, times it."""
     scaled = copy.copy(model)
     scaled.lipschitz = model.lipschitz * scale
     network = build_network(scaled, activation, constraint, shape, 1)
-    if scale == 1.0:
+    if scale == 1.0 and not any(means):
         return network
-    units = Normalize([0.0] * shape[0], [scale] * shape[0])
+    units = Normalize(means, [scale] * shape[0])
     return Network([units, *network], shape, 1)
 
 

@@ -80,7 +80,7 @@ def test_clipped_weights_stay_clipped(compose: Compose, tmp_path: Path) -> None:
 
 
 def test_the_penalty_of_a_known_critic_in_closed_form(compose: Compose) -> None:
-    config = compose("critic=gp", "critic.penalty=10").critic
+    config = compose("critic=gp", "critic.penalty=10")
     critic = make_critic(config, (3,), centre=torch.zeros(3), spread=3.0)
     points = torch.randn(5, 3)
     for slope in (0.25, 1.0, 4.0):
@@ -104,7 +104,7 @@ def test_more_power_iterations_are_closer_to_the_nominal_constant(
 ) -> None:
     def excess(iterations: int) -> float:
         torch.manual_seed(0)
-        config = compose("critic=sn", f"critic.iterations={iterations}").critic
+        config = compose("critic=sn", f"critic.iterations={iterations}")
         critic = make_critic(config, (40,), centre=torch.zeros(40), spread=2.0)
         critic.network.train()(torch.zeros(1, 40))
         product = 1.0
@@ -127,7 +127,7 @@ def test_losses() -> None:
 
 def test_convolutions_need_images_that_are_large_enough(compose: Compose) -> None:
     for name in CRITICS:
-        config = compose(f"critic={name}", "critic.channels=[2,2,2,2]", "critic.widths=[]").critic
+        config = compose(f"critic={name}", "critic.channels=[2,2,2,2]", "critic.widths=[]")
         with pytest.raises(UsageError, match=r"critic\.channels: .* can be halved 3 times"):
             make_critic(config, (1, 8, 8), centre=torch.zeros(1, 8, 8), spread=1.0)
         with pytest.raises(UsageError, match=r"critic\.channels: .* are no images"):

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from lipsort_cli.certificates import evaluate, load_network
 from lipsort_cli.config.activations import FullsortActivation, MaxminActivation
+from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.registry import GROUPS
@@ -27,8 +28,8 @@ MODELS = [
 
 
 def options(group: str) -> list[Any]:
-    """One configuration of every option of a group."""
-    return [kind() for kind in GROUPS[group].values()]
+    """One configuration of every option of a group that makes a network by itself."""
+    return [GROUPS[group][name]() for name in group_options(group, "train")]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: "x".join(map(str, m.widths)) or "linear")
