@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from lipsort_cli import __version__
-from lipsort_cli.cli.plain import PLAIN, Plain
+from lipsort_cli.cli.plain import PLAIN, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError
 
 app = typer.Typer(
     name="lipsort",
@@ -74,37 +74,42 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+def _stoppable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, whose interruption is an error of ours: Typer ends the process at others."""
+
+    @functools.wraps(function)
+    def body(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted") from error
+
+    return body
+
+
 def _add(command: Command) -> None:
     """Register a Hydra command under its name and its aliases."""
 
     def body(context: typer.Context) -> None:
-        with reported():
-            if "--help" in context.args or "-h" in context.args:
-                from lipsort_cli.cli.help import show
+        if "--help" in context.args or "-h" in context.args:
+            from lipsort_cli.cli.help import show
 
-                show(command)
-                return
-            from lipsort_cli.cli.launch import launch
+            show(command)
+            return
+        from lipsort_cli.cli.launch import launch
 
-            launch(command, context.args)
+        launch(command, context.args)
 
     for name in (command.name, *command.aliases):
-        app.command(name, help=command.help, **_SETTINGS)(body)
-
-
-def _add_plain(command: Plain) -> None:
-    def body(context: typer.Context) -> None:
-        with reported():
-            code = importlib.import_module(command.module).main(context.args)
-        sys.exit(code)
-
-    app.command(command.name, help=command.help, **_SETTINGS)(body)
+        app.command(name, help=command.help, **_SETTINGS)(_stoppable(body))
 
 
 for _command in COMMANDS.values():
     _add(_command)
-for _plain in PLAIN:
-    _add_plain(_plain)
+for _name, _function in PLAIN.items():
+    app.command(_name, context_settings={"help_option_names": ["--help", "-h"]})(
+        _stoppable(_function)
+    )
 
 
 def _shell(name: str) -> str:
@@ -125,25 +130,40 @@ def _root(
     show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
 ) -> None:
     """Take the options that belong to no command."""
-    with reported():
-        if version:
-            print(f"lipsort {__version__}")
-        elif show_completion is not None:
-            from lipsort_cli.cli.complete import SCRIPTS
+    if version:
+        print(f"lipsort {__version__}")
+    elif show_completion is not None:
+        from lipsort_cli.cli.complete import SCRIPTS
 
-            print(SCRIPTS[_shell(show_completion)], end="")
-        elif install_completion is not None:
-            from lipsort_cli.cli.complete import install
+        print(SCRIPTS[_shell(show_completion)], end="")
+    elif install_completion is not None:
+        from lipsort_cli.cli.complete import install
 
-            start = install(_shell(install_completion))
-            print(f"Completion is installed; open a new shell, or run: source {start}")
-        elif wants_help or context.invoked_subcommand is None:
-            from lipsort_cli.cli.pages import show_root
+        start = install(_shell(install_completion))
+        print(f"Completion is installed; open a new shell, or run: source {start}")
+    elif wants_help or context.invoked_subcommand is None:
+        from lipsort_cli.cli.help import show_root
 
-            show_root()
-        else:
-            return
-        raise typer.Exit
+        show_root()
+    else:
+        return
+    raise typer.Exit
+
+
+# Typer names this one only by its subclass.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+def run(arguments: list[str]) -> int:
+    """``lipsort ARGUMENTS...`` within this process; returns the exit code.
+
+    Raises:
+        LipsortError: what a user can act on.
+    """
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except _UsageError as error:
+        raise refusal(error, arguments[0]) from error
 
 
 def main() -> None:
@@ -178,7 +198,7 @@ def _only_speaks(arguments: list[str]) -> bool:
 def _main() -> None:
     if sys.argv[1:] in ([], ["--help"], ["-h"]):
         # Without the parser, whose validation library takes longer to load than all the rest.
-        from lipsort_cli.cli.pages import show_root
+        from lipsort_cli.cli.help import show_root
 
         show_root()
     else:
@@ -187,7 +207,7 @@ def _main() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         with reported():
             _known(sys.argv[1:])
-        app()
+            sys.exit(run(sys.argv[1:]))
 
 
 _OPTIONS = {

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
@@ -133,12 +134,12 @@ def candidates(words: list[str], current: str) -> list[str]:
     if not words:
         names = [name for c in COMMANDS.values() for name in (c.name, *c.aliases)]
         flags = ["--help", "--version", "--install-completion", "--show-completion"]
-        names += [command.name for command in PLAIN]
+        names += PLAIN
         return _starting([*names, *flags], current)
     if words[-1] in ("--install-completion", "--show-completion"):
         return _starting(SCRIPTS, current)
-    if words[0] == "zoo":
-        return _starting(catalog.group_names(), current)
+    if words[0] in PLAIN:
+        return _of_typer(words, current)
     command = find(words[0])
     if command is None:
         return _paths(current)
@@ -154,6 +155,22 @@ def candidates(words: list[str], current: str) -> list[str]:
     wanted = command.many or (command.takes and first)
     runs = _runs(command, current) if wanted else []
     return [*runs, *_names(command, words, current)]
+
+
+def _of_typer(words: list[str], current: str) -> list[str]:
+    """Options of a typed command, and the values that its parameters offer; else paths."""
+    import typer
+
+    from lipsort_cli.app import app
+
+    group: Any = typer.main.get_command(app)
+    command = group.commands[words[0]]
+    if current.startswith("-"):
+        return _starting([text for p in command.params for text in p.opts], current)
+    context = command.make_context(words[0], [], resilient_parsing=True)
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    offered = [item.value for p in arguments for item in p.shell_complete(context, current)]
+    return offered or _paths(current)
 
 
 def _starting(options: Iterable[str], current: str) -> list[str]:

@@ -1,14 +1,16 @@
-"""The help page of a command: written from the catalogue, so it cannot fall behind."""
+"""The help pages of the commands and of all: from the catalogue, so they cannot fall behind."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
 from lipsort_cli.cli.pages import page, table
+from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.registry import Command
+from lipsort_cli.config.schema import COMMANDS
 
 _FLAGS = (
     ("-m, --multirun", "run every combination of comma-separated values"),
@@ -124,3 +126,35 @@ def _presets(out: Console, command: Command) -> None:
     if found:
         out.print(f"\n[bold]Presets[/]: lipsort {command.name} {catalog.PRESETS}=NAME")
         out.print(table([(name, text) for name, _, text in found]))
+
+
+def show_root() -> None:
+    """The page of ``lipsort --help``."""
+    out = page()
+    out.print("[bold]Usage:[/] lipsort COMMAND \\[KEY=VALUE]...\n")
+    out.print(
+        "Neural networks of known Lipschitz constant: train them, certify them, verify\n"
+        "the certificates, and bound Wasserstein distances with them.\n"
+    )
+    rows = []
+    for command in COMMANDS.values():
+        alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
+        rows.append((command.name, command.help + alias))
+    rows += [(name, (function.__doc__ or "").splitlines()[0]) for name, function in PLAIN.items()]
+    out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
+    out.print(table(rows))
+    out.print("\n[bold]Options[/]")
+    out.print(
+        table(
+            [
+                ("-h, --help", "this page"),
+                ("--version", "the version"),
+                ("--install-completion SHELL", "complete commands and keys in bash or zsh"),
+                ("--show-completion SHELL", "print the completion script instead"),
+            ]
+        )
+    )
+    out.print(
+        "\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted;\n"
+        "            3 a certificate that `lipsort verify` cannot judge; 1 else"
+    )

@@ -1,4 +1,4 @@
-"""How help pages look, and the page of ``lipsort --help``.
+"""How help pages look.
 
 Rich's tables are drawn directly: Typer's own help renderer would import Markdown and traceback
 machinery that a page of text does not need.
@@ -12,9 +12,6 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
-
-from lipsort_cli.cli.plain import PLAIN
-from lipsort_cli.config.schema import COMMANDS
 
 
 def page() -> Console:
@@ -41,35 +38,3 @@ def table(
     for row in content:
         grid.add_row(*row)
     return Padding(grid, (0, 0, 0, indent), expand=False)
-
-
-def show_root() -> None:
-    """The page of ``lipsort --help``."""
-    out = page()
-    out.print("[bold]Usage:[/] lipsort COMMAND \\[KEY=VALUE]...\n")
-    out.print(
-        "Neural networks of known Lipschitz constant: train them, certify them, verify\n"
-        "the certificates, and bound Wasserstein distances with them.\n"
-    )
-    rows = []
-    for command in COMMANDS.values():
-        alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
-        rows.append((command.name, command.help + alias))
-    rows += [(command.name, command.help) for command in PLAIN]
-    out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
-    out.print(table(rows))
-    out.print("\n[bold]Options[/]")
-    out.print(
-        table(
-            [
-                ("-h, --help", "this page"),
-                ("--version", "the version"),
-                ("--install-completion SHELL", "complete commands and keys in bash or zsh"),
-                ("--show-completion SHELL", "print the completion script instead"),
-            ]
-        )
-    )
-    out.print(
-        "\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted;\n"
-        "            3 a certificate that `lipsort verify` cannot judge; 1 else"
-    )

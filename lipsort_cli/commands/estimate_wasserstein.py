@@ -141,6 +141,8 @@ def evaluate_critic(config: Any, task: CriticTask, directory: Path) -> dict[str,
         task.known(compared),
     )
     everything += upper
+    if exact is not None:
+        results["transport_width"] = exact.width
     if exact is not None and len(exact.dual_x) > 1 and f_x[0].std() > 0 and exact.dual_x.std() > 0:
         correlation = np.corrcoef(f_x[0], exact.dual_x)[0, 1]
         results["dual_correlation"] = float(correlation)

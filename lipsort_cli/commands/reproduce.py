@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
 
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
@@ -20,17 +20,46 @@ if TYPE_CHECKING:
 MOST_SEEDS = 100
 
 
-def main(arguments: Sequence[str]) -> int:
-    """``lipsort reproduce [EXPERIMENT...]``: 0 if every ordering holds, else 1."""
+def reproduce(
+    experiments: Annotated[
+        list[str] | None,
+        Argument(metavar="[EXPERIMENT]...", help="Numbers or names; all if left out."),
+    ] = None,
+    quick: Annotated[
+        bool, Option("--quick", help="Small versions, minutes (the default).")
+    ] = False,
+    full: Annotated[bool, Option("--full", help="Long versions, many hours.")] = False,
+    seeds: Annotated[int, Option(metavar="N", help="Seeds 0 to N-1.")] = 3,
+    workers: Annotated[
+        int | None, Option(metavar="N", help="Jobs at a time; as many as cores if left out.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option(metavar="FOLDER", help="Results (outputs/reproduce/quick or full).")
+    ] = None,
+    listing: Annotated[bool, Option("--list", help="Print each job's command, run none.")] = False,
+) -> int:
+    """Run the paper's experiments; assert their orderings; write one report.
+
+    Over several seeds; the report is Markdown and HTML. Jobs that have finished are kept: the same
+    command goes on where it was interrupted. An unknown EXPERIMENT is answered with all of them.
+
+    Exit codes: 0 every ordering holds; 1 one does not, or a job failed; 2 the command line is
+    wrong; 130 interrupted.
+    """
     from lipsort_cli.reproduction.plan import choose, plan, prepare
     from lipsort_cli.reproduction.studies import STUDIES
 
-    options = _parse(arguments, STUDIES)
-    seeds = list(range(options.seeds))
-    studies = choose(STUDIES, options.experiments)
-    out = Path(options.out or Path("outputs", "reproduce", "full" if options.full else "quick"))
-    made = plan(studies, out, seeds, full=options.full)
-    if options.list:
+    if quick and full:
+        raise UsageError("found --quick and --full; allowed: one of them")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"--seeds: found {seeds}; allowed: 1 to {MOST_SEEDS}")
+    workers = _cores() if workers is None else workers
+    if not 1 <= workers <= 1024:
+        raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
+    studies = choose(STUDIES, experiments or [])
+    out = out or Path("outputs", "reproduce", "full" if full else "quick")
+    made = plan(studies, out, list(range(seeds)), full=full)
+    if listing:
         for job in made.jobs:
             state = "finished" if job.finished else "to do"
             console.print(f"{state:9} {job.line}", markup=False, soft_wrap=True)
@@ -38,43 +67,14 @@ def main(arguments: Sequence[str]) -> int:
     todo = made.unfinished
     console.print(
         f"{len(studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of them "
-        f"finished earlier; {options.workers} at a time; into {out}",
+        f"finished earlier; {workers} at a time; into {out}",
         markup=False,
         soft_wrap=True,
     )
     if todo:
         prepare(todo)
-    failed = _run(todo, options.workers, out)
-    return _conclude(made, out, failed, seeds=len(seeds), full=options.full)
-
-
-def _parse(arguments: Sequence[str], studies: Any) -> argparse.Namespace:
-    listing = "\n".join(f"  {s.number}  {s.name:24} {s.title}" for s in studies)
-    parser = argparse.ArgumentParser(
-        prog="lipsort reproduce",
-        description="Run the paper's experiments over several seeds, assert the orderings that it "
-        "claims, and write one report (Markdown and HTML).\nJobs that have finished are kept: the "
-        "same command goes on where it was interrupted.",
-        epilog=f"experiments:\n{listing}\n\nexit codes: 0 every ordering holds; 1 one does not, or "
-        "a job failed; 2 the command line is wrong; 130 interrupted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("experiments", nargs="*", help="numbers or names; all if left out")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="small versions, minutes (default)")
-    size.add_argument("--full", action="store_true", help="long versions, many hours")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N-1 (3)")
-    parser.add_argument(
-        "--workers", type=int, default=_cores(), metavar="N", help="jobs at a time (cores)"
-    )
-    parser.add_argument("--out", metavar="FOLDER", help="results (outputs/reproduce/quick or full)")
-    parser.add_argument("--list", action="store_true", help="print each job's command, run none")
-    options = parser.parse_args(list(arguments))
-    if not 1 <= options.seeds <= MOST_SEEDS:
-        raise UsageError(f"--seeds: found {options.seeds}; allowed: 1 to {MOST_SEEDS}")
-    if not 1 <= options.workers <= 1024:
-        raise UsageError(f"--workers: found {options.workers}; allowed: 1 to 1024")
-    return options
+    failed = _run(todo, workers, out)
+    return _conclude(made, out, failed, seeds=seeds, full=full)
 
 
 def _cores() -> int:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from lipsort_cli.cli.pages import page
+from typer import Argument, Option
+
 from lipsort_cli.errors import UsageError
 
-_HELP = """Usage: lipsort theory [--quick] [FOLDER]
 
-Checks what the theory says of norm-constrained networks: that ReLU cannot represent |x| and
-MaxMin does, that the sorting activations can be written in terms of each other, and that the
-lattice construction takes given values exactly. Most of it in rational numbers, without rounding.
+def theory(
+    folder: Annotated[
+        Path | None,
+        Argument(metavar="[FOLDER]", help="Where to write; outputs/theory/DATE/TIME if left out."),
+    ] = None,
+    quick: Annotated[
+        bool, Option("--quick", help="Train and sample less: seconds, not half a minute.")
+    ] = False,
+) -> int:
+    """Check the theory's claims: what ReLU cannot represent, and MaxMin can.
 
-Writes results.json and figures/ into FOLDER (outputs/theory/DATE/TIME). Exits with 1 if a claim
-does not hold. Takes about half a minute; --quick trains and samples less, in a few seconds.
-"""
-
-
-def main(arguments: list[str]) -> int:
-    """``lipsort theory [--quick] [FOLDER]``: 0 if every claim holds, else 1."""
-    if any(text in ("--help", "-h") for text in arguments):
-        page().print(_HELP, markup=False, end="")
-        return 0
-    quick = "--quick" in arguments
-    folders = [text for text in arguments if text != "--quick"]
-    if len(folders) > 1 or any(text.startswith("-") or "=" in text for text in folders):
-        raise UsageError(f"found {' '.join(folders)}; allowed: --quick, and one folder")
+    That ReLU cannot represent |x| and MaxMin does, that the sorting activations can be written in
+    terms of each other, and that the lattice construction takes given values exactly. Most of it in
+    rational numbers, without rounding. Writes results.json and figures/. Exits with 1 if a claim
+    does not hold.
+    """
+    if folder is not None and "=" in folder.name and not folder.exists():
+        raise UsageError(f"found {folder}; allowed: --quick, and one folder")
     now = datetime.now()
     default = Path("outputs/theory", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S-%f"))
-    return run(Path(folders[0]) if folders else default, quick)
+    return run(default if folder is None else folder, quick)
 
 
 def run(directory: Path, quick: bool = False) -> int:

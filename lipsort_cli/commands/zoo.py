@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from rich.console import Console
+from typer import Argument
 
 from lipsort_cli.cli.pages import page
 from lipsort_cli.config import catalog
@@ -29,17 +32,17 @@ def groups() -> list[str]:
     return [g for g in TITLES if g in names] + [g for g in names if g not in TITLES]
 
 
-def main(arguments: list[str]) -> int:
-    """``lipsort zoo [GROUP]``: list everything, or one group."""
-    if any(text in ("--help", "-h") for text in arguments):
-        out = page()
-        out.print("Usage: lipsort zoo [GROUP]\n", markup=False)
-        out.print("Lists what can be put together, one line each; GROUP is one of")
-        out.print(f"{', '.join(groups())}.")
-        return 0
-    if len(arguments) > 1:
-        raise UsageError(f"found {' '.join(arguments)}; allowed: one group, or none for all")
-    show(arguments[0] if arguments else None)
+def zoo(
+    group: Annotated[
+        str | None,
+        Argument(metavar="[GROUP]", help="All if left out.", autocompletion=catalog.group_names),
+    ] = None,
+) -> int:
+    """List networks, activations, constraints, data sets, presets.
+
+    All that can be put together, one line each.
+    """
+    show(group)
     return 0
 
 

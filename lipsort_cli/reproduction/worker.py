@@ -7,7 +7,6 @@ output. What a job prints goes to ``log.txt`` in its directory. Torch is loaded 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -97,11 +96,12 @@ def perform(command: str, overrides: list[str], directory: Path) -> None:
     from lipsort_cli.config.schema import find
     from lipsort_cli.quoting import quoted
 
-    plain = next((entry for entry in PLAIN if entry.name == command), None)
-    if plain is not None:
+    if command in PLAIN:
+        from lipsort_cli.app import run
+
         _clear(directory)
         given = [text.replace("{directory}", str(directory)) for text in overrides]
-        code = importlib.import_module(plain.module).main(given)
+        code = run([command, *given])
         if code:
             raise LipsortError(f"lipsort {command} {' '.join(overrides)} ended with code {code}")
         return

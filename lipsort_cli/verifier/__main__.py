@@ -18,9 +18,9 @@ def report(verdict: Verdict) -> str:
     return f"{verdict.status}\n{verdict.field}: {verdict.reason}"
 
 
-def _missing(options: argparse.Namespace) -> str | None:
+def _missing(certificate: str, data: str | None, network: str | None) -> str | None:
     """What is wrong with the paths of the command line; nothing can be judged without the files."""
-    path = Path(options.certificate)
+    path = Path(certificate)
     try:
         if path.is_dir() and not (path / CERTIFICATE).exists():
             return f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
@@ -29,11 +29,11 @@ def _missing(options: argparse.Namespace) -> str | None:
                 f"certificate: {path} does not exist; give a {CERTIFICATE} or the folder that "
                 "holds it; `lipsort certify RUN` issues one"
             )
-        for name, given in (("--data", options.data), ("--network", options.network)):
+        for name, given in (("--data", data), ("--network", network)):
             if given is not None and not Path(given).exists():
                 return f"{name}: {given} does not exist"
-        folder = Path(options.data or "")
-        if options.data is not None and folder.is_dir() and images_in(folder) is None:
+        folder = Path(data or "")
+        if data is not None and folder.is_dir() and images_in(folder) is None:
             return (
                 f"--data: found {folder}, a folder without {IMAGES} (also looked for in raw, "
                 "MNIST/raw and FashionMNIST/raw, and as .gz); allowed: a folder that holds it, "
@@ -44,11 +44,25 @@ def _missing(options: argparse.Namespace) -> str | None:
     return None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, verify, print; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
+def judge(certificate: str, *, exact: bool, data: str | None, network: str | None) -> int:
+    """Verify, and print the verdict; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
 
-    2: the command line is wrong, or a path on it does not exist or holds no data set.
+    2: a path does not exist or holds no data set.
     """
+    missing = _missing(certificate, data, network)
+    if missing:
+        print(f"lipsort: {missing}", file=sys.stderr)
+        return 2
+    verdict = verify(certificate, exact=exact, data=data, network=network)
+    if verdict.status == "MISUSED":
+        print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
+    else:
+        print(report(verdict))
+    return verdict.exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, and :func:`judge`; 2 where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="lipsort verify",
         description="Re-derive every claim of a certificate from weights and data.",
@@ -66,18 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)"
     )
     options = parser.parse_args(arguments)
-    missing = _missing(options)
-    if missing:
-        print(f"lipsort: {missing}", file=sys.stderr)
-        return 2
-    verdict = verify(
+    return judge(
         options.certificate, exact=options.exact, data=options.data, network=options.network
     )
-    if verdict.status == "MISUSED":
-        print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
-    else:
-        print(report(verdict))
-    return verdict.exit_code
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import CENTRES, CriticTask, stream
-from lipsort_cli.wasserstein.transport import Array, Transport, costs, normalised, solve
+from lipsort_cli.wasserstein.transport import Array, Transport, costs, exact_transport
 from lipsort_cli.zoo.extension import build_extension
 
 EXACT = "exact transport"
@@ -47,12 +47,10 @@ class ExtensionTask(CriticTask):
             return
         x, y, x_weights, y_weights = self.fitted
         console.print(f"exact transport of {len(x):,} + {len(y):,} training points", markup=False)
-        cost = costs(x, y, "l2")
-        a, b = normalised(x_weights, len(x)), normalised(y_weights, len(y))
-        self.solved = solve(cost, a, b, int(x.shape[1]))
+        self.solved = exact_transport(x, y, x_weights, y_weights)
         layer = self.network.head
         assert isinstance(layer, Extension)
-        layer.set_bias_(torch.from_numpy(potential(self.solved.dual_x, cost)))
+        layer.set_bias_(torch.from_numpy(potential(self.solved.dual_x, costs(x, y, "l2"))))
         if self.whole:
             self.upper = self.value = self.solved.value
             self.stopped = EXACT

@@ -1,7 +1,8 @@
 """Exact transport between weighted samples, and valid upper bounds beyond its reach.
 
-Upper bounds here are *proven*: a coupling's cost is summed with every rounding error on the safe
-side, and what the solver left of the marginals is paid at the largest cost.
+Upper bounds here are *proven*: the cost of a coupling, with every rounding error on the safe side.
+Points are scaled by a power of two first, so that no distance underflows, and mass that both
+samples share is cancelled, so that a far fill value costs no digits.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.data.precision import as_binary64, moved, parts
 from lipsort_cli.errors import LipsortError
-
-Array = NDArray[np.float64]
+from lipsort_cli.wasserstein.masses import Array, Net, coupled, net, on_a_line, whole
 
 METRICS = {"l2": "euclidean", "linf": "chebyshev", "l1": "cityblock"}
 UNIT = 2.0**-53
+TINY = 2.0**-480
+"""What underflow in squares of coordinates may cost a distance of points scaled to about 1, and a
+sum of such; more than 2^-537 times the root of any dimension."""
 
 
 class Rows(Protocol):
@@ -39,8 +44,8 @@ class Transport(NamedTuple):
     """An optimal coupling's value and its Kantorovich duals.
 
     ``upper`` is a proven upper bound (the cost of a coupling, rounded up), ``lower`` a proven
-    lower bound (the value of feasible duals, rounded down). ``dual_x`` [n] and ``dual_y`` [m]
-    are the solver's: dual_x[i] + dual_y[j] <= cost[i, j] up to its tolerance.
+    lower bound (the value of feasible duals, rounded down). ``dual_x`` [n] and ``dual_y`` [m] are
+    f and -f of one 1-Lipschitz function: dual_x[i] + dual_y[j] <= cost[i, j] up to rounding.
     """
 
     value: float
@@ -48,6 +53,11 @@ class Transport(NamedTuple):
     lower: float
     dual_x: Array
     dual_y: Array
+
+    @property
+    def width(self) -> float:
+        """How far apart the bounds are, relative to the upper one; 0 where that is 0."""
+        return (self.upper - self.lower) / self.upper if self.upper > 0 else 0.0
 
 
 def normalised(weights: Array | None, count: int) -> Array:
@@ -80,37 +90,118 @@ def exact_transport(
 ) -> Transport:
     """W1 between two weighted samples x [n, ...] and y [m, ...], by network simplex.
 
-    W1 = min { sum G_ij c_ij : G >= 0, G 1 = a, G' 1 = b }, solved by POT (Bonneel et al., 2011).
-    The proven bounds do not rely on the solver: any G >= 0 can be repaired to a coupling by
-    moving at most ||G 1 - a||_1 + ||G' 1 - b||_1 of mass (Altschuler et al., 2017), each unit
-    at no more than max c; any u becomes feasible with its c-transform.
+    W1 = min { sum G_ij c_ij : G >= 0, G 1 = a, G' 1 = b }, solved by POT (Bonneel et al., 2011)
+    after what both samples share is cancelled, with costs scaled to about 1 by a power of two. The
+    proven bounds do not rely on the solver: along the edges that its plan uses, masses are moved
+    in integers (:func:`~lipsort_cli.wasserstein.masses.coupled`), and any v becomes feasible with
+    its c-transform. Where points differ in one coordinate only, W1 is an integral, whatever n.
+
+    Raises:
+        LipsortError: a coordinate or a distance is not finite, or no binary64.
     """
-    cost = costs(x, y, norm)
-    dim = int(np.prod(np.shape(x)[1:], dtype=int))
-    return solve(cost, normalised(x_weights, len(x)), normalised(y_weights, len(y)), dim)
+    x_points, y_points = _binary64(x, y)
+    weights = whole(x_weights, len(x)), whole(y_weights, len(y))
+    low = np.minimum(x_points.min(0), y_points.min(0))
+    high = np.maximum(x_points.max(0), y_points.max(0))
+    varying = np.flatnonzero(high > low)
+    if not np.isfinite(high - low).all():
+        raise LipsortError("exact transport: a distance between samples is not finite")
+    if len(varying) < 2:
+        column = int(varying[0]) if len(varying) else 0
+        return _line(x_points[:, column], y_points[:, column], *weights)
+    keys = [(row.tobytes() for row in side + 0.0) for side in (x_points, y_points)]
+    mass = net(keys[0], keys[1], *weights)
+    if not mass.moved:
+        return Transport(0.0, 0.0, 0.0, np.zeros(len(x)), np.zeros(len(y)))
+    # Far points that cancel do not count for the scale, which the solver's tolerance goes by.
+    left = np.concatenate([x_points[mass.sources], y_points[mass.sinks]])
+    power = math.frexp(float(np.ptp(left, axis=0).max()))[1]
+    return _solved(np.ldexp(x_points, -power), np.ldexp(y_points, -power), mass, norm, power)
 
 
-def solve(cost: Array, a: Array, b: Array, dim: int) -> Transport:
-    """As :func:`exact_transport`, of distances [n, m] between points of ``dim`` coordinates."""
+def _binary64(x: Rows, y: Rows) -> tuple[Array, Array]:
+    """Points [n, d] and [m, d], less a common number where binary64 would round them."""
+    whole_rows = [np.asarray(rows[:]) for rows in (x, y)]
+    (p, p_rest), (q, q_rest) = (parts(rows.reshape(len(rows), -1)) for rows in whole_rows)
+    if p_rest is not None or q_rest is not None:
+        (p, p_lost), (q, q_lost) = (moved(p, p_rest, p[0]), moved(q, q_rest, p[0]))
+        if p_lost is not None or q_lost is not None:
+            raise LipsortError("exact transport: binary64 would round the samples")
+    return p, q
+
+
+def _line(x: Array, y: Array, a: list[int], b: list[int]) -> Transport:
+    value, dual_x, potential_y = on_a_line(x, y, a, b)
+    if not dual_x.any() and not potential_y.any():  # the measures are the same
+        return Transport(0.0, 0.0, 0.0, dual_x, potential_y)
+    slack = 8 * UNIT * value + (len(x) + len(y)) * 2.0**-1074
+    return Transport(value, value + slack, max(0.0, value - slack), dual_x, -potential_y)
+
+
+def _solved(p: Array, q: Array, mass: Net, norm: str, power: int) -> Transport:
+    """The transport of ``mass``, of points scaled by 2^-power."""
     import ot
 
-    if not np.isfinite(cost).all():
-        raise LipsortError("exact transport: a distance between samples is not finite")
+    sinks = q[mass.sinks]
+    cost = costs(p[mass.sources], sinks, norm)
+    supply, demand = mass.floats()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # non-convergence shows in the gap of the two bounds
         # The solver wants equal sums.
-        plan, log = ot.emd(a, b * (a.sum() / b.sum()), cost, numItermax=10_000_000, log=True)
-    value = float(np.vdot(plan, cost))
-    upper = coupling_cost(plan, cost, a, b, dim)
-    u, v = np.asarray(log["u"]), np.asarray(log["v"])
-    return Transport(value, upper, dual_value(u, cost, a, b, dim), u, v)
+        plan, log = ot.emd(
+            supply, demand * (supply.sum() / demand.sum()), cost, numItermax=10_000_000, log=True
+        )
+    # Any v gives a bound; about 0 it is rounded least in what is added to it.
+    v = np.asarray(log["v"])
+    v = v - np.median(v)
+    error = 2 * (p.shape[1] + 8) * UNIT
+    i, j, flow = (list(part) for part in zip(*coupled(plan, mass.supply, mass.demand), strict=True))
+    value = math.fsum(np.array([f / mass.unit for f in flow]) * cost[i, j])
+    upper = value * (1 + error) + TINY
+    lower = _dual_value(cost, costs(sinks, sinks, norm), v, mass, error)
+    dual_x, dual_y = (_transform(side, sinks, v, norm) for side in (p, q))
+    try:
+        return Transport(
+            math.ldexp(value, power),
+            math.nextafter(math.ldexp(upper, power), math.inf),
+            math.nextafter(math.ldexp(lower, power), 0.0),
+            np.ldexp(dual_x, power),
+            np.ldexp(-dual_y, power),
+        )
+    except OverflowError:
+        raise LipsortError("exact transport: a distance between samples is not finite") from None
+
+
+def _transform(points: Array, sinks: Array, v: Array, norm: str, step: int = 4096) -> Array:
+    """The 1-Lipschitz function min_t ||z - t|| - v_t at ``points`` [n, d]."""
+    pieces = [
+        (costs(points[k : k + step], sinks, norm) - v).min(1) for k in range(0, len(points), step)
+    ]
+    return np.concatenate(pieces)
+
+
+def _dual_value(cost: Array, among: Array, v: Array, mass: Net, error: float) -> float:
+    """Proven lower bound from f(z) = min_t ||z - t|| - v_t, which is 1-Lipschitz whatever v is.
+
+    ``cost`` [n, m] is from the sources, ``among`` [m, m] from the sinks themselves, both right up
+    to ``error``, relatively: so f is at least what costs rounded down give, and at most what costs
+    rounded up give. Each of these, and each mass, is rounded a few times more.
+    """
+    low, high = (cost * (1 - error) - v).min(1), (among * (1 + error) - v).min(1)
+    supply, demand = (
+        np.array([m / mass.unit for m in side]) for side in (mass.supply, mass.demand)
+    )
+    gain = math.fsum(supply * low) - math.fsum(demand * high)
+    size = math.fsum(supply * np.abs(low)) + math.fsum(demand * np.abs(high))
+    return max(0.0, gain - 8 * UNIT * size - TINY)
 
 
 def coupling_cost(plan: Array, cost: Array, a: Array, b: Array, dim: int) -> float:
     """Proven upper bound of W1 from any plan >= 0 [n, m], marginals not needed to fit exactly.
 
     All terms are non-negative, so a sum of k of them errs by at most k u, relatively; the row
-    and column sums of the plan err by at most (n + m) u of its mass, the weights by 4 u.
+    and column sums of the plan err by at most (n + m) u of its mass, the weights by 4 u. What the
+    plan leaves of the marginals may go anywhere, at the largest cost (Altschuler et al., 2017).
     """
     n, m = plan.shape
     plan = np.maximum(plan, 0)
@@ -118,18 +209,7 @@ def coupling_cost(plan: Array, cost: Array, a: Array, b: Array, dim: int) -> flo
     slack = 2 * (n + m + 8) * UNIT * (float(rows.sum()) + 1)
     residual = float(np.abs(rows - a).sum() + np.abs(columns - b).sum()) + slack
     growth = 1 + 2 * (n * m + n + m + dim + 8) * UNIT
-    return (float(np.vdot(plan, cost)) + residual * float(cost.max())) * growth
-
-
-def dual_value(u: Array, cost: Array, a: Array, b: Array, dim: int) -> float:
-    """Proven lower bound of W1 from any potential u [n] on the first sample.
-
-    The c-transform v_j = min_i c_ij - u_i makes (u, v) feasible whatever u is, so
-    sum a u + sum b v is a lower bound; rounding errors of its parts are taken off.
-    """
-    v = (cost - u[:, None]).min(0)
-    size = float(np.abs(u).max() + np.abs(v).max() + cost.max())
-    return math.fsum(a * u) + math.fsum(b * v) - 4 * (dim + 8) * UNIT * size
+    return (float(np.vdot(plan, cost)) + residual * float(cost.max())) * growth + TINY
 
 
 class Block(NamedTuple):
@@ -178,22 +258,45 @@ def blocked_upper(
 ) -> float:
     """Proven upper bound of W1 for samples too large for one transport problem.
 
-    Both samples are cut at random into blocks of equal mass (weights and unequal sizes are cut
-    within an atom where need be); the optimal couplings of the blocks make one coupling. Rows
-    are read block by block, so ``x`` and ``y`` may be memory-mapped.
+    What both samples share is cancelled; the rest is cut at random into blocks of equal mass
+    (weights and unequal sizes are cut within an atom where need be); the optimal couplings of the
+    blocks make one coupling. Rows are read block by block, so ``x`` and ``y`` may lie on disk.
     """
     import ot
 
     rng = rng or np.random.default_rng(0)
-    a, b = normalised(x_weights, len(x)), normalised(y_weights, len(y))
+    keys = [
+        [
+            blake2b(row.tobytes(), digest_size=32).digest()
+            for piece in _pieces_of(r)
+            for row in piece
+        ]
+        for r in (x, y)
+    ]
+    mass = net(keys[0], keys[1], whole(x_weights, len(x)), whole(y_weights, len(y)))
+    if not mass.moved:
+        return 0.0
+    origin = next(_pieces_of(x, mass.sources[:1]))
+    width = max(
+        float(np.abs(piece - origin).max())
+        for rows, index in ((x, mass.sources), (y, mass.sinks))
+        for piece in _pieces_of(rows, index)
+    )
+    power = math.frexp(width)[1]
+    origin = np.ldexp(origin, -power)
+    a, b = mass.floats()
     dim = int(np.prod(np.shape(x)[1:], dtype=int))
     blocks = max(1, math.ceil(max(len(a), len(b)) / size))
-    total = 0.0
-    reach = 0.0
-    origin = np.asarray(x[:1], dtype=np.float64)
+    total = reach = 0.0
     for done, block in enumerate(random_blocks(a, b, size, rng), start=1):
         if len(block.x_rows) and len(block.y_rows):
-            xs, ys = x[np.sort(block.x_rows)], y[np.sort(block.y_rows)]
+            xs, ys = (
+                np.ldexp(np.concatenate([*_pieces_of(rows, index[np.sort(chosen)])]), -power)
+                for rows, index, chosen in (
+                    (x, mass.sources, block.x_rows),
+                    (y, mass.sinks, block.y_rows),
+                )
+            )
             p = block.x_mass[np.argsort(block.x_rows)]
             q = block.y_mass[np.argsort(block.y_rows)]
             cost = costs(xs, ys, norm)
@@ -209,4 +312,13 @@ def blocked_upper(
             progress(done, blocks)
     # Each atom's pieces sum to its weight up to three roundings; that mass may go anywhere.
     stray = 8 * (len(a) + len(b) + 2 * blocks) * UNIT
-    return (total + stray * reach) * (1 + 4 * (blocks + dim + 8) * UNIT)
+    bound = (total + stray * reach) * mass.share * (1 + 4 * (blocks + dim + 10) * UNIT)
+    return math.ldexp(bound, power)
+
+
+def _pieces_of(rows: Rows, index: NDArray[np.int64] | None = None) -> Iterator[Array]:
+    """Rows [k, d], all or those of ``index``, as binary64, some at a time; no zero is negative."""
+    for start in range(0, len(rows) if index is None else len(index), 4096):
+        chosen = slice(start, start + 4096)
+        piece = np.asarray(rows[chosen if index is None else index[chosen]])
+        yield as_binary64(piece).reshape(len(piece), -1) + 0.0
