@@ -153,8 +153,9 @@ def _check_summary(
     for name, count in wanted.items():
         if summary[name] != count:
             raise Invalid(f"summary.{name}", f"claims {summary[name]}, counted are {count}")
+    ordered = np.sort(radii)
     for place, entry in enumerate(summary["certified_at"]):
-        count = int((radii >= entry["eps"]).sum())
+        count = len(radii) - int(np.searchsorted(ordered, entry["eps"]))
         if entry["eps"] <= 0 or entry["count"] != count:
             raise Invalid(
                 f"summary.certified_at[{place}]", f"claims {entry['count']}, counted are {count}"

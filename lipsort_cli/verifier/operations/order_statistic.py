@@ -8,7 +8,7 @@ from ._base import Any, Entry, Invalid, Layer, NDArray, Operation, np
 
 LARGEST_VOTES = 2.0**24
 """Whole numbers up to this, and their sums, are exact in binary32."""
-_BLOCK = 64
+_BLOCK = 32
 _PIECE = 1 << 21
 
 
@@ -64,17 +64,18 @@ def _levels(
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(count), order.shape), axis=1)
     ends = np.arange(0, count, _BLOCK)
-    # before[n, k, j]: what the levels ahead of block k add up to.
-    before = (rank[:, None] < ends[:, None]).astype(np.float32) @ votes.T
+    # before[n, k, j]: what the levels ahead of block k add up to; one product for all points.
+    ahead = (rank[:, None] < ends[:, None]).astype(np.float32).reshape(-1, count)
+    before = (ahead @ votes.T).reshape(points, len(ends), -1)
     block = (before < wanted).sum(axis=1) - 1
-    places = np.minimum(block[..., None] * _BLOCK + np.arange(_BLOCK), count - 1)
-    index = np.arange(points)[:, None, None]
-    literal = order[index, places]
-    running = votes[np.arange(len(votes))[:, None], literal]
+    # The last level fills up the last block; the threshold is reached there at the latest.
+    filled = np.concatenate([order, np.repeat(order[:, -1:], -count % _BLOCK, axis=1)], axis=1)
+    blocks, row = filled.reshape(points, -1, _BLOCK), np.arange(points)[:, None]
+    running = votes.reshape(-1).take(blocks[row, block] + np.arange(len(votes))[:, None] * count)
     np.cumsum(running, axis=2, out=running)
     running += np.take_along_axis(before, block[:, None], axis=1).transpose(0, 2, 1)
     first = np.minimum((running < wanted[:, None]).sum(axis=2), _BLOCK - 1)
-    found = literals[index[..., 0], np.take_along_axis(literal, first[..., None], axis=2)[..., 0]]
+    found = np.take_along_axis(literals, blocks[row, block, first], axis=1)
     if found.dtype.kind == "f":
         found[np.isnan(values).any(axis=1)] = np.nan
     return found
