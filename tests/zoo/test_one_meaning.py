@@ -43,8 +43,9 @@ Draw = Callable[..., np.ndarray]
 OPERATIONS = set(names())
 SMOOTH = {name for name in names() if getattr(find(name), "smooth", False)}
 TINY, LARGE = 1e-42, 1e25
-CONSTANTS = [1e-30, 1e-3, 0.0, 0.1, 1.0, -1.0, 1e3, 1e12, LARGE]
 SCALES = [TINY, 1e-30, 1e-3, 1.0, 1e3, 1e12, LARGE]
+CONSTANTS = [*SCALES, 0.0, 2.0**-150, 0.1, -1.0]
+DECAYS = [0.0, 1e-9, 0.3, 0.999, 1 - 2.0**-30]
 
 
 def rows(op: str, draw: Draw, n: int) -> Layers:
@@ -62,8 +63,7 @@ def votes(rng: np.random.Generator, n: int) -> Layers:
 FLAT: dict[str, Callable[[np.random.Generator, Draw, float, int], Layers]] = {
     "dense": lambda rng, draw, c, n: rows("dense", draw, n),
     "distance": lambda rng, draw, c, n: [
-        {**entry, "decay": float(rng.choice([0.0, 1e-9, 0.3, 0.999] if n > 1 else [0.0])).hex()}
-        for entry in rows("distance", draw, n)
+        {**entry, "decay": float(rng.choice(DECAYS)).hex()} for entry in rows("distance", draw, n)
     ],
     "extension": lambda rng, draw, c, n: rows("extension", draw, n),
     "order_statistic": lambda rng, draw, c, n: votes(rng, n),
@@ -229,7 +229,7 @@ def layers(n: int) -> dict[str, nn.Module]:
     apart = 1000 * torch.tensor([1.0, -1.0, 1.0, -1.0])[:n]
     return {
         "dense": own.Dense(n, 3),
-        "distance": Distance(n, 3, 0.3 if n > 1 else 0.0),
+        "distance": Distance(n, 3, 0.3),
         "extension": Extension(torch.randn(9, n) + apart),
         "order_statistic": WeightedOrder(n, 3),
         "order_statistic (head)": Versus(n, 3),
