@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates.points import load_network
-from lipsort_cli.commands.generalisation import main
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.layers.constraints import Unconstrained
@@ -136,11 +136,11 @@ def test_command_on_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
          "evaluation.attack.points=0", "evaluation.arithmetic=real"],
         run,
     )  # fmt: skip
-    assert main([str(run), "--out", str(tmp_path / "out")]) == 0
+    assert lipsort(["generalisation", str(run), "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "generalisation.json").read_text())
     results = json.loads((run / "results.json").read_text())
     assert found["test_accuracy"] == pytest.approx(results["clean_accuracy"], abs=0.005)
     assert found["gap"] == pytest.approx(found["train_accuracy"] - found["test_accuracy"])
     assert "says nothing" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--delta: found 2"):
-        main([str(run), "--delta", "2"])
+        lipsort(["generalisation", str(run), "--delta", "2"])

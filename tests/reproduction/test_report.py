@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lipsort_cli.commands.reproduce import _conclude, main
+from lipsort_cli.app import run
+from lipsort_cli.commands.reproduce import _conclude
 from lipsort_cli.errors import UsageError
 from lipsort_cli.reproduction import page
 from lipsort_cli.reproduction.jobs import MARK
@@ -89,14 +90,13 @@ def test_a_check_needs_something_to_hold() -> None:
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["6", "--list", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert run(["reproduce", "6", "--list", "--seeds", "1", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and all("lipsort train experiment=paper/gradient" in x for x in lines)
     assert not list(tmp_path.iterdir()), "a list writes nothing"
     for bad, words in ((["0"], "experiment: found '0'"), (["--seeds", "0"], "--seeds: found 0"),
                        (["--workers", "0"], "--workers: found 0")):  # fmt: skip
         with pytest.raises(UsageError, match=words):
-            main(bad)
-    with pytest.raises(SystemExit) as caught:
-        main(["--quick", "--full"])
-    assert caught.value.code == 2
+            run(["reproduce", *bad])
+    with pytest.raises(UsageError, match="one of them"):
+        run(["reproduce", "--quick", "--full"])

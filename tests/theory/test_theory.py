@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.commands import theory as command
+from lipsort_cli.app import run as lipsort
 from lipsort_cli.errors import UsageError
 from lipsort_cli.runs import read_json, read_record
 from lipsort_cli.theory import claims, conversions, relu
@@ -251,7 +251,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
-        assert command.main(["--quick"]) == 0
+        assert lipsort(["theory", "--quick"]) == 0
     finally:
         os.chdir(before)
     (run,) = tmp_path.glob("outputs/theory/*/*")
@@ -262,7 +262,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {p.name for p in (run / "figures").iterdir()} == {"absolute_value.png", "lattice.png"}
     assert "Results: " in capsys.readouterr().out
     with pytest.raises(UsageError, match="holds a run already"):
-        command.main([str(run)])
+        lipsort(["theory", str(run)])
 
 
 def test_command_fails_where_a_claim_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,12 +277,16 @@ def test_command_fails_where_a_claim_does(tmp_path: Path, monkeypatch: pytest.Mo
     )
     monkeypatch.setattr(claims, "train_all", lambda **_: {})
     monkeypatch.setattr("lipsort_cli.theory.figures.draw_all", lambda *_: [])
-    assert command.main([str(tmp_path / "run")]) == 1
+    assert lipsort(["theory", str(tmp_path / "run")]) == 1
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--help"]) == 0
+    assert lipsort(["theory", "--help"]) == 0
     assert "--quick" in capsys.readouterr().out
-    for bad in (["a", "b"], ["--fast"], ["seed=1"]):
-        with pytest.raises(UsageError, match="allowed: --quick"):
-            command.main(bad)
+    for bad, words in (
+        (["a", "b"], "extra"),
+        (["--fast"], "no option '--fast'; allowed: --quick"),
+        (["seed=1"], "allowed: --quick"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            lipsort(["theory", *bad])

@@ -295,16 +295,16 @@ def test_a_finished_fit_is_not_solved_again(
 ) -> None:
     config = compose_few(*clouds(tmp_path))
     solved: list[int] = []
-    from lipsort_cli.wasserstein import extension, transport
+    from lipsort_cli.wasserstein import bounds, extension
 
-    original = transport.solve
+    original = bounds.exact_transport
 
-    def counting(*arguments: Any) -> Any:
+    def counting(*arguments: Any, **options: Any) -> Any:
         solved.append(1)
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(extension, "solve", counting)
-    monkeypatch.setattr(transport, "solve", counting)
+    monkeypatch.setattr(extension, "exact_transport", counting)
+    monkeypatch.setattr(bounds, "exact_transport", counting)
     run(config, tmp_path / "run")
     assert len(solved) == 1  # the fit's serves as the upper bound too
     before = read_json(tmp_path / "run" / "results.json")
