@@ -18,12 +18,15 @@ GAPS = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>")
 
 @dataclass(frozen=True)
 class Numbers:
-    """hi + lo, where the gaps are, and whether a decimal was rounded on the way."""
+    """hi + lo, where the gaps are, and whether lo is of a decimal, which binary64 rounds anyway.
+
+    Of one column [n] and one ``decimal``, or of several [n, d] and [d].
+    """
 
     hi: NDArray[np.float64]
     lo: NDArray[np.float64] | None
     gap: NDArray[np.bool_]
-    text: bool
+    decimal: Any
 
 
 class BadValue(Exception):
@@ -93,6 +96,9 @@ def _first_bad(text: Any) -> BadValue:
     raise AssertionError("every value is a number")
 
 
+DECIMAL = 2.0**-40
+"""Share of a column's width that rounding a decimal text may come to: all texts are rounded."""
+
 _DIGITS = re.compile(r"[+-]?(\d*)\.?(\d*)(?:[eE].*)?$")
 
 
@@ -110,7 +116,12 @@ def _left_out(text: Any, hi: NDArray[np.float64]) -> tuple[NDArray[np.float64] |
     ):
         raise BadValue(int(np.flatnonzero(zero)[0]), "a number too small for binary64")
     lo, decimals = None, False
-    long = pc.greater_equal(pc.utf8_length(text), 16).to_numpy(zero_copy_only=False)
+    finite = hi[np.isfinite(hi)]
+    if len(finite) and float(np.abs(finite).max()) * 2.0**-53 <= DECIMAL * float(np.ptp(finite)):
+        pattern = r"^[+-]?[0-9]{16,}$"  # integers alone are to be exact
+    else:
+        pattern = r"[0-9.]{16,}"
+    long = pc.match_substring_regex(text, pattern).to_numpy(zero_copy_only=False)
     for row in np.flatnonzero(long & np.isfinite(hi)):
         value = text[int(row)].as_py()
         matched = _DIGITS.match(value)

@@ -250,15 +250,17 @@ def _index(
     path: Path, names: list[str], rows: list[list[str]], named: bool
 ) -> tuple[set[int], tuple[str, ...]]:
     """Columns that pandas wrote as an index, and what is said of what looks like one."""
-    index = {
-        j for j, name in enumerate(names)
-        if (j == 0 and name == "" and len(names) > 1) or re.fullmatch(r"Unnamed: \d+", name)
-    }  # fmt: skip
-    if index:
-        return index, (f"{path}: the nameless first column is an index, no coordinate",)
     first = [row[0] for row in rows if row]
-    counted = [[str(j + base) for j in range(len(first))] for base in (0, 1)]
-    if len(names) > 1 and len(first) > 2 and first in counted:
+    counts = first in ([str(j + base) for j in range(len(first))] for base in (0, 1))
+    # What pandas calls an index that it writes as a column.
+    called = {"index", "level_0"} if counts else set()
+    index = {j for j, name in enumerate(names) if re.fullmatch(r"Unnamed: \d+", name)}
+    if len(names) > 1 and names[0] in called | {""}:
+        index.add(0)
+    if index:
+        what = ", ".join(names[j] or "without a name" for j in sorted(index))
+        return index, (f"{path}: the column {what} is an index, and left out",)
+    if len(names) > 1 and len(first) > 2 and counts:
         what = repr(names[0]) if named else "1"
         return set(), (
             f"{path}: column {what} counts the rows: if it is an index, choose the others with "

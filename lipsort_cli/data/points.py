@@ -13,21 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.console import say, warn
+from lipsort_cli.data.arrow import DECIMAL
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
 from lipsort_cli.data.precision import Array, common_shift, moved, parts, shift_words
 from lipsort_cli.data.rowfile import CHUNK, RowFile
 from lipsort_cli.errors import UsageError
 
 Index = slice | NDArray[np.int64]
-_DECIMAL = 2.0**-40
-"""Share of a column's width that rounding a decimal text may come to: all texts are rounded."""
 
 
 class DoubleRows:
-    """Rows whose numbers are hi + lo, where a table holds more digits than binary64."""
+    """Rows whose numbers are hi + lo, where a table holds more digits than binary64.
 
-    def __init__(self, hi: Any, lo: Any) -> None:
-        self.hi, self.lo = hi, lo
+    ``decimal`` [d] marks columns whose lo is of decimals, which binary64 rounds anyway.
+    """
+
+    def __init__(self, hi: Any, lo: Any, decimal: NDArray[np.bool_]) -> None:
+        self.hi, self.lo, self.decimal = hi, lo, decimal
         self.shape: tuple[int, ...] = hi.shape
         self.dtype = hi.dtype
 
@@ -63,7 +65,6 @@ class Samples:
     view: ArrayView = ArrayView()
     shift: Array | None = None
     names: tuple[str, ...] | None = None
-    rounded: bool = False
 
     def __len__(self) -> int:
         return len(self.points)
@@ -117,7 +118,6 @@ def make_samples(
     name: str,
     option: str = "samples",
     names: tuple[str, ...] | None = None,
-    rounded: bool = False,
 ) -> Samples:
     """Check rows [n, ...] that are there already, as ``load_samples`` does those of a file."""
     if points.dtype.kind not in "fiub":
@@ -137,9 +137,7 @@ def make_samples(
     if weights is not None:
         digest.update(weights.tobytes())
     nothing = np.empty(0), np.empty(0), np.empty(0, bool)
-    found = Samples(
-        name, points, weights, True, *nothing, digest.hexdigest(), view, None, names, rounded
-    )
+    found = Samples(name, points, weights, True, *nothing, digest.hexdigest(), view, None, names)
     return _measured(found, option)
 
 
@@ -188,19 +186,24 @@ def _measured(found: Samples, option: str) -> Samples:
         single = single and bool((rounded == hi).all()) and lo is None
         if lo is not None:
             rest |= lo.any(0)
-    if found.rounded and rest.any():  # of decimal texts the nearest binary64 is meant
+    if rest.any():
         rest = rest & ~_negligible(found, highs - lows, step)
     return replace(found, single=single, lows=lows, highs=highs, rest=rest)
 
 
 def _negligible(found: Samples, width: Array, step: int) -> NDArray[np.bool_]:
-    """Columns of decimals whose rounding to binary64 is far below their width [d]."""
+    """Columns of decimals whose rounding to binary64 is far below their width [d].
+
+    Of a decimal the nearest binary64 is meant, unless what is left is much of what differs.
+    """
+    if not isinstance(found.points, DoubleRows):
+        return np.zeros(found.dim, bool)
     worst = np.zeros(found.dim)
     for start in range(0, len(found), step):
         _, lo = flat(found.points, found.view, slice(start, start + step))
         if lo is not None:
             worst = np.maximum(worst, np.abs(lo).max(0))
-    return worst <= _DECIMAL * width
+    return found.points.decimal & (worst <= DECIMAL * width)
 
 
 def aligned(
@@ -246,7 +249,8 @@ def _span(found: Samples, index: NDArray[np.int64]) -> tuple[Array, Array, bool,
 def _shifted(found: Samples, shift: Array, option: str) -> Samples:
     """``found`` with ``shift`` taken off; UsageError where that rounds."""
     step = _step(found.points)
-    allowed = _DECIMAL * (found.highs - found.lows) if found.rounded else 0.0
+    decimal = found.points.decimal if isinstance(found.points, DoubleRows) else False
+    allowed = np.where(decimal, DECIMAL * (found.highs - found.lows), 0.0)
     for start in range(0, len(found), step):
         hi, lo = flat(found.points, found.view, slice(start, start + step))
         _, lost = moved(hi, lo, shift)

@@ -121,7 +121,7 @@ def _open(
 ) -> Samples:
     option = f"distribution.{key}"
     path, name = _split(location)
-    points, table, rounded = _read(location, option, options, like)
+    points, table = _read(location, option, options, like)
     if weights is None and path.suffix == ".npz" and name != "weights" and _has_weights(path):
         weights = f"{path}:weights"
     return make_samples(
@@ -130,7 +130,6 @@ def _open(
         name=location,
         option=option,
         names=table,
-        rounded=rounded,
     )
 
 
@@ -144,21 +143,21 @@ def _split(location: str) -> tuple[Path, str | None]:
 
 def _read(
     location: str, option: str, options: Any, like: Samples | None = None
-) -> tuple[Rows, tuple[str, ...] | None, bool]:
-    """Rows, the names of their columns, and whether decimals were rounded."""
+) -> tuple[Rows, tuple[str, ...] | None]:
+    """Rows, and the names of their columns where these are named."""
     path, key = _split(location)
     if not path.exists():
         raise UsageError(f"{option}: found {location}; no such file or folder")
     ending = path.suffix.lower()
-    names, rounded = None, False
+    names = None
     rows: Rows
     try:
         if path.is_dir():
             rows = _images(path, options)
-            return rows, names, rounded
+            return rows, names
         require_file(path)
         if ending in TABLES:
-            rows, names, rounded = _table(path, options, like)
+            rows, names = _table(path, options, like)
         elif ending in FORMATS:
             rows = open_npy(path) if ending == ".npy" else open_npz(path, key)
         else:
@@ -173,7 +172,7 @@ def _read(
         ) from error
     if not rows.shape:
         raise UsageError(f"{option}: {location} holds a single number; allowed: rows [n, ...]")
-    return rows, names, rounded
+    return rows, names
 
 
 def _images(path: Path, options: Any) -> Rows:
@@ -196,9 +195,7 @@ def _images(path: Path, options: Any) -> Rows:
     return spool.finish()
 
 
-def _table(
-    path: Path, options: Any, like: Samples | None
-) -> tuple[Rows, tuple[str, ...] | None, bool]:
+def _table(path: Path, options: Any, like: Samples | None) -> tuple[Rows, tuple[str, ...] | None]:
     chosen = Options.of(options, "distribution")
     table = open_table(path, chosen)
     for note in table.notes:
@@ -206,8 +203,8 @@ def _table(
     names = chosen.columns or table.names
     if chosen.columns is None and table.named and like is not None and like.names is not None:
         names = _matched(table, like)
-    rows, rounded = _spooled(table, table.positions(names, "distribution.columns"), chosen)
-    return rows, names if table.named else None, rounded
+    rows = _spooled(table, table.positions(names, "distribution.columns"), chosen)
+    return rows, names if table.named else None
 
 
 def _matched(table: Table, like: Samples) -> tuple[str, ...]:
@@ -225,23 +222,23 @@ def _matched(table: Table, like: Samples) -> tuple[str, ...]:
     return wanted
 
 
-def _spooled(table: Table, columns: list[int], options: Options) -> tuple[Rows, bool]:
+def _spooled(table: Table, columns: list[int], options: Options) -> Rows:
     """The numbers of ``columns``, without the rows that have gaps where these are dropped."""
     hi, lo = Spool(str(table.path)), Spool(str(table.path))
-    double, rounded, dropped, total = False, False, 0, 0
+    double, decimal, dropped, total = False, np.zeros(len(columns), bool), 0, 0
     for batch in table.numbers(columns, options.gaps, options.key):
         kept = np.asarray(~batch.gap.any(1))
 
         dropped += int((~kept).sum())
         total += len(kept)
         rest = np.zeros_like(batch.hi) if batch.lo is None else batch.lo
-        double, rounded = double or batch.lo is not None, rounded or batch.text
+        double, decimal = double or batch.lo is not None, decimal | batch.decimal
         hi.add(batch.hi[kept])
         lo.add(rest[kept])
     if dropped:
         say(f"{table.path}: {dropped:,} of {total:,} rows have gaps and are left out")
     rows = hi.finish()
-    return (DoubleRows(rows, lo.finish()) if double else rows), rounded
+    return DoubleRows(rows, lo.finish(), decimal) if double else rows
 
 
 def _has_weights(path: Path) -> bool:
@@ -250,10 +247,11 @@ def _has_weights(path: Path) -> bool:
 
 
 def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:
-    rows, _, rounded = _read(location, option, None)
+    rows, _ = _read(location, option, None)
     try:
-        values = rows.hi[:] if isinstance(rows, DoubleRows) and rounded else np.asarray(rows[:])
-        array = as_binary64(values)
+        if isinstance(rows, DoubleRows) and not rows.decimal.all():
+            raise ValueError("found integers that binary64 would round")
+        array = as_binary64(np.asarray(rows.hi[:] if isinstance(rows, DoubleRows) else rows[:]))
     except ValueError as error:
         raise UsageError(f"{option}: {location}: {error}; save float64 instead") from error
     if array.size != count:

@@ -75,7 +75,7 @@ class Table:
                     f"{self._called(columns[place])}: found a gap; {key}.gaps=drop leaves out the "
                     f"rows that have one, {key}.columns=[...] a column"
                 )
-            yield Numbers(hi, lo, gap, any(number.text for number in found))
+            yield Numbers(hi, lo, gap, np.array([n.decimal for n in found]))
             start += len(hi)
 
     def _column(self, array: Any, column: int, start: int) -> Numbers:

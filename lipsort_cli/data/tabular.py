@@ -47,7 +47,9 @@ def load_table(config: Any) -> Dataset:
     values, labels, splits, kept = _read(table, config, inputs)
     if not kept.all():
         say(f"{path}: {int((~kept).sum()):,} of {len(kept):,} rows have gaps and are left out")
-    values, rounded = values[kept], values[kept].astype(np.float32)
+    values = values[kept]
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float32)
     _refuse_loss(path, values, rounded, inputs)
     chosen = [labels[row] for row in np.flatnonzero(kept)]
     names, numbers = _classes(path, chosen, config.label)
@@ -102,8 +104,9 @@ def _read(
     values = np.concatenate([batch.hi for batch in batches])
     rest = np.concatenate([batch.gap.any(1) for batch in batches])
     for batch in batches:
-        if batch.lo is not None and not batch.text:
-            column = inputs[int(np.flatnonzero(batch.lo.any(0))[0])]
+        exact = np.zeros(0) if batch.lo is None else batch.lo.any(0) & ~batch.decimal
+        if exact.any():
+            column = inputs[int(np.flatnonzero(exact)[0])]
             raise UsageError(
                 f"{table.path}: column {column!r} holds integers that binary64 would round; take a "
                 "common number off, or leave it out with data.columns=[...]"
