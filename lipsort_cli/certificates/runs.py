@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import read_yaml
 from lipsort_cli.runs import read_record
 
 if TYPE_CHECKING:
@@ -66,19 +67,10 @@ def run_config(directory: Path, command: str) -> Any:
 
     Raises LipsortError where it is missing or cannot be read.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     from lipsort_cli.config.typed import from_plain, to_typed
 
     path = directory / ".hydra" / "config.yaml"
-    if not path.is_file():
-        raise LipsortError(f"{path} is missing: {directory} is no finished training run")
-    try:
-        plain = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise LipsortError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    plain = read_yaml(path)
     try:
         return to_typed(from_plain(plain, command), command)
     except UsageError as error:

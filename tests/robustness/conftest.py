@@ -1,0 +1,28 @@
+"""The fuzzer's process, warm: a fork of it is a command line, without the seconds of imports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Sound runs and files, made by the commands themselves; ``shop.attempt`` runs a command."""
+    import os
+
+    import fuzz
+
+    before = dict(os.environ)
+    fuzz.warm()
+    try:
+        yield fuzz.Workshop(tmp_path_factory.mktemp("workshop"))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,185 @@
+"""Terminals that know few characters, are full, closed or gone; environments that lack things."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzz import ON_RUNS, TINY, attempt
+
+from lipsort_cli import console as consoles
+from lipsort_cli.config.schema import COMMANDS
+
+LINES: dict[str, list[str]] = {
+    **{name: [name, *options, "hydra.run.dir=o"] for name, options in TINY.items()},
+    **{name: [name, "run", *options] for name, options in ON_RUNS.items()},
+    "report": ["report", "run", "hydra.run.dir=o"],
+    "verify": ["verify", "run/certificate.json"],
+    "generalisation": ["generalisation", "run", "--out", "o"],
+    "theory": ["theory", "--quick", "o"],
+    "reproduce": ["reproduce", "--list", "1"],
+    "zoo": ["zoo"],
+}
+"""A small command line of every command."""
+LEFT = {
+    "train": "o/results.json", "estimate-wasserstein": "o/results.json",
+    "wgan": "o/results.json", "certify": "run/certificate.json", "attack": "run/attack.json",
+    "inspect": "run/inspect.json", "export": "run/export/export.json", "report": "o/report.json",
+    "theory": "o/results.json",
+}  # fmt: skip
+"""The file that a command must leave, whatever becomes of its words."""
+ANSWERS = {"generalisation": 1}
+"""Exit codes that are not 0: the run has biases, for which that bound knows nothing."""
+SLOW = ("theory",)
+
+
+@pytest.fixture
+def here(shop: Any, tmp_path: Path) -> Path:
+    shutil.copytree(shop.sound / "train", tmp_path / "run")
+    return tmp_path
+
+
+def test_every_command_is_here() -> None:
+    assert set(COMMANDS) <= set(LINES) | {"predict", "import", "tune", "doctor"}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_command_ends_well_where_only_ascii_is_known(name: str, here: Path) -> None:
+    done = attempt(LINES[name], here, environment={"PYTHONIOENCODING": "ascii"})
+    assert done.code == ANSWERS.get(name, 0), done.err
+    assert "Traceback" not in done.err and done.out.isascii()
+    if name in LEFT:
+        assert (here / LEFT[name]).is_file()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "ascii:strict"])
+def test_other_encodings_lose_nothing_either(encoding: str, here: Path) -> None:
+    for name in ("certify", "report", "zoo"):
+        done = attempt(LINES[name], here, environment={"PYTHONIOENCODING": encoding})
+        assert done.code == 0 and "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("name", [name for name in LINES if name not in SLOW])
+def test_a_full_device_costs_words_and_no_result(name: str, here: Path) -> None:
+    done = attempt(LINES[name], here, stdout="/dev/full")
+    assert "Traceback" not in done.err and "Exception ignored" not in done.err
+    if name in LEFT:
+        assert done.code == 0 and (here / LEFT[name]).is_file()
+    # What only speaks has failed when it was not heard.
+    assert done.code == (1 if name == "zoo" else ANSWERS.get(name, 0))
+    if name not in ANSWERS:
+        assert "No space left on device" in done.err
+
+
+@pytest.mark.parametrize("name", ["train", "wgan", "certify", "zoo", "report", "verify"])
+def test_a_closed_pipe_is_no_accident(name: str, here: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = attempt(LINES[name], here, stdout=theirs)
+    os.close(theirs)
+    assert "Traceback" not in done.err and "Exception ignored" not in done.err
+    if name in ("train", "wgan"):
+        # As if terminated: a checkpoint, and how to go on.
+        assert done.code == 130 and "resume=o" in done.err
+        assert json.loads((here / "o/run.json").read_text())["status"] == "interrupted"
+        again = attempt([name, "resume=o"], here)
+        assert again.code == 0 and (here / LEFT[name]).is_file()
+    else:
+        assert done.code == 0
+        assert name not in LEFT or (here / LEFT[name]).is_file()
+
+
+def script(arguments: str, folder: Path, tail: str = "") -> subprocess.CompletedProcess[str]:
+    """The real script in a real shell."""
+    line = f"{shlex.quote(sys.executable)} -m lipsort_cli {arguments} {tail}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("tail", ["| head -1; exit ${PIPESTATUS[0]}", ">&-", "2>&- >&-", "<&-"])
+def test_pipes_and_closed_streams_of_a_shell(tail: str, tmp_path: Path) -> None:
+    done = script("zoo", tmp_path, tail)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_nothing_but_a_readable_folder_is_needed(here: Path) -> None:
+    homeless = {"HOME": "/proc/none", "MPLCONFIGDIR": "/proc/none", "XDG_CACHE_HOME": "/proc/none",
+                "MPLBACKEND": "nonsense", "TERM": "nonsense", "COLUMNS": "x"}  # fmt: skip
+    for name in ("certify", "report"):
+        done = attempt(LINES[name], here, environment=homeless)
+        assert done.code == 0 and "no picture" not in done.err, done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_hang_up_leaves_a_run_that_can_be_resumed(number: int, here: Path) -> None:
+    line = [sys.executable, "-m", "lipsort_cli", *LINES["train"], "training.epochs=100000"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(line, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as one:
+        while (
+            not (here / "o/metrics.jsonl").exists() or not (here / "o/metrics.jsonl").stat().st_size
+        ):
+            assert one.poll() is None
+            time.sleep(0.05)
+        one.send_signal(number)
+        _, err = one.communicate(timeout=60)
+    assert one.returncode == 130 and b"resume=o" in err
+    assert (here / "o/checkpoint/state.pt").is_file()
+
+
+def test_a_terminal_that_is_gone_stops_the_run_too(here: Path) -> None:
+    ours, theirs = pty.openpty()
+    line = [sys.executable, "-m", "lipsort_cli", *LINES["train"], "training.epochs=100000"]
+    with subprocess.Popen(line, cwd=here, stdout=theirs, stderr=subprocess.PIPE) as one:
+        os.close(theirs)
+        while not (here / "o/metrics.jsonl").exists():
+            os.read(ours, 1000)
+        os.close(ours)
+        _, err = one.communicate(timeout=60)
+    assert one.returncode == 130 and b"Traceback" not in err
+
+
+def test_names_are_shown_without_what_drives_a_terminal(here: Path) -> None:
+    name = "a\x1b[2J\x07\u202eb\udcff\n"
+    (here / "run").rename(here / name)
+    done = attempt(["report", name, "hydra.run.dir=o"], here)
+    assert done.code == 0
+    page = (here / "o/report.html").read_text(encoding="utf-8")
+    for text in (done.out, done.err, page, (here / "o/report.md").read_text(encoding="utf-8")):
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "\\x1b[2J" in done.out and "\\x1b[2J" in page
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "ü=3", "a$(touch x)", "%d", "-x", "a\x1bb", 'q"q'])
+def test_the_next_command_can_be_pasted(name: str, here: Path) -> None:
+    (here / "run").rename(here / name)
+    for environment in ({}, {"PYTHONIOENCODING": "ascii"}):
+        done = attempt(["certify", f"./{name}", "replace=true"], here, environment=environment)
+        assert done.code == 0, done.err
+        following = done.out.splitlines()[-1]
+        assert following.startswith("next: lipsort verify ")
+        command = following.removeprefix("next: lipsort ").replace("verify", "printf '%s'", 1)
+        read = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, check=True)
+        assert (here / os.fsdecode(read.stdout)).samefile(here / name / "certificate.json")
+    assert not (here / "x").exists()
+
+
+def test_signs_that_cannot_be_shown_have_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert consoles.printable("a\tb\n") == "a\tb\n"
+    assert consoles.printable("\x1b\u2066\x85") == "\\x1b\\u2066\\x85"
+    assert "±≥".encode("ascii", "lipsort") == b"+->="
+    assert "ü".encode("ascii", "lipsort") == b"\\xfc"
+    assert consoles.command_line("lipsort", Path("a"), ("run", Path("b c"))) == (
+        "lipsort a 'run='\"'\"'b c'\"'\"''"
+    )
