@@ -11,10 +11,11 @@ import socket
 import stat
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
 
 
 def write_error(path: Path, error: OSError) -> LipsortError:
@@ -73,6 +74,39 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+_STANDING: list[Path] = []
+"""Folders that relative paths of a configuration are looked for in, before the current one."""
+
+
+@contextlib.contextmanager
+def paths_from(folder: Path | None) -> Iterator[None]:
+    """Look for relative paths in ``folder`` first: where the user stood who wrote them."""
+    if folder is None:
+        yield
+        return
+    _STANDING.append(folder)
+    try:
+        yield
+    finally:
+        _STANDING.pop()
+
+
+def resolved(path: str | Path) -> Path:
+    """A path that a person wrote: ``~`` is a home folder, a relative one may lie where they stood.
+
+    Raises:
+        UsageError: ``~name`` is nobody's home.
+    """
+    try:
+        found = Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: {error}; write ./{path} for a name that starts so") from error
+    for folder in reversed(_STANDING):
+        if (folder / found).exists():
+            return folder / found
+    return found
 
 
 def make_folder(path: Path) -> None:

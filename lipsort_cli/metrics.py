@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.files import write_atomic, write_error
+from lipsort_cli.files import read_bytes, write_atomic, write_error
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log that are whole, and have a step: a kill may have cut the last one short.
+
+    Raises:
+        LipsortError: there is no such file, or it cannot be read.
+    """
+    lines = []
+    for line in read_bytes(path, most=2**30).decode("utf-8", "replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        step = entry.get("step") if isinstance(entry, dict) else None
+        if isinstance(step, int | float) and math.isfinite(step):
+            lines.append(entry)
+    return lines
 
 
 class MetricsLog:
@@ -22,22 +39,14 @@ class MetricsLog:
     def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
         self.path = Path(path)
         if resume_at is not None and self.path.exists():
-            write_atomic(self.path, "".join(self._kept(resume_at)))
+            kept = [entry for entry in read_log(self.path) if entry["step"] <= resume_at]
+            write_atomic(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
         else:
             write_atomic(self.path, "")
         try:
             self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise write_error(self.path, error) from error
-
-    def _kept(self, resume_at: int) -> Iterator[str]:
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # the line that a kill cut short
-            if isinstance(entry, dict) and entry.get("step", resume_at + 1) <= resume_at:
-                yield line + "\n"
 
     def log(self, *, epoch: int, step: int, split: str, **values: float | int | str | None) -> None:
         """Append one line, and hand it to the system at once."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.files import read_json, write_atomic, write_error, write_json
+from lipsort_cli.files import read_json, read_yaml, resolved, write_atomic, write_error, write_json
 from lipsort_cli.identity import (
     Identity,
     data_described,
@@ -320,6 +320,15 @@ def check_weights(directory: Path, record: dict[str, Any]) -> None:
             )
 
 
+def started_in(directory: Path) -> Path | None:
+    """The folder that the run in ``directory`` was started in, if it says so and is still there."""
+    try:
+        found = read_yaml(Path(directory) / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
+        return Path(found) if Path(found).is_dir() else None
+    except (LipsortError, KeyError, TypeError, ValueError):
+        return None
+
+
 # --- finding runs -----------------------------------------------------------------------------
 
 
@@ -346,7 +355,7 @@ def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path(
         console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
         check_weights(newest, read_record(newest))
         return newest.resolve()
-    return _checked(Path(argument).expanduser(), commands, wanted)
+    return _checked(resolved(argument), commands, wanted)
 
 
 def _checked(directory: Path, commands: tuple[str, ...], wanted: str) -> Path:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import read_yaml
-from lipsort_cli.runs import read_record
+from lipsort_cli.files import paths_from, read_yaml, resolved
+from lipsort_cli.runs import read_record, started_in
 
 if TYPE_CHECKING:
     from lipsort_cli.data import Dataset
@@ -88,8 +88,8 @@ def run_data(directory: Path, data: Any) -> Dataset:
     """
     from lipsort_cli.data import load
 
-    _locate(data, directory)
-    dataset = load(data)
+    with paths_from(started_in(directory)):
+        dataset = load(data)
     require_same_data(directory, data, dataset.fingerprint)
     return dataset
 
@@ -117,7 +117,7 @@ def require_same_data(directory: Path, data: Any, fingerprint: dict[str, Any]) -
     recorded = read_record(directory).get("data")
     expected = recorded.get("sha256") if isinstance(recorded, dict) else None
     where = next((getattr(data, key) for key in PLACES if hasattr(data, key)), None)
-    name = f"data={data.name}" + (f" ({Path(where).expanduser().resolve()})" if where else "")
+    name = f"data={data.name}" + (f" ({resolved(where).resolve()})" if where else "")
     if not isinstance(expected, str):
         raise LipsortError(
             f"{directory / 'run.json'} does not say which data the run was trained on, so {name} "
@@ -129,29 +129,3 @@ def require_same_data(directory: Path, data: Any, fingerprint: dict[str, Any]) -
             f"{fingerprint['sha256'][:12]}..., the run recorded {expected[:12]}...; put the "
             "original data back, or train again on these"
         )
-
-
-def _locate(data: Any, directory: Path) -> None:
-    """Resolve the data's relative path against the folder that the run was started in.
-
-    Where that folder no longer holds it, the current folder is as good a guess as any: the
-    fingerprint decides.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        hydra = OmegaConf.load(directory / ".hydra" / "hydra.yaml")
-        started_in = OmegaConf.select(hydra, "hydra.runtime.cwd")
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError):
-        return
-    if not isinstance(started_in, str):
-        return
-    for key in PLACES:
-        value = getattr(data, key, None)
-        if not isinstance(value, str):
-            continue
-        path = Path(value).expanduser()
-        if not path.is_absolute() and (Path(started_in) / path).exists():
-            setattr(data, key, str(Path(started_in) / path))

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +15,7 @@ from hydra.errors import HydraException
 from lipsort_cli import runs
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import resolved
 from lipsort_cli.quoting import quoted
 
 
@@ -51,7 +51,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
 
 def _is_run(text: str) -> bool:
     """Whether an argument is no override; a folder may have ``=`` in its name."""
-    return not text.startswith("~") and ("=" not in text or Path(text).expanduser().is_dir())
+    return not text.startswith("~") and ("=" not in text or resolved(text).is_dir())
 
 
 def path_of(override: str) -> str:
@@ -61,7 +61,7 @@ def path_of(override: str) -> str:
         UsageError: there is nothing behind ``=``.
     """
     key, _, text = override.partition("=")
-    if not Path(text).expanduser().exists():
+    if not resolved(text).exists():
         with suppress(HydraException):
             value = OverridesParser.create().parse_override(override).value()
             text = value if isinstance(value, str) else text

@@ -31,7 +31,7 @@ from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, warn
 from lipsort_cli.errors import Interrupted, UsageError
-from lipsort_cli.files import write_atomic
+from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.processes import stop_signals
 
 Saved = dict[str, str]
@@ -95,7 +95,8 @@ def carry_out(
     settle_paths(config, Path(hydra.runtime.cwd))
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
-    return execute(command, typed, directory, _files(config, hydra, folder) if folder else {})
+    with paths_from(Path(hydra.runtime.cwd)):
+        return execute(command, typed, directory, _files(config, hydra, folder) if folder else {})
 
 
 def execute(command: Command, typed: Any, directory: Path, files: Saved | None = None) -> Any:

@@ -19,6 +19,7 @@ from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.identity import CHANGEABLE
 
 ROUNDING = ("device", "threads")
@@ -51,7 +52,7 @@ def run(
     Raises:
         UsageError: it is no run of this command, it still runs, or an override would change it.
     """
-    directory = Path(target).expanduser()
+    directory = resolved(target)
     if not directory.is_dir():
         raise UsageError(f"resume: found {target}, which is no directory")
     if not (directory / runs.RECORD).is_file():
@@ -79,18 +80,16 @@ def run(
         console.print(OmegaConf.to_yaml(config), markup=False, end="")
         return
     typed = to_typed(config, command.name)
-    execute(command, typed, directory.resolve() if apart is None else apart)
+    with paths_from(runs.started_in(directory)):
+        execute(command, typed, directory.resolve() if apart is None else apart)
 
 
 def _saved(directory: Path, command: Command) -> DictConfig:
     path = directory / ".hydra" / "config.yaml"
     try:
-        saved = OmegaConf.load(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"resume: {path} is missing, so the run cannot be resumed") from error
-    except Exception as error:  # whatever a damaged YAML file makes the parser raise
-        raise UsageError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
-    return from_plain(saved, command.name)
+        return from_plain(read_yaml(path), command.name)
+    except LipsortError as error:
+        raise UsageError(f"resume: {error}; so the run cannot be gone on with") from error
 
 
 def _adjust(config: DictConfig, others: list[str]) -> None:

@@ -14,6 +14,7 @@ from lipsort_cli.certificates.points import issued_routes, route_constant
 from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.files import paths_from
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -25,9 +26,9 @@ from lipsort_cli.inspection.measure import (
     smoothness,
 )
 from lipsort_cli.inspection.pictures import draw_all
-from lipsort_cli.reports.found import Run, collect, read_log
+from lipsort_cli.reports.found import Run, collect, log_of
 from lipsort_cli.reports.rows import compare
-from lipsort_cli.runs import read_record, write_json
+from lipsort_cli.runs import read_record, started_in, write_json
 from lipsort_cli.zoo.plain import plain_module
 
 _LONG = 60
@@ -95,12 +96,13 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         from lipsort_cli.wasserstein.build import build_source
         from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
 
-        source = build_source(
-            own.distribution,
-            norm=own.norm,
-            holdout=own.evaluation.holdout,
-            rng=stream(own.seed, SPLIT),
-        )
+        with paths_from(started_in(directory)):
+            source = build_source(
+                own.distribution,
+                norm=own.norm,
+                holdout=own.evaluation.holdout,
+                rng=stream(own.seed, SPLIT),
+            )
         pair = source.compared(own.evaluation.points, stream(own.seed, COMPARED))
         half = (config.points + 1) // 2
         rows = np.concatenate([np.asarray(pair.x[:half]), np.asarray(pair.y[:half])])
@@ -150,7 +152,7 @@ def _runs(folder: Path) -> list[Run]:
 
 
 def _log(directory: Path) -> list[dict[str, Any]]:
-    lines = [one for one in read_log(directory / "metrics.jsonl") if one.get("split") == SPLIT]
+    lines = [one for one in log_of(directory) if one.get("split") == SPLIT]
     needed = ("gradient_kept", "jacobian_sigma_mean")
     return [one for one in lines if all(isinstance(one.get(key), int | float) for key in needed)]
 

@@ -11,6 +11,7 @@ import torch
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, pixels
 from lipsort_cli.data.pictures import Reading, channels_last
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import resolved
 
 _CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 _COUNTS = {"MNIST": (60_000, 10_000), "FashionMNIST": (60_000, 10_000), "CIFAR10": (50_000, 10_000)}
@@ -43,7 +44,7 @@ def load_downloaded(config: Any) -> Dataset:
     Raises:
         LipsortError: the files are absent and may not or cannot be downloaded, or are damaged.
     """
-    root = Path(config.root).expanduser()
+    root = resolved(config.root)
     label = _CLASSES.get(config.name, config.name)
     names: tuple[str, ...] = ()
     if label == "CIFAR10" and (root / _CIFAR_BINARY).is_dir():

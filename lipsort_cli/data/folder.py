@@ -13,6 +13,7 @@ from lipsort_cli.console import say
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.pictures import IMAGES, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import resolved
 
 SPLITS = {
     "train": "train",
@@ -40,7 +41,7 @@ def load_folder(config: Any) -> Dataset:
         UsageError: no such folder, no images, splits that do not agree, or what
             :mod:`lipsort_cli.data.pictures` refuses.
     """
-    root = Path(config.path).expanduser()
+    root = resolved(config.path)
     if not root.is_dir():
         raise UsageError(f"data.path: found {config.path}, which is no folder")
     parts = {split: _Part.of(folder) for split, folder in _splits(root).items()}

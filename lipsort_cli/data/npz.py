@@ -15,7 +15,7 @@ from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
 from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import require_file
+from lipsort_cli.files import require_file, resolved
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 MOST_CLASSES = 10_000
@@ -33,7 +33,7 @@ def load_npz(config: Any) -> Dataset:
         LipsortError: the file is missing or damaged, an array is missing, or shapes, types or
             values do not fit; all faults of the arrays are named together.
     """
-    path = Path(config.path).expanduser()
+    path = resolved(config.path)
     if path.exists():
         require_file(path)
     try:

@@ -24,7 +24,7 @@ from lipsort_cli.data.precision import as_binary64
 from lipsort_cli.data.rowfile import Spool, open_npy, open_npz
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import require_file
+from lipsort_cli.files import require_file, resolved
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
@@ -106,7 +106,7 @@ def _agree(p: Samples, q: Samples) -> None:
 def _unit(sample: Samples) -> str:
     if sample.view.full is not None:
         return f"pixels k/{sample.view.full}"
-    return "pixels" if Path(sample.name).expanduser().is_dir() else ""
+    return "pixels" if resolved(sample.name).is_dir() else ""
 
 
 def _raw_levels(sample: Samples) -> bool:
@@ -137,8 +137,8 @@ def _split(location: str) -> tuple[Path, str | None]:
     """``FILE.npz:NAME`` into its two parts."""
     head, colon, tail = location.rpartition(":")
     if colon and head.lower().endswith(".npz"):
-        return Path(head).expanduser(), tail
-    return Path(location).expanduser(), None
+        return resolved(head), tail
+    return resolved(location), None
 
 
 def _read(

@@ -17,6 +17,7 @@ from lipsort_cli.data.folder import SPLITS
 from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import resolved
 
 MOST_CLASSES = 1000
 """Beyond that, labels are rather identifiers or quantities than classes."""
@@ -35,7 +36,7 @@ def load_table(config: Any) -> Dataset:
         UsageError: a column is missing or not numeric, a row has gaps, float32 would lose the
             differences of a column, a class has no training example.
     """
-    path = Path(config.path).expanduser()
+    path = resolved(config.path)
     if path.suffix.lower() not in TABLES or not path.is_file():
         raise UsageError(
             f"data.path: found {config.path}; needed is a file, one of {', '.join(TABLES)}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import read_bytes, read_json, read_yaml
+from lipsort_cli.files import read_json, read_yaml, resolved
+from lipsort_cli.metrics import read_log
 from lipsort_cli.norms import route_words
 from lipsort_cli.reports.values import Figure, figures
 from lipsort_cli.runs import RECORD, holder, read_record
@@ -62,7 +61,7 @@ def expand(arguments: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for argument in map(str, arguments):
-        path = Path(argument).expanduser()
+        path = resolved(argument)
         if path.is_dir():
             found.append(path)
             continue
@@ -176,7 +175,7 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         record,
         flatten(config),
         own,
-        read_log(directory / "metrics.jsonl"),
+        log_of(directory),
         _radii(later.get("certificate")),
     )
 
@@ -254,22 +253,9 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl`` that are whole; none where there is no such file."""
+def log_of(directory: Path) -> list[dict[str, Any]]:
+    """The whole lines of a run's ``metrics.jsonl``; none where it cannot be read."""
     try:
-        text = read_bytes(path, most=2**28).decode("utf-8", "replace")
+        return read_log(directory / "metrics.jsonl")
     except LipsortError:
         return []
-    lines = []
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(entry, dict) and _finite(entry.get("step")):
-            lines.append(entry)
-    return lines
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_json
-from lipsort_cli.reports.found import read_log
+from lipsort_cli.reports.found import log_of
 from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.statistics import Sample
 
@@ -44,7 +44,7 @@ class Outcome:
 
     def lines(self, split: str) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl`` of one split, in order."""
-        entries = read_log(self.directory / "metrics.jsonl")
+        entries = log_of(self.directory)
         return [entry for entry in entries if entry.get("split") == split]
 
 
