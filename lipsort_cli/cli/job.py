@@ -244,6 +244,10 @@ class SweepTask:
                 error.add_note(_OURS)
                 raise
             if isinstance(error, Interrupted):
+                again = command_line(("resume", Path(str(state.sweep.dir))))
+                error = Interrupted(
+                    f"{error}; the whole sweep: `lipsort {self.command.name} -m {again}`"
+                )
                 # Only this passes through Hydra, and ends a sweep.
                 self.errors.insert(0, error)
                 raise KeyboardInterrupt from error

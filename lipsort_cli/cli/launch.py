@@ -56,7 +56,9 @@ def _launch(command: Command, arguments: list[str], where: Place, folder: Path |
     target, others = resume.split(overrides)
     if target is not None and not command.takes:
         if options.multirun:
-            raise UsageError("resume: found with -m; allowed: one run at a time, without -m")
+            with resume.sweep(command, target, others) as again:
+                _composed(command, options, again)
+            return
         show = options.cfg is not None
         resume.run(command, target, others, show=show, execute=job.execute, apart=folder)
         return
@@ -64,6 +66,11 @@ def _launch(command: Command, arguments: list[str], where: Place, folder: Path |
         overrides += [f"hydra.run.dir={quoted(str(folder))}", "hydra.output_subdir=null"]
     if options.config_path is not None:
         options.config_path = str(Path(options.config_path).absolute())
+    _composed(command, options, overrides)
+
+
+def _composed(command: Command, options: argparse.Namespace, overrides: list[str]) -> None:
+    """Do what is asked with a configuration that is composed from ``overrides``."""
     try:
         if options.hydra_help or options.shell_completion or options.experimental_rerun:
             _hydra(command, options, overrides)

@@ -1,4 +1,4 @@
-"""``resume=RUN``: go on with a run exactly as it was begun.
+"""``resume=RUN``: go on with a run, or with ``-m`` a sweep, exactly as it was begun.
 
 The configuration is the one that the run saved of itself, not one composed anew: files of
 ``conf/`` may have changed since. Only what cannot change the result may be given anew.
@@ -6,7 +6,8 @@ The configuration is the one that the run saved of itself, not one composed anew
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.identity import CHANGEABLE
+from lipsort_cli.quoting import quoted
 
 ROUNDING = ("device", "threads")
 """Those of them that change the order of sums, and so the last bits of the weights."""
@@ -84,6 +86,42 @@ def run(
         execute(command, typed, directory.resolve() if apart is None else apart)
 
 
+@contextmanager
+def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str]]:
+    """The overrides of the sweep in ``target``, for its jobs to be gone on with where they lie.
+
+    Jobs that are finished are kept, as an equal sweep into the same folder keeps them. Meanwhile
+    the working directory is that of the first start, which relative paths were given from.
+
+    Raises:
+        UsageError: it is no sweep of this command, or an override would change it.
+    """
+    folder = Path(target).expanduser().resolve()
+    path = folder / "multirun.yaml"
+    try:
+        hydra = OmegaConf.load(path).hydra
+        name, given = hydra.job.name, [*hydra.overrides.hydra, *hydra.overrides.task]
+        started = Path(hydra.runtime.cwd)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"resume: found {target}, which is no folder of a sweep: it holds no {path.name}"
+        ) from error
+    except Exception as error:  # whatever a damaged YAML file makes the parser raise
+        raise UsageError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+    if name != command.name:
+        raise UsageError(
+            f"resume: found {target}, a sweep of `lipsort {name}`; "
+            f"allowed: a sweep of `lipsort {command.name}`"
+        )
+    _allowed(others)
+    if not started.is_dir():
+        raise UsageError(f"resume: {started} is missing, where the sweep was started")
+    ours = ("hydra.mode=", "hydra.sweep.dir=", "hydra.output_subdir=null")
+    kept = [text for text in map(str, given) if not text.startswith(ours)]
+    with chdir(started):
+        yield [*kept, f"hydra.sweep.dir={quoted(str(folder))}", *others]
+
+
 def _saved(directory: Path, command: Command) -> DictConfig:
     path = directory / ".hydra" / "config.yaml"
     try:
@@ -92,14 +130,20 @@ def _saved(directory: Path, command: Command) -> DictConfig:
         raise UsageError(f"resume: {error}; so the run cannot be gone on with") from error
 
 
-def _adjust(config: DictConfig, others: list[str]) -> None:
+def _allowed(others: list[str]) -> None:
     for text in others:
-        key, _, value = text.partition("=")
+        key = text.partition("=")[0]
         if key not in CHANGEABLE:
             raise UsageError(
                 f"{key}: found together with resume=; allowed there: {', '.join(CHANGEABLE)}; "
                 "a run is finished as it was begun"
             )
+
+
+def _adjust(config: DictConfig, others: list[str]) -> None:
+    _allowed(others)
+    for text in others:
+        key, _, value = text.partition("=")
         try:
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
