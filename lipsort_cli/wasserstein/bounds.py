@@ -15,6 +15,7 @@ from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, trans
 from lipsort_cli.wasserstein.sliced import projected_distances
 from lipsort_cli.wasserstein.sources import Measures, Rows
 from lipsort_cli.wasserstein.transport import (
+    TIGHT,
     Transport,
     blocked_upper,
     costs,
@@ -24,8 +25,6 @@ from lipsort_cli.wasserstein.transport import (
 
 Array = NDArray[np.float64]
 CHUNK = 8192
-TIGHT = 1e-6
-"""Relative width up to which the interval of a transport problem is called exact."""
 
 SAMPLES = "the two samples compared"
 POPULATIONS = "the populations"

@@ -28,6 +28,10 @@ TINY = 2.0**-480
 sum of such; more than 2^-537 times the root of any dimension."""
 
 
+TIGHT = 1e-6
+"""Relative width up to which the interval of a transport problem is called exact."""
+
+
 class Rows(Protocol):
     """Points [n, d], in memory or on disk; float32, or float64 where that would round them."""
 
@@ -116,7 +120,16 @@ def exact_transport(
     # Far points that cancel do not count for the scale, which the solver's tolerance goes by.
     left = np.concatenate([x_points[mass.sources], y_points[mass.sinks]])
     power = math.frexp(float(np.ptp(left, axis=0).max()))[1]
-    return _solved(np.ldexp(x_points, -power), np.ldexp(y_points, -power), mass, norm, power)
+    best, reach = _solved(x_points, y_points, mass, norm, power)
+    while best.width > TIGHT and math.frexp(4 * reach)[1] < power:
+        # Mass moves far less than the points are apart: with costs cut off beyond what the plan
+        # uses, still a metric below the ground's, the solver's tolerance means less.
+        power = math.frexp(4 * reach)[1]
+        found, reach = _solved(x_points, y_points, mass, norm, power, cut=True)
+        if found.width >= best.width:
+            break
+        best = found
+    return best
 
 
 def _binary64(x: Rows, y: Rows) -> tuple[Array, Array]:
@@ -138,12 +151,23 @@ def _line(x: Array, y: Array, a: list[int], b: list[int]) -> Transport:
     return Transport(value, value + slack, max(0.0, value - slack), dual_x, -potential_y)
 
 
-def _solved(p: Array, q: Array, mass: Net, norm: str, power: int) -> Transport:
-    """The transport of ``mass``, of points scaled by 2^-power."""
+def _solved(
+    x: Array, y: Array, mass: Net, norm: str, power: int, *, cut: bool = False
+) -> tuple[Transport, float]:
+    """The transport of ``mass``, of points scaled by 2^-power, and its longest move.
+
+    ``cut``: where distances beyond 1 count as 1. What is 1-Lipschitz then is so without, and the
+    plan's cost is summed without.
+    """
     import ot
 
-    sinks = q[mass.sinks]
-    cost = costs(p[mass.sources], sinks, norm)
+    def bounded(points: Array, others: Array) -> Array:
+        found = costs(points, others, norm)
+        return np.minimum(found, 1.0) if cut else found
+
+    p, q = np.ldexp(x, -power), np.ldexp(y, -power)
+    sources, sinks = p[mass.sources], q[mass.sinks]
+    cost = bounded(sources, sinks)
     supply, demand = mass.floats()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # non-convergence shows in the gap of the two bounds
@@ -156,10 +180,15 @@ def _solved(p: Array, q: Array, mass: Net, norm: str, power: int) -> Transport:
     v = v - np.median(v)
     error = 2 * (p.shape[1] + 8) * UNIT
     i, j, flow = (list(part) for part in zip(*coupled(plan, mass.supply, mass.demand), strict=True))
-    value = math.fsum(np.array([f / mass.unit for f in flow]) * cost[i, j])
+    moves = costs(sources, sinks, norm)[i, j] if cut else cost[i, j]
+    value = math.fsum(np.array([f / mass.unit for f in flow]) * moves)
     upper = value * (1 + error) + TINY
-    lower = _dual_value(cost, costs(sinks, sinks, norm), v, mass, error)
-    dual_x, dual_y = (_transform(side, sinks, v, norm) for side in (p, q))
+    lower = _dual_value(cost, bounded(sinks, sinks), v, mass, error)
+    dual_x, dual_y = (
+        np.concatenate([(bounded(side[k : k + 4096], sinks) - v).min(1)
+                        for k in range(0, len(side), 4096)])
+        for side in (p, q)
+    )  # fmt: skip
     try:
         return Transport(
             math.ldexp(value, power),
@@ -167,21 +196,13 @@ def _solved(p: Array, q: Array, mass: Net, norm: str, power: int) -> Transport:
             math.nextafter(math.ldexp(lower, power), 0.0),
             np.ldexp(dual_x, power),
             np.ldexp(-dual_y, power),
-        )
+        ), math.ldexp(float(moves.max()), power)
     except OverflowError:
         raise LipsortError("exact transport: a distance between samples is not finite") from None
 
 
-def _transform(points: Array, sinks: Array, v: Array, norm: str, step: int = 4096) -> Array:
-    """The 1-Lipschitz function min_t ||z - t|| - v_t at ``points`` [n, d]."""
-    pieces = [
-        (costs(points[k : k + step], sinks, norm) - v).min(1) for k in range(0, len(points), step)
-    ]
-    return np.concatenate(pieces)
-
-
 def _dual_value(cost: Array, among: Array, v: Array, mass: Net, error: float) -> float:
-    """Proven lower bound from f(z) = min_t ||z - t|| - v_t, which is 1-Lipschitz whatever v is.
+    """Proven lower bound from f(z) = min_t d(z, t) - v_t, which is 1-Lipschitz whatever v is.
 
     ``cost`` [n, m] is from the sources, ``among`` [m, m] from the sinks themselves, both right up
     to ``error``, relatively: so f is at least what costs rounded down give, and at most what costs

@@ -90,9 +90,11 @@ def test_a_fill_value_that_both_share(compose: Callable[..., Any], tmp_path: Pat
 def test_what_is_known_only_roughly_is_not_called_exact(
     compose: Callable[..., Any], tmp_path: Path
 ) -> None:
-    near, far = RNG.standard_normal((30, 2)), np.array([[1e15, 0.0]]) + RNG.integers(0, 9, (5, 2))
-    p, q = np.concatenate([near, far]), np.concatenate([near + RIGHT, far + UP])
-    results = estimate(compose, tmp_path, p, q)
+    near = RNG.standard_normal((30, 2))
+    p, q = np.concatenate([near, [1e12 * UP]]), np.concatenate([near + RIGHT, [2e12 * UP]])
+    np.save(tmp_path / "w.npy", np.append(np.ones(30), 1e-11))  # all of W1 is from both ends
+    weights = [f"distribution.{side}_weights={tmp_path / 'w.npy'}" for side in "pq"]
+    results = estimate(compose, tmp_path, p, q, *weights, "evaluation.holdout=0")
     words = {b["method"] for b in results["bounds"] if "transport" in b["method"]}
     assert results["transport_width"] > 1e-6
     assert all("known to" in method and "exact" not in method for method in words)
