@@ -126,7 +126,7 @@ def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
             tuple(_raised(*pair, norm) for pair in zip(chain, part, strict=True))
             for chain, part in zip(layer.parts, bound.parts, strict=True)
         )
-        bound = layer_bound(layer, norm, parts=parts)
+        bound = layer_bound(layer, norm, replace(bound, parts=parts))
     return replace(bound, value=float(up(bound.value * (1 + INFLATION))))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -46,7 +46,8 @@ class Route:
 
 def network_constant(network: Network, routes: Sequence[Route], norm: str, m: Any) -> Any:
     """The best of what the routes say."""
-    return reduce(m.least, (route.constant(network, norm, m) for route in routes))
+    constants = [route.constant(network, norm, m) for route in routes]
+    return reduce(lambda first, second: first.min(second), constants)
 
 
 def layer_bounds(network: Network, norm: str) -> list[LayerBound]:
@@ -54,26 +55,17 @@ def layer_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [layer_bound(layer, norm) for layer in network.layers]
 
 
-def layer_bound(
-    layer: Layer,
-    norm: str,
-    method: str = "",
-    witness: float = 0.0,
-    parts: tuple[tuple[LayerBound, ...], ...] | None = None,
-) -> LayerBound:
-    """A proven bound of one layer; where there is a choice ``method`` and ``witness`` pick the
-    proof.
+def layer_bound(layer: Layer, norm: str, hint: LayerBound | None = None) -> LayerBound:
+    """A proven bound of one layer; where there is a choice, method and witness of ``hint`` pick
+    the proof, and its ``parts`` are the proven bounds of the layers inside a container.
 
-    Without a method the tightest is taken. A bad witness costs tightness, never soundness.
-    ``parts``: proven bounds of the layers inside a container; by default they are derived here.
+    Without a hint the tightest is taken. A bad witness costs tightness, never soundness.
     """
-    if parts is None:
+    if hint is None:
         parts = tuple(tuple(layer_bound(item, norm) for item in part) for part in layer.parts)
-    operation, m = of(layer), Binary64()
-    if operation.container:
-        value = float(operation.combined(layer, parts, norm, m).value)
-        return LayerBound(layer.index, layer.op, value, operation.methods[0], parts=parts)
-    return operation.bound(layer, norm, m, method, witness)
+        hint = LayerBound(layer.index, layer.op, 0.0, parts=parts)
+    value, method, witness = of(layer).bound(layer, norm, Binary64(), hint)
+    return replace(hint, value=float(value.value), method=method, witness=witness)
 
 
 def product(bounds: Sequence[LayerBound]) -> LayerwiseBound:
@@ -93,12 +85,8 @@ def chain_constant(bounds: Sequence[LayerBound], m: Any) -> Any:
 def prove_chain(layers: Sequence[Layer], claims: Sequence[LayerBound], norm: str, m: Any) -> None:
     """Prove every claim on an exact machine. Raises Invalid at the first that is not proven."""
     for layer, claim in zip(layers, claims, strict=True):
-        operation = of(layer)
         for part, inner in zip(layer.parts, claim.parts, strict=True):
             prove_chain(part, inner, norm, m)
-        if operation.container:
-            proven = operation.combined(layer, claim.parts, norm, m) <= m.upper(claim.value)
-        else:
-            proven = operation.prove(layer, claim, norm, m)
+        proven = of(layer).bound(layer, norm, m, claim)[0] <= m.upper(claim.value)
         if not proven:
             raise Invalid(f"{layer.place}.bound", "is not proven in exact arithmetic")

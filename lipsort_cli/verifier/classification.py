@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,12 +60,15 @@ def _check_layers(
             tuple(_check_layers(inner, part, norm, f"{at}.parts[{place}]"))
             for place, (inner, part) in pairs
         )
-        derived = layer_bound(layer, norm, entry["method"], entry["witness"], parts)
+        claim = LayerBound(
+            layer.index, layer.op, entry["bound"], entry["method"], entry["witness"], parts
+        )
+        derived = layer_bound(layer, norm, claim)
         if derived.method != entry["method"] or derived.witness != entry["witness"]:
             raise Invalid(f"{at}.method", f"the proof named does not work ({derived.method})")
         if not derived.value <= entry["bound"]:
             raise Invalid(f"{at}.bound", f"claims {entry['bound']!r}, proven is {derived.value!r}")
-        claims.append(replace(derived, value=entry["bound"]))
+        claims.append(claim)
     return claims
 
 

@@ -132,14 +132,12 @@ class Exact:
         self._larger = np.frompyfunc(lambda left, right: left.max(right), 2, 1)
 
     def upper(self, value: float | Fraction) -> Any:
-        """A number."""
         if value == math.inf:
             return self.arb.pos_inf()
         exact = Fraction(value)
         return self.arb(self.fmpq(exact.numerator, exact.denominator))
 
     def uppers(self, values: Grid) -> Any:
-        """Activations as balls, one each."""
         unit = self.upper(Fraction(1, 1 << values.shift))
         return np.frompyfunc(lambda whole: self.arb(whole) * unit, 1, 1)(values.values)
 
@@ -147,47 +145,29 @@ class Exact:
     """The same for numbers of either sign."""
 
     def array(self, values: NDArray[np.floating[Any]]) -> Grid:
-        """Numbers of a file, exactly."""
         return Grid.of(values)
 
     def gamma(self, count: int, arithmetic: Arithmetic) -> Any:
-        """The relative error of ``count`` roundings; None in real arithmetic, infinite from 1/2."""
         error = gamma_exactly(count, arithmetic.unit)
         if error is None or error > Fraction(1, 2):
             return self.arb.pos_inf()
         return None if error == 0 else self.upper(error)
 
     def ones(self, count: int, norm: str) -> Any:
-        """The norm of ``count`` ones."""
         if norm == "linf":
             return self.upper(1)
         return self.upper(count) if norm == "l1" else self.upper(count).sqrt()
 
     def root(self, bound: Any) -> Any:
-        """Square root of a bound."""
         return self._root(bound)
 
-    def least(self, first: Any, second: Any) -> Any:
-        """The smaller of two bounds."""
-        return first.min(second)
-
-    def greater(self, first: Any, second: Any) -> Any:
-        """The larger of two bounds."""
-        return first.max(second)
-
-    def less(self, first: Any, second: Any) -> bool:
-        """Whether one bound of a number is certainly the better one."""
-        return bool(first < second)
-
     def norm(self, values: Grid, norm: str) -> Any:
-        """Norms along the last axis."""
         if norm == "l2":
             return self.root(self.uppers((values * values).sum(-1)))
         sizes = abs(values)
         return self.uppers(sizes.max(-1) if norm == "linf" else sizes.sum(-1))
 
     def norm_of(self, bounds: Sequence[Any], norm: str) -> Any:
-        """The norm of a vector of bounds."""
         if norm == "linf":
             return reduce(self._larger, bounds)
         if norm == "l1":
@@ -195,39 +175,31 @@ class Exact:
         return self.root(sum((bound * bound for bound in bounds[1:]), bounds[0] * bounds[0]))
 
     def stack(self, bounds: Sequence[Any]) -> Any:
-        """Rows of bounds, one below the other."""
         return np.stack(bounds)
 
     def enlarge(self, values: Grid, count: int) -> Grid:
-        """Non-negative numbers, raised by what was cut off."""
         shift = min([values.shift, *self.cut_at])
         return values + Grid(np.array(1, dtype=object), shift)
 
     def largest_sum(self, absolute: Grid, axis: int) -> Any:
-        """The largest sum of non-negative numbers along ``axis`` of a matrix."""
         return self.uppers(absolute.sum(axis).max(0)[None])[0]
 
     def most(self, bound: Any) -> Any:
-        """The largest of each row of bounds."""
         return self._larger.reduce(bound, axis=1)
 
     def fits(self, bound: Any, limit: float) -> NDArray[np.bool_]:
-        """Whether each bound is at most ``limit``."""
         return np.asarray(bound <= self.upper(limit), dtype=bool)
 
     def product(self, values: Grid, weight: Grid) -> Grid:
-        """``[N, n]`` times the transpose of ``[m, n]``."""
         if weight.transposed is None:
             weight.transposed = self._matrix(weight.values.T)
         made = self._integers(self._matrix(values.values) * weight.transposed)
         return Grid(made, values.shift + weight.shift)
 
     def multiply(self, left: Integers, right: Integers) -> Integers:
-        """A product of matrices of integers."""
         return self._integers(self._matrix(left) * self._matrix(right))
 
     def bilinear(self, function: Callable[[Any, Any], Any], left: Grid, right: Grid) -> Grid:
-        """``function`` adds up products of one number of each."""
         made = np.asarray(function(left.values, right.values), dtype=object)
         return Grid(made, left.shift + right.shift)
 
@@ -240,17 +212,20 @@ class Exact:
         return out.reshape(matrix.nrows(), matrix.ncols())
 
     def lost_in_product(self, first: Grid, second: Grid) -> Any:
-        """Nothing."""
         return self.upper(0)
 
+    def fractions(self, whole: Integers, bits: int) -> Grid:
+        return Grid(np.asarray(whole >> (bits - 100), dtype=object), 100)
+
+    def unity(self, count: int) -> float:
+        return count * 2.0**-98
+
     def floats(self, values: Grid) -> NDArray[np.float64]:
-        """Numbers as floats, about."""
         scale = Fraction(1, 1 << values.shift)
         divided = np.frompyfunc(lambda whole: float(whole * scale), 1, 1)(values.values)
         return np.asarray(divided, dtype=np.float64)
 
     def divide(self, values: Grid, by: Grid | float) -> Grid:
-        """Quotients by positive numbers, cut off far below the largest."""
         by = by if isinstance(by, Grid) else Grid.of(np.array(by))
         least = int(np.min(by.values)).bit_length() - by.shift
         shift = max(0, self.bits + 16 - values.bits() + least)
@@ -261,7 +236,6 @@ class Exact:
         return Grid(np.asarray(made, dtype=object), shift)
 
     def square_roots(self, values: Grid) -> Grid:
-        """Roots of non-negative numbers, cut off far below the largest."""
         shift = max(0, self.bits + 16 - values.bits() // 2)
         self.cut_at.append(shift)
         power = 2 * shift - values.shift
@@ -269,13 +243,11 @@ class Exact:
         return Grid(np.asarray(_roots(wide), dtype=object), shift)
 
     def select(self, function: Callable[..., Any], *values: Grid) -> Grid:
-        """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""
         shift = max(grid.shift for grid in values)
         made = function(*(grid.at(shift) for grid in values))
         return Grid(np.asarray(made, dtype=object), shift)
 
     def smooth(self, _: Any, function: Callable[[Any], Any], values: Grid) -> tuple[Grid, Any]:
-        """A smooth function with slopes of at most 1, and what each component may be off by."""
         shift = self.bits
         one = self.arb(1 << shift)
 
@@ -288,12 +260,10 @@ class Exact:
     def ranked(
         self, function: Callable[..., Any], values: Grid, weight: Grid, shares: Grid
     ) -> Grid:
-        """``function`` adds up selected numbers times ``shares``."""
         found = self.select(lambda *both: function(*both, shares.values), values, weight)
         return Grid(found.values, found.shift + shares.shift)
 
     def powers(self, decay: float, count: int) -> Grid:
-        """``(1 - decay) decay^k``, cut off."""
         number = Fraction(decay)
         share, values = (1 - number) * (1 << _POWERS), []
         whole = math.floor(share)
@@ -303,12 +273,10 @@ class Exact:
         return Grid(np.array(values, dtype=object), _POWERS)
 
     def join(self, parts: Sequence[Grid]) -> Grid:
-        """Activations side by side."""
         shift = max(part.shift for part in parts)
         return Grid(np.concatenate([part.at(shift) for part in parts], axis=1), shift)
 
     def settle(self, values: Grid) -> tuple[Grid, Any]:
-        """Activations cut to ``bits`` bits, and what that and earlier cuts cost each component."""
         shift = max(0, self.bits - values.bits())
         shift = min([shift, values.shift, *self.cut_at])
         self.cut_at.clear()
@@ -316,48 +284,9 @@ class Exact:
         return kept, self.upper(Fraction(4, 1 << shift))
 
     def lost(self, count: int, sizes: Any, small: Any, unit: Any) -> Any:
-        """What was cut off."""
         return sizes * self.upper(0) + unit
 
     def exact_zero(self, count: int) -> Any:
-        """No error, ``[N]``."""
         zero = np.empty(count, dtype=object)
         zero[:] = [self.arb(0)] * count
         return zero
-
-    def spectral(self, matrix: Grid, center: Fraction, method: str) -> Any:
-        """Upper bound of the largest singular value, by the proof of :mod:`spectral`.
-
-        ``center`` is ``c^2``; ``method`` ``frobenius``, ``residual`` or ``cholesky``.
-        """
-        values = matrix.values if matrix.shape[0] <= matrix.shape[1] else matrix.values.T
-        frobenius = self.norm(matrix.reshape(1, -1), "l2")[0]
-        if method not in ("residual", "cholesky") or not center:
-            return frobenius
-        rest = Grid(-self.multiply(values, values.T), 2 * matrix.shift)
-        diagonal = np.diag_indices(len(values))
-        power = max(center.denominator.bit_length() - 1, rest.shift)
-        rest = Grid(rest.at(power), power)
-        rest.values[diagonal] += center.numerator * ((1 << power) // center.denominator)
-        if method == "cholesky":
-            factor = self._factor(rest)
-            if factor is None:
-                return frobenius
-            rest = rest - Grid(self.multiply(factor.values, factor.values.T), 2 * factor.shift)
-        distance = self.norm(rest.reshape(1, -1), "l2")[0]
-        return (self.upper(center) + distance).sqrt()
-
-    def _factor(self, shifted: Grid) -> Grid | None:
-        """A Cholesky factor in binary64, rounded to 60 bits: only a hint, nothing rests on it."""
-        exponent = shifted.bits() + shifted.bits() % 2
-        scale = Fraction(2) ** (-shifted.shift - exponent)
-        floats = np.frompyfunc(lambda whole: whole * scale.numerator / scale.denominator, 1, 1)(
-            shifted.values
-        )
-        try:
-            factor = np.linalg.cholesky(floats.astype(np.float64))
-        except np.linalg.LinAlgError:
-            return None
-        found = Grid.of(np.rint(np.ldexp(factor, 60)))
-        shift = 60 - exponent // 2
-        return Grid(found.at(found.shift + max(0, -shift)), found.shift + max(0, shift))

@@ -175,5 +175,5 @@ def _mean(
         total += Fraction(int(products.values.sum()), 1 << products.shift)
         sums = Grid.of(shares[part])
         mass += Fraction(int(sums.values.sum()), 1 << sums.shift)
-        worst = m.greater(worst, m.most(state.own[None, :])[0])
+        worst = worst.max(m.most(state.own[None, :])[0])
     return total / mass, worst

@@ -112,7 +112,7 @@ class Linear:
         if norm == "l1":
             return self.columns
         mixed = self.m.root(self.rows * self.columns)
-        return mixed if self.frobenius is None else self.m.least(mixed, self.frobenius)
+        return mixed if self.frobenius is None else mixed.min(self.frobenius)
 
     def step(self, layer: Layer, state: State, lipschitz: float) -> None:
         """Carry values and errors over the layer."""

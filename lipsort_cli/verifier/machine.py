@@ -82,18 +82,6 @@ class Binary64:
         """Square root of a bound."""
         return Up(up(up(np.sqrt(bound.value))))
 
-    def least(self, first: Up, second: Up) -> Up:
-        """The smaller of two bounds."""
-        return Up(np.minimum(first.value, second.value))
-
-    def greater(self, first: Up, second: Up) -> Up:
-        """The larger of two bounds."""
-        return Up(np.maximum(first.value, second.value))
-
-    def less(self, first: Up, second: Up) -> bool:
-        """Whether one bound of a number is the better one."""
-        return bool(first.value < second.value)
-
     def norm(self, values: Floats, norm: str) -> Up:
         """Norms along the last axis."""
         return Up(norm_up(values, norm))
@@ -138,6 +126,15 @@ class Binary64:
         """What the Frobenius norm of a product of matrices can be off by."""
         sizes = self.norm(first.reshape(-1), "l2") * self.norm(second.reshape(-1), "l2")
         return sizes * gamma(first.shape[1] + 2, UNIT) + 2.0**-900
+
+    def fractions(self, whole: NDArray[np.object_], bits: int) -> Floats:
+        """Integers times ``2 ** -bits``, within a rounding."""
+        return np.asarray(whole / (1 << bits), dtype=np.float64)
+
+    def unity(self, count: int) -> float:
+        """What a sum of ``count`` roundings of products with roots of unity is off by, relatively;
+        twice, for both parts."""
+        return 2 * gamma(count, UNIT)
 
     def floats(self, values: Floats) -> Floats:
         """Numbers as floats, about."""

@@ -39,7 +39,7 @@ class LayerBound:
     index: int
     op: str
     value: float
-    method: str
+    method: str = ""
     witness: float = 0.0
     parts: tuple[tuple[LayerBound, ...], ...] = ()
 
@@ -49,9 +49,6 @@ class LayerBound:
         for part in self.parts:
             for bound in part:
                 yield from bound.walk()
-
-
-Parts = tuple[tuple[LayerBound, ...], ...]
 
 
 class Operation:
@@ -71,8 +68,6 @@ class Operation:
     """How its constant may be proven."""
     smooth = False
     """Whether it needs the accuracy of a mathematical library; then in real arithmetic only."""
-    container = False
-    """Whether its bound is derived from those of layers inside it."""
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """Fields of the :class:`Layer`, checked; without ``out_shape`` the shape stays."""
@@ -99,20 +94,12 @@ class Operation:
         """The Lipschitz constant from ``norm`` to ``norm``, as an upper bound of ``m``."""
         return m.upper(1.0)
 
-    def bound(
-        self, layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
-    ) -> LayerBound:
-        """The constant proven in binary64, by ``method`` if one is named and there is a choice."""
-        value = float(self.constant(layer, norm, m).value)
-        return LayerBound(layer.index, layer.op, value, self.methods[0])
+    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
+        """The constant with its method and witness; ``hint`` says which proof to try, if any.
 
-    def prove(self, layer: Layer, claim: LayerBound, norm: str, m: Any) -> bool:
-        """Whether exact arithmetic confirms ``claim``."""
-        return bool(self.constant(layer, norm, m) <= m.upper(claim.value))
-
-    def combined(self, layer: Layer, parts: Parts, norm: str, m: Any) -> Any:
-        """Of a container: its constant from the bounds of the layers inside."""
-        raise NotImplementedError(layer.op)
+        A container finds the bounds of the layers inside it in ``hint.parts``.
+        """
+        return self.constant(layer, norm, m), self.methods[0], 0.0
 
     def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
         """The layer at ``[N, n]``, exact for numbers of any type: for all that only select."""

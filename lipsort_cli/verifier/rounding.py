@@ -148,8 +148,8 @@ def gradual_underflow() -> bool:
 class Up:
     """Upper bounds in binary64, a number or an array: ``+`` and ``*`` round up.
 
-    All bounds are non-negative; ``value`` is what they hold. With :class:`exact.machine.Exact` in
-    place of this class the same formulas are evaluated in ball arithmetic.
+    All bounds are non-negative; ``value`` is what they hold. The exact machine has
+    balls of python-flint in their place, with the same operators.
     """
 
     __slots__ = ("value",)
@@ -172,6 +172,20 @@ class Up:
 
     def __getitem__(self, index: Any) -> Up:
         return Up(self.value[index])
+
+    def __lt__(self, other: Up) -> bool:
+        return bool(self.value < other.value)
+
+    def __le__(self, other: Up) -> bool:
+        return bool(self.value <= other.value)
+
+    def min(self, other: Up) -> Up:
+        """The smaller of two bounds of one number."""
+        return Up(np.minimum(self.value, other.value))
+
+    def max(self, other: Up) -> Up:
+        """The larger of two bounds; NaN if one is."""
+        return Up(np.maximum(self.value, other.value))
 
 
 def _value(bound: Any) -> Bound:

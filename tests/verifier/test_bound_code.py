@@ -49,13 +49,13 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     "dual norm replaced": ("radii.py", "dual = DUAL[norm]", "dual = norm"),
     "residual dropped": (
         "spectral.py",
-        "add_up(center, _frobenius(residual), error)",
-        "add_up(center, error)",
+        "m.upper(center) + frobenius(rest) + lost",
+        "m.upper(center) + lost",
     ),
     "columns for rows": (
         "operations/dense.py",
-        '1 if norm == "linf" else 0)',
-        '0 if norm == "linf" else 0)',
+        'axis, name = (1, "row") if',
+        'axis, name = (0, "row") if',
     ),
     "largest for smallest std": (
         "operations/normalize.py",
@@ -85,8 +85,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "highest frequency left out": (
         "operations/_kernel_bounds.py",
-        "np.outer(np.arange(first // 2 + 1), np.arange(height))",
-        "np.outer(np.arange(max(1, first // 2)), np.arange(height))",
+        "for f in range(first // 2 + 1):",
+        "for f in range(max(1, first // 2)):",
     ),
     "torus too small": (
         "operations/_kernels.py",
@@ -115,8 +115,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "skip forgotten": (
         "operations/residual.py",
-        "return skip + branch * chain",
-        "return branch * chain",
+        "return skip + branch * chain_constant",
+        "return branch * chain_constant",
     ),
     "errors of a branch forgotten": (
         "operations/residual.py",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
-from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.certificates.points import GUARD, issued_routes
 from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import Route, layer_bounds, network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
@@ -197,8 +197,9 @@ def test_radii_that_binary64_proves_are_proven_exactly(seed: int) -> None:
     net = network([*chain, {"op": "flatten"}, *tail], IMAGE, 3)
     x = rng.random((6, *IMAGE), dtype=np.float32)
     labels = evaluate(net, x, "real").logits.argmax(axis=1)
-    radii = certify_points(net, x, labels, norm=norm, arithmetic=kind).radii
-    claim = (norm, ARITHMETICS[kind], issued_routes(net, [norm]), np.zeros(6, dtype=int))
+    routes = issued_routes(net)
+    found = certify_points(net, x, labels, norm=norm, arithmetic=kind, routes=routes)
+    radii, claim = found.radii.copy(), (norm, ARITHMETICS[kind], routes, found.route)
     check_radii(net, x, labels, radii, *claim)
     if radii.max() > 1e-6:
         place = int(radii.argmax())
@@ -240,16 +241,17 @@ def test_routes_lead_from_one_norm_to_another() -> None:
     worth = {("linf", "l2"): 1 / root, ("linf", "l1"): 1 / root**2, ("l2", "l1"): 1 / root}
     for norm in ("l2", "linf", "l1"):
         kind = ARITHMETICS["binary32"]
-        best, chosen = routed_radii(net, x, labels, norm, kind, routes)
+        found = certify_points(net, x, labels, norm=norm, arithmetic="binary32", routes=routes)
         each = []
-        for route in routes:
-            own = routed_radii(net, x, labels, route.norm, kind, [route])[0].radii
+        for place, route in enumerate(routes):
+            only = np.full(9, place)
+            by_it = routed_radii(net, x, labels, norm, kind, routes, only, GUARD).radii
+            own = routed_radii(net, x, labels, route.norm, kind, routes, only, GUARD).radii
             each.append(own * worth.get((norm, route.norm), 1.0))
-            by_it = routed_radii(net, x, labels, norm, kind, [route])[0].radii
             np.testing.assert_allclose(by_it, each[-1], rtol=1e-12)
-        np.testing.assert_allclose(best.radii, np.max(each, axis=0), rtol=1e-12)
-        check_radii(net, x, labels, best.radii, norm, kind, routes, chosen)
+        np.testing.assert_allclose(found.radii, np.max(each, axis=0), rtol=1e-12)
+        check_radii(net, x, labels, found.radii, norm, kind, routes, found.route)
         with pytest.raises(Invalid):
-            check_radii(net, x, labels, best.radii * 1.001, norm, kind, routes, chosen)
+            check_radii(net, x, labels, found.radii * 1.001, norm, kind, routes, found.route)
         constant = network_constant(net, routes, norm, Binary64()).value
         assert constant <= Route.of(net, norm).constant(net, norm, Binary64()).value * (1 + 1e-6)

@@ -10,9 +10,9 @@ from ..errors import Invalid, Unsupported
 from ..evaluation import carry
 from ..layer import Layer
 from ..onnx import Builder
-from ..operation import LayerBound, Operation, Parts
+from ..operation import LayerBound, Operation
 from ..parsing import Entry
 from ..state import State
 
 __all__ = ["Any", "Builder", "Entry", "Invalid", "Layer", "LayerBound", "NDArray", "Operation",
-           "Parts", "State", "Unsupported", "carry", "chain_constant", "np"]  # fmt: skip
+           "State", "Unsupported", "carry", "chain_constant", "np"]  # fmt: skip

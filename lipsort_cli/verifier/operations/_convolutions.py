@@ -30,15 +30,8 @@ class Kernel(Operation):
             raise Invalid(f"{entry.at}.weight", reason)
         return {**found, "weight": weight}
 
-    def bound(
-        self, layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
-    ) -> LayerBound:
-        value, used, number = convolution_bound(layer, norm, m, method, witness)
-        return LayerBound(layer.index, layer.op, float(value.value), used, number)
-
-    def prove(self, layer: Layer, claim: LayerBound, norm: str, m: Any) -> bool:
-        value = convolution_bound(layer, norm, m, claim.method, claim.witness)[0]
-        return bool(value <= m.upper(claim.value))
+    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
+        return convolution_bound(layer, norm, m, hint.method, hint.witness)
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """A dense layer with as many terms as taps and input channels of a group."""

@@ -1,7 +1,7 @@
 """Proven upper bounds of the L2 norm of convolutions.
 
-With the blocks ``B_q`` of :mod:`_kernels`, ``A A'`` is the stationary
-operator with blocks ``R_d = sum_q B_q B_(q-d)'`` (``A' A``: the same with transposed blocks), so
+With the blocks ``B_q`` of :mod:`_kernels`, ``A A'`` is the stationary operator with blocks
+``R_d = sum_q B_q B_(q-d)'`` (``A' A``: the same with transposed blocks), so
 
     residual      ||A||^2 <= c^2 + ||R_0 - c^2 I||_F + sum_(d != 0) ||R_d||_F
     rows          ||A||^2 <= max_i (M v)_i / v_i,  M = sum_d |R_d|,  any v > 0   (Schur's test)
@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..hints import centers, largest_square
 from ..layer import Layer
-from ..rounding import UNIT, Floats, add_up, gamma, inflate, mul_up, norm_up, up
-from ._kernels import BITS, absolute_sums, circle, folded, folded_size, periods, roots_of_unity
+from ..rounding import UNIT, gamma, inflate, mul_up, norm_up, up
+from ..spectral import square_bound
+from ._kernels import BITS, absolute_sums, circle, folded, folded_size, periods
 
 FOLDED = 1 << 26
 """Components of folded blocks up to which more than absolute sums is tried."""
@@ -67,12 +68,12 @@ def convolution_bound(
     def offer(square: Any, name: str, number: float) -> None:
         nonlocal best
         root = m.root(square) * 2.0**exponent
-        if m.less(root, best[0]):
+        if root < best[0]:
             best = root, name, number
 
     if method in ("", "residual", "rows"):
         residual, rows = (
-            reduce(m.greater, squares)
+            reduce(_larger, squares)
             for squares in zip(*(_spatial(blocks, one, m) for blocks in groups), strict=True)
         )
         if method != "rows":
@@ -82,27 +83,21 @@ def convolution_bound(
     if _work(layer, groups) > WORK or max(periods(layer)) > LARGEST_PERIOD:
         return best
     if method == "frequencies":
-        squares = [
-            _frequencies_exactly(layer, blocks, witness, m)
-            if m.exactly
-            else m.upper(_frequencies(layer, blocks, witness))
-            for blocks in groups
-        ]
-        offer(reduce(m.greater, squares), method, witness)
-    elif not method and best[0].value > TIGHT:
-        estimate = max(_estimate(layer, blocks) for blocks in groups)
-        for center in _centers(estimate):
-            square = max(_frequencies(layer, blocks, center) for blocks in groups)
-            if square < math.inf:
-                offer(m.upper(square), "frequencies", center)
+        offer(
+            reduce(_larger, [_frequencies(layer, b, witness, m) for b in groups]), method, witness
+        )
+    elif not method and not best[0] < m.upper(TIGHT):
+        symbols = (symbol for blocks in groups for symbol, _ in _symbols(layer, blocks, m))
+        for center in centers(largest_square(symbols)):
+            square = reduce(_larger, [_frequencies(layer, b, center, m) for b in groups])
+            if square < m.upper(math.inf):
+                offer(square, "frequencies", center)
                 break
     return best
 
 
-def _centers(estimate: float) -> Iterator[float]:
-    if math.isfinite(estimate):
-        for share in (2.0**-36, 2.0**-30, 2.0**-25, 2.0**-20, 2.0**-14, 2.0**-8, 2.0**-3, 1.0):
-            yield estimate * (1 + share)
+def _larger(first: Any, second: Any) -> Any:
+    return first.max(second)
 
 
 def _spatial(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
@@ -110,7 +105,10 @@ def _spatial(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
     sides = [blocks, m.select(lambda array: array.swapaxes(2, 3), blocks)]
     sides.sort(key=lambda side: int(side.shape[2]))
     found = [_one_side(side, one, m) for side in sides if side is sides[0] or side.shape[2] <= SIDE]
-    return reduce(m.least, [item[0] for item in found]), reduce(m.least, [i[1] for i in found])
+    residual, rows = found[0]
+    for other in found[1:]:
+        residual, rows = residual.min(other[0]), rows.min(other[1])
+    return residual, rows
 
 
 def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
@@ -168,7 +166,7 @@ def _schur(matrix: Any, m: Any, steps: int = 100) -> Any:
     return m.largest_sum(m.enlarge(ratios, len(floats) + 2), 1)
 
 
-def _work(layer: Layer, groups: list[Floats]) -> float:
+def _work(layer: Layer, groups: list[Any]) -> float:
     first, second = periods(layer)
     height, _, rows, columns = groups[0].shape
     small, large = sorted((rows, columns))
@@ -176,118 +174,42 @@ def _work(layer: Layer, groups: list[Floats]) -> float:
     return len(groups) * (first // 2 + 1) * second * each
 
 
-def _symbols(layer: Layer, blocks: Floats) -> Iterator[tuple[Floats, float]]:
-    """``B(f)`` for half of the torus, some at a time ``[J, small, large]``, and their error.
+def _symbols(layer: Layer, blocks: Any, m: Any) -> Iterator[tuple[Any, Any]]:
+    """``B(f)`` for half of the torus, and what each may be off by; as real matrices.
 
-    Conjugate frequencies have the same norm, so half of them suffice.
+    ``[[Re, -Im], [Im, Re]]`` has the norm of ``Re + i Im``. Conjugate frequencies have the same
+    norm, so half of them suffice.
     """
     first, second = periods(layer)
-    if blocks.shape[2] > blocks.shape[3]:
-        blocks = blocks.swapaxes(2, 3)
-    height, width, small, large = blocks.shape
-    down = roots_of_unity(first)[np.outer(np.arange(first // 2 + 1), np.arange(height)) % first]
-    across = roots_of_unity(second)[np.outer(np.arange(second), np.arange(width)) % second]
-    sizes = inflate(np.abs(blocks).sum(axis=(0, 1)), height * width)
-    error = float(mul_up(gamma(4 * (height + width) + 32, UNIT), norm_up(sizes.reshape(-1), "l2")))
-    columns = np.tensordot(across, blocks, axes=(1, 1))  # [second, height, small, large]
-    columns = columns.transpose(1, 0, 2, 3).reshape(height, -1)
-    for row in down:
-        yield (row @ columns).reshape(second, small, large), error
-
-
-def _estimate(layer: Layer, blocks: Floats) -> float:
-    """About the largest eigenvalue of any ``B B*``. Only an estimate: nothing rests on it."""
-    best, leader = -1.0, None
-    generator = np.random.default_rng(0)
-    for symbol, _ in _symbols(layer, blocks):
-        vectors = generator.standard_normal((symbol.shape[1], 2)) + 0j
-        power = np.broadcast_to(vectors, (len(symbol), *vectors.shape))
-        dual = symbol.conj().swapaxes(1, 2)
-        for _ in range(6):
-            power = symbol @ (dual @ power)
-            power = power / (np.linalg.norm(power, axis=1, keepdims=True) + 1e-300)
-        sizes = np.linalg.norm(dual @ power, axis=1).max(axis=1)
-        # Power iteration is far from converged; it only ranks the frequencies.
-        for place in np.argsort(sizes)[-3:]:
-            if sizes[place] >= 0.8 * best:
-                value = float(np.linalg.norm(symbol[place], 2))
-                if value > best:
-                    best, leader = value, place
-    return math.inf if leader is None else best * best
-
-
-def _frequencies(layer: Layer, blocks: Floats, center: float) -> float:
-    """Square of the bound with ``c^2 = center``; infinite where a factorisation fails."""
-    if not 0 < center < math.inf:
-        return math.inf
-    worst, lost_symbol = 0.0, 0.0
-    for symbol, error in _symbols(layer, blocks):
-        lost_symbol = max(lost_symbol, error)
-        size, inner = symbol.shape[1:]
-        # All-zero symbols factor like any other; NaN cannot occur, weights being finite.
-        gram = symbol @ symbol.conj().swapaxes(1, 2)
-        frobenius2 = _squares(symbol)
-        shifted = -gram
-        shifted[:, np.arange(size), np.arange(size)] += center
-        try:
-            factor = np.linalg.cholesky(shifted)
-        except np.linalg.LinAlgError:
-            return math.inf
-        if not np.isfinite(factor).all():
-            return math.inf
-        product = factor @ factor.conj().swapaxes(1, 2)
-        scale = add_up(
-            np.sqrt(_squares(gram)),
-            mul_up(center, up(math.sqrt(size))),
-            np.sqrt(_squares(product)),
-        )
-        lost = add_up(
-            mul_up(gamma(4 * inner + 16, UNIT), frobenius2),
-            mul_up(gamma(4 * size + 16, UNIT), _squares(factor)),
-            mul_up(16 * UNIT, scale),
-            _UNDERFLOW,
-        )
-        rest = up(np.sqrt(_squares(shifted - product)))
-        found = float(np.max(add_up(rest, lost)))
-        if not found < math.inf:  # NaN too: a maximum would hide it
-            return math.inf
-        worst = max(worst, found)
-    root = up(math.sqrt(add_up(center, worst)))
-    whole = add_up(root, lost_symbol)
-    return float(mul_up(whole, whole))
-
-
-def _squares(values: NDArray[Any]) -> Floats:
-    """Sum of squared absolute values of each matrix of ``[J, m, n]``, rounded up."""
-    parts = np.ascontiguousarray(values).view(np.float64)
-    flat = parts.reshape(len(parts), -1)
-    return np.asarray(inflate(np.einsum("ij,ij->i", flat, flat), flat.shape[1]))
-
-
-def _frequencies_exactly(layer: Layer, blocks: Any, center: float, m: Any) -> Any:
-    """The same with symbols as integers: ``[[Re, -Im], [Im, Re]]`` has the norm of the symbol."""
-    first, second = periods(layer)
     down, across = circle(first), circle(second)
-    cut = BITS - 100
     if blocks.shape[2] > blocks.shape[3]:
         blocks = m.select(lambda array: array.swapaxes(2, 3), blocks)
     height, width = blocks.shape[:2]
+    sums = m.select(lambda array: array.sum(axis=(0, 1)).reshape(-1), abs(blocks))
+    lost = m.norm(m.enlarge(sums, height * width), "l2") * m.unity(4 * height * width + 32)
 
-    def symbol(array: NDArray[Any], f: int, g: int) -> NDArray[Any]:
-        real = imaginary = 0
-        for q in range(height):
-            for p in range(width):
-                (a, b), (c, d) = down[f * q % first], across[g * p % second]
-                x, y = (a * c - b * d) >> (BITS + cut), (a * d + b * c) >> (BITS + cut)
-                real, imaginary = real + array[q, p] * x, imaginary + array[q, p] * y
+    def matrix(array: NDArray[Any], roots: NDArray[Any]) -> NDArray[Any]:
+        real, imaginary = (np.tensordot(part, array, axes=2) for part in roots)
         return np.block([[real, -imaginary], [imaginary, real]])
 
-    worst = m.upper(0.0)
     for f in range(first // 2 + 1):
         for g in range(second):
-            grid = m.select(lambda array, f=f, g=g: symbol(array, f, g), blocks)
-            grid = grid * 2.0 ** (cut - BITS)
-            worst = m.greater(worst, m.spectral(grid, Fraction(center), "cholesky"))
-    # Every number above is off by less than 2^-98 of its tap.
-    taps = m.largest_sum(abs(blocks).reshape(1, -1), 1) * 2.0**-90
-    return (worst + taps) * (worst + taps)
+            roots = np.empty((2, height, width), dtype=object)
+            for q in range(height):
+                for p in range(width):
+                    (a, b), (c, d) = down[f * q % first], across[g * p % second]
+                    roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
+            yield m.bilinear(matrix, blocks, m.fractions(roots, BITS)), lost
+
+
+def _frequencies(layer: Layer, blocks: Any, center: float, m: Any) -> Any:
+    """Square of the bound with ``c^2 = center``; infinite where a factorisation fails."""
+    worst = most = m.upper(0.0)
+    for symbol, lost in _symbols(layer, blocks, m):
+        most = most.max(lost)
+        square = square_bound(symbol, center, m, factorize=True)
+        if not square < m.upper(math.inf):  # NaN too: a maximum would hide it
+            return m.upper(math.inf)
+        worst = worst.max(square)
+    whole = m.root(worst) + most
+    return whole * whole

@@ -121,7 +121,7 @@ def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
                 parts = chosen.reshape(layer.groups, out // layer.groups, wide, -1)
                 return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
 
-            columns = m.greater(columns, m.largest_sum(m.select(grouped, absolute), 1))
+            columns = columns.max(m.largest_sum(m.select(grouped, absolute), 1))
     return (columns, rows) if layer.op == "transposed_convolution" else (rows, columns)
 
 
@@ -198,12 +198,6 @@ def circle(count: int) -> list[tuple[int, int]]:
         found.append((x, y))
         x, y = (x * step[0] - y * step[1]) >> BITS, (x * step[1] + y * step[0]) >> BITS
     return found
-
-
-def roots_of_unity(count: int) -> NDArray[np.complex128]:
-    """``exp(2 pi i j / count)``, ``[count]``, each part within ``2**-53``."""
-    one = 1 << BITS
-    return np.array([complex(x / one, y / one) for x, y in circle(count)])
 
 
 def _inverse_tangent(inverse: int, one: int) -> int:

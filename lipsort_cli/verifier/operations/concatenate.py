@@ -9,7 +9,6 @@ from ._base import (
     Layer,
     LayerBound,
     Operation,
-    Parts,
     State,
     carry,
     chain_constant,
@@ -23,7 +22,6 @@ class Concatenate(Operation):
 
     fields = ("branches",)
     methods = ("norm of branches",)
-    container = True
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         branches = entry.fields["branches"]
@@ -41,8 +39,9 @@ class Concatenate(Operation):
         total = sum(shape[0] for shape in shapes)
         return {"parts": tuple(parts), "out_shape": (total, *shapes[0][1:])}
 
-    def combined(self, layer: Layer, parts: Parts, norm: str, m: Any) -> Any:
-        return m.norm_of([chain_constant(part, m) for part in parts], norm)
+    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
+        constants = [chain_constant(part, m) for part in hint.parts]
+        return m.norm_of(constants, norm), self.methods[0], 0.0
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry every branch on its own, then join values and errors."""

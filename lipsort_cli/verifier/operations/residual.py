@@ -9,7 +9,6 @@ from ._base import (
     Layer,
     LayerBound,
     Operation,
-    Parts,
     State,
     carry,
     chain_constant,
@@ -22,7 +21,6 @@ class Residual(Operation):
     fields = ("skip", "branch", "layers")
     reals = ("skip", "branch")
     methods = ("sum of branches",)
-    container = True
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         inner = entry.chain(entry.fields["layers"], "layers", "layers")
@@ -31,9 +29,9 @@ class Residual(Operation):
             raise Invalid(f"{entry.at}.layers", reason)
         return {**super().parse(entry), "parts": (inner,)}
 
-    def combined(self, layer: Layer, parts: Parts, norm: str, m: Any) -> Any:
+    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
         skip, branch = (m.upper(abs(number)) for number in layer.numbers)
-        return skip + branch * chain_constant(parts[0], m)
+        return skip + branch * chain_constant(hint.parts[0], m), self.methods[0], 0.0
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Four roundings of two products and a sum, constants rounded too."""
