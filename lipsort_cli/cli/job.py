@@ -29,7 +29,7 @@ from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import to_typed
-from lipsort_cli.console import command_line, console, warn
+from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.processes import stop_signals
@@ -44,6 +44,9 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
     As Hydra would carry it out, with its callbacks, environment and logging. Returns the objective.
     """
     directory, hydra = directory.absolute(), config.hydra
+    # Before torch is imported: a second passes until anything else can be said.
+    what = "Run" if command.takes else "Run directory"
+    console.print(f"{what}: {located(directory)}", markup=False, soft_wrap=True)
     with flag_override(hydra, ["readonly", "struct"], [False, False]):
         hydra.mode = RunMode.RUN
         hydra.runtime.output_dir = str(directory)

@@ -17,6 +17,7 @@ from lipsort_cli.config.learning import (
     StiefelOptimizer,
 )
 from lipsort_cli.layers import ConstrainedLayer
+from lipsort_cli.optim.eager import eager
 from lipsort_cli.optim.optimizer import AggMo, Combined, Group, Stiefel, StiefelAdam, adam
 
 OptimizerConfig = (
@@ -143,4 +144,4 @@ def _elsewhere(parameters: list[nn.Parameter], config: OptimizerConfig) -> Optim
 
 
 def _sgd(parameters: list[nn.Parameter], lr: float, momentum: float, decay: float) -> SGD:
-    return SGD(parameters, lr, momentum, weight_decay=decay, nesterov=momentum > 0)
+    return eager(SGD)(parameters, lr, momentum, weight_decay=decay, nesterov=momentum > 0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from lipsort_cli.optim.eager import eager
 from lipsort_cli.optim.stiefel import manifold_step_, stiefel_step_
 
 Group = dict[str, Any]
@@ -22,7 +23,7 @@ def adam(params: Iterable[Any], **options: Any) -> Adam:
     first = groups[0]["params"] if isinstance(groups[0], dict) else groups
     # On other devices the fused kernel wants its counters there; torch's own choice does not.
     fused = True if first[0].device.type == "cpu" else None
-    return Adam(groups, fused=fused, **options)
+    return eager(Adam)(groups, fused=fused, **options)
 
 
 class _ByParameter(Optimizer):

@@ -40,6 +40,7 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
     )
     try:
         assert process.stdout is not None
+        assert process.stdout.readline() == "Run directory: run\n"
         assert process.stdout.readline() == "running\n"
         time.sleep(0.1)
         process.send_signal(number)
