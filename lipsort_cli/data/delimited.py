@@ -107,7 +107,7 @@ def read_layout(path: Path, options: Options) -> Layout:
         _refuse_split_decimals(path, rows, delimiter, options)
     named = names is not None
     called = [name.strip() for name in names] if names else [str(j + 1) for j in range(width)]
-    skipped, notes = _index(path, called, rows[1 if head else 0 :], named)
+    skipped, notes = _index(path, called, rows[1 if head else 0 :], options)
     for j, name in enumerate(called):
         if not name and j not in skipped:
             raise UsageError(f"{path}: column {j + 1} has no name; give it one")
@@ -247,9 +247,9 @@ def _ask_header(path: Path, first: list[str], options: Options) -> bool:
 
 
 def _index(
-    path: Path, names: list[str], rows: list[list[str]], named: bool
+    path: Path, names: list[str], rows: list[list[str]], options: Options
 ) -> tuple[set[int], tuple[str, ...]]:
-    """Columns that pandas wrote as an index, and what is said of what looks like one."""
+    """Columns that pandas wrote as an index, and what is said of them."""
     first = [row[0] for row in rows if row]
     counts = first in ([str(j + base) for j in range(len(first))] for base in (0, 1))
     # What pandas calls an index that it writes as a column.
@@ -260,11 +260,11 @@ def _index(
     if index:
         what = ", ".join(names[j] or "without a name" for j in sorted(index))
         return index, (f"{path}: the column {what} is an index, and left out",)
-    if len(names) > 1 and len(first) > 2 and counts:
-        what = repr(names[0]) if named else "1"
-        return set(), (
-            f"{path}: column {what} counts the rows: if it is an index, choose the others with "
-            "columns=[...]",
+    if counts and len(names) > 1 and len(first) > 2 and options.columns is None:
+        others, key = ",".join(names[1:4]) + (",..." if len(names) > 4 else ""), options.key
+        raise UsageError(
+            f"{path}: column {names[0]} counts the rows: an index, or values? {key}.columns="
+            f"[{others}] leaves it out, {key}.columns=[{names[0]},{others}] keeps it"
         )
     return set(), ()
 

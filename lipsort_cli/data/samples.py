@@ -87,7 +87,7 @@ def _agree(p: Samples, q: Samples) -> None:
         )
     for one, other in ((p, q), (q, p)):
         unit, high = _unit(one), other.high
-        if (unit and not _unit(other) and high > 1) or (
+        if (unit and not _unit(other) and (high > 1 or _raw_levels(other))) or (
             _raw_levels(one) and one.high > 1 and not _raw_levels(other) and other.low >= 0
             and high <= 1
         ):  # fmt: skip

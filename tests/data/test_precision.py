@@ -187,6 +187,8 @@ def test_units_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     bits = write(tmp_path, "bits", "npy", (levels > 99).astype(np.uint8))
     assert load_samples(bits).high == 1
     assert pair(bits, bits)[0].high == 1
+    with pytest.raises(UsageError, match="one unit"):
+        pair(images, bits)
 
 
 def test_layouts_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,13 +116,17 @@ def test_unknown_columns_are_named(tmp_path: Path) -> None:
         read(tmp_path, "x,y\n1,2\n3,4\n", columns=["z"])
 
 
-def test_a_counting_column_is_pointed_out(
+def test_a_counting_column_is_asked_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert read(tmp_path, "id,x\n0,0.5\n1,0.7\n2,0.1\n").dim == 2
-    assert "column 'id' counts the rows" in capsys.readouterr().out
-    assert read(tmp_path, ",x\n0,0.5\n1,0.7\n2,0.1\n").dim == 1
-    assert "index" in capsys.readouterr().out
+    for text in ("id,x,y\n0,0.5,2\n1,0.7,3\n2,0.1,2\n", "1,0.5,2\n2,0.7,3\n3,0.1,2\n"):
+        with pytest.raises(UsageError, match="counts the rows: an index, or values"):
+            read(tmp_path, text)
+    text = "id,x,y\n0,0.5,2\n1,0.7,3\n2,0.1,2\n"
+    assert read(tmp_path, text, columns=["id", "x", "y"]).dim == 3
+    assert read(tmp_path, text, columns=["x", "y"]).dim == 2
+    assert read(tmp_path, "index,x,y\n0,0.5,2\n1,0.7,3\n2,0.1,2\n").dim == 2
+    assert "the column index is an index, and left out" in capsys.readouterr().out
 
 
 def test_long_files_are_read_in_batches(tmp_path: Path) -> None:
