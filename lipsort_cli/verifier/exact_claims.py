@@ -121,7 +121,8 @@ def _judge(
         holds = np.asarray(rest > 0, dtype=bool)
         holds[row, own] = True
         # What this machine itself cut off, with room: without it the claim would still be false.
-        cut = (found.own + head.rows * state.own[:, None]) * 16
+        pairs = head.pairs[own] * state.own[:, None]
+        cut = (found.own + found.own[row, own][:, None] + pairs) * 16
         false = np.asarray(rest + cut < 0, dtype=bool)
         false[row, own] = False
         fits = state.fits(radius)

@@ -149,6 +149,8 @@ def gaps(head: Head, state: State, labels: NDArray[np.int64]) -> Gaps:
     pairs = head.pairs[labels]
     doubt = own + own[row, labels][:, None]
     lost = pairs * (state.own * m.guard + state.d0)[:, None] + doubt
+    # Who takes subnormal logits for zeros finds two of them equal.
+    lost = lost + m.upper(4 * kind.tiny) * (1 / smallest)
     speed = pairs * travel + m.upper(1e-300)
     if error is not None:
         other, rate = error * base + flushed * (2 * kind.tiny), error * slope

@@ -10,7 +10,7 @@ import adapter
 import numpy as np
 from definitions import evaluate
 from exact_arithmetic import precisely
-from networks import Drawing, draw_inputs, draw_network
+from networks import Drawing, draw_inputs, draw_network, finer
 from rounded_arithmetic import Rounded, draw_machine
 from tally import Tally
 from trials import PLAIN, build, describe, exactly, jacobian, on, steepest
@@ -37,6 +37,8 @@ def check_radii(
     rng: np.random.Generator, tally: Tally, drawing: Drawing, network: Any, x: np.ndarray
 ) -> None:
     """No point of a certified ball loses its label; counts every point tried."""
+    if rng.random() < 0.3:
+        x = finer(rng, x)
     norm = str(rng.choice(adapter.NORMS))
     arithmetic = str(rng.choice(["real", "binary64", "binary32"]))
     try:
@@ -51,9 +53,11 @@ def check_radii(
             tally.unbounded += 1
             continue
         directions = _directions(rng, drawing, point, label, radius, norm)
-        moved = np.stack(
-            [inside(point, direction, radius, norm, arithmetic) for direction in directions]
-        )
+        near = [inside(point, direction, radius, norm, arithmetic) for direction in directions]
+        moved = np.array([other for other in near if other is not None])
+        if not len(moved):  # no number of the arithmetic lies in the ball
+            tally.unbounded += 1
+            continue
         words = f"radius {radius!r} in {norm}, {arithmetic}, label {label}: {describe(drawing)}"
         closest = _closest(drawing, point, label, radius, directions)
         tally.count(drawing.operations(), len(moved), closest)
@@ -94,17 +98,21 @@ def _directions(
 
 def inside(
     point: np.ndarray, direction: np.ndarray, radius: float, norm: str, arithmetic: str
-) -> np.ndarray:
-    """``point + radius direction`` in numbers of ``arithmetic``, no farther than ``radius``."""
+) -> np.ndarray | None:
+    """``point + radius direction`` in numbers of ``arithmetic``, no farther than ``radius``.
+
+    None where rounding leads out of the ball all along the way to its centre.
+    """
     kind = np.float32 if arithmetic == "binary32" else np.float64
     centre, share = [Fraction(float(value)) for value in point], 1.0
-    while True:
+    for trial in range(60):
         with np.errstate(all="ignore"):
             moved = (point + radius * share * direction).astype(kind)
             # Towards the centre where rounding went outwards: a radius may be below one step.
             toward = np.nextafter(moved, point.astype(kind))
         if not np.isfinite(moved).all():
-            return point
+            share *= 0.5
+            continue
         wide = np.abs(moved.astype(np.float64) - point) > np.abs(radius * share * direction)
         moved = np.where(wide, toward, moved).astype(np.float64)
         apart = [abs(Fraction(float(v)) - c) for v, c in zip(moved, centre, strict=True)]
@@ -115,7 +123,8 @@ def inside(
             within = (max(apart) if norm == "linf" else sum(apart)) <= limit
         if within:
             return moved
-        share = share * (1 - 2.0**-48) if share > 1 - 2.0**-44 else share * 0.999
+        share = share * (1 - 2.0**-48) if trial < 16 else share * 0.7
+    return None
 
 
 def _keeps(logits: np.ndarray, label: int) -> np.ndarray:

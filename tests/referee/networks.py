@@ -44,7 +44,8 @@ def draw_shape(pen: Pen, op: str = "") -> Shape:
     image = (pen.one_of(1, 1, 2, 3, 4), pen.one_of(1, 1, 2, 3, 4, 5), pen.one_of(1, 1, 2, 3, 4, 5))
     if op in NEEDS_IMAGE or (op not in NEEDS_FLAT and pen.rng.random() < 0.3):
         return image
-    if op in NEEDS_FLAT and pen.rng.random() < 0.02:
+    long = 0.08 if op in ("distance", "order_statistic") else 0.02
+    if op in NEEDS_FLAT and pen.rng.random() < long:
         return (int(pen.rng.integers(100, 700)),)
     if op in ELEMENTWISE and pen.rng.random() < 0.05:
         return (pen.size(), 2)
@@ -97,8 +98,8 @@ def _draw(rng: np.random.Generator, op: str, deepest: int, extreme: bool) -> Dra
         append("flatten")
     if rng.random() < 0.4:
         append("dense")
-        if rng.random() < 0.2:
-            append("scale")
+        for _ in range(int(rng.integers(0, 3)) if rng.random() < 0.4 else 0):
+            append(str(rng.choice(["scale", "scale", "identity"])))
     return Drawing(shape, chain, character)
 
 
@@ -118,6 +119,14 @@ def draw_inputs(rng: np.random.Generator, drawing: Drawing, count: int) -> np.nd
             x[kinds == 5] = node.weight[places][kinds == 5]
             x[kinds == 6] = node.weight[places][kinds == 6] + x[kinds == 6] / 8
     return np.clip(x, -1e30, 1e30).astype(np.float32).astype(np.float64)
+
+
+def finer(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """Points near ``x`` that binary32 does not hold, some of them next to nothing in binary64."""
+    moved = x * (1 + 2.0**-40 * rng.integers(-8, 9, x.shape))
+    faint = rng.random(len(x)) < 0.2
+    moved[faint] *= 10.0 ** rng.uniform(-320, 0, (int(faint.sum()), 1))
+    return moved
 
 
 def written(drawing: Drawing, header: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,7 +14,7 @@ from definitions import Node, evaluate
 from drawing import CHARACTERS, Pen, draw_operation
 from exact_arithmetic import EXACT, precisely
 from flint import arb
-from networks import Drawing, draw_inputs, draw_network, draw_shape, written
+from networks import Drawing, draw_inputs, draw_network, draw_shape, finer, written
 from rounded_arithmetic import Machine, Rounded, draw_machine
 from tally import Tally
 
@@ -75,8 +75,10 @@ def check_errors(
 ) -> None:
     """The trial of one network at ``x [N, n]``."""
     norm = str(rng.choice(adapter.NORMS))
-    _against_exact(tally, drawing, network, x, norm)
+    narrow, fine = x, finer(rng, x) if rng.random() < 0.5 else x
+    _against_exact(tally, drawing, network, fine, norm)
     for arithmetic, count in (("binary64", max(1, machines // 3)), ("binary32", machines)):
+        x = fine if arithmetic == "binary64" else narrow
         try:
             logits, allowed = adapter.errors(network, x, norm, arithmetic)
         except adapter.Refused:
@@ -128,7 +130,7 @@ def norm_of(vector: np.ndarray, norm: str) -> Any:
     if norm == "l1":
         return sum(sizes, arb(0))
     if norm == "l2":
-        return sum((value * value for value in sizes), arb(0)).sqrt()
+        return sum((value * value for value in sizes), arb(0)).nonnegative_part().sqrt()
     largest = arb(0)
     for value in sizes:
         largest = largest.max(value)
