@@ -199,7 +199,7 @@ class FolderData:
         maximum=4096,
     )
     colour: str = option(
-        "auto", "channels; auto: those of the first image", choices=["auto", "grey", "rgb"]
+        "auto", "channels; auto: rgb if one image has colours", choices=["auto", "grey", "rgb"]
     )
     background: str | None = option(
         None,

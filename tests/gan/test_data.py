@@ -106,7 +106,8 @@ def test_images_are_cut_scaled_and_coloured_as_asked(tmp_path: Path) -> None:
     Image.new("RGB", (9, 20), (255, 0, 0)).save(tmp_path / "x" / "odd.png")
     with pytest.raises(UsageError, match=r"data\.size: .*odd\.png has 9x20 pixels.* 6x5"):
         folder_of(tmp_path / "x")
-    assert folder_of(tmp_path / "x", size=4).input_shape == (1, 4, 4)
+    # One picture in colour is enough: what comes first by name would drop its colours.
+    assert folder_of(tmp_path / "x", size=4).input_shape == (3, 4, 4)
     assert folder_of(tmp_path / "x", size=4, colour="rgb").input_shape == (3, 4, 4)
     assert folder_of(tmp_path / "x", size=4, colour="grey").input_shape == (1, 4, 4)
 
