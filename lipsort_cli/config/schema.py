@@ -16,7 +16,7 @@ from lipsort_cli.config.registry import COMMANDS, GROUPS, Command
 __all__ = ["COMMANDS", "GROUPS", "Command", "find"]
 
 _NO_OPTIONS = (
-    *("catalog", "compose", "explain", "options", "ranges", "registry"),
+    *("catalog", "compose", "explain", "options", "paths", "ranges", "registry"),
     *("schema", "store", "tree", "typed", "validate"),
 )
 
