@@ -34,6 +34,7 @@ from lipsort_cli.wasserstein.training import (
     make_task,
     stream,
 )
+from lipsort_cli.wasserstein.verdict import directed, verdict
 from lipsort_cli.zoo import layer_text, save_network
 
 _CERTIFIED_NUMBERS = 2**28
@@ -227,16 +228,6 @@ def _headline(config: Any, source: Source) -> str:
     )
 
 
-def directed(bound: dict[str, Any]) -> tuple[str, str]:
-    """In which direction a bound holds, and its value rounded in that direction."""
-    value = float(bound["value"])
-    if bound["kind"] == "lower":
-        return "at least", at_least(value)
-    if bound["kind"] == "upper":
-        return "at most", at_most(value)
-    return "about", f"{value:.6g}"
-
-
 def _notes(results: dict[str, Any]) -> list[str]:
     """How the figures of the table are to be read together."""
     found = []
@@ -257,7 +248,9 @@ def _notes(results: dict[str, Any]) -> list[str]:
 
 
 def _show(config: Any, results: dict[str, Any], directory: Path) -> None:
-    table = Table(title="Wasserstein-1 distance")
+    for line in verdict(config.distribution, results):
+        console.print(line, markup=False, style="bold", soft_wrap=True)
+    table = Table()
     for name in ("about", "figure", "value", "evidence", "method"):
         table.add_column(name, justify="right" if name == "value" else "left")
     for bound in (results["estimate"], *results["bounds"]):
