@@ -94,7 +94,7 @@ def _add(command: Command) -> None:
         if "--help" in context.args or "-h" in context.args:
             from lipsort_cli.cli.help import show
 
-            show(command)
+            show(command, [word for word in context.args if "=" in word])
             return
         from lipsort_cli.cli.launch import launch
 

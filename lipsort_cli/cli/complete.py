@@ -177,25 +177,10 @@ def _starting(options: Iterable[str], current: str) -> list[str]:
     return [option for option in options if option.startswith(current)]
 
 
-def _chosen(command: Command, words: list[str]) -> dict[str, str]:
-    """The option of each group as the line has it so far."""
-    chosen = dict(catalog.default_options(command.name))
-    for word in words:
-        group, sign, option = word.partition("=")
-        if sign and group in chosen:
-            chosen[group] = option.split(",")[0]
-    return chosen
-
-
 def _all_keys(command: Command, words: list[str]) -> list[catalog.Key]:
-    chosen = _chosen(command, words)
     keys = list(catalog.plain_keys(command.name))
-    for group, option in chosen.items():
-        keys += [
-            key
-            for key in catalog.group_keys(group, option)
-            if not key.options or option in key.options
-        ]
+    for group, option in catalog.chosen_options(command.name, words).items():
+        keys += catalog.option_keys(group, option)
     return keys
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 
 from lipsort_cli.cli.pages import page, table
 from lipsort_cli.cli.plain import PLAIN
@@ -10,7 +11,8 @@ from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.schema import COMMANDS
+from lipsort_cli.config.schema import COMMANDS, GROUPS
+from lipsort_cli.errors import UsageError
 
 _FLAGS = (
     ("-m, --multirun", "run every combination of comma-separated values"),
@@ -22,72 +24,87 @@ _FLAGS = (
 )
 
 
-def show(command: Command) -> None:
-    """The page of ``lipsort COMMAND --help``."""
+_SCREEN = 80
+"""Columns of the narrowest terminal that pages are laid out for."""
+
+
+def show(command: Command, words: list[str]) -> None:
+    """The page of ``lipsort COMMAND WORDS... --help``: the keys of the options that are chosen.
+
+    Usage, examples and groups come first, and fit a screen of 80x24; then the keys.
+    """
     out = page()
-    run = ("\\[RUN]... " if command.many else "\\[RUN] ") if _takes_runs(command) else ""
-    out.print(f"[bold]Usage:[/] lipsort {command.name} {run}\\[KEY=VALUE]... \\[FLAG]...\n")
-    out.print(command.help)
-    if command.aliases:
-        out.print(f"Also called {', '.join(f'lipsort {name}' for name in command.aliases)}.")
+    run = ("\\[RUN]... " if command.many else "\\[RUN] ") if command.takes or command.many else ""
+    out.print(f"[bold]Usage:[/] lipsort {command.name} {run}\\[KEY=VALUE]... \\[FLAG]...")
+    also = f" Also called {', '.join(command.aliases)}." if command.aliases else ""
+    out.print(command.help + also)
     if command.many and not command.takes:
         out.print("RUN is a run directory, or a folder that holds runs; without it, outputs.")
-    elif command.many:
-        whose = " or ".join(f"lipsort {name}" for name in command.takes)
-        out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
-        out.print("The first RUN gets the results, the others are compared with it.")
     elif command.takes:
         whose = " or ".join(f"lipsort {name}" for name in command.takes)
         out.print(f"RUN is the directory of a finished run of {whose}; without it, the newest.")
+        if command.many:
+            out.print("The first RUN gets the results, the others are compared with it.")
     _examples(out, command)
-    defaults = catalog.default_options(command.name)
-    _groups(
-        out, command.name, {group: o for group, o in defaults.items() if group != catalog.PRESETS}
-    )
-    _keys(out, command, defaults)
+    chosen = catalog.chosen_options(command.name, words)
+    refuse = [
+        f"{group}: found {option}; allowed: {', '.join(catalog.group_options(group, command.name))}"
+        for group, option in chosen.items()
+        if group in GROUPS and option not in catalog.group_options(group, command.name)
+    ]
+    if refuse:
+        raise UsageError("\n".join(refuse))
+    _groups(out, command.name, {group: o for group, o in chosen.items() if group in GROUPS})
+    _keys(out, command, chosen)
     _presets(out, command)
     out.print("\n[bold]Hydra's flags[/], all of which work (see --hydra-help)")
     out.print(table(_FLAGS))
 
 
-def _takes_runs(command: Command) -> bool:
-    return bool(command.takes) or command.many
-
-
 def _examples(out: Console, command: Command) -> None:
-    out.print("\n[bold]Examples[/]")
+    out.print("[bold]Examples[/]")
+    width = max(len(line) for _, line in command.examples)
     for text, line in command.examples:
-        out.print(f"  # {text}", style="dim")
-        out.print(f"  {line}", markup=False, style="green")
+        if width + len(text) + 6 <= _SCREEN:
+            out.print(f"  [green]{escape(line.ljust(width))}[/]  [dim]# {escape(text)}[/]")
+        else:
+            out.print(f"  [dim]# {escape(text)}[/]\n  [green]{escape(line)}[/]")
 
 
-def _groups(out: Console, command: str, defaults: dict[str, str]) -> None:
-    if not defaults:
+def _groups(out: Console, command: str, chosen: dict[str, str]) -> None:
+    if not chosen:
         return
-    out.print("\n[bold]Groups[/]: choose with GROUP=OPTION; the default comes first")
+    out.print("[bold]Groups[/]: choose with GROUP=OPTION; what is chosen comes first")
     rows = []
-    for group, default in defaults.items():
-        offered = catalog.group_options(group, command)
-        others = [option for option in offered if option != default]
-        rows.append((group, ", ".join([f"[magenta]{default}[/]", *others])))
+    for group, option in chosen.items():
+        others = [other for other in catalog.group_options(group, command) if other != option]
+        rows.append((group, ", ".join([f"[magenta]{option}[/]", *others])))
     out.print(table(rows))
 
 
-def _keys(out: Console, command: Command, defaults: dict[str, str]) -> None:
+def _keys(out: Console, command: Command, chosen: dict[str, str]) -> None:
     given = catalog.primary_values(command.name)
     keys: list[catalog.Key] = []
-    for group, default in defaults.items():
-        keys += catalog.group_keys(group, default, values=True)
+    for group, option in chosen.items():
+        keys += catalog.option_keys(group, option, values=True)
     keys += catalog.plain_keys(command.name)
     nodes: dict[str, list[catalog.Key]] = {}
     for key in keys:
         nodes.setdefault(key.name.rpartition(".")[0], []).append(key)
     top = nodes.pop("", [])
     out.print("\n[bold]Keys[/]: set with NODE.KEY=VALUE; shown are default, meaning and range")
+    if chosen:
+        other = "" if command.name == "wgan" else " model=cnn"
+        out.print(
+            "Groups have the keys of the options that are chosen; those of others: "
+            f"lipsort {command.name}{other or ' critic=gp'} --help",
+            style="dim",
+        )
     width = max((len(_short(key)) for key in keys), default=0)
     for node, members in [("", top), *nodes.items()]:
         if node:
-            out.print(f"  [bold]{node}.[/]")
+            option = f" [dim]({node}={chosen[node]})[/]" if node in chosen else ""
+            out.print(f"  [bold]{node}.[/]{option}")
         rows = [_row(key, width, given.get(key.name, key.default)) for key in members]
         out.print(table(rows, styles=("cyan", "magenta"), indent=4 if node else 2))
 
@@ -102,8 +119,6 @@ def _row(key: catalog.Key, width: int, value: object) -> tuple[str, str, str]:
     text = key.help.replace("[", "\\[")
     if limits:
         text += f" [dim]({limits})[/]"
-    if key.options:
-        text += f" [dim]\\[{', '.join(key.options)}][/]"
     return _short(key).ljust(width), default.replace("[", "\\["), text
 
 

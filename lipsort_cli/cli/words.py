@@ -93,8 +93,6 @@ def _key(command: Command, name: str) -> str | None:
     """The whole key that ``name`` is, or is the end of."""
     wanted = name.replace("-", "_")
     groups = catalog.default_options(command.name)
-    keys = [*groups, *(key.name for key in catalog.plain_keys(command.name))]
-    for group, option in groups.items():
-        keys += [key.name for key in catalog.group_keys(group, option)]
+    keys = [*groups, *(key.name for key in catalog.all_keys(command.name))]
     ending = [key for key in keys if key.rpartition(".")[2] == wanted]
     return wanted if wanted in keys else next(iter(ending), None)

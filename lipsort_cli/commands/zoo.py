@@ -9,7 +9,6 @@ from typer import Argument
 
 from lipsort_cli.cli.pages import page
 from lipsort_cli.config import catalog
-from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import UsageError
 
 TITLES = {
@@ -69,14 +68,9 @@ def _rows(group: str) -> list[tuple[str, str]]:
     rows = []
     for option in catalog.group_options(group):
         text = catalog.describe_option(group, option)
-        schema = GROUPS.get(group, {}).get(option)
-        keys = [k.name for k in catalog.group_keys(group, option) if _belongs(k, option)]
-        rows.append((option, text + (f" [{', '.join(keys)}]" if schema and keys else "")))
+        keys = ", ".join(key.name for key in catalog.option_keys(group, option))
+        rows.append((option, text + (f" [{keys}]" if keys else "")))
     return rows
-
-
-def _belongs(key: catalog.Key, option: str) -> bool:
-    return not key.options or option in key.options
 
 
 def _print(out: Console, rows: list[tuple[str, str]]) -> None:

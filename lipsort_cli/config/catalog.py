@@ -10,7 +10,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,6 @@ class Key:
     field: Field[Any]
     kind: Any
     """Its type."""
-    options: tuple[str, ...] = ()
-    """Options of its group that have it; empty: all of them, or it belongs to no group."""
 
     @property
     def help(self) -> str:
@@ -93,52 +91,47 @@ def default_options(command: str) -> dict[str, str]:
     return found
 
 
+def chosen_options(command: str, words: list[str]) -> dict[str, str]:
+    """The option of each group as a command line has it so far."""
+    chosen = dict(default_options(command))
+    for word in words:
+        group, sign, option = word.partition("=")
+        if sign and group in chosen:
+            chosen[group] = option.split(",")[0]
+    return chosen
+
+
 def plain_keys(command: str) -> Iterator[Key]:
     """The keys of a command that belong to no group."""
     yield from _keys(COMMANDS[command].config, "", skip=tuple(default_options(command)))
 
 
+def all_keys(command: str) -> list[Key]:
+    """The keys of a command with every option of its groups; one that options share comes twice."""
+    keys = list(plain_keys(command))
+    for group in default_options(command):
+        for option in group_options(group, command) if group in GROUPS else ():
+            keys += option_keys(group, option)
+    return keys
+
+
 def is_text(command: str, key: str) -> bool:
     """Whether a key's values are text, in any option of its group."""
-    keys = list(plain_keys(command))
-    for group, option in default_options(command).items():
-        keys += group_keys(group, option)
-    return any(one.name == key and one.kind is str for one in keys)
+    return any(one.name == key and one.kind is str for one in all_keys(command))
 
 
-def group_keys(group: str, default: str, *, values: bool = False) -> list[Key]:
-    """The keys of a group's options, those of the default option first.
-
-    A key that several options share is listed once, with the first default found; keys that mean
-    different things under one name are listed apart. With ``values``, defaults are those of the
-    option's YAML file instead of the dataclass alone, and keys whose defaults differ between
-    options are listed apart as well.
-    """
-    order = [default, *(o for o in GROUPS.get(group, {}) if o != default)]
-    merged: dict[tuple[str, ...], Key] = {}
-    holders: dict[tuple[str, ...], list[str]] = {}
-    for option in order:
-        schema = GROUPS.get(group, {}).get(option)
-        if schema is None:
-            continue
-        given = option_values(group, option) if values else {}
-        for key in _keys(schema, f"{group}."):
-            short = key.name.removeprefix(f"{group}.")
-            if short == "name" and not names_of(schema):
-                continue
-            shown = Key(key.name, given.get(short, key.default), key.field, key.kind)
-            same: tuple[str, ...] = (key.name, key.help, str(key.kind))
-            if values:
-                same += (repr(shown.default),)
-            holders.setdefault(same, []).append(option)
-            merged.setdefault(same, shown)
-    count = len(GROUPS.get(group, {}))
-    return [
-        Key(k.name, k.default, k.field, k.kind, tuple(holders[same]))
-        if len(holders[same]) < count
-        else k
-        for same, k in merged.items()
-    ]
+def option_keys(group: str, option: str, *, values: bool = False) -> list[Key]:
+    """The keys of an option; with ``values``, defaults are those of its YAML file if it has one."""
+    kind = GROUPS.get(group, {}).get(option)
+    if kind is None:
+        return []
+    given = option_values(group, option) if values else {}
+    found = []
+    for key in _keys(kind, f"{group}."):
+        short = key.name.removeprefix(f"{group}.")
+        if short != "name" or names_of(kind):
+            found.append(replace(key, default=given.get(short, key.default)))
+    return found
 
 
 def option_values(group: str, option: str) -> dict[str, Any]:

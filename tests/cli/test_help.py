@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from command_line import lipsort
 
+from lipsort_cli.cli.help import show
 from lipsort_cli.config import catalog
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.schema import COMMANDS, Command, find
@@ -50,7 +52,7 @@ def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
         assert line in text
     keys = list(catalog.plain_keys(name))
     for group, default in catalog.default_options(name).items():
-        keys += catalog.group_keys(group, default)
+        keys += catalog.option_keys(group, default)
         for option in group_options(group, name):
             assert option in text
     for key in keys:
@@ -75,28 +77,45 @@ def test_the_examples_of_a_page_are_sound(command: Command) -> None:
             composer.check([*run, *overrides], multirun="-m" in words)
 
 
-def test_defaults_that_differ_between_options_are_all_shown() -> None:
-    keys = catalog.group_keys("data", "digits", values=True)
-    shown = {o: k.default for k in keys if k.name == "data.validation" for o in k.options}
-    assert (shown["digits"], shown["mnist"]) == (0.1, 0.05)
-    for group, option, name, default in (
-        ("loss", "worst_class_hinge", "margin", 3.0),
-        ("loss", "multi_margin", "margin", 2.0),
-        ("optimizer", "stiefel", "lr", 0.1),
-        ("optimizer", "stiefel_critic", "lr", 0.05),
-        ("optimizer", "stiefel_critic", "polar_steps", 5),
-    ):
-        first = option == "worst_class_hinge"
-        for key in catalog.group_keys(group, option if first else "stiefel", values=True):
-            if key.name == f"{group}.{name}" and option in key.options:
-                assert key.default == default
-                break
-        else:
-            pytest.fail(f"{group}.{name} of {option} is not shown")
-    page = _run("train", "--help")[0]
-    lines = [line.split()[:2] for line in page.splitlines()]
-    assert ["validation", "0.1"] in lines
-    assert ["validation", "0.05"] in lines
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+def test_the_page_shows_the_keys_of_what_is_chosen(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every option of every group, in as few pages as can be; with its own defaults."""
+    monkeypatch.setenv("COLUMNS", "80")
+    groups = [g for g in catalog.default_options(command.name) if g != catalog.PRESETS]
+    options = {group: group_options(group, command.name) for group in groups}
+    given = catalog.primary_values(command.name)
+    for turn in range(max(map(len, options.values()), default=0)):
+        chosen = {group: found[turn % len(found)] for group, found in options.items()}
+        show(command, [f"{group}={option}" for group, option in chosen.items()])
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        for group, option in chosen.items():
+            keys = catalog.option_keys(group, option, values=True)
+            start = lines.index([f"{group}.", f"({group}={option})"]) if keys else 0
+            for key in keys:
+                name = key.name.removeprefix(f"{group}.")
+                shown = next(line for line in lines[start:] if line[:1] == [name])
+                default = given.get(key.name, key.default)
+                if isinstance(default, int | float) and not isinstance(default, bool):
+                    assert shown[1] == str(default)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_screen_is_usage_examples_and_groups(name: str) -> None:
+    lines = _run(name, "--help")[0].splitlines()
+    first = lines[:23]
+    assert first[0].startswith(f"Usage: lipsort {name} ")
+    assert "Examples" in first
+    end = next(i for i, line in enumerate(lines) if line.startswith("Keys: "))
+    assert end <= 24, "keys begin on the second screen, all groups stand on the first"
+
+
+def test_an_option_that_there_is_not_has_no_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lipsort(monkeypatch, "train", "model=extension", "--help") == 2
+    assert "model: found extension; allowed: cnn" in capsys.readouterr().err
 
 
 def test_the_version_is_the_packages() -> None:

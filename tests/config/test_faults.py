@@ -222,9 +222,7 @@ def test_your_own_presets_are_found(tmp_path: Path) -> None:
 def _numeric() -> list[catalog.Key]:
     keys = list(catalog.plain_keys("train"))
     for group, option in catalog.default_options("train").items():
-        keys += [
-            k for k in catalog.group_keys(group, option) if not k.options or option in k.options
-        ]
+        keys += catalog.option_keys(group, option)
     limits = ("minimum", "maximum", "above", "below")
     return [k for k in keys if any(k.field.metadata.get(name) is not None for name in limits)]
 
