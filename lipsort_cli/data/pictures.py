@@ -97,7 +97,12 @@ def listed(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]
     """Pictures in ``folder`` (with ``deep``, at any depth), by name, and what was skipped there."""
     found: list[Path] = []
     skipped: list[Path] = []
-    for root, folders, files in os.walk(folder):
+    seen: set[str] = set()  # links are followed, but not in circles
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         skipped += [Path(root, name) for name in folders if hidden(name)]
         folders[:] = sorted(name for name in folders if not hidden(name)) if deep else []
         for name in files:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +100,29 @@ def open_table(path: Path, options: Options) -> Table:
         UsageError: it is damaged, or can be read in two ways; the message names the option that
             settles it.
     """
-    import pyarrow
-
-    try:
+    with _readable(path):
         opened = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path, options)
-    except (pyarrow.ArrowException, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
     twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
     if twice:
         raise UsageError(f"{path}: found more than one column {twice[0]!r}; rename them")
-    return opened
+
+    def batches(columns: Sequence[int]) -> Iterator[list[Any]]:
+        with _readable(path):
+            yield from opened.batches(columns)
+
+    return replace(opened, batches=batches)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a damaged file makes its readers raise becomes one message."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
 
 
 def _text(path: Path, options: Options) -> Table:

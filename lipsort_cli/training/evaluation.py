@@ -140,7 +140,7 @@ def in_deviations(plain: Network, test: Split, config: Any) -> dict[str, float]:
     order = {"l2": 2, "linf": np.inf, "l1": 1}[config.norm]
     off = 2.0**-51 * np.linalg.norm(z, order, axis=1)
     return certified_accuracy(
-        points._replace(radii=np.maximum(points.radii - off, 0.0)), config.eps
+        points._replace(radii=np.maximum((points.radii - off) * (1 - 2.0**-52), 0.0)), config.eps
     )
 
 

@@ -241,6 +241,15 @@ def test_what_is_no_picture_of_a_class_is_skipped_and_said(
         assert name in said
 
 
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    folder(tmp_path / "far", "1.png", "2.png")
+    folder(tmp_path / "x", "a/1.png", "a/2.png", "b/1.png")
+    (tmp_path / "x" / "b" / "more").symlink_to(tmp_path / "far")
+    (tmp_path / "x" / "b" / "round").symlink_to(tmp_path / "x" / "b")
+    data = load_folder(config(tmp_path / "x"))
+    assert len(data.train) + len(data.test) == 5
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Val", "dev"])
 def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     splits = {"train": 6, name: 2}
@@ -331,6 +340,9 @@ def test_inputs_that_float32_blurs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LipsortError, match="float32 would lose its differences"):
         arrays(tmp_path / "a.npz", x)
     assert arrays(tmp_path / "a.npz", np.full((8, 2), 0.1)).input_shape == (2,)
+    x = np.full((8, 2), 0.1)
+    x[::2] = np.nextafter(x[::2], 1)  # constant but for rounding
+    assert arrays(tmp_path / "a.npz", x).input_shape == (2,)
 
 
 def test_channels_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

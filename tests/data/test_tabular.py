@@ -165,6 +165,15 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "junk.parquet").write_text("junk")
     with pytest.raises(UsageError, match="cannot be read"):
         read(tmp_path / "junk.parquet")
+    rows_of = "".join(f"{i}.5,a{i % 2}\n" for i in range(5000)).encode()
+    (tmp_path / "late.csv").write_bytes(b"height,kind\n" + rows_of + b"1.5,gr\xf6\xdfe\n")
+    with pytest.raises(UsageError, match="cannot be read as .csv: 'utf-8' codec"):
+        read(tmp_path / "late.csv")
+    path = written(tmp_path / "cut.parquet", rows(4000))
+    content = path.read_bytes()
+    path.write_bytes(content[:200] + bytes(400) + content[600:])
+    with pytest.raises(UsageError, match="cannot be read as .parquet|found"):
+        read(path)
     (tmp_path / "empty.csv").write_text("height,kind\n")
     with pytest.raises(UsageError, match="holds no rows"):
         read(tmp_path / "empty.csv")
