@@ -47,6 +47,17 @@ def route_words(shares: Mapping[str, float]) -> str:
     if not shares:
         return ""
     if len(shares) == 1:
-        return f"layers bounded in {NAMES.get(*shares, *shares)}"
-    parts = (f"{NAMES.get(norm, norm)} ({part:.1%} of the radii)" for norm, part in shares.items())
+        return f"layers bounded in {route_name(*shares)}"
+    parts = (f"{route_name(route)} ({part:.1%} of the radii)" for route, part in shares.items())
     return f"layers bounded in {', '.join(parts)}"
+
+
+def route_name(route: str) -> str:
+    """A route for people.
+
+    >>> route_name("linf"), route_name("l1-l2")
+    ('L-infinity', 'L2 (the first from L1)')
+    """
+    entry, _, norm = route.rpartition("-")
+    name = NAMES.get(norm, norm)
+    return f"{name} (the first from {NAMES.get(entry, entry)})" if entry else name

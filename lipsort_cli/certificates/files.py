@@ -74,7 +74,14 @@ def route_entries(network: Network, routes: Sequence[Route], *, body: bool) -> l
             inner = route.bounds[: len(split(network).body)]
             constants["body"] = product(inner).value.hex()
         layers = _layer_entries(route.bounds)
-        made.append({"norm": route.norm, "layers": layers, "lipschitz": constants})
+        made.append(
+            {
+                "inputs": route.inputs,
+                "norm": route.norm,
+                "layers": layers,
+                "lipschitz": constants,
+            }
+        )
     return made
 
 

@@ -19,6 +19,7 @@ from lipsort_cli.verifier.bounds import (
     chain_constant,
     layer_bound,
     layer_bounds,
+    layer_norms,
     network_constant,
 )
 from lipsort_cli.verifier.errors import Invalid, Unsupported
@@ -53,8 +54,9 @@ class Evaluation(NamedTuple):
 class CertifiedPoints(NamedTuple):
     """``predictions`` int64 ``[N]``; ``radii`` float64 ``[N]``, 0.0 where nothing is certified.
 
-    ``lipschitz`` bounds the whole network's constant. ``via`` names the norms in which the layers'
-    constants were taken, ``route`` ``[N]`` says which of them proves each radius. Evidence: proven.
+    ``lipschitz`` bounds the whole network's constant. ``via`` names the routes: norms in which the
+    layers' constants were taken (``l1-l2``: the first dense layer's from L1 to L2), ``route``
+    ``[N]`` says which of them proves each radius. Evidence: proven.
     """
 
     predictions: NDArray[np.int64]
@@ -112,9 +114,31 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [_raised(layer, bound, norm) for layer, bound in pairs]
 
 
-def issued_routes(network: Network, norms: Iterable[str] = NORMS) -> list[Route]:
-    """Those bounds in each of several norms."""
-    return [Route(norm, tuple(issued_bounds(network, norm))) for norm in norms]
+def issued_routes(network: Network, claim: str = "") -> list[Route]:
+    """Those bounds in every norm; and where ``claim`` is given, routes from it by a mixed norm.
+
+    Of a mixed norm, such as that of the first dense layer from L1 to L2, a route is made where it
+    gives a smaller constant than changing the norm of the inputs does.
+    """
+    plain = {norm: Route(norm, tuple(issued_bounds(network, norm)), norm) for norm in NORMS}
+    routes = list(plain.values())
+    if not claim or not any(layer.op == "dense" for layer in split(network).body):
+        return routes
+    for norm, route in plain.items():
+        if norm == claim:
+            continue
+        bounds = []
+        pairs = layer_norms(network.layers, claim, norm)
+        for place, (layer, (before, after)) in enumerate(zip(network.layers, pairs, strict=True)):
+            if before == after:
+                bounds.append(plain[after].bounds[place])
+            else:
+                found = layer_bound(layer, after, entry=before)
+                bounds.append(replace(found, value=float(up(found.value * (1 + INFLATION)))))
+        mixed = Route(norm, tuple(bounds), claim)
+        if route_constant(network, mixed, claim) < route_constant(network, route, claim):
+            routes.append(mixed)
+    return routes
 
 
 def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
@@ -138,8 +162,8 @@ def route_constant(network: Network, route: Route, norm: str) -> float:
 def best_route(network: Network, norm: str, routes: Sequence[Route] | None = None) -> Route:
     """The route that gives the least constant of the network in ``norm``; its own among equals."""
     check_norm(norm)
-    found = issued_routes(network) if routes is None else routes
-    return min(found, key=lambda route: (route_constant(network, route, norm), route.norm != norm))
+    found = issued_routes(network, norm) if routes is None else routes
+    return min(found, key=lambda route: (route_constant(network, route, norm), route.name != norm))
 
 
 def lipschitz_bound(network: Network, norm: str) -> LayerwiseBound:
@@ -196,7 +220,7 @@ def certify_points(
             f"labels: expected {len(array)} integers, found {target.dtype} {list(target.shape)}"
         )
     check_norm(norm)
-    routes = issued_routes(network) if routes is None else routes
+    routes = issued_routes(network, norm) if routes is None else routes
     kind, target = resolve_arithmetic(arithmetic), target.astype(np.int64)
     try:
         predictions, radii, chosen = _best(network, array, target, norm, kind, routes)
@@ -204,7 +228,13 @@ def certify_points(
         raise UsageError(str(error)) from None
     constant = float(network_constant(network, routes, norm, Binary64()).value)
     return CertifiedPoints(
-        predictions, radii, constant, norm, arithmetic, tuple(r.norm for r in routes), chosen
+        predictions,
+        radii,
+        constant,
+        norm,
+        arithmetic,
+        tuple(route.name for route in routes),
+        chosen,
     )
 
 
@@ -252,7 +282,7 @@ def _slopes(network: Network, route: Route, norm: str) -> NDArray[np.float64]:
     head = Head.of(parts, network.classes, route.norm, ARITHMETICS["real"], m)
     body = chain_constant(route.bounds[: len(parts.body)], m)
     found: NDArray[np.float64] = (
-        head.pairs * body * conversion(m, norm, route.norm, network.inputs)
+        head.pairs * body * conversion(m, norm, route.inputs, network.inputs)
     ).value
     return found
 

@@ -121,7 +121,10 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         inputs.float().reshape(len(inputs), *network.input_shape),
         labels,
         chosen,
-        {route.norm: route_constant(network, route, chosen) for route in issued_routes(network)},
+        {
+            route.name: route_constant(network, route, chosen)
+            for route in issued_routes(network, chosen)
+        },
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.inspection.activity import ACTIVE, FOLDED, SWAPPED, SWITCHED
 from lipsort_cli.inspection.measure import Measured
-from lipsort_cli.norms import NAMES
+from lipsort_cli.norms import NAMES, route_name
 from lipsort_cli.rounding import at_most
 
 Array = NDArray[np.float64]
@@ -27,7 +27,7 @@ def of_constants(norm: str, constants: Mapping[str, float]) -> dict[str, Any]:
     """Proven constants in ``norm``, by the norm that layers are bounded in: the least counts."""
     best = min(constants, key=lambda route: (constants[route], route != norm))
     others = [
-        f"{at_most(value, 4)} in {NAMES[route]}"
+        f"{at_most(value, 4)} in {route_name(route)}"
         for route, value in constants.items()
         if route != best
     ]
@@ -38,8 +38,8 @@ def of_constants(norm: str, constants: Mapping[str, float]) -> dict[str, Any]:
         "route": best,
         "routes": dict(constants),
         "interpretation": f"In {NAMES[norm]} outputs change at most {at_most(constants[best], 6)} "
-        f"times as much as inputs (proven), layers bounded in {NAMES[best]}; bounded otherwise it "
-        f"would be {' and '.join(others)}.",
+        f"times as much as inputs (proven), layers bounded in {route_name(best)}; "
+        f"otherwise it would be {', '.join(others)}.",
     }
 
 

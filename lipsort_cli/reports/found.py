@@ -236,7 +236,15 @@ def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
 
 def _shares(certificate: dict[str, Any]) -> dict[str, float]:
     """The share of certified points that each route of a certificate proves."""
-    points, names = certificate["points"], [str(r["norm"]) for r in certificate.get("routes", ())]
+    points, names = (
+        certificate["points"],
+        [
+            str(r["norm"])
+            if r.get("inputs", r["norm"]) == r["norm"]
+            else f"{r['inputs']}-{r['norm']}"
+            for r in certificate.get("routes", ())
+        ],
+    )
     pairs = zip(points.get("route", ()), points.get("radius", ()), strict=False)
     used = [names[place] for place, radius in pairs if float.fromhex(radius) > 0]
     return {name: used.count(name) / len(used) for name in names if name in used}

@@ -10,11 +10,15 @@ from typing import Any
 from .errors import Invalid
 from .graph import Network
 from .layer import Layer
+from .linear import mixed_norm
 from .machine import Binary64
 from .operation import LayerBound, of
 from .rounding import conversion
 
 __all__ = ["LayerBound", "LayerwiseBound", "Route", "layer_bound", "layer_bounds", "product"]
+
+MIXED = "norms of rows or columns"
+"""How the constant of a layer from one norm to another is proven."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +31,46 @@ class LayerwiseBound:
 
 @dataclass(frozen=True)
 class Route:
-    """A norm in which bounds of all layers were taken, and those bounds."""
+    """A norm in which bounds of all layers were taken, and those bounds.
+
+    Inputs may be measured in another norm, ``inputs``: the first dense layer then leads from that
+    to ``norm``, and layers before it have bounds in ``inputs``.
+    """
 
     norm: str
     bounds: tuple[LayerBound, ...]
+    inputs: str
 
     @classmethod
-    def of(cls, network: Network, norm: str) -> Route:
+    def of(cls, network: Network, norm: str, inputs: str = "") -> Route:
         """The bounds derived here."""
-        return cls(norm, tuple(layer_bounds(network, norm)))
+        pairs = layer_norms(network.layers, inputs or norm, norm)
+        bounds = (
+            layer_bound(layer, after, entry=before)
+            for layer, (before, after) in zip(network.layers, pairs, strict=True)
+        )
+        return cls(norm, tuple(bounds), inputs or norm)
+
+    @property
+    def name(self) -> str:
+        """``l2``, or ``l1-l2`` with inputs in another norm."""
+        return self.norm if self.inputs == self.norm else f"{self.inputs}-{self.norm}"
 
     def constant(self, network: Network, norm: str, m: Any) -> Any:
         """The network's constant from ``norm`` to ``norm`` that follows from the bounds."""
-        inputs = conversion(m, norm, self.norm, network.inputs)
+        inputs = conversion(m, norm, self.inputs, network.inputs)
         outputs = conversion(m, self.norm, norm, network.classes)
         return chain_constant(self.bounds, m) * inputs * outputs
+
+
+def layer_norms(layers: Sequence[Layer], inputs: str, norm: str) -> list[tuple[str, str]]:
+    """The norms before and after each layer of a chain: they change at its first dense layer."""
+    found, now = [], inputs
+    for layer in layers:
+        after = norm if layer.op == "dense" else now
+        found.append((now, after))
+        now = after
+    return found
 
 
 def network_constant(network: Network, routes: Sequence[Route], norm: str, m: Any) -> Any:
@@ -55,17 +84,30 @@ def layer_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [layer_bound(layer, norm) for layer in network.layers]
 
 
-def layer_bound(layer: Layer, norm: str, hint: LayerBound | None = None) -> LayerBound:
-    """A proven bound of one layer; where there is a choice, method and witness of ``hint`` pick
-    the proof, and its ``parts`` are the proven bounds of the layers inside a container.
+def layer_bound(
+    layer: Layer, norm: str, hint: LayerBound | None = None, entry: str = ""
+) -> LayerBound:
+    """A proven bound of one layer from ``entry`` (without: ``norm``) to ``norm``.
 
-    Without a hint the tightest is taken. A bad witness costs tightness, never soundness.
+    Where there is a choice, method and witness of ``hint`` pick the proof, and its ``parts`` are
+    the proven bounds of the layers inside a container. Without a hint the tightest is taken. A bad
+    witness costs tightness, never soundness.
     """
     if hint is None:
         parts = tuple(tuple(layer_bound(item, norm) for item in part) for part in layer.parts)
         hint = LayerBound(layer.index, layer.op, 0.0, parts=parts)
+    if entry and entry != norm:
+        crossed = float(_crossed(layer, entry, norm, Binary64()).value)
+        return replace(hint, value=crossed, method=MIXED, witness=0.0)
     value, method, witness = of(layer).bound(layer, norm, Binary64(), hint)
     return replace(hint, value=float(value.value), method=method, witness=witness)
+
+
+def _crossed(layer: Layer, entry: str, norm: str, m: Any) -> Any:
+    """The constant of a dense layer from one norm to another."""
+    if layer.op != "dense":
+        raise Invalid(layer.place, f"only a dense layer leads from {entry} to {norm}")
+    return mixed_norm(m, m.array(layer.weight), entry, norm)
 
 
 def product(bounds: Sequence[LayerBound]) -> LayerwiseBound:
@@ -82,11 +124,18 @@ def chain_constant(bounds: Sequence[LayerBound], m: Any) -> Any:
     return constant
 
 
-def prove_chain(layers: Sequence[Layer], claims: Sequence[LayerBound], norm: str, m: Any) -> None:
+def prove_chain(
+    layers: Sequence[Layer], claims: Sequence[LayerBound], norm: str, m: Any, inputs: str = ""
+) -> None:
     """Prove every claim on an exact machine. Raises Invalid at the first that is not proven."""
-    for layer, claim in zip(layers, claims, strict=True):
+    pairs = layer_norms(layers, inputs or norm, norm)
+    for layer, claim, (before, after) in zip(layers, claims, pairs, strict=True):
         for part, inner in zip(layer.parts, claim.parts, strict=True):
-            prove_chain(part, inner, norm, m)
-        proven = of(layer).bound(layer, norm, m, claim)[0] <= m.upper(claim.value)
+            prove_chain(part, inner, after, m)
+        if before == after:
+            bound = of(layer).bound(layer, after, m, claim)[0]
+        else:
+            bound = _crossed(layer, before, after, m)
+        proven = bound <= m.upper(claim.value)
         if not proven:
             raise Invalid(f"{layer.place}.bound", "is not proven in exact arithmetic")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .bounds import LayerBound, Route, layer_bound, network_constant, product
+from .bounds import LayerBound, Route, layer_bound, layer_norms, network_constant, product
 from .data import Points, input_digests
 from .errors import Invalid
 from .graph import Network
@@ -24,17 +24,20 @@ def check_routes(certificate: dict[str, Any], network: Network) -> list[Route]:
     """Prove every stored bound anew; returns them as proven claims, route by route."""
     routes: list[Route] = []
     for place, entry in enumerate(certificate["routes"]):
-        where, norm = f"routes[{place}]", entry["norm"]
-        if norm in (route.norm for route in routes):
-            raise Invalid(f"{where}.norm", f"{norm} occurs twice")
-        claims = _check_layers(entry["layers"], network.layers, norm, f"{where}.layers")
-        body = claims[: len(split(network).body)]
+        where, norm, inputs = f"routes[{place}]", entry["norm"], entry["inputs"]
+        if (norm, inputs) in ((route.norm, route.inputs) for route in routes):
+            raise Invalid(f"{where}.norm", f"{norm} from {inputs} occurs twice")
+        inner = split(network).body
+        if inputs != norm and not any(layer.op == "dense" for layer in inner):
+            raise Invalid(f"{where}.inputs", f"no dense layer leads from {inputs} to {norm}")
+        claims = _check_layers(entry["layers"], network.layers, norm, f"{where}.layers", inputs)
+        body = claims[: len(inner)]
         for name, part in (("body", body), ("network", claims)):
             stored = entry["lipschitz"].get(name)
             if stored is not None and product(part).value != stored:
                 reason = f"claims {stored!r}, the product is {product(part).value!r}"
                 raise Invalid(f"{where}.lipschitz.{name}", reason)
-        routes.append(Route(norm, tuple(claims)))
+        routes.append(Route(norm, tuple(claims), inputs))
     value = network_constant(network, routes, certificate["claim"]["norm"], Binary64()).value
     stored = certificate["lipschitz"]["network"]
     if value != stored:
@@ -43,13 +46,18 @@ def check_routes(certificate: dict[str, Any], network: Network) -> list[Route]:
 
 
 def _check_layers(
-    stored: list[dict[str, Any]], layers: tuple[Layer, ...], norm: str, where: str
+    stored: list[dict[str, Any]],
+    layers: tuple[Layer, ...],
+    norm: str,
+    where: str,
+    inputs: str = "",
 ) -> list[LayerBound]:
     """``method`` and ``witness`` only say which proof to try."""
     if len(stored) != len(layers):
         raise Invalid(where, f"{len(stored)} entries for {len(layers)} layers")
     claims = []
-    for entry, layer in zip(stored, layers, strict=True):
+    norms = layer_norms(layers, inputs or norm, norm)
+    for entry, layer, (before, after) in zip(stored, layers, norms, strict=True):
         at = f"{where}[{layer.index}]"
         if entry["index"] != layer.index or entry["op"] != layer.op:
             raise Invalid(at, f"layer {layer.index} of the network is {layer.op}")
@@ -57,13 +65,13 @@ def _check_layers(
             raise Invalid(f"{at}.parts", f"{len(entry['parts'])} entries for {len(layer.parts)}")
         pairs = enumerate(zip(entry["parts"], layer.parts, strict=True))
         parts = tuple(
-            tuple(_check_layers(inner, part, norm, f"{at}.parts[{place}]"))
+            tuple(_check_layers(inner, part, after, f"{at}.parts[{place}]"))
             for place, (inner, part) in pairs
         )
         claim = LayerBound(
             layer.index, layer.op, entry["bound"], entry["method"], entry["witness"], parts
         )
-        derived = layer_bound(layer, norm, claim)
+        derived = layer_bound(layer, after, claim, before)
         if derived.method != entry["method"] or derived.witness != entry["witness"]:
             raise Invalid(f"{at}.method", f"the proof named does not work ({derived.method})")
         if not derived.value <= entry["bound"]:

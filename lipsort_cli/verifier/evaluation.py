@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import Invalid
 from .layer import Layer
+from .linear import Linear
 from .machine import Binary64
 from .operation import LayerBound, of
 from .rounding import Arithmetic
@@ -38,14 +40,22 @@ def propagate(
     norm: str,
     arithmetic: Arithmetic,
     m: Any = None,
+    entry: str = "",
 ) -> State:
     """Carry inputs ``[N, n]`` through ``layers``, whose constants are ``bounds``.
 
-    ``m``: the machine; binary64 without one.
+    ``m``: the machine; binary64 without one. ``entry``: the norm of inputs, where it is another one
+    than ``norm``; it changes at the first dense layer.
     """
-    state = State.at(Binary64() if m is None else m, inputs, norm, arithmetic)
+    state = State.at(Binary64() if m is None else m, inputs, entry or norm, arithmetic)
     with np.errstate(all="ignore"):
-        carry(state, layers, bounds)
+        for layer, bound in zip(layers, bounds, strict=True):
+            if state.norm != norm and layer.op == "dense":
+                Linear.of(layer, arithmetic, state.m).step(layer, state, bound.value, norm)
+            else:
+                of(layer).step(layer, state, bound)
+    if state.norm != norm:
+        raise Invalid("routes", f"no dense layer leads from {entry} to {norm}")
     return state
 
 

@@ -40,7 +40,7 @@ def check_exactly(
     with flint().ctx.workprec(256):
         m = Exact(BITS[0])
         for route in routes:
-            prove_chain(network.layers, route.bounds, route.norm, m)
+            prove_chain(network.layers, route.bounds, route.norm, m, route.inputs)
         constant = network_constant(network, routes, claim["norm"], m)
         if constant > m.upper(certificate["lipschitz"]["network"]):
             raise Invalid("lipschitz.network", "is below what the layer bounds give exactly")
@@ -79,7 +79,7 @@ def check_radii(
         for bits in BITS:
             with flint().ctx.workprec(bits + 160):
                 m = Exact(bits)
-                factor = conversion(m, norm, route.norm, network.inputs)
+                factor = conversion(m, norm, route.inputs, network.inputs)
                 judged = list(
                     _judge(network, m, route, arithmetic, factor, flat, labels, radii, rows)
                 )
@@ -113,7 +113,7 @@ def _judge(
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         radius = np.array([m.upper(float(value)) * factor for value in radii[part]], dtype=object)
-        state = propagate(parts.body, bounds, flat[part], route.norm, arithmetic, m)
+        state = propagate(parts.body, bounds, flat[part], route.norm, arithmetic, m, route.inputs)
         found = gaps(head, state, labels[part])
         row, own = np.arange(len(part)), labels[part]
         lead = m.numbers(_lead(found.logits, row, own))
@@ -171,7 +171,9 @@ def _mean(
     shares = np.ones(len(samples)) if weights is None else weights
     for start in range(0, len(samples), CHUNK):
         part = slice(start, start + CHUNK)
-        state = propagate(network.layers, route.bounds, samples[part], route.norm, REAL, m)
+        state = propagate(
+            network.layers, route.bounds, samples[part], route.norm, REAL, m, route.inputs
+        )
         products = state.values[:, 0] * Grid.of(shares[part])
         total += Fraction(int(products.values.sum()), 1 << products.shift)
         sums = Grid.of(shares[part])

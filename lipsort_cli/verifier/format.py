@@ -48,7 +48,9 @@ def _layer(value: Any, where: str) -> dict[str, Any]:
 def _routes(**constants: Check) -> Check:
     """Norms in which bounds were taken, each with those bounds and their products."""
     layers = listing(_layer, minimum=1)
-    route = record(norm=choice(*NORMS), layers=layers, lipschitz=record(**constants))
+    route = record(
+        inputs=choice(*NORMS), norm=choice(*NORMS), layers=layers, lipschitz=record(**constants)
+    )
     return listing(route, minimum=1)
 
 

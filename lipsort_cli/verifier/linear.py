@@ -19,8 +19,22 @@ from typing import Any
 import numpy as np
 
 from .layer import Layer
-from .rounding import UNIT, Arithmetic, ceiling, gamma
+from .rounding import DUAL, UNIT, Arithmetic, ceiling, gamma
 from .state import State
+
+
+def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
+    """At least ``sup ||W x||_norm`` over ``||x||_entry <= 1``, for a matrix ``W`` of ``m``.
+
+    ``|w_i x| <= ||w_i||_dual ||x||_entry`` row by row, and ``W x`` is a sum of columns times
+    components of x: the norm of the rows' dual norms, or the dual norm of the columns' norms.
+    """
+    dual, turned = DUAL[entry], m.select(lambda matrix: matrix.T, weight)
+    rows, columns = m.norm(weight, dual), m.norm(turned, norm)
+    return m.least(
+        m.norm_of([rows[i] for i in range(weight.shape[0])], norm),
+        m.norm_of([columns[j] for j in range(weight.shape[1])], dual),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,10 +128,18 @@ class Linear:
         mixed = self.m.root(self.rows * self.columns)
         return mixed if self.frobenius is None else mixed.min(self.frobenius)
 
-    def step(self, layer: Layer, state: State, lipschitz: float) -> None:
-        """Carry values and errors over the layer."""
+    def step(self, layer: Layer, state: State, lipschitz: float, norm: str = "") -> None:
+        """Carry values and errors over the layer; from there on, they are measured in ``norm``."""
         m, before = state.m, state.values
         state.values = self.apply(before)
+        if norm and norm != state.norm:
+            key = (id(layer.weight), f"{state.arithmetic.name}, {state.norm} to {norm}")
+            if key not in m.prepared:
+                crossed = mixed_norm(m, self.absolute, state.norm, norm)
+                m.prepared[key] = (layer.weight, crossed)
+            absolute, state.norm = m.prepared[key][1], norm
+        else:
+            absolute = self.absolute_norm(state.norm)
         sizes = m.norm(self.magnitude(before, state.values), state.norm)
-        spread = self.spread(self.absolute_norm(state.norm), m.upper(lipschitz))
+        spread = self.spread(absolute, m.upper(lipschitz))
         state.rounded(layer, lipschitz, sizes, self.count, self.flushed, spread=spread)

@@ -168,10 +168,12 @@ def certified_radii(
     arithmetic: Arithmetic,
     bounds: Sequence[LayerBound] | None = None,
     guard: float = 1.0,
+    entry: str = "",
 ) -> Radii:
     """Predictions and certified radii of ``inputs [N, *input_shape]`` with ``labels [N]``.
 
     ``bounds`` must be proven bounds of the layers in ``norm``; by default they are derived here.
+    Radii are in the norm ``entry`` where one is given (see :class:`Route`), else in ``norm``.
     ``guard >= 1`` multiplies the error bound of binary64: an issuer takes more than 1, so that
     another machine's sums confirm its radii. A radius of 0.0 means: not certified. That is the
     answer for wrong predictions, ties, NaN, infinities and whatever might overflow.
@@ -190,7 +192,8 @@ def certified_radii(
         values = flat[part].astype(np.float64)
         finite = np.asarray(np.isfinite(values).all(axis=1))
         values = np.where(finite[:, None], values, 0.0)
-        state = propagate(parts.body, bounds[: len(parts.body)], values, norm, arithmetic, m)
+        body = bounds[: len(parts.body)]
+        state = propagate(parts.body, body, values, norm, arithmetic, m, entry)
         with np.errstate(all="ignore"):
             made = _radii(head, state, labels[part], finite)
         found.predictions[part], found.radii[part], found.possible[part] = made[:3]
@@ -245,10 +248,9 @@ def routed_radii(
         rows = np.flatnonzero(chosen == place)
         if not len(rows):
             continue
-        made = certified_radii(
-            network, inputs[rows], labels[rows], route.norm, arithmetic, route.bounds, guard
-        )
-        factor = conversion(Binary64(), norm, route.norm, network.inputs).value
+        made = certified_radii(network, inputs[rows], labels[rows], route.norm, arithmetic,
+                               route.bounds, guard, route.inputs)  # fmt: skip
+        factor = conversion(Binary64(), norm, route.inputs, network.inputs).value
         radii = made.radii if factor == 1.0 else np.maximum(down(made.radii / factor), 0.0)
         found.predictions[rows], found.radii[rows] = made.predictions, radii
         found.possible[rows], found.logits[rows] = made.possible, made.logits
@@ -261,6 +263,7 @@ def output_errors(
     norm: str,
     arithmetic: Arithmetic,
     bounds: Sequence[LayerBound] | None = None,
+    entry: str = "",
 ) -> tuple[Floats, Floats]:
     """Binary64 logits ``[N, C]`` and, for each point ``[N]``, a bound of every logit's distance
     between them and what ``arithmetic`` (``real``: exact arithmetic) gives; infinite when unknown.
@@ -270,7 +273,7 @@ def output_errors(
     logits, errors, m = np.zeros((len(flat), network.classes)), np.zeros(len(flat)), Binary64()
     for part in chunks(network.layers, len(flat)):
         values = flat[part].astype(np.float64)
-        state = propagate(network.layers, bounds, values, norm, arithmetic, m)
+        state = propagate(network.layers, bounds, values, norm, arithmetic, m, entry)
         logits[part] = state.values
         bound = (state.own + state.d0).value
         fits = state.fits(np.zeros(len(values)))

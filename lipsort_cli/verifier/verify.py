@@ -173,7 +173,12 @@ def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Poi
 def _constant_line(certificate: dict[str, Any]) -> str:
     value = certificate["lipschitz"]["network"]
     norm = certificate["claim"]["norm"]
-    named = ", ".join(route["norm"] for route in certificate["routes"])
+    named = ", ".join(
+        route["norm"]
+        if route["inputs"] == route["norm"]
+        else f"{route['norm']} (the first from {route['inputs']})"
+        for route in certificate["routes"]
+    )
     return (
         f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven); "
         f"layers bounded in {named}"

@@ -60,7 +60,7 @@ def _mean(
     network: Network, samples: Samples, weights: Weights, route: Route
 ) -> tuple[float, float]:
     """Weighted mean of the critic and a bound of its error."""
-    logits, errors = output_errors(network, samples, route.norm, REAL, route.bounds)
+    logits, errors = output_errors(network, samples, route.norm, REAL, route.bounds, route.inputs)
     values, worst = logits[:, 0], float(errors.max())
     if not (math.isfinite(worst) and np.isfinite(values).all()):
         return 0.0, math.inf

@@ -19,8 +19,10 @@ from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import issued_routes
 from lipsort_cli.norms import NAMES, ORDER
 from lipsort_cli.norms import conversion as about
+from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.exact import Exact, flint
 from lipsort_cli.verifier.format import content_digest
+from lipsort_cli.verifier.linear import mixed_norm
 from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.rounding import conversion
 from lipsort_cli.verifier.verify import verify
@@ -87,7 +89,7 @@ def test_each_point_has_its_best_route(norm: str, kind: str) -> None:
     net = mlp(7, widths=(12, 20, 16, 5), kind=kind)
     x, labels = points(net, 60)
     labels[:5] = (labels[:5] + 1) % 5
-    routes = issued_routes(net)
+    routes = issued_routes(net, norm)
     found = certify_points(net, x, labels, norm=norm, arithmetic="binary32")
     alone = np.stack(
         [
@@ -246,3 +248,144 @@ def test_an_l2_network_keeps_what_its_l2_certificate_implies() -> None:
         for eps in np.linspace(0, 2 * float(radii[other].max()), 50)[1:]:
             implied = (radii[own] >= eps * factor * (1 + 1e-9)).mean()
             assert (radii[other] >= eps).mean() >= implied
+
+
+# --- the first layer from one norm to another -------------------------------------------------
+
+
+@given(
+    st.sampled_from(NORMS), st.sampled_from(NORMS), st.integers(1, 6), st.integers(1, 6),
+    st.sampled_from([1e-30, 1.0, 1e20]), st.integers(0, 10**6),
+)  # fmt: skip
+def test_mixed_norms_bound_what_a_matrix_does(
+    entry: str, norm: str, rows: int, columns: int, scale: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = (rng.standard_normal((rows, columns)) * scale).astype(np.float32)
+    bound = float(mixed_norm(Binary64(), weight.astype(np.float64), entry, norm).value)
+    corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * columns), -1).reshape(-1, columns)
+    x = np.concatenate(
+        [corners, np.eye(columns), weight / scale, rng.standard_normal((50, columns))]
+    )
+    x = x[np.abs(x).max(axis=1) > 0]
+    grown = np.linalg.norm(x @ weight.T.astype(np.float64), ORDER[norm], axis=1)
+    reached = (grown / np.linalg.norm(x, ORDER[entry], axis=1)).max()
+    assert reached <= bound * (1 + 1e-12)
+    if entry == "l1" or norm == "linf":
+        assert reached >= bound * (1 - 1e-6)  # then it is the norm itself
+    with flint().ctx.workprec(256):
+        m = Exact(96)
+        exact = mixed_norm(m, m.array(weight), entry, norm)
+        assert float(exact) <= bound and float(exact) == pytest.approx(bound, rel=1e-12)
+
+
+def wide(seed: int = 3) -> Any:
+    """Fewer rows than columns, orthonormal: no component alone reaches the constant of all."""
+    return mlp(seed, widths=(96, 16, 16, 3))
+
+
+def test_a_mixed_first_layer_lengthens_radii_in_l1(tmp_path: Path) -> None:
+    net = wide()
+    x, labels = points(net, 40)
+    plain = certify_points(net, x, labels, norm="l1", arithmetic="real", routes=issued_routes(net))
+    found = certify_points(net, x, labels, norm="l1", arithmetic="real")
+    assert found.shares() == {"l1-l2": 1.0}
+    first = next(layer.weight for layer in net.layers if layer.op == "dense")
+    longest = float(np.linalg.norm(first.astype(np.float64), axis=0).max())
+    np.testing.assert_allclose(found.radii * longest, plain.radii, rtol=1e-5)
+    assert longest < 0.8
+    path = save(net, tmp_path / "model.safetensors")
+    issue_certificate(tmp_path, path, x, labels, norm="l1")
+    for exact in (False, True):
+        verdict = verify(tmp_path, exact=exact)
+        assert verdict.status == "VALID", verdict
+    assert "l2 (the first from l1)" in " ".join(verify(tmp_path).lines)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_mixed_routes_are_sound_and_taken_only_where_they_pay(norm: str, kind: str) -> None:
+    """Radii of each mixed route by itself survive attacks, in the arithmetic of deployment."""
+    net = mlp(2, widths=(24, 8, 8, 3), kind=kind, scale=1.3)
+    x, labels = points(net, 25)
+    kept = {route.name for route in issued_routes(net, norm)}
+    assert kept >= set(NORMS) and all(name in NORMS or name.startswith(f"{norm}-") for name in kept)
+    for other in NORMS:
+        if other == norm:
+            continue
+        mixed = Route.of(net, other, norm)
+        radii = certify_points(
+            net, x, labels, norm=norm, arithmetic="binary32", routes=[mixed]
+        ).radii
+        assert (radii > 0).any()
+        campaign = Campaign(net, norm=norm, arithmetic="binary32", bounds=None, steps=8)
+        median = float(np.median(radii[radii > 0]))
+        findings = campaign.run(
+            ["pgd", "deepfool", "rounding"], x, labels, radii, [median, 4 * median]
+        )
+        assert (findings.nearest[radii > 0] > radii[radii > 0]).all()
+        better = Route.of(net, other, other).constant(net, norm, Binary64()).value
+        assert (mixed.name in kept) == (mixed.constant(net, norm, Binary64()).value < better)
+
+
+def test_forged_mixed_routes_are_refused(tmp_path: Path) -> None:
+    net = wide()
+    x, labels = points(net, 20)
+    path = save(net, tmp_path / "model.safetensors")
+    issue_certificate(tmp_path, path, x, labels, norm="l1")
+    honest = json.loads((tmp_path / "certificate.json").read_text())
+    (place,) = [i for i, route in enumerate(honest["routes"]) if route["inputs"] != route["norm"]]
+
+    def verdict(change: Any) -> Any:
+        certificate = json.loads(json.dumps(honest))
+        change(certificate["routes"][place], certificate)
+        certificate["digest"] = content_digest(certificate)
+        (tmp_path / "certificate.json").write_text(json.dumps(certificate))
+        return verify(tmp_path)
+
+    def lower(route: Any, certificate: Any) -> None:
+        (entry,) = [e for e in route["layers"] if e["method"] == "norms of rows or columns"]
+        entry["bound"] = (float.fromhex(entry["bound"]) * 0.99).hex()
+
+    def in_linf(route: Any, certificate: Any) -> None:
+        certificate["claim"]["norm"] = "linf"
+
+    assert verdict(lambda route, certificate: None).status == "VALID"
+    for change in (
+        lower,
+        in_linf,
+        lambda route, _: route.update(inputs="l2"),
+        lambda route, _: route.update(inputs="linf"),
+        lambda route, _: route.update(norm="linf"),
+        lambda route, certificate: certificate["routes"].append(route),
+    ):
+        found = verdict(change)
+        assert found.status == "INVALID", found
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_without_a_dense_layer_before_the_head_no_route_crosses(
+    inside: bool, tmp_path: Path
+) -> None:
+    """The head, and what is inside containers, have rules of their own."""
+    layers: list[dict[str, Any]] = [{"op": "abs"}]
+    if inside:
+        rows = {"op": "dense", "weight": np.eye(4), "bias": None}
+        layers = [{"op": "residual", "skip": (0.5).hex(), "branch": (0.5).hex(), "layers": [rows]}]
+    layers.append({"op": "dense", "weight": np.eye(4)[:3], "bias": None})
+    net = network(layers, [4], 3)
+    x, labels = points(net, 10)
+    assert [route.name for route in issued_routes(net, "l1")] == ["l2", "linf", "l1"]
+    with pytest.raises(Exception, match="no dense layer leads"):
+        certify_points(
+            net, x, labels, norm="l1", arithmetic="real", routes=[Route.of(net, "l2", "l1")]
+        )
+    path = save(net, tmp_path / "model.safetensors")
+    issue_certificate(tmp_path, path, x, labels, norm="l1")
+    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    certificate["routes"][0]["inputs"] = (
+        "linf" if certificate["routes"][0]["norm"] != "linf" else "l2"
+    )
+    certificate["digest"] = content_digest(certificate)
+    (tmp_path / "certificate.json").write_text(json.dumps(certificate))
+    assert verify(tmp_path).field == "routes[0].inputs"
