@@ -31,10 +31,8 @@ def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
     """
     dual, turned = DUAL[entry], m.select(lambda matrix: matrix.T, weight)
     rows, columns = m.norm(weight, dual), m.norm(turned, norm)
-    return m.least(
-        m.norm_of([rows[i] for i in range(weight.shape[0])], norm),
-        m.norm_of([columns[j] for j in range(weight.shape[1])], dual),
-    )
+    by_rows = m.norm_of([rows[i] for i in range(weight.shape[0])], norm)
+    return by_rows.min(m.norm_of([columns[j] for j in range(weight.shape[1])], dual))
 
 
 @dataclass(frozen=True)
