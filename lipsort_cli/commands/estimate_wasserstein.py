@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.models import ExtensionModel
+from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.norms import DUAL, NAMES
 from lipsort_cli.rounding import at_least, at_most
@@ -41,7 +42,7 @@ _CERTIFIED_NUMBERS = 2**28
 """Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
 
 
-def run(config: Any, directory: Path) -> None:
+def run(config: EstimateWassersteinConfig, directory: Path) -> None:
     """Estimate in the run directory ``directory``; go on with it where it holds a checkpoint."""
     began = time.monotonic()
     device = resolve_device(config.device)
@@ -75,7 +76,9 @@ def run(config: Any, directory: Path) -> None:
     _show(config, results, directory)
 
 
-def build_task(config: Any, source: Source, device: torch.device) -> CriticTask:
+def build_task(
+    config: EstimateWassersteinConfig, source: Source, device: torch.device
+) -> CriticTask:
     """The task of a configuration, ready to train."""
     shared: dict[str, Any] = {
         key: getattr(config, key) for key in ("optimizer", "schedule", "training", "seed")
@@ -99,7 +102,9 @@ def build_task(config: Any, source: Source, device: torch.device) -> CriticTask:
     )
 
 
-def evaluate_critic(config: Any, task: CriticTask, directory: Path) -> dict[str, Any]:
+def evaluate_critic(
+    config: EstimateWassersteinConfig, task: CriticTask, directory: Path
+) -> dict[str, Any]:
     """All bounds that the trained critic and the samples give, as ``results.json`` holds them."""
     source, chosen, norm, seed = task.source, config.evaluation, config.norm, config.seed
     alpha = 1 - config.confidence
@@ -210,7 +215,7 @@ def _seen(task: CriticTask) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _describe(config: Any) -> str:
+def _describe(config: EstimateWassersteinConfig) -> str:
     if isinstance(config.model, ExtensionModel):
         return f"{config.distribution.name}: extension of up to {config.model.centres:,} centres"
     group = getattr(config.activation, "group_size", None)
@@ -219,7 +224,7 @@ def _describe(config: Any) -> str:
     return f"{config.distribution.name}: {layers}, {config.constraint.name}"
 
 
-def _headline(config: Any, source: Source) -> str:
+def _headline(config: EstimateWassersteinConfig, source: Source) -> str:
     known = "" if source.truth is None else f", true distance {source.truth:.6g}"
     metric, dual = NAMES[config.norm], NAMES[DUAL[config.norm]]
     return (
@@ -247,7 +252,7 @@ def _notes(results: dict[str, Any]) -> list[str]:
     return found
 
 
-def _show(config: Any, results: dict[str, Any], directory: Path) -> None:
+def _show(config: EstimateWassersteinConfig, results: dict[str, Any], directory: Path) -> None:
     for line in verdict(config.distribution, results):
         console.print(line, markup=False, style="bold", soft_wrap=True)
     table = Table()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.table import Table
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.distance import FixedLinfModel
+from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
@@ -27,7 +27,7 @@ from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, layer_text, save_network
 
 
-def run(config: Any, directory: Path) -> None:
+def run(config: TrainConfig, directory: Path) -> None:
     """Train in the run directory ``directory``; go on with it where it holds a checkpoint."""
     device = resolve_device(config.device)
     dataset = load(config.data)
@@ -66,7 +66,7 @@ def run(config: Any, directory: Path) -> None:
     _show(config, evaluation, task.at.seconds, directory)
 
 
-def build_task(config: Any, dataset: Dataset, device: torch.device) -> ClassifierTask:
+def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> ClassifierTask:
     """Network, optimizer and loss of a configuration, ready to train."""
     # Seeded before anything random exists: the weights are drawn next.
     torch.manual_seed(config.seed)
@@ -96,7 +96,7 @@ def build_task(config: Any, dataset: Dataset, device: torch.device) -> Classifie
     )
 
 
-def _describe(config: Any) -> str:
+def _describe(config: TrainConfig) -> str:
     if isinstance(config.model, FixedLinfModel):
         return f"{config.model.name} {layer_text(config.model)}"
     group = getattr(config.activation, "group_size", None)
@@ -104,7 +104,7 @@ def _describe(config: Any) -> str:
     return f"{config.model.name} {layer_text(config.model)} {activation}, {config.constraint.name}"
 
 
-def _headline(config: Any, dataset: Dataset, task: ClassifierTask) -> str:
+def _headline(config: TrainConfig, dataset: Dataset, task: ClassifierTask) -> str:
     count = sum(p.numel() for p in task.network.parameters())
     return (
         f"{_describe(config)}: {count:,} parameters; {dataset.name}: {len(dataset.train):,} "
@@ -113,7 +113,7 @@ def _headline(config: Any, dataset: Dataset, task: ClassifierTask) -> str:
     )
 
 
-def _draw(config: Any, dataset: Dataset, evaluation: Evaluation, directory: Path) -> None:
+def _draw(config: TrainConfig, dataset: Dataset, evaluation: Evaluation, directory: Path) -> None:
     # Beside the curve of all points only an attack on all points says anything.
     attacked = {}
     if evaluation.attacked_points == len(evaluation.points.radii):
@@ -129,7 +129,7 @@ def _draw(config: Any, dataset: Dataset, evaluation: Evaluation, directory: Path
     )
 
 
-def _show(config: Any, evaluation: Evaluation, seconds: float, directory: Path) -> None:
+def _show(config: TrainConfig, evaluation: Evaluation, seconds: float, directory: Path) -> None:
     norm = NAMES[config.evaluation.norm]
     points = evaluation.points
     table = Table(title=f"Test set, {len(points.radii):,} points, {norm}")

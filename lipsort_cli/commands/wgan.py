@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.errors import LipsortError
@@ -27,7 +28,7 @@ from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.zoo import save_network
 
 
-def run(config: Any, directory: Path) -> None:
+def run(config: WganConfig, directory: Path) -> None:
     """Train in the run directory ``directory``; go on with it where it holds a checkpoint."""
     began = time.monotonic()
     device = resolve_device(config.device)
@@ -58,7 +59,9 @@ def run(config: Any, directory: Path) -> None:
     _show(results, directory)
 
 
-def build_task(config: Any, dataset: Dataset, device: torch.device, directory: Path) -> GanTask:
+def build_task(
+    config: WganConfig, dataset: Dataset, device: torch.device, directory: Path
+) -> GanTask:
     """Both networks and their optimizers, ready to train."""
     inputs = dataset.train.inputs
     centre = inputs.mean(0)
@@ -113,7 +116,7 @@ def critic_constant(critic: Critic, directory: Path) -> Constant | None:
     return Constant(bound.value, "proven", "product of the layers' bounds")
 
 
-def _results(config: Any, task: GanTask, directory: Path) -> dict[str, Any]:
+def _results(config: WganConfig, task: GanTask, directory: Path) -> dict[str, Any]:
     latest = task.latest
     results: dict[str, Any] = {
         "critic": config.critic.name,
@@ -153,7 +156,7 @@ def _results(config: Any, task: GanTask, directory: Path) -> dict[str, Any]:
     return results
 
 
-def _headline(config: Any, task: GanTask) -> str:
+def _headline(config: WganConfig, task: GanTask) -> str:
     sizes = [
         sum(p.numel() for p in network.parameters())
         for network in (task.generator, task.critic.network)
@@ -168,7 +171,7 @@ def _headline(config: Any, task: GanTask) -> str:
     ).replace("torch.", "")
 
 
-def _draw(config: Any, task: GanTask, directory: Path) -> None:
+def _draw(config: WganConfig, task: GanTask, directory: Path) -> None:
     title = f"{task.dataset.name}: {config.generator.name}, critic {config.critic.name}"
     known = task.critic.known is not None
     draw_training(directory / "figures" / "training.png", task.history, known, title)

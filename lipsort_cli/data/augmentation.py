@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lipsort_cli.config.train import Augmentation
 from lipsort_cli.errors import UsageError
 
 
@@ -21,7 +21,7 @@ class Augment:
     With ``flip``, each image is mirrored left to right with probability 1/2.
     """
 
-    def __init__(self, config: Any, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:
         self.config = config
         self.moves = any((config.shift, config.rotation, config.zoom, config.shear))
         self.active = self.moves or config.flip or config.crop > 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lipsort_cli.attacks.steps import ascent, inside, project
+from lipsort_cli.config.train import Adversarial
 from lipsort_cli.training.losses import Loss
 
 Adversary = Callable[[Tensor, Tensor, int], Tensor]
@@ -16,7 +16,7 @@ Adversary = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def build_adversary(
-    config: Any,
+    config: Adversarial,
     network: Callable[[Tensor], Tensor],
     loss: Loss,
     bounds: tuple[float, float] | None,

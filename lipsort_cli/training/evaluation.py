@@ -13,6 +13,8 @@ from torch import Tensor
 from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
 from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
+from lipsort_cli.config.train import Evaluation as Asked
+from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import LipsortError
@@ -79,7 +81,11 @@ class Evaluation:
 
 @certified_arithmetic()
 def evaluate(
-    network: TorchNetwork, plain: Network, dataset: Dataset, config: Any, device: torch.device
+    network: TorchNetwork,
+    plain: Network,
+    dataset: Dataset,
+    config: TrainConfig,
+    device: torch.device,
 ) -> Evaluation:
     """Measure ``network`` on the test set, and certify its plain form ``plain``.
 
@@ -123,7 +129,7 @@ def evaluate(
     )
 
 
-def in_deviations(plain: Network, test: Split, config: Any) -> dict[str, float]:
+def in_deviations(plain: Network, test: Split, config: Asked) -> dict[str, float]:
     """Certified accuracy for radii in standard deviations, of a network that divides by them first.
 
     The network is g((x - mean) / std): what g keeps within r of z, the network keeps wherever
@@ -160,7 +166,7 @@ def _correct(
 def _attacked(
     network: TorchNetwork,
     dataset: Dataset,
-    config: Any,
+    config: TrainConfig,
     device: torch.device,
     points: CertifiedPoints,
 ) -> tuple[dict[str, float], int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
+from lipsort_cli.config.data import DigitsData
+from lipsort_cli.config.distributions import DatasetDistribution
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data.distributions import (
     AxisMixture,
     Cones,
@@ -90,14 +92,12 @@ def _cloud(config: Any, norm: str) -> SampleSource:
     )
 
 
-def _dataset(config: Any) -> tuple[Samples, Samples, tuple[float, float] | None]:
+def _dataset(config: DatasetDistribution) -> tuple[Samples, Samples, tuple[float, float] | None]:
     from lipsort_cli.data import load
 
-    dataset = load(
-        SimpleNamespace(
-            name=config.dataset, root=config.root, download=config.download, validation=0.0
-        )
-    )
+    kind = GROUPS["data"][config.dataset]
+    where = {} if kind is DigitsData else {"root": config.root, "download": config.download}
+    dataset = load(kind(validation=0.0, **where))
     splits = {"train": dataset.train, "test": dataset.test}
     parts = []
     for key in ("p", "q"):
