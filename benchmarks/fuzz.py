@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import copy
 import io
 import json
 import os
@@ -26,7 +27,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads cannot be forked
 
 PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 60, 3 * 2**29
+_BATCH = 25
 OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -131,38 +133,105 @@ def _become(
     code = 1
     try:
         os.setpgid(0, 0)
-        os.chdir(folder)
-        os.environ.update(environment)
-        descriptor = os.open(out, os.O_WRONLY) if isinstance(out, str) else out
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(descriptor, 1)
-        os.dup2(err, 2)
-        encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
-        sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding=encoding)
-        sys.stderr = io.TextIOWrapper(
-            os.fdopen(2, "wb", closefd=False), encoding=encoding, errors="backslashreplace",
-            line_buffering=True,
-        )  # fmt: skip
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         if limited:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
-            most = pages * resource.getpagesize() + MEMORY
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            _limit()
             resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
-        sys.argv = [str(Path(sys.executable).with_name("lipsort")), *arguments]
-        from lipsort_cli.app import main
+        descriptor = os.open(out, os.O_WRONLY) if isinstance(out, str) else out
+        _stand(folder, environment, descriptor, err)
+        code = _call(arguments)
+    finally:
+        os._exit(code)
 
+
+def _limit() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _stand(folder: Path, environment: Mapping[str, str], out: int, err: int) -> None:
+    """Give this process a folder, an environment and streams."""
+    os.chdir(folder)
+    os.environ.update(environment)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, number in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(descriptor, number)
+    os.close(null)
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    binary = [os.fdopen(number, "wb", closefd=False) for number in (1, 2)]
+    sys.stdout = io.TextIOWrapper(binary[0], encoding=encoding)
+    sys.stderr = io.TextIOWrapper(
+        binary[1], encoding=encoding, errors="backslashreplace", line_buffering=True
+    )
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """Run ``lipsort ARGUMENTS`` here; its exit code."""
+    from lipsort_cli.app import main
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = [str(Path(sys.executable).with_name("lipsort")), *arguments]
+    try:
         main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    return code
+
+
+def together(lines: Sequence[tuple[Sequence[str], Path, Callable[[], None]]]) -> Iterator[Outcome]:
+    """Run command lines, each in its folder, one after the other in as few processes as survive."""
+    start = 0
+    while start < len(lines):
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _answer(lines[start:], theirs)
+        os.close(theirs)
+        began = time.monotonic()
+        with os.fdopen(ours) as answers:
+            for line in answers:
+                yield Outcome(*json.loads(line))
+                start, began = start + 1, time.monotonic()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if start < len(lines):
+            yield Outcome(code or -signal.SIGABRT, "", "", time.monotonic() - began, 0.0)
+            start += 1
+
+
+def _answer(lines: Sequence[tuple[Sequence[str], Path, Callable[[], None]]], answers: int) -> None:
+    """Run command lines in this child process, and write how each ended; never returns."""
+    from lipsort_cli.cli import launch
+
+    try:
+        os.setpgid(0, 0)
+        _limit()
+        own = launch._check
+        for arguments, folder, before in lines:
+            with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+                most, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+                signal.alarm(WALL_SECONDS)
+                launch._check = own
+                before()
+                _stand(folder, {}, out.fileno(), err.fileno())
+                code = _call(arguments)
+                signal.alarm(0)
+                texts = []
+                for stream in (out, err):
+                    stream.seek(0)
+                    texts.append(stream.read().decode("utf-8", "replace"))
+            more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most) / 1024
+            line = json.dumps([code, *texts, time.monotonic() - began, more]) + "\n"
+            with os.fdopen(os.dup(answers), "w") as stream:
+                stream.write(line)
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(code)
+        os._exit(1)
 
 
 # --- what is tried ------------------------------------------------------------------------------
@@ -272,9 +341,10 @@ class Workshop:
             given = ["run=x"] if command.takes else ["runs=[x]"] if command.many else []
             with Composer(command.name) as composer:
                 self.composed[command.name, groups] = composer.compose([*given, *groups])
-        config = self.composed[command.name, groups]
+        composed = self.composed[command.name, groups]
 
         def check(command: Any, options: Any, overrides: list[str]) -> Any:
+            config = copy.deepcopy(composed)
             for text in overrides:
                 key, _, value = text.partition("=")
                 if text not in groups:
@@ -328,7 +398,8 @@ def options(r: random.Random, shop: Workshop, here: Path) -> Try:
     given, wrong = [], False
     for _ in range(r.randint(1, 3)):
         if r.random() < 0.25 and groups:
-            group = r.choice([g for g in groups if g in catalog.group_names()] or ["model"])
+            known = [g for g in groups if g in catalog.group_names() and g != catalog.PRESETS]
+            group = r.choice(known or ["model"])
             given.append(f"{group}={r.choice(catalog.group_options(group, command))}")
             continue
         pool = list(keys)
@@ -648,19 +719,35 @@ def verdict(tried: Try, outcome: Outcome) -> str | None:
     return None
 
 
-def one(seed: int, index: int, shop: Workshop) -> tuple[Try, Outcome]:
-    """Try number ``index``."""
+Planned = tuple[Try, Path, Callable[[], None]]
+
+
+def plan(seed: int, index: int, shop: Workshop) -> Planned:
+    """Try number ``index``, its folder, and what is done before it in its process."""
     r = random.Random(f"{seed}:{index}")
     here = shop.tries / str(index)
     here.mkdir()
     maker = r.choices(list(MAKERS), list(MAKERS.values()))[0]
     tried = maker(r, shop, here)
-    tried.quick = tried.quick and r.random() < 0.95
-    before = shop.shorten(tried.arguments) if tried.quick else _empty_pictures
+    before = _empty_pictures
+    if tried.quick and r.random() < 0.95:
+        before = shop.shorten(tried.arguments)
     if r.random() < 0.02:
         before = _nothing
-    outcome = attempt(tried.arguments, here, environment=tried.environment, before=before)
-    return tried, outcome
+    return tried, here, before
+
+
+def carry_out(planned: Sequence[Planned]) -> Iterator[tuple[Try, Outcome]]:
+    """The tries with their outcomes; those in an environment of their own in their own process."""
+    shared = [one for one in planned if not one[0].environment]
+    outcomes = together([(tried.arguments, here, before) for tried, here, before in shared])
+    yield from zip((tried for tried, _, _ in shared), outcomes, strict=True)
+    for tried, here, before in planned:
+        if tried.environment:
+            yield (
+                tried,
+                attempt(tried.arguments, here, environment=tried.environment, before=before),
+            )
 
 
 def main() -> int:
@@ -680,21 +767,28 @@ def main() -> int:
         shop = Workshop(Path(folder))
         if options.only:
             seed, index = map(int, options.only.split(":"))
-            tried, outcome = one(seed, index, shop)
+            ((tried, outcome),) = carry_out([plan(seed, index, shop)])
             print(tried, outcome.out, outcome.err, outcome, verdict(tried, outcome), sep="\n")
             return 0
-        for index in range(options.tries):
+        for first in range(0, options.tries, _BATCH):
             if time.monotonic() - began > options.seconds:
                 break
-            tried, outcome = one(options.seed, index, shop)
-            shutil.rmtree(shop.tries / str(index), ignore_errors=True)
-            codes[outcome.code] += 1
-            slowest = max(slowest, outcome.seconds)
-            wrong = verdict(tried, outcome)
-            if wrong:
-                found[wrong.partition(": ")[0]] += 1
-                print(f"{options.seed}:{index} {tried.story} | lipsort "
-                      f"{' '.join(map(ascii, tried.arguments))} | {wrong}", flush=True)  # fmt: skip
+            numbers = range(first, min(first + _BATCH, options.tries))
+            planned = [plan(options.seed, index, shop) for index in numbers]
+            names = {
+                id(tried): index for index, (tried, _, _) in zip(numbers, planned, strict=True)
+            }
+            for tried, outcome in carry_out(planned):
+                codes[outcome.code] += 1
+                slowest = max(slowest, outcome.seconds)
+                wrong = verdict(tried, outcome)
+                if wrong:
+                    found[wrong.partition(": ")[0]] += 1
+                    line = " ".join(map(ascii, tried.arguments))
+                    name = f"{options.seed}:{names[id(tried)]}"
+                    print(f"{name} {tried.story} | lipsort {line} | {wrong}", flush=True)
+            for _, here, _ in planned:
+                shutil.rmtree(here, ignore_errors=True)
     spent = time.monotonic() - began
     print(f"{sum(codes.values())} tries in {spent:.0f} s, slowest {slowest:.1f} s; exit codes "
           f"{dict(sorted(codes.items()))}; defects {dict(found) or 'none'}")  # fmt: skip
