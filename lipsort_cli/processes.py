@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+PATIENCE = 60.0
+"""Seconds that a process has for its last step and its checkpoint."""
 
 _KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -34,6 +39,39 @@ def place(environ: Mapping[str, str] | None = None) -> Place:
     except ValueError:
         return Place()
     return Place(rank, size, local) if size > 1 and 0 <= rank < size and local >= 0 else Place()
+
+
+@contextmanager
+def ending_with(parent: int) -> Iterator[None]:
+    """End this process with ``parent``, which started it, while the block runs and after it.
+
+    It is asked to stop as by a termination signal, and has :data:`PATIENCE` seconds for that. Does
+    nothing where another process started this one, on another machine for example.
+    """
+    if os.getppid() != parent:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            if ended.wait(1.0):
+                return
+        # Ctrl-C reaches this process as well: a second signal would cut a step in half.
+        if not ended.wait(2.0):
+            os.kill(os.getpid(), signal.SIGTERM)
+            ended.wait(PATIENCE)
+        os._exit(130)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        if os.getppid() != parent:
+            ended.set()
+            watcher.join()
+        ended.set()
 
 
 def stop_signals() -> list[int]:

@@ -287,19 +287,32 @@ class RunRecord:
                 record.finish()
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("command", "status", "start", "host", "reason", "device", "commit"), str),
+    **dict.fromkeys(("versions", "data"), dict),
+    "pid": int,
+    "resumed": int,
+    "seconds": (int, float),
+}
+"""Types of a record's values, for those who rely on them."""
+
+
 def read_record(directory: Path) -> dict[str, Any]:
     """The record of the run in ``directory``.
 
     Raises:
         LipsortError: there is none, or it is damaged.
     """
-    record = read_json(Path(directory) / RECORD)
-    if not (
-        isinstance(record, dict)
-        and isinstance(record.get("command"), str)
-        and isinstance(record.get("status"), str)
-    ):
-        raise LipsortError(f"{Path(directory) / RECORD}: not the record of a lipsort run")
+    path = Path(directory) / RECORD
+    record = read_json(path)
+    if not isinstance(record, dict) or not {"command", "status"} <= set(record):
+        raise LipsortError(f"{path}: not the record of a lipsort run")
+    for key, kind in _KINDS.items():
+        if key in record and not isinstance(record[key], kind):
+            raise LipsortError(f"{path}: damaged: {key} is {str(record[key])[:60]!r}")
+    seconds = record.get("seconds", 0.0)
+    if not 0 <= seconds < float("inf"):
+        raise LipsortError(f"{path}: damaged: seconds is {seconds!r}")
     return record
 
 

@@ -32,7 +32,7 @@ from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.files import paths_from, write_atomic
-from lipsort_cli.processes import stop_signals
+from lipsort_cli.processes import ending_with, stop_signals
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -228,10 +228,10 @@ class SweepTask:
         self.command = command
         self.subdir = subdir
         self.errors: list[Exception] = []
-        self._process: int | None = os.getpid()
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "errors": [], "_process": None}
+        return {**vars(self), "errors": []}
 
     def __call__(self, config: DictConfig) -> Any:
         """Run one job; its objective, which a sweeper may optimize."""
@@ -239,11 +239,14 @@ class SweepTask:
         node = cast(DictConfig, state)
         label = " ".join(_overrides(node)) or "defaults"
         console.print(f"Job {state.job.num}: {label}", markup=False, style="bold")
+        elsewhere = self._process != os.getpid()
         try:
             directory = Path(state.runtime.output_dir)
-            return carry_out(self.command, config, node, directory, self.subdir)
+            with ending_with(self._process) if elsewhere else nullcontext():
+                return carry_out(self.command, config, node, directory, self.subdir)
         except Exception as error:
-            if self._process != os.getpid():
+            if elsewhere:
+                warn(f"job {state.job.num} ({label}): {error}")
                 error.add_note(_OURS)
                 raise
             if isinstance(error, Interrupted):
@@ -254,6 +257,6 @@ class SweepTask:
                 # Only this passes through Hydra, and ends a sweep.
                 self.errors.insert(0, error)
                 raise KeyboardInterrupt from error
-            warn(f"job {state.job.num}: {error}")
+            warn(f"job {state.job.num} ({label}): {error}")
             self.errors.append(error)
             return None

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli import runs
 from lipsort_cli.cli import job, resume, words, workers
 from lipsort_cli.cli.arguments import with_runs
+from lipsort_cli.cli.sweeps import broken_off, left_on_a_signal
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
@@ -81,7 +82,8 @@ def _composed(command: Command, options: argparse.Namespace, overrides: list[str
         elif options.multirun or config.hydra.mode == RunMode.MULTIRUN:
             # What Hydra would save of each job is saved when the job has been let in.
             saved = config.hydra.output_subdir
-            _hydra(command, options, [*overrides, "hydra.output_subdir=null"], saved)
+            with left_on_a_signal(command.name, str(config.hydra.launcher.get("_target_"))):
+                _hydra(command, options, [*overrides, "hydra.output_subdir=null"], saved)
         else:
             _single(command, config)
     except OSError as error:
@@ -160,6 +162,8 @@ def _hydra(
         raise runs.write_error(Path(str(error.filename or "the run directory")), error) from error
     except Exception as error:
         if not task.errors:
+            if job.is_ours(error):
+                broken_off()
             raise _of_hydra(error) from error
     finally:
         sys.argv = argv

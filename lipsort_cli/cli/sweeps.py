@@ -3,29 +3,83 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lipsort_cli.console import follow_up, results_line, warn
+from lipsort_cli.console import command_line, follow_up, results_line, warn
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.processes import stop_signals
 from lipsort_cli.runs import RECORD, read_record
 
 
 class Farewell(Callback):
     """Hydra's callback: says where the jobs of a sweep lie and how they ended; compares them."""
 
+    folder: Path | None = None
+    """Where the sweep of this process lies that has begun, and not ended well yet."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Know the folder, for :func:`broken_off`."""
+        Farewell.folder = Path(str(config.hydra.sweep.dir))
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print one line, and the report of the jobs that finished; nothing without records."""
-        folder = Path(str(config.hydra.sweep.dir))
-        found = statuses(folder)
-        if found:
-            listed = ", ".join(f"{count} {status}" for status, count in found.items())
-            results_line("Sweep", folder, f"{sum(found.values())} jobs: {listed}")
-            _compare(folder)
+        Farewell.folder = None
+        farewell(Path(str(config.hydra.sweep.dir)))
+
+
+def farewell(folder: Path) -> None:
+    """The last words of the sweep in ``folder``: how its jobs ended, and which are not finished."""
+    found = statuses(folder)
+    if not found:
+        return
+    counted = Counter(found.values()).most_common()
+    listed = ", ".join(f"{count} {status}" for status, count in counted)
+    unfinished = [name for name, status in found.items() if status != "finished"]
+    results_line("Sweep", folder, f"{len(found)} jobs: {listed}")
+    if unfinished:
+        warn(f"not finished: {', '.join(f'{name} ({found[name]})' for name in unfinished)}")
+    _compare(folder)
+
+
+def broken_off() -> None:
+    """Say them where Hydra does not, because a job failed in another process."""
+    if Farewell.folder is not None:
+        folder, Farewell.folder = Farewell.folder, None
+        farewell(folder)
+
+
+@contextlib.contextmanager
+def left_on_a_signal(command: str, launcher: str) -> Iterator[None]:
+    """End this process at once on a signal to stop, where jobs run in other processes.
+
+    They notice, and leave what can be resumed; a launcher that is interrupted would kill them.
+    """
+    if "BasicLauncher" in launcher:
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        folder = Farewell.folder
+        again = ""
+        if folder is not None:
+            again = f"; go on with `lipsort {command} -m {command_line(('resume', folder))}`"
+        warn(f"interrupted: jobs that run leave a checkpoint after their step{again}")
+        os._exit(130)
+
+    before = {number: signal.signal(number, leave) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _compare(folder: Path) -> None:
@@ -44,10 +98,10 @@ def _compare(folder: Path) -> None:
     results_line("Report", out, "report.html", "report.md", "report.json", "figures/")
 
 
-def statuses(folder: Path) -> dict[str, int]:
-    """How many jobs of a sweep ended in each way, the most frequent first."""
-    found: Counter[str] = Counter()
-    for path in sorted(folder.glob(f"*/{RECORD}")):
+def statuses(folder: Path) -> dict[str, str]:
+    """How each job of a sweep ended, by the name of its folder, in the order of the jobs."""
+    found = {}
+    for path in sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (len(p.parent.name), p)):
         with contextlib.suppress(LipsortError):
-            found[str(read_record(path.parent)["status"])] += 1
-    return dict(found.most_common())
+            found[path.parent.name] = str(read_record(path.parent)["status"])
+    return found

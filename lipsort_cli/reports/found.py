@@ -159,10 +159,10 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
     config = _yaml(directory / _CONFIG)
     if not isinstance(config, dict):
         return Broken(directory, command, "finished", f"{_CONFIG} is missing or damaged")
-    if "seed" not in config:
+    if not isinstance(config.get("seed"), int):
         # Every command has that key, near the end: what is left of a file cut short reads as YAML,
         # and all that it lacks would stand in the table as differences.
-        return Broken(directory, command, "finished", f"{_CONFIG} is cut short: it lacks the seed")
+        return Broken(directory, command, "finished", f"{_CONFIG} is damaged: it lacks a seed")
     later = _later(directory)
     for prefix, values in later.items():
         own += [

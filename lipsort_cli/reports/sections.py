@@ -150,7 +150,7 @@ def _run_table(comparison: Comparison) -> Table:
             str(number),
             str(run.seed),
             str(run.record.get("start", ""))[:16].replace("T", " "),
-            f"{seconds:,.1f}" if _is_number(seconds := run.record.get("seconds")) else "-",
+            f"{run.record.get('seconds', 0.0):,.1f}",
             shortest(run.directory),
         ]
         for number, row in enumerate(comparison.rows, start=1)
@@ -162,10 +162,6 @@ def _run_table(comparison: Comparison) -> Table:
         caption = f"Not counted, since a newer run has the same configuration and seed: {again}."
     return Table("Runs by row of the table", ["#", "seed", "start (UTC)", "seconds", "directory"],
                  rows, caption, 1, frozenset({3}))  # fmt: skip
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < 1e15
 
 
 def not_counted(broken: Sequence[Broken]) -> Iterator[Block]:

@@ -46,7 +46,7 @@ def test_submitit_runs_every_job(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="extra launchers is absent")
     shown = sweep(tmp_path, "hydra/launcher=submitit_local", "seed=3,4", *SMALL)
     check(tmp_path, [3, 4])
-    assert "2 jobs: 2 finished" in shown and "lipsort report" in shown
+    assert "2 jobs: 2 finished" in shown and "Report: sweep/report" in shown
 
 
 @pytest.mark.slow
@@ -69,11 +69,12 @@ def test_a_sweep_ends_with_what_became_of_its_jobs(
         text = json.dumps({"command": "train", "status": status})
         (tmp_path / str(number) / "run.json").write_text(text)
     (tmp_path / "3").mkdir()  # a job that never began
-    assert statuses(tmp_path) == {"finished": 2, "failed": 1}
+    assert statuses(tmp_path) == {"0": "finished", "1": "failed", "2": "finished"}
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     Farewell().on_multirun_end(config)
-    shown = capsys.readouterr().out
+    shown, warned = capsys.readouterr()
     assert "3 jobs: 2 finished, 1 failed" in shown and str(tmp_path) in shown
+    assert "not finished: 1 (failed)" in warned
     assert (tmp_path / "report" / "report.html").is_file()
     Farewell().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": "/nowhere"}}}))
     assert capsys.readouterr().out == ""
