@@ -162,7 +162,9 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
     if not isinstance(config.get("seed"), int):
         # Every command has that key, near the end: what is left of a file cut short reads as YAML,
         # and all that it lacks would stand in the table as differences.
-        return Broken(directory, command, "finished", f"{_CONFIG} is damaged: it lacks a seed")
+        return Broken(
+            directory, command, "finished", f"{_CONFIG} is damaged or cut short: it lacks a seed"
+        )
     later = _later(directory)
     for prefix, values in later.items():
         own += [

@@ -296,6 +296,8 @@ def _restore(task: Task, session: Session) -> bool:
             )
     try:
         task.at.step, task.at.seconds = int(state["step"]), float(state["seconds"])
+        if not (0 <= task.at.step <= task.total and 0 <= task.at.seconds < math.inf):
+            raise ValueError(f"step {task.at.step} of {task.total}, {task.at.seconds} seconds")
         task.load_state(state["task"])
         states = state["random"]
         # A process that was not there before has drawn nothing yet.
