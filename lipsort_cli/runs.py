@@ -225,7 +225,9 @@ class RunRecord:
 
     def finish(self) -> None:
         """The run came to its end; its weights are what they are now."""
-        weights = sorted(self.directory.rglob("*.safetensors"))
+        found = sorted(self.directory.rglob("*.safetensors"))
+        # Samples of a certificate are no weights: a certificate holds their digests itself.
+        weights = [path for path in found if path.name != "certificate-data.safetensors"]
         if weights:
             self.values["weights"] = {
                 path.relative_to(self.directory).as_posix(): file_digest(path) for path in weights
@@ -345,11 +347,16 @@ def started_in(directory: Path) -> Path | None:
 # --- finding runs -----------------------------------------------------------------------------
 
 
-def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path("outputs")) -> Path:
+def find_run(
+    argument: str | None,
+    commands: tuple[str, ...],
+    root: Path = Path("outputs"),
+    senseless: str = "",
+) -> Path:
     """The absolute directory of the finished run that a command works on, its weights intact.
 
     ``argument`` names it; None takes the newest finished run of ``commands`` under ``root``, and
-    says on screen which one that is.
+    says on screen which one that is. ``senseless`` says why runs of other commands are no use.
 
     Raises:
         UsageError: no such run, no run at all, a run of another command, or one unfinished.
@@ -368,10 +375,10 @@ def find_run(argument: str | None, commands: tuple[str, ...], root: Path = Path(
         console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
         check_weights(newest, read_record(newest))
         return newest.resolve()
-    return _checked(resolved(argument), commands, wanted)
+    return _checked(resolved(argument), commands, wanted, senseless)
 
 
-def _checked(directory: Path, commands: tuple[str, ...], wanted: str) -> Path:
+def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless: str) -> Path:
     if not directory.exists():
         raise UsageError(f"{directory}: no such directory; give the directory of a run of {wanted}")
     if not directory.is_dir():
@@ -386,8 +393,9 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str) -> Path:
     except LipsortError as error:
         raise UsageError(str(error)) from error
     if record["command"] not in commands:
+        reason = f": {senseless}" if senseless else ""
         raise UsageError(
-            f"{directory} is a run of `lipsort {record['command']}`; "
+            f"{directory} is a run of `lipsort {record['command']}`{reason}; "
             f"give the directory of a run of {wanted}"
         )
     if record["status"] != "finished":

@@ -39,7 +39,7 @@ def read_claim(path: Path) -> Claim:
             content["kind"],
             claim["norm"],
             claim["arithmetic"],
-            len(content.get("points", {}).get("index", [])),
+            len(content["points"]["index"]) if "points" in content else content["x"]["count"],
             tuple(float.fromhex(entry["eps"]) for entry in stated),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -45,7 +45,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         argument = path_of(named[0])
     if query and argument is None:
         return rest
-    directory = runs.find_run(argument, command.takes)
+    directory = runs.find_run(argument, command.takes, senseless=command.senseless)
     return [f"run={quoted(str(directory))}", *rest]
 
 

@@ -1,4 +1,4 @@
-"""`lipsort certify RUN`: issues a certificate for a trained run, and says what it claims."""
+"""`lipsort certify RUN`: issues a certificate for a run, and says what it claims."""
 
 from __future__ import annotations
 
@@ -8,16 +8,54 @@ from rich.table import Table
 
 from lipsort_cli.certificates import certified_accuracy, issue_certificate
 from lipsort_cli.certificates.claims import Claim, protect
+from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import route_words
-from lipsort_cli.rounding import at_most, share_down
+from lipsort_cli.rounding import at_least, at_most, share_down
+from lipsort_cli.runs import read_record
 
 
 def run(config: CertifyConfig, directory: Path) -> None:
-    """Certify the test points of ``config.run``; writes the certificate into ``directory``."""
+    """Certify ``config.run``: a classifier's test points, or the distance that a critic proves."""
+    if read_record(Path(config.run))["command"] == "train":
+        _certify_classifier(config, directory)
+    else:
+        _certify_critic(config, directory)
+
+
+def _certify_critic(config: CertifyConfig, directory: Path) -> None:
+    from lipsort_cli.gan.critic_runs import open_critic
+    from lipsort_cli.wasserstein.bounds import certificate
+
+    if config.eps is not None:
+        raise UsageError(
+            f"eps: found {config.eps}; a critic's certificate states a distance between two "
+            "samples, and no radii: leave it out"
+        )
+    if config.arithmetic not in ("real", CertifyConfig.arithmetic):
+        raise UsageError(
+            f"arithmetic: found {config.arithmetic}; a critic's certificate is stated in real "
+            "arithmetic: leave it out"
+        )
+    run = open_critic(config.run, config.points)
+    norm = run.norm if config.norm is None else config.norm
+    claim = Claim("w1_lower_bound", norm, "real", len(run.samples.x), ())
+    protect(directory, run.directory, claim, replace=config.replace)
+    value = certificate(directory, run.network, run.samples, norm, run.name)
+    console.print(
+        f"W1 of the two samples, {len(run.samples.x):,} and {len(run.samples.y):,} points, in "
+        f"{norm}: at least {at_least(value)} (proven, in real arithmetic)",
+        markup=False,
+    )
+    results_line("Certificate", directory / CERTIFICATE, "with certificate-data.safetensors")
+    follow_up("lipsort", "verify", directory / CERTIFICATE)
+
+
+def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points)
     norm, eps = resolve_radii(trained, config.norm, config.eps)
     claim = Claim("classification", norm, config.arithmetic, len(trained.labels), tuple(eps))

@@ -38,9 +38,6 @@ from lipsort_cli.wasserstein.training import (
 from lipsort_cli.wasserstein.verdict import directed, verdict
 from lipsort_cli.zoo import layer_text, save_network
 
-_CERTIFIED_NUMBERS = 2**28
-"""Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
-
 
 def run(config: EstimateWassersteinConfig, directory: Path) -> None:
     """Estimate in the run directory ``directory``; go on with it where it holds a checkpoint."""
@@ -183,7 +180,7 @@ def _certify(
 ) -> None:
     """Write the certificate, unless the samples are too many to be stored beside it."""
     numbers = (len(compared.x) + len(compared.y)) * task.source.dim
-    if numbers > _CERTIFIED_NUMBERS:
+    if numbers > found.CERTIFIED_NUMBERS:
         warn(
             f"no certificate: it stores its samples, and these have {numbers:,} coordinates; "
             "distribution.rows takes a part of them"

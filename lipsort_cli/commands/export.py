@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates import Network, load_network
-from lipsort_cli.certificates.runs import NETWORK, TrainedRun, open_run
+from lipsort_cli.certificates.runs import open_run
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.export.compare import compare
 from lipsort_cli.files import make_folder
 from lipsort_cli.rounding import at_most
-from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.runs import read_record, write_atomic, write_json
 from lipsort_cli.verifier.errors import Unsupported
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.zoo.plain import load_plain, plain_module
@@ -28,9 +29,17 @@ COMPANIONS = ("certificate.json", "certificate-data.safetensors", "points.csv")
 """Copied beside the exported network, so that the folder can be verified on its own."""
 
 
+class Exported(NamedTuple):
+    """A run's network, and points ``[N, *shape]`` on which exported ones are compared with it."""
+
+    directory: Path
+    network: Path
+    inputs: NDArray[np.float32]
+
+
 def run(config: ExportConfig, directory: Path) -> None:
     """Write the formats asked for into ``directory/export``, with the run's certificate."""
-    trained = open_run(config.run, config.points)
+    trained = _open(Path(config.run), config.points)
     network = load_network(trained.network)
     target = directory / "export"
     make_folder(target)
@@ -69,15 +78,25 @@ def run(config: ExportConfig, directory: Path) -> None:
     for name in copied:
         write_atomic(target / name, (trained.directory / name).read_bytes())
     write_json(target / "export.json", report)
-    _last_words(trained.directory, target, config.formats, "certificate.json" in copied)
+    _last_words(trained, target, config.formats, "certificate.json" in copied)
 
 
-def _last_words(run_directory: Path, target: Path, formats: list[str], certified: bool) -> None:
+def _open(directory: Path, points: int) -> Exported:
+    if read_record(directory)["command"] == "train":
+        run = open_run(directory, points)
+        return Exported(directory, run.network, run.inputs)
+    from lipsort_cli.gan.critic_runs import open_critic
+
+    critic = open_critic(directory)
+    return Exported(directory, critic.network, critic.rows(points))
+
+
+def _last_words(trained: Exported, target: Path, formats: list[str], certified: bool) -> None:
     if not certified:
         results_line("Results", target, "without a certificate: certify, then export again")
-        follow_up("lipsort", "certify", run_directory)
+        follow_up("lipsort", "certify", trained.directory)
         return
-    file = "model.onnx" if "onnx" in formats else "model.safetensors"
+    file = "model.onnx" if "onnx" in formats else trained.network.name
     results_line("Results", target)
     follow_up("lipsort", "verify", target / "certificate.json", "--network", target / file)
 
@@ -86,15 +105,15 @@ Written = tuple[Path, NDArray[np.float32] | None]
 
 
 @certified_arithmetic()
-def _safetensors(network: Network, trained: TrainedRun, target: Path) -> Written:
+def _safetensors(network: Network, trained: Exported, target: Path) -> Written:
     # The run's own file is the plain network; its bytes are what a certificate names.
-    path = target / NETWORK
+    path = target / trained.network.name
     write_atomic(path, trained.network.read_bytes())
     with torch.no_grad():
         return path, load_plain(path)(torch.from_numpy(trained.inputs)).numpy()
 
 
-def _onnx(network: Network, trained: TrainedRun, target: Path) -> Written:
+def _onnx(network: Network, trained: Exported, target: Path) -> Written:
     path = target / "model.onnx"
     try:
         write_atomic(path, onnx_bytes(network))
@@ -109,7 +128,7 @@ def _onnx(network: Network, trained: TrainedRun, target: Path) -> Written:
 
 
 @certified_arithmetic()
-def _torch_export(network: Network, trained: TrainedRun, target: Path) -> Written:
+def _torch_export(network: Network, trained: Exported, target: Path) -> Written:
     path = target / "model.pt2"
     batch = torch.export.Dim("batch", min=1)
     # Two examples: with one, torch.export takes the batch size for a constant.
@@ -125,7 +144,7 @@ def _torch_export(network: Network, trained: TrainedRun, target: Path) -> Writte
         return path, loaded(torch.from_numpy(trained.inputs)).numpy()
 
 
-WRITERS: dict[str, Callable[[Network, TrainedRun, Path], Written]] = {
+WRITERS: dict[str, Callable[[Network, Exported, Path], Written]] = {
     "safetensors": _safetensors,
     "onnx": _onnx,
     "torch_export": _torch_export,

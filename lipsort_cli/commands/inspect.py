@@ -14,7 +14,6 @@ from lipsort_cli.certificates.points import issued_routes, route_constant
 from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
-from lipsort_cli.files import paths_from
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -28,7 +27,7 @@ from lipsort_cli.inspection.measure import (
 from lipsort_cli.inspection.pictures import draw_all
 from lipsort_cli.reports.found import Run, collect, log_of
 from lipsort_cli.reports.rows import compare
-from lipsort_cli.runs import read_record, started_in, write_json
+from lipsort_cli.runs import read_record, write_json
 from lipsort_cli.zoo.plain import plain_module
 
 _LONG = 60
@@ -93,25 +92,15 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
     command = str(read_record(directory)["command"])
     own = run_config(directory, command)
     if command == "estimate-wasserstein":
-        from lipsort_cli.wasserstein.build import build_source
-        from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
+        from lipsort_cli.gan.critic_runs import open_critic
 
-        with paths_from(started_in(directory)):
-            source = build_source(
-                own.distribution,
-                norm=own.norm,
-                holdout=own.evaluation.holdout,
-                rng=stream(own.seed, SPLIT),
-            )
-        pair = source.compared(own.evaluation.points, stream(own.seed, COMPARED))
-        half = (config.points + 1) // 2
-        rows = np.concatenate([np.asarray(pair.x[:half]), np.asarray(pair.y[:half])])
-        inputs, labels, norm = torch.from_numpy(rows[: config.points]), None, own.norm
+        rows = open_critic(directory).rows(config.points)
+        inputs, labels, norm = torch.from_numpy(rows), None, own.norm
     else:
         test = run_data(directory, own.data).test
         inputs = test.inputs[: config.points]
         labels = test.labels[: config.points] if command == "train" else None
-        norm = own.evaluation.norm if command == "train" else "l2"
+        norm = own.evaluation.norm if command == "train" else own.norm
     path = directory / (NETWORK if command != "wgan" else "critic.safetensors")
     network = load_network(path)
     chosen = config.norm or norm

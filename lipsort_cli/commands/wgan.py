@@ -195,5 +195,7 @@ def _show(results: dict[str, Any], directory: Path) -> None:
     )
     results_line("Results", directory, "generator.safetensors", "results.json",
                  "figures/samples.png", "figures/film.gif")  # fmt: skip
+    if (directory / "certificate.json").is_file():
+        follow_up("lipsort", "verify", directory / "certificate.json")
     follow_up("lipsort", "estimate-wasserstein", "distribution=generator",
               ("distribution.run", directory))  # fmt: skip

@@ -25,7 +25,7 @@ DEFAULT_EPS = {
 
 @command(
     "certify",
-    takes=("train",),
+    takes=("train", "estimate-wasserstein", "wgan"),
     examples=(
         ("The newest run", "lipsort certify"),
         ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
@@ -34,7 +34,11 @@ DEFAULT_EPS = {
 )
 @dataclass
 class CertifyConfig:
-    """Issue a certificate for a trained run."""
+    """Issue a certificate for a run.
+
+    Of a classifier the radii of its test points, of a critic the distance that it proves between
+    the run's two samples.
+    """
 
     run: str = option(REQUIRED, "run directory to certify")
     norm: str | None = option(
@@ -55,13 +59,16 @@ class CertifyConfig:
         filled=True,
         rising=True,
     )
-    points: int = option(0, "test points covered, from the first on; 0: all", minimum=0)
+    points: int = option(
+        0, "test points (of a critic: points of each sample) covered; 0: all", minimum=0
+    )
     replace: bool = option(False, "overwrite a certificate of another claim in the same folder")
 
 
 @command(
     "attack",
     takes=("train",),
+    senseless="an attack looks for inputs that change the predicted class, and a critic has none",
     examples=(
         ("The newest run", "lipsort attack"),
         ("A run by its directory", "lipsort attack outputs/train/DATE/TIME"),
@@ -109,7 +116,7 @@ class AttackConfig:
 
 @command(
     "export",
-    takes=("train",),
+    takes=("train", "estimate-wasserstein", "wgan"),
     examples=(
         ("The newest run", "lipsort export"),
         ("A run by its directory", "lipsort export outputs/train/DATE/TIME"),

@@ -76,6 +76,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     """Commands whose run directories it works on; empty: it makes a run directory of its own."""
+    senseless: str = ""
+    """Why the runs of other commands cannot be worked on, in one sentence."""
     many: bool = False
     """Whether it takes any number of run directories, as ``runs=[...]``."""
     objective: tuple[str, ...] = ()

@@ -298,6 +298,9 @@ class GanEvaluation:
         2000, "samples a side of exact transport; 0: none", minimum=0, maximum=MOST_POINTS
     )
     confidence: float = option(0.95, "of the bound for the distributions", above=0, below=1)
+    certificate: bool = option(
+        True, "write a certificate of the fresh critic's bound, which `lipsort verify` checks"
+    )
 
 
 @command(

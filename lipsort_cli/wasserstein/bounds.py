@@ -202,6 +202,10 @@ def sliced_value(measures: Measures, directions: int, rng: np.random.Generator) 
     return Bound("value", float(values.mean()), "empirical", method, SAMPLES)
 
 
+CERTIFIED_NUMBERS = 2**28
+"""Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
+
+
 def certificate(directory: Path, model: Path, measures: Measures, norm: str, source: str) -> float:
     """Write the certificate of the proven lower bound into ``directory``; the value it claims."""
     from lipsort_cli.certificates import issue_w1_certificate

@@ -35,10 +35,13 @@ from lipsort_cli.gan.evaluation.table import show
 from lipsort_cli.gan.generators import Generator, sample
 from lipsort_cli.training.seeds import mixed_seed
 
-__all__ = ["Judgement", "check", "evaluate"]
+__all__ = ["SIDES", "Judgement", "check", "draw_rows", "evaluate"]
 
 _JUDGED, _SHOWN_TO_CRITIC, _SPLIT, _CRITIC = range(4)
 """Purposes of random numbers: none depends on how many another draws."""
+
+SIDES = "generated samples against test data"
+"""The two samples that a critic is asked about."""
 
 _FEWEST = 4
 """Test examples that the measures need."""
@@ -59,7 +62,7 @@ def check(dataset: Dataset, config: GanEvaluation) -> None:
         chosen_classifier(config.classifier, dataset)
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Equally many rows of each: judged, in their place, and what both are compared with."""
 
     generated: Tensor
@@ -107,7 +110,7 @@ def _evaluate(
 ) -> Judgement:
     device = generator.spread.device
     features = make_features(dataset, config.classifier, directory, device)
-    rows = _draw(generator, dataset, config.samples, seed)
+    rows = draw_rows(generator, dataset, config.samples, seed)
     console.print("comparing samples and data", markup=False)
     measures: dict[str, Measure] = {}
     embedded = {
@@ -150,7 +153,12 @@ def _evaluate(
     return Judgement(quality, present)
 
 
-def _draw(generator: Generator, dataset: Dataset, wanted: int, seed: int) -> _Rows:
+def draw_rows(generator: Generator, dataset: Dataset, wanted: int, seed: int) -> Rows:
+    """Fresh samples and the examples they are judged by, ``wanted`` of each if there are so many.
+
+    Raises:
+        LipsortError: the samples are not finite.
+    """
     train, test = dataset.train.inputs, dataset.test.inputs
     count = min(wanted, len(test), len(train) // 2)
     random = torch.Generator().manual_seed(mixed_seed(seed, _SPLIT, 0))
@@ -162,10 +170,10 @@ def _draw(generator: Generator, dataset: Dataset, wanted: int, seed: int) -> _Ro
     )
     if not (bool(generated.isfinite().all()) and bool(shown.isfinite().all())):
         raise LipsortError("the generator's samples are not finite: lower generator.lr")
-    return _Rows(generated, train[order[:count]], test[chosen], train[order[count:]], shown)
+    return Rows(generated, train[order[:count]], test[chosen], train[order[count:]], shown)
 
 
-def _add_transport(measures: dict[str, Measure], rows: _Rows, points: int) -> None:
+def _add_transport(measures: dict[str, Measure], rows: Rows, points: int) -> None:
     count = min(points, len(rows.test))
     console.print(f"exact transport of {count:,} + {count:,} samples, twice", markup=False)
     measure = Measure(
@@ -184,7 +192,7 @@ def _add_transport(measures: dict[str, Measure], rows: _Rows, points: int) -> No
 
 def _add_bounds(
     measures: dict[str, Measure],
-    rows: _Rows,
+    rows: Rows,
     config: GanEvaluation,
     seed: int,
     device: torch.device,
@@ -207,7 +215,7 @@ def _add_bounds(
         part.flatten(1).numpy() for part in (rows.generated, rows.train, rows.test, rows.shown)
     )
     pairs = (
-        (GENERATED, Sides("generated against data", (shown, flat[0]), (generated, test))),
+        (GENERATED, Sides(SIDES, (shown, flat[0]), (generated, test))),
         (DATA, Sides("data against data", (flat[1], flat[2]), (train, test))),
     )
     for row, sides in pairs:
@@ -219,6 +227,7 @@ def _add_bounds(
             seed=mixed_seed(seed, _CRITIC, 0),
             device=device,
             run=run,
+            certificate=run if config.certificate and row == GENERATED else None,
         )
         proven.values[row] = point_value(lower.value)
         likely.values[row] = point_value(population.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.wasserstein import CriticTraining
+from lipsort_cli.console import warn
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, Plain
@@ -48,9 +49,18 @@ class Sides:
 
 
 def fresh_bounds(
-    sides: Sides, *, steps: int, confidence: float, seed: int, device: torch.device, run: Path
+    sides: Sides,
+    *,
+    steps: int,
+    confidence: float,
+    seed: int,
+    device: torch.device,
+    run: Path,
+    certificate: Path | None = None,
 ) -> tuple[Bound, Bound]:
     """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps, to judge ``run``.
+
+    The first one's certificate goes into the folder ``certificate``, with network and samples.
 
     Returns:
         A proven one between the unseen samples, and one between their distributions that holds
@@ -84,6 +94,7 @@ def fresh_bounds(
         path = Path(folder) / "model.safetensors"
         save_network(task.network, path)
         critic = Plain.of(load_network(path), _NORM)
+        certified = None if certificate is None else _certified(certificate, path, sides)
     # Fixed before any of the unseen points is looked at.
     looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
     values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
@@ -92,6 +103,8 @@ def fresh_bounds(
     lower = found.critic_lower(
         critic, critic.values(measures.x), critic.values(measures.y), measures
     )
+    if certified is not None:
+        lower = replace(lower, value=certified)
     bounds = found.confidence_lower(critic, seen, unseen, 1 - confidence)
     nothing = Bound(
         "lower",
@@ -101,6 +114,15 @@ def fresh_bounds(
         found.POPULATIONS,
     )
     return lower, bounds[0] if bounds else nothing
+
+
+def _certified(folder: Path, model: Path, sides: Sides) -> float | None:
+    """Write the certificate, unless the samples are too many to be stored beside it."""
+    if sum(rows.size for rows in sides.unseen) > found.CERTIFIED_NUMBERS:
+        warn("no certificate: it stores its samples, and these are too large; evaluation.samples "
+             "takes fewer")  # fmt: skip
+        return None
+    return found.certificate(folder, model, Measures(*sides.unseen), _NORM, sides.name)
 
 
 def transport(x: Rows, y: Rows) -> tuple[float, float]:

@@ -1,0 +1,90 @@
+"""Every run can be certified: critics' runs through the commands that work on runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lipsort_cli.cli.launch import launch
+from lipsort_cli.config.schema import COMMANDS, find
+from lipsort_cli.errors import UsageError
+from lipsort_cli.verifier.verify import verify
+
+JUDGED = ["evaluation.samples=40", "evaluation.transport_points=20", "evaluation.sliced=5"]
+RUNS = {
+    "estimate-wasserstein": [
+        "training.steps=5", "model.widths=[16]", "evaluation.points=40",
+        "evaluation.confidence_points=50",
+    ],
+    "wgan": [
+        "model=lenet", "model.channels=[4,4]", "model.widths=[8]", "constraint=bjorck",
+        "training.steps=3", "training.frames=1", "evaluation.critic_steps=5", *JUDGED,
+    ],
+    "wgan of the trained critic": [
+        "critic.widths=[16]", "training.steps=3", "training.frames=1", "evaluation.critic_steps=0",
+        *JUDGED,
+    ],
+}  # fmt: skip
+
+
+def command(name: str, *overrides: str) -> None:
+    found = find(name)
+    assert found is not None
+    launch(found, list(overrides))
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder: Path = tmp_path_factory.mktemp("run") / "run"
+    name = request.param.split()[0]
+    command(name, *RUNS[request.param], "threads=1", f"hydra.run.dir={folder}")
+    return folder
+
+
+def test_a_run_is_certified_exported_inspected_and_reported(run: Path, tmp_path: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    certificate = run / "certificate.json"
+    judged = results.get("quality", {}).get("measures", {}).get("w1_lower", {})
+    stated = results.get("certified_value", judged.get("generated", {}).get("value"))
+    assert certificate.is_file() == (stated is not None)
+    if certificate.is_file():
+        # What was printed is what the certificate proves.
+        assert verify(certificate).status == "VALID"
+        claim = json.loads(certificate.read_text())["claim"]
+        assert float.fromhex(claim["value"]) == stated
+    before = certificate.read_bytes() if certificate.is_file() else None
+    command("certify", str(run))
+    assert verify(certificate).status == "VALID"
+    if before is not None:
+        assert certificate.read_bytes() == before
+    command("export", str(run), "points=16")
+    assert verify(run / "export" / "certificate.json").status == "VALID"
+    command("inspect", str(run), "points=8", "pictures=2")
+    assert json.loads((run / "inspect.json").read_text())["points"] == 8
+    command("report", str(run), f"hydra.run.dir={tmp_path}")
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_fewer_points_are_another_claim(run: Path, tmp_path: Path) -> None:
+    command("certify", str(run), "points=10", f"hydra.run.dir={tmp_path}")
+    assert verify(tmp_path / "certificate.json").status == "VALID"
+    with pytest.raises(UsageError, match="another claim: points 10 .asked: 12."):
+        command("certify", str(run), "points=12", f"hydra.run.dir={tmp_path}")
+
+
+def test_questions_without_sense_are_answered_in_a_sentence(run: Path) -> None:
+    with pytest.raises(UsageError, match="a critic has none; give the directory of a run of"):
+        command("attack", str(run))
+    with pytest.raises(UsageError, match="eps: found .0.1.; a critic's certificate states a dist"):
+        command("certify", str(run), "eps=[0.1]")
+    with pytest.raises(UsageError, match="arithmetic: found binary64; a critic's certificate is"):
+        command("certify", str(run), "arithmetic=binary64")
+
+
+def test_commands_take_every_kind_of_run_or_say_why_not() -> None:
+    made = {name for name, one in COMMANDS.items() if not (one.takes or one.many)}
+    for name in ("certify", "attack", "export", "inspect"):
+        assert set(COMMANDS[name].takes) == made or COMMANDS[name].senseless, name
