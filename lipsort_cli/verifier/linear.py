@@ -73,7 +73,7 @@ class Linear:
         gives ``product(values, kernel)`` and ``sums(m, kernel)``, the absolute row and column sums.
         """
         assert layer.weight is not None
-        key = (id(layer.weight), arithmetic.name)
+        key = (id(layer), arithmetic.name)
         if key in m.prepared:
             kept: Linear = m.prepared[key][1]
             return kept
@@ -100,8 +100,8 @@ class Linear:
         frobenius = m.norm(absolute.reshape(-1), "l2") if sums is None else None
         found = cls(m, weight, absolute, m.array(bias), rows, columns, count, share, flushed,
                     product or m.product, frobenius)  # fmt: skip
-        # The weight is kept as well: while it lives, no other can have its identity.
-        m.prepared[key] = (layer.weight, found)
+        # The layer is kept as well: while it lives, no other can have its identity.
+        m.prepared[key] = (layer, found)
         return found
 
     def apply(self, values: Any) -> Any:

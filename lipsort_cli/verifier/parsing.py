@@ -56,8 +56,9 @@ class Parser:
             at = f"{place}[{index}]"
             layer = self._layer(index, Entry(self, fields, shape, f"{prefix}.{index}", at, depth))
             self.components += layer.width
-            if self.components > LARGEST_STATE:
-                raise Unsupported(at, f"{self.components} outputs, more than {LARGEST_STATE}")
+            for count, most in ((layer.width, 1), (self.components, 4)):
+                if count > most * LARGEST_STATE:
+                    raise Unsupported(at, f"{count} outputs, more than {most * LARGEST_STATE}")
             layers.append(layer)
             shape = layer.out_shape
         return tuple(layers)

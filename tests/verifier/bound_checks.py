@@ -372,6 +372,22 @@ def check_constants_that_vanish(load: Load) -> None:
     assert radius(load, net, [0.0, 1.0], 1, arithmetic="binary32") == 0
 
 
+def check_subnormal_logits(load: Load) -> None:
+    """Two logits that differ by a subnormal number are equal where these count as zero."""
+    for layers in ([{"op": "identity"}], [{"op": "abs"}], [{"op": "dense", "weight": np.eye(2)}]):
+        net = network(load, layers, [2], 2)
+        assert radius(load, net, [2.0**-128, 0.0], 0, arithmetic="real") > 0
+        assert radius(load, net, [2.0**-128, 0.0], 0, arithmetic="binary32") == 0
+
+
+def check_one_weight_for_two_layers(load: Load) -> None:
+    """The same array in memory, two biases: each layer has its own."""
+    weight = np.eye(2, dtype=np.float32)
+    first = {"op": "dense", "weight": weight, "bias": [0.0, 4.0]}
+    net = network(load, [first, {"op": "relu"}, {**first, "bias": [0.0, 0.0]}], [2])
+    assert 0 < radius(load, net, [1.0, 0.0], 1) < 3 / 2**0.5
+
+
 def check_one_input(load: Load) -> None:
     """One feature, one weight: 1 - decay is its share all the same."""
     kind, point = load("rounding").ARITHMETICS["real"], np.array([[1.0], [0.0]])

@@ -95,18 +95,17 @@ def _shares(layer: Layer, kept: int) -> Floats:
 
 
 def _raised(layer: Layer, shares: Floats, arithmetic: Arithmetic) -> Floats:
-    """The shares where they may be flushed to zero: the error bound then covers all of them.
+    """The shares, more where they may be flushed to zero: the error bound then covers all of them.
 
-    The ranks left out, each less far than the last one kept, are added to that one.
+    The ranks left out, each less far than the last one kept, are added to that one. Where they are
+    flushed, roundings counted beyond those that there are cover it.
     """
     decay, raised = layer.numbers[0], shares.copy()
-    left_out = np.nextafter(shares[-1] * decay / (1 - decay) * (1 + 2.0**-40), 2.0)
     error = gamma(_roundings(layer), arithmetic.unit)
     if error:
         raised[raised < 8 * arithmetic.tiny] *= 4 + 2 / error
-        left_out *= 4 + 2 / error
     if len(shares) < layer.inputs:
-        raised[-1] += left_out
+        raised[-1] += np.nextafter(shares[-1] * decay / (1 - decay) * (1 + 2.0**-40), 2.0)
     return raised
 
 
