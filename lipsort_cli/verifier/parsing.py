@@ -20,7 +20,8 @@ from .strictjson import parse_hex
 RANGE = 2.0**60
 """Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
 LARGEST_STATE = 1 << 26
-"""Components of all layers' outputs together at most: more would take long, whatever the file."""
+"""Components of a layer's output at most, and a quarter of those of all layers together: more
+would not fit into memory, or take long, whatever the file."""
 MOST_LAYERS = 10_000
 DEEPEST = 8
 """Containers inside containers at most."""
