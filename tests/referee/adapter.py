@@ -15,7 +15,7 @@ from lipsort_cli.verifier.bounds import Route, layer_bounds
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.verifier.operation import names as _names
-from lipsort_cli.verifier.radii import output_errors, routed_radii
+from lipsort_cli.verifier.radii import output_errors, routed_radii, split
 from lipsort_cli.verifier.rounding import ARITHMETICS
 from lipsort_cli.verifier.rounding import NORMS as _NORMS
 from lipsort_cli.verifier.verify import verify as _verify
@@ -66,7 +66,8 @@ def radii(
     network: Any, inputs: np.ndarray, labels: np.ndarray, norm: str, arithmetic: str
 ) -> np.ndarray:
     """Certified radii ``[N]``, by the best route through any norm."""
-    kind, shaped, routes = ARITHMETICS[arithmetic], _shaped(network, inputs), _routes(network)
+    kind, shaped = ARITHMETICS[arithmetic], _shaped(network, inputs)
+    routes = _routes(network, norm)
     try:
         found = [
             routed_radii(network, shaped, labels, norm, kind, routes, np.full(len(labels), place))
@@ -95,15 +96,23 @@ def wasserstein(
             x_weights,
             y_weights,
             norm,
-            _routes(network),
+            _routes(network, norm),
         )
     except Unsupported as fault:
         raise Refused(str(fault)) from None
 
 
-def _routes(network: Any) -> list[Route]:
-    """Every norm in which the verifier may go: the best of them is what is claimed."""
-    return [Route.of(network, norm) for norm in NORMS]
+def _routes(network: Any, claim: str) -> list[Route]:
+    """Every way that the verifier may go: the best of them is what is claimed.
+
+    Where a dense layer comes before the head, norms may change in it as well.
+    """
+    crossing = any(layer.op == "dense" for layer in split(network).body)
+    mixed = [norm for norm in NORMS if norm != claim and crossing]
+    return [
+        *(Route.of(network, norm) for norm in NORMS),
+        *(Route.of(network, norm, claim) for norm in mixed),
+    ]
 
 
 def onnx(network: Any) -> bytes:
