@@ -17,6 +17,8 @@ class Constraint:
     name: str = REQUIRED
     norm: ClassVar[str | None] = "l2"
     """Norm in which it bounds a layer; None: in none."""
+    made_by: ClassVar[str] = ""
+    """Class or function that makes it of its other fields, as ``MODULE:NAME``."""
 
     def warnings(self) -> Iterator[str]:
         """What is allowed but seldom meant."""
@@ -29,6 +31,7 @@ class OrthonormalConstraint(Constraint):
     """Rows or columns orthonormal, kept so by the optimizer (L2)."""
 
     name: str = "orthonormal"
+    made_by: ClassVar[str] = "layers.constraints.orthonormal:Orthonormal"
 
 
 @choice("constraint")
@@ -37,6 +40,7 @@ class BjorckConstraint(Constraint):
     """Orthonormal through differentiable Bjorck iterations in every forward pass (L2)."""
 
     name: str = "bjorck"
+    made_by: ClassVar[str] = "layers.constraints.bjorck:Bjorck"
     order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
     iterations: int = option(20, "iterations a forward pass", minimum=1)
     loose_iterations: int | None = option(
@@ -55,6 +59,7 @@ class SpectralConstraint(Constraint):
     """
 
     name: str = "spectral"
+    made_by: ClassVar[str] = "layers.constraints.spectral:Spectral"
     iterations: int = option(
         1, "power iterations a step; convolutions square that often and 4 times more", minimum=1
     )
@@ -66,6 +71,7 @@ class AolConstraint(Constraint):
     """Rescaled by Gershgorin's circles: almost orthogonal, nothing iterated (L2)."""
 
     name: str = "aol"
+    made_by: ClassVar[str] = "layers.constraints.aol:Aol"
 
 
 @choice("constraint")
@@ -74,6 +80,7 @@ class LinfConstraint(Constraint):
     """Absolute row sums at most 1 (L-infinity)."""
 
     name: str = "linf"
+    made_by: ClassVar[str] = "layers.constraints.linf:make_linf"
     method: str = option("softmax", "how rows are kept inside", choices=["softmax", "projection"])
     sharpness: float = option(4.0, "standard deviation of the first logits (softmax)", above=0)
     norm: ClassVar[str | None] = "linf"
@@ -93,6 +100,7 @@ class ParsevalConstraint(Constraint):
     """One Bjorck step after each update: nearly orthonormal; the paper's comparison (L2)."""
 
     name: str = "parseval"
+    made_by: ClassVar[str] = "layers.constraints.parseval:Parseval"
     beta: float = option(0.5, "step of the retraction", above=0, maximum=0.5)
 
 
@@ -102,6 +110,7 @@ class NoConstraint(Constraint):
     """No constraint: the paper's comparison."""
 
     name: str = "none"
+    made_by: ClassVar[str] = "layers.constraints.unconstrained:Unconstrained"
     norm: ClassVar[str | None] = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, option
 from lipsort_cli.config.registry import choice
@@ -34,6 +35,7 @@ class DigitsData(Subset):
     """scikit-learn's 1,797 real 8x8 digits, embedded: nothing to download."""
 
     name: str = "digits"
+    loader: ClassVar[str] = "data.digits:load_digits"
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
@@ -42,6 +44,7 @@ class DownloadedData(Subset):
     """A torchvision data set under ``root``, downloaded when absent."""
 
     name: str = REQUIRED
+    loader: ClassVar[str] = "data.downloaded:load_downloaded"
     root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set", path=True)
     download: bool = option(True, "fetch the files with torchvision when absent")
     validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
@@ -138,6 +141,7 @@ class TableData(Subset, TableOptions):
     """Your own table, CSV or Parquet (data.path=FILE data.label=COLUMN)."""
 
     name: str = "table"
+    loader: ClassVar[str] = "data.tabular:load_table"
     path: str = option(REQUIRED, "the file: .csv, .tsv, .txt or .parquet", path=True)
     label: str = option(REQUIRED, "the column that holds the class, as a number or a word")
     split: str | None = option(
@@ -158,6 +162,7 @@ class NpzData(Subset):
     """Your own arrays x_train, y_train, x_test, y_test in one .npz file (data.path=FILE)."""
 
     name: str = "npz"
+    loader: ClassVar[str] = "data.npz:load_npz"
     path: str = option(REQUIRED, "the .npz file", path=True)
     channels: str = option(
         "auto",
@@ -176,6 +181,7 @@ class ToyData:
     """
 
     name: str = "toy"
+    loader: ClassVar[str] = "data.toy:load_toy"
     pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
     points: int = option(20_000, "training points", minimum=20, maximum=MOST_POINTS)
     noise: float = option(0.05, "standard deviation around the pattern", minimum=0)
@@ -191,6 +197,7 @@ class FolderData:
     """
 
     name: str = "folder"
+    loader: ClassVar[str] = "data.folder:load_folder"
     path: str = option(REQUIRED, "the folder of images", path=True)
     size: int | None = option(
         None,

@@ -7,6 +7,7 @@ the help pages, completion and `lipsort zoo` are written from these tables.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -57,6 +58,13 @@ def option_of(group: str, name: str) -> type | None:
     """The dataclass of the option ``name``, or of the one that stands for it among others."""
     options = GROUPS.get(group, {})
     return options.get(name) or next((k for k in options.values() if name in names_of(k)), None)
+
+
+def resolve(path: str) -> Callable[..., Any]:
+    """What ``MODULE:NAME`` stands for within lipsort; imported when it is asked for."""
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"lipsort_cli.{module}"), name)
+    return found
 
 
 def said_of(kind: type) -> str:

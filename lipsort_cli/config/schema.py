@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 
 from lipsort_cli import config
-from lipsort_cli.config.registry import COMMANDS, GROUPS, Command
+from lipsort_cli.config.registry import COMMANDS, GROUPS, Command, option_of
 
-__all__ = ["COMMANDS", "GROUPS", "Command", "find"]
+__all__ = ["COMMANDS", "GROUPS", "Command", "find", "option_of"]
 
 _NO_OPTIONS = (
     *("catalog", "compose", "explain", "options", "paths", "ranges", "registry"),

@@ -7,6 +7,7 @@ counterparts that they are compared with. Every activation here is 1-Lipschitz i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -232,3 +233,18 @@ class AbsoluteValue(nn.Module):
         """[...] to the same shape."""
         # abs has gradient 0 at 0; where keeps the map norm-preserving there as well.
         return torch.where(x < 0, -x, x)
+
+
+ACTIVATIONS: dict[str, Callable[[Any, int], nn.Module]] = {
+    "maxmin": lambda config, dim: MaxMin(dim),
+    "groupsort": lambda config, dim: GroupSort(config.group_size, dim),
+    "fullsort": lambda config, dim: FullSort(dim),
+    "relu": lambda config, dim: nn.ReLU(),
+    "leaky_relu": lambda config, dim: nn.LeakyReLU(config.slope),
+    "absolute_value": lambda config, dim: AbsoluteValue(),
+    "maxout": lambda config, dim: Maxout(config.group_size, dim),
+    "tanh": lambda config, dim: nn.Tanh(),
+    "sigmoid": lambda config, dim: nn.Sigmoid(),
+    "identity": lambda config, dim: nn.Identity(),
+}
+"""An activation from its configuration and the axis of features, by the option's name."""

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from torch import nn
 
+from lipsort_cli.config.registry import resolve
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.layers import (
-    AbsoluteValue,
     AolConvolution,
     Convolution,
-    FullSort,
-    GroupSort,
-    MaxMin,
-    Maxout,
     OrthogonalConvolution,
     ReshapedConvolution,
     SpectralConvolution,
 )
-from lipsort_cli.layers.constraints import (
-    Aol,
-    Bjorck,
-    Constraint,
-    LinfProjection,
-    LinfSoftmax,
-    Orthonormal,
-    Parseval,
-    Spectral,
-    Unconstrained,
-)
-
-ACTIVATIONS: dict[str, Callable[[Any, int], nn.Module]] = {
-    "maxmin": lambda config, dim: MaxMin(dim),
-    "groupsort": lambda config, dim: GroupSort(config.group_size, dim),
-    "fullsort": lambda config, dim: FullSort(dim),
-    "relu": lambda config, dim: nn.ReLU(),
-    "leaky_relu": lambda config, dim: nn.LeakyReLU(config.slope),
-    "absolute_value": lambda config, dim: AbsoluteValue(),
-    "maxout": lambda config, dim: Maxout(config.group_size, dim),
-    "tanh": lambda config, dim: nn.Tanh(),
-    "sigmoid": lambda config, dim: nn.Sigmoid(),
-    "identity": lambda config, dim: nn.Identity(),
-}
-
-CONSTRAINTS: dict[str, Callable[[Any], Constraint]] = {
-    "orthonormal": lambda config: Orthonormal(),
-    "bjorck": lambda config: Bjorck(
-        config.order, config.iterations, config.loose_iterations, config.loose_share
-    ),
-    "spectral": lambda config: Spectral(config.iterations),
-    "aol": lambda config: Aol(),
-    "linf": lambda config: (
-        LinfSoftmax(config.sharpness) if config.method == "softmax" else LinfProjection()
-    ),
-    "parseval": lambda config: Parseval(config.beta),
-    "none": lambda config: Unconstrained(),
-}
+from lipsort_cli.layers.activations import ACTIVATIONS
+from lipsort_cli.layers.constraints import Constraint
 
 
 def build_activation(config: Any, dim: int = -1) -> nn.Module:
@@ -66,7 +27,10 @@ def build_activation(config: Any, dim: int = -1) -> nn.Module:
 
 def build_constraint(config: Any) -> Constraint:
     """A fresh constraint of the configuration ``constraint``."""
-    return CONSTRAINTS[config.name](config)
+    kind: Any = GROUPS["constraint"][config.name]
+    names = [field.name for field in fields(kind) if field.name != "name"]
+    made: Constraint = resolve(kind.made_by)(**{name: getattr(config, name) for name in names})
+    return made
 
 
 def build_convolution(

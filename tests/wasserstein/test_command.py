@@ -169,7 +169,7 @@ def test_bad_samples_leave_nothing(compose: Compose, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "overrides, words",
     [
-        (["constraint=none"], "unbounded"),
+        (["constraint=none"], "which is for `lipsort train`"),
         (["norm=linf"], "constraint=linf"),
         (["constraint=linf"], "orthonormal"),
         (["confidence=1"], "confidence"),

@@ -70,10 +70,10 @@ def test_critic_is_one_lipschitz_in_its_norm(norm: str, method: str, tmp_path: P
     cpu = torch.device("cpu")
     gap = np.abs(critic_values(network, x, cpu) - critic_values(network, y, cpu))
     distance = np.linalg.norm(x.astype(float) - y, NORMS[norm], axis=1)
-    assert np.all(gap <= distance * (1 + 1e-4) + 1e-3)
     proven = plain(network, norm, tmp_path).lipschitz
-    assert running_constant(network, norm) <= proven * (1 + 1e-6)
-    assert proven <= 1 + 1e-4
+    # The best route through all norms may be below the product of the layers' constants.
+    assert np.all(gap <= proven * distance * (1 + 1e-4) + 1e-3)
+    assert proven <= running_constant(network, norm) * (1 + 1e-4) <= 1 + 2e-4
 
 
 @pytest.mark.parametrize("centred", [True, False])

@@ -89,3 +89,8 @@ class LinfSoftmax(_RowSums):
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """The weight of Gaussian logits with standard deviation ``sharpness``."""
         return self.forward(self.sharpness * torch.randn(out_features, 2 * in_features))
+
+
+def make_linf(method: str, sharpness: float) -> LinfSoftmax | LinfProjection:
+    """The set kept by ``method``: ``softmax`` or ``projection``."""
+    return LinfSoftmax(sharpness) if method == "softmax" else LinfProjection()
