@@ -46,10 +46,10 @@ TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "MASTER_ADDR": "x
             "MASTER_PORT": "1"}  # fmt: skip
 
 
-def torchrun(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+def torchrun(folder: Path, *overrides: str, command: str = "train") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "lipsort_cli", "train", *overrides],
+         "-m", "lipsort_cli", command, *overrides],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -59,8 +59,8 @@ def torchrun(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def whole(folder: Path, *overrides: str) -> str:
-    process = torchrun(folder, *overrides)
+def whole(folder: Path, *overrides: str, command: str = "train") -> str:
+    process = torchrun(folder, *overrides, command=command)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     return output
@@ -88,6 +88,44 @@ def test_two_processes_train_as_one_does(tmp_path: Path, monkeypatch: pytest.Mon
                 value if isinstance(value, str) else pytest.approx(value, abs=3e-3 * abs(value))
             )
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()].count("outputs") == 0
+
+
+CRITIC = ["distribution=cone", "distribution.dim=8", "model.widths=[16,16]", "training.steps=20",
+          "training.batch_size=33", "training.check_every=10", "training.check_points=50",
+          "evaluation.points=30", "evaluation.confidence_points=30", "optimizer.lr=0.01",
+          *SMOOTH]  # fmt: skip
+GAN = ["critic=gp", "critic.penalty=1e-6", "critic.widths=[16]", "generator.widths=[16]",
+       "training.steps=10", "generator.normalisation=none", "training.batch_size=33",
+       "training.precision=float32", "training.frames=1", "training.log_every=5", "evaluation.critic_steps=0",
+       "evaluation.transport_points=0"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "weights"),
+    [("estimate-wasserstein", CRITIC, ["model"]), ("wgan", GAN, ["generator", "critic"])],
+)
+def test_critics_and_gans_are_shared_too(
+    command: str,
+    overrides: list[str],
+    weights: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = [*overrides, "device=cpu", "threads=1"]
+    output = whole(tmp_path, *given, "hydra.run.dir=two", command=command)
+    assert output.count("Results: ") == 1
+    monkeypatch.chdir(tmp_path)
+    entry = find(command)
+    assert entry is not None
+    launch(entry, [*given, "hydra.run.dir=one"])
+    for name in weights:
+        one, two = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("one", "two"))
+        assert all(np.abs(one[key] - two[key]).max() < 1e-3 for key in one), name
+    for first, second in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
+        for key, value in first.items():
+            assert second[key] == (
+                value if isinstance(value, str) else pytest.approx(value, rel=1e-2, abs=1e-4)
+            )
 
 
 @pytest.mark.slow
