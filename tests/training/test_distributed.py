@@ -96,8 +96,8 @@ CRITIC = ["distribution=cone", "distribution.dim=8", "model.widths=[16,16]", "tr
           *SMOOTH]  # fmt: skip
 GAN = ["critic=gp", "critic.penalty=1e-6", "critic.widths=[16]", "generator.widths=[16]",
        "training.steps=10", "generator.normalisation=none", "training.batch_size=33",
-       "training.precision=float32", "training.frames=1", "training.log_every=5", "evaluation.critic_steps=0",
-       "evaluation.transport_points=0"]  # fmt: skip
+       "training.precision=float32", "training.frames=1", "training.log_every=5",
+       "evaluation.critic_steps=0", "evaluation.transport_points=0"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
