@@ -166,7 +166,7 @@ class NpzData(Subset):
     path: str = option(REQUIRED, "the .npz file", path=True)
     channels: str = option(
         "auto",
-        "where images have their channels; auto: last, if only there are one or three",
+        "where images have their channels; auto: last, if only there are four at most",
         choices=["auto", "first", "last"],
     )
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)

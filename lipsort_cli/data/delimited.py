@@ -212,9 +212,7 @@ def _header(path: Path, rows: list[list[str]], decimal: str, options: Options) -
     counts = [str(j) for j in range(len(bare))]
     if not all(numeric):
         texts = [j for j, is_number in enumerate(numeric) if not is_number and first[j]]
-        if (
-            not texts
-        ):  # only gaps among numbers; pandas writes its integer names behind an empty one
+        if not texts:  # a gap among numbers, or pandas' integers behind the nameless index
             return first[0] == "" and bare == counts and len(first) > 1
         if not any(numeric):
             return True

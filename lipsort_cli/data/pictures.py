@@ -29,7 +29,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".p
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_CHANNELS = (1, 3)
+_MOST_CHANNELS = 4
 _GROUNDS = {"black": 0, "white": 1}
 
 
@@ -68,12 +68,12 @@ def full_scale(dtype: np.dtype[Any]) -> int | None:
 def channels_last(shape: tuple[int, ...], layout: str = "auto") -> bool:
     """Whether rows of ``shape`` [...] are [height, width, channels].
 
-    ``layout`` is ``first``, ``last``, or ``auto``: one or three channels are looked for, in front
-    before behind.
+    ``layout`` is ``first``, ``last``, or ``auto``: up to four channels behind, with more than four
+    in front, unless the last two sides are equal, as of square pictures with channels in front.
     """
     if len(shape) != 3 or layout != "auto":
         return len(shape) == 3 and layout == "last"
-    return shape[2] in _CHANNELS and shape[0] not in _CHANNELS
+    return shape[2] <= _MOST_CHANNELS < shape[0] and shape[1] != shape[2]
 
 
 def channels_warning(shape: tuple[int, ...], name: str, way_out: str = "") -> str:

@@ -355,4 +355,7 @@ def test_channels_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert arrays(tmp_path / "a.npz", x, channels="last").input_shape == (3, 6, 5)
     assert capsys.readouterr().err == ""
     assert not channels_last((1, 28, 28)) and not channels_last((3, 8, 3))
-    assert channels_last((28, 28, 1)) and not channels_last((28, 28))
+    for shape in ((28, 28, 1), (28, 28, 3), (32, 48, 3), (8, 8, 2), (32, 32, 4)):
+        assert channels_last(shape)
+    for shape in ((28, 28), (16, 4, 4), (4, 4, 1), (2, 30, 3), (12, 1, 1), (28, 28, 28)):
+        assert not channels_last(shape)

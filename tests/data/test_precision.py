@@ -192,10 +192,10 @@ def test_units_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_layouts_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = np.random.default_rng(0).random((6, 3, 4, 5)).astype(np.float32)
+    first = np.random.default_rng(0).random((6, 3, 8, 7)).astype(np.float32)
     p = write(tmp_path, "p", "npy", first)
     x, y = pair(p, write(tmp_path, "q", "npy", np.moveaxis(first, 1, -1)))
-    assert x.shape == y.shape == (3, 4, 5)
+    assert x.shape == y.shape == (3, 8, 7)
     assert np.array_equal(x.exact(slice(None)), y.exact(slice(None)))
     assert "channels last" in capsys.readouterr().err
     with pytest.raises(UsageError, match="both need the same"):
