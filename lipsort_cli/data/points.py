@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.arrow import DECIMAL
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
-from lipsort_cli.data.precision import Array, common_shift, moved, parts, shift_words
+from lipsort_cli.data.precision import Array, Parts, common_shift, moved, parts, shift_words
 from lipsort_cli.data.rowfile import CHUNK, RowFile
 from lipsort_cli.errors import UsageError
 
@@ -97,12 +97,19 @@ class Samples:
         """Points by number as they are: float32 [k, d] if all are, else float64 [k, d]."""
         return self.rows(index) if self.single else self._binary64(index)
 
+    def pieces(self, index: NDArray[np.int64] | None = None) -> Iterator[tuple[int, Parts]]:
+        """Where each piece of the rows (all, or ``index``) starts, and its numbers as hi + lo."""
+        step = _step(self.points)
+        for start in range(0, len(self) if index is None else len(index), step):
+            chosen = slice(start, start + step)
+            yield start, flat(self.points, self.view, chosen if index is None else index[chosen])
+
     def _binary64(self, index: Index) -> Array:
         hi, lo = flat(self.points, self.view, index)
         return hi if self.shift is None else moved(hi, lo, self.shift)[0]
 
 
-def flat(points: Rows, view: ArrayView, index: Any) -> tuple[Array, Array | None]:
+def flat(points: Rows, view: ArrayView, index: Any) -> Parts:
     """Rows [k, d] as hi + lo."""
     picked = points[index]
     if isinstance(points, DoubleRows):
@@ -138,7 +145,10 @@ def make_samples(
         digest.update(weights.tobytes())
     nothing = np.empty(0), np.empty(0), np.empty(0, bool)
     found = Samples(name, points, weights, True, *nothing, digest.hexdigest(), view, None, names)
-    return _measured(found, option)
+    try:
+        return _measured(found, option)
+    except ValueError as error:
+        raise UsageError(f"{option}: {name}: {error}") from error
 
 
 def _step(points: Rows) -> int:
@@ -166,12 +176,7 @@ def _measured(found: Samples, option: str) -> Samples:
     """``found`` with all that a pass over its points says."""
     lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
     rest, single = np.zeros(found.dim, bool), True
-    step = _step(found.points)
-    for start in range(0, len(found), step):
-        try:
-            hi, lo = flat(found.points, found.view, slice(start, start + step))
-        except ValueError as error:
-            raise UsageError(f"{option}: {found.name}: {error}") from error
+    for start, (hi, lo) in found.pieces():
         lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
         if found.shift is not None:
             hi, lo = moved(hi, lo, found.shift)[0], None
@@ -186,24 +191,13 @@ def _measured(found: Samples, option: str) -> Samples:
         single = single and bool((rounded == hi).all()) and lo is None
         if lo is not None:
             rest |= lo.any(0)
-    if rest.any():
-        rest = rest & ~_negligible(found, highs - lows, step)
+    if rest.any() and isinstance(found.points, DoubleRows):
+        # Of a decimal the nearest binary64 is meant, unless the rest is much of what differs.
+        left = np.max(
+            [np.abs(lo).max(0) for _, (_, lo) in found.pieces() if lo is not None], axis=0
+        )
+        rest = rest & ~(found.points.decimal & (left <= DECIMAL * (highs - lows)))
     return replace(found, single=single, lows=lows, highs=highs, rest=rest)
-
-
-def _negligible(found: Samples, width: Array, step: int) -> NDArray[np.bool_]:
-    """Columns of decimals whose rounding to binary64 is far below their width [d].
-
-    Of a decimal the nearest binary64 is meant, unless what is left is much of what differs.
-    """
-    if not isinstance(found.points, DoubleRows):
-        return np.zeros(found.dim, bool)
-    worst = np.zeros(found.dim)
-    for start in range(0, len(found), step):
-        _, lo = flat(found.points, found.view, slice(start, start + step))
-        if lo is not None:
-            worst = np.maximum(worst, np.abs(lo).max(0))
-    return found.points.decimal & (worst <= DECIMAL * width)
 
 
 def aligned(
@@ -236,9 +230,7 @@ def _span(found: Samples, index: NDArray[np.int64]) -> tuple[Array, Array, bool,
     """Smallest and largest of each coordinate, and what is no float32, or no binary64."""
     lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
     rest, fine = np.zeros(found.dim, bool), False
-    step = _step(found.points)
-    for start in range(0, len(index), step):
-        hi, lo = flat(found.points, found.view, index[start : start + step])
+    for _, (hi, lo) in found.pieces(index):
         lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
         fine = fine or lo is not None or bool((hi.astype(np.float32) != hi).any())
         if lo is not None:
@@ -248,11 +240,9 @@ def _span(found: Samples, index: NDArray[np.int64]) -> tuple[Array, Array, bool,
 
 def _shifted(found: Samples, shift: Array, option: str) -> Samples:
     """``found`` with ``shift`` taken off; UsageError where that rounds."""
-    step = _step(found.points)
     decimal = found.points.decimal if isinstance(found.points, DoubleRows) else False
     allowed = np.where(decimal, DECIMAL * (found.highs - found.lows), 0.0)
-    for start in range(0, len(found), step):
-        hi, lo = flat(found.points, found.view, slice(start, start + step))
+    for start, (hi, lo) in found.pieces():
         _, lost = moved(hi, lo, shift)
         if lost is not None and (lost > allowed).any():
             row, column = np.argwhere(lost > allowed)[0]
@@ -285,9 +275,7 @@ def refuse_rounding(found: Samples, option: str) -> None:
     if not found.rest.any():
         return
     column = int(np.flatnonzero(found.rest)[0])
-    step = _step(found.points)
-    for start in range(0, len(found), step):
-        _, lo = flat(found.points, found.view, slice(start, start + step))
+    for start, (_, lo) in found.pieces():
         if lo is not None and lo[:, column].any():
             row = start + int(np.flatnonzero(lo[:, column])[0])
             raise UsageError(_rounds(found, option, column, row))
