@@ -16,8 +16,8 @@ from typing import Any
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import find
 from lipsort_cli.console import console, follow_up
+from lipsort_cli.directed_text import share_down
 from lipsort_cli.figures.style import COLOURS, drawing, picture
-from lipsort_cli.rounding import share_down
 from lipsort_cli.runs import read_json
 
 NETWORKS = {"GroupSort (MaxMin)": "maxmin", "ReLU": "relu"}

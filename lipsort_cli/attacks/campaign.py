@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.attacks.deepfool import deepfool
+from lipsort_cli.attacks.edge_search import edge_search
 from lipsort_cli.attacks.fgsm import fgsm
 from lipsort_cli.attacks.pgd import pgd
-from lipsort_cli.attacks.rounding import rounding_search
 from lipsort_cli.attacks.search import Findings, lead
 from lipsort_cli.certificates import Network, evaluate
 from lipsort_cli.certificates.points import issued_bounds
@@ -88,7 +88,7 @@ class Campaign:
                     self._attack(method, findings, eps)
             findings.bisect(self.fooled)
             if "rounding" in methods:
-                rounding_search(
+                edge_search(
                     self.fooled,
                     findings,
                     radii[part],

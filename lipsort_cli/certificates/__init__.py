@@ -7,7 +7,7 @@ issuer needs, and never the other way round.
 from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
-    Evaluation,
+    EvaluatedLogits,
     certified_accuracy,
     certify_points,
     evaluate,
@@ -20,7 +20,7 @@ from lipsort_cli.verifier.graph import Network
 
 __all__ = [
     "CertifiedPoints",
-    "Evaluation",
+    "EvaluatedLogits",
     "IssuedCertificate",
     "LayerBound",
     "LayerwiseBound",

@@ -44,7 +44,7 @@ GUARD = 4.0
 """Issued radii allow for this multiple of binary64's own error, for the same reason."""
 
 
-class Evaluation(NamedTuple):
+class EvaluatedLogits(NamedTuple):
     """``logits`` float64 ``[N, C]``; every logit is within ``error`` ``[N]`` of the true one."""
 
     logits: NDArray[np.float64]
@@ -183,7 +183,7 @@ def evaluate(
     *,
     norm: str = "l2",
     bounds: list[LayerBound] | None = None,
-) -> Evaluation:
+) -> EvaluatedLogits:
     """Logits of ``inputs [N, *input_shape]`` in binary64, and how far they can be off.
 
     The error covers the distance to the network's value in ``arithmetic``: ``real`` (exact
@@ -194,7 +194,7 @@ def evaluate(
         logits, errors = output_errors(network, array, norm, resolve_arithmetic(arithmetic), bounds)
     except Unsupported as error:
         raise UsageError(str(error)) from None
-    return Evaluation(logits, errors)
+    return EvaluatedLogits(logits, errors)
 
 
 def certify_points(

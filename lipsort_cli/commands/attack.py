@@ -15,9 +15,9 @@ from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import TrainedRun, open_run, resolve_radii
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.rounding import at_least, share_down
 from lipsort_cli.runs import write_atomic, write_json
 
 

@@ -12,10 +12,10 @@ from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.directed_text import at_least, at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import route_words
-from lipsort_cli.rounding import at_least, at_most, share_down
 from lipsort_cli.runs import read_record
 
 

@@ -14,13 +14,13 @@ from lipsort_cli.certificates import load_network
 from lipsort_cli.config.models import ExtensionModel
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
+from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.norms import DUAL, NAMES
-from lipsort_cli.rounding import at_least, at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device
 from lipsort_cli.wasserstein import bounds as found
-from lipsort_cli.wasserstein.bounds import Bound, Plain
+from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.extension import make_extension_task
@@ -106,7 +106,7 @@ def evaluate_critic(
     source, chosen, norm, seed = task.source, config.evaluation, config.norm, config.seed
     alpha = 1 - config.confidence
     model = directory / "model.safetensors"
-    critic = Plain.of(load_network(model), norm)
+    critic = SavedCritic.of(load_network(model), norm)
     compared = source.compared(chosen.points, stream(seed, COMPARED))
     f_x, f_y = critic.values(compared.x), critic.values(compared.y)
     lower = found.critic_lower(critic, f_x, f_y, compared)

@@ -13,16 +13,16 @@ from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
+from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.rounding import at_most, share_down
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import resolve_device, set_threads
-from lipsort_cli.training.evaluation import Evaluation, evaluate
+from lipsort_cli.training.evaluation import TestFigures, evaluate
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, layer_text, save_network
 
@@ -113,7 +113,7 @@ def _headline(config: TrainConfig, dataset: Dataset, task: ClassifierTask) -> st
     )
 
 
-def _draw(config: TrainConfig, dataset: Dataset, evaluation: Evaluation, directory: Path) -> None:
+def _draw(config: TrainConfig, dataset: Dataset, evaluation: TestFigures, directory: Path) -> None:
     # Beside the curve of all points only an attack on all points says anything.
     attacked = {}
     if evaluation.attacked_points == len(evaluation.points.radii):
@@ -129,7 +129,7 @@ def _draw(config: TrainConfig, dataset: Dataset, evaluation: Evaluation, directo
     )
 
 
-def _show(config: TrainConfig, evaluation: Evaluation, seconds: float, directory: Path) -> None:
+def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, directory: Path) -> None:
     norm = NAMES[config.evaluation.norm]
     points = evaluation.points
     table = Table(title=f"Test set, {len(points.radii):,} points, {norm}")

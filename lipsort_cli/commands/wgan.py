@@ -14,18 +14,18 @@ from lipsort_cli.certificates import lipschitz_bound, load_network
 from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.gan.critics import Critic, make_critic
 from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
-from lipsort_cli.gan.generators import build_generator, save_generator
 from lipsort_cli.gan.training import GanTask
 from lipsort_cli.optim import adam
-from lipsort_cli.rounding import at_most
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.zoo import save_network
+from lipsort_cli.zoo.generators import build_generator, save_generator
 
 
 def run(config: WganConfig, directory: Path) -> None:

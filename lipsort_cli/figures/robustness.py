@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lipsort_cli.directed_text import share_down
 from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.norms import NAMES
-from lipsort_cli.rounding import share_down
 
 
 @drawing

@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from lipsort_cli.gan.generators import Generator
+from lipsort_cli.zoo.generators import Generator
 
 
 class Average:

@@ -13,12 +13,12 @@ from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import paths_from
 from lipsort_cli.gan.evaluation import SIDES, draw_rows
-from lipsort_cli.gan.generators import load_generator
 from lipsort_cli.gan.runs import GENERATOR
 from lipsort_cli.runs import read_record, started_in
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.sources import Measures
 from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
+from lipsort_cli.zoo.generators import load_generator
 
 CRITIC = "critic.safetensors"
 """Of a `lipsort wgan` run: the critic that the generator was trained against."""

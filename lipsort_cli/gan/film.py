@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.files import write_atomic
-from lipsort_cli.gan.generators import Generator
+from lipsort_cli.zoo.generators import Generator
 
 Pixels = NDArray[np.uint8]
 

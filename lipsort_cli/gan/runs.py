@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lipsort_cli.certificates.runs import run_config, run_data
 from lipsort_cli.data import Dataset
-from lipsort_cli.gan.generators import Generator, load_generator, sample
 from lipsort_cli.runs import find_run
+from lipsort_cli.zoo.generators import Generator, load_generator, sample
 
 GENERATOR = "generator.safetensors"
 

@@ -15,13 +15,13 @@ from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.gan.average import Average
 from lipsort_cli.gan.critics import Critic
 from lipsort_cli.gan.film import Film
-from lipsort_cli.gan.generators import Generator
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
-from lipsort_cli.gan.window import Window
+from lipsort_cli.gan.step_means import StepMeans
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.seeds import mixed_seed
+from lipsort_cli.zoo.generators import Generator
 
 REAL, NOISE, PENALTY, FILM = range(10, 14)
 """What a step draws: each purpose has random numbers of its own."""
@@ -59,7 +59,7 @@ class GanTask(Task):
         self.average = Average(generator, training.average)
         noise = torch.randn(Film.COUNT, generator.latent, generator=self._random(FILM, 0))
         self.film = Film(directory, self.average.generator, noise.to(device), dataset.train.inputs)
-        self.window = Window()
+        self.window = StepMeans()
         self.history: list[dict[str, float]] = []
         self.latest: dict[str, float] = {}
 
@@ -171,7 +171,7 @@ class GanTask(Task):
             yield "train", values
             self.latest = values
             self.history.append({"step": float(step), **values})
-            self.window = Window()
+            self.window = StepMeans()
         due = self.progress * self.training.frames >= self.film.frames + 1
         if (due or self.finished) and self.team.leads:
             name = self.critic.config.name
@@ -226,6 +226,6 @@ class GanTask(Task):
         self.critic.network.load_state_dict(state["critic"])
         self.critic.optimizer.load_state_dict(state["critic_optimizer"])
         self.film.frames = int(state["frames"])
-        self.window = Window(**state["window"])
+        self.window = StepMeans(**state["window"])
         self.history = [dict(entry) for entry in state["history"]]
         self.latest = dict(state["latest"])

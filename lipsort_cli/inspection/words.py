@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.inspection.activity import ACTIVE, FOLDED, SWAPPED, SWITCHED
 from lipsort_cli.inspection.measure import Measured
 from lipsort_cli.norms import NAMES, route_name
-from lipsort_cli.rounding import at_most
 
 Array = NDArray[np.float64]
 _NEAR = 0.01

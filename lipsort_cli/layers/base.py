@@ -10,8 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.layers.constraints import Constraint
-from lipsort_cli.rounding import at_most
 
 
 class LeftConstraintSet(UserWarning):

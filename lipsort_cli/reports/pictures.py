@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.figures.comparison import (
     TOLD_APART,
     Line,
@@ -19,7 +20,6 @@ from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reports.columns import best_first, find_column
 from lipsort_cli.reports.rows import Comparison, Row, Spread
 from lipsort_cli.reports.values import is_share, shown
-from lipsort_cli.rounding import at_most
 
 _GRID = 400
 """Radii at which a curve of all points is drawn."""

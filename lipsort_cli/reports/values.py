@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lipsort_cli.directed_text import at_least, at_most, share_down
 from lipsort_cli.norms import route_words
-from lipsort_cli.rounding import at_least, at_most, share_down
 
 COUNT, TIME, GIVEN, UNSTATED = "count", "measured", "known", "evidence not stated"
 _COUNTS = ("parameters", "steps", "points", "epochs", "samples")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 
 from lipsort_cli.certificates import lipschitz_bound
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.norms import NAMES
-from lipsort_cli.rounding import at_most
 from lipsort_cli.theory import conversions, lattice, relu
 from lipsort_cli.theory.exact import ExactNetwork, Vector
 from lipsort_cli.theory.steep import steep_data

@@ -18,13 +18,13 @@ from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.adversarial import build_adversary
+from lipsort_cli.training.classifier_means import ESTIMATE, WORST, ClassifierMeans
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
-from lipsort_cli.training.window import ESTIMATE, WORST, Window
 from lipsort_cli.zoo import Network, OrderNetwork
 
 EVALUATION_BATCH = 2048
@@ -68,7 +68,7 @@ class ClassifierTask(Task):
         self.adversary = build_adversary(training.adversarial, self._forward, loss, dataset.bounds)
         # Such a network is trained for its worst case, which depends on the labels.
         self.bounded = isinstance(network, OrderNetwork)
-        self.window = Window(self.bounded)
+        self.window = ClassifierMeans(self.bounded)
         self.latest: dict[str, float] = {}
         self._order: tuple[int, Tensor] | None = None
         self.route, self.constant = best_route(network, norm)
@@ -153,7 +153,7 @@ class ClassifierTask(Task):
             means = self.window.means()
             yield "train", {**means, "lr": float(self.optimizer.param_groups[0]["lr"])}
             self.latest.update(means)
-            self.window = Window(self.bounded)
+            self.window = ClassifierMeans(self.bounded)
         if step and step % self.steps_an_epoch == 0:
             self.route, self.constant = best_route(self.network, self.norm)
             if len(self.dataset.validation) and self.team.leads:
@@ -225,7 +225,7 @@ class ClassifierTask(Task):
         """Go on from it."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.window, self.latest = Window(**state["window"]), dict(state["latest"])
+        self.window, self.latest = ClassifierMeans(**state["window"]), dict(state["latest"])
         self.constant = float(state["constant"])
 
 

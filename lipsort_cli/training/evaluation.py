@@ -13,8 +13,7 @@ from torch import Tensor
 from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
 from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
-from lipsort_cli.config.train import Evaluation as Asked
-from lipsort_cli.config.train import TrainConfig
+from lipsort_cli.config.train import Evaluation, TrainConfig
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import LipsortError
@@ -27,7 +26,7 @@ SMOOTH = ("tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TestFigures:
     """Figures of one network on one test set.
 
     ``clean`` and ``attacked`` are empirical, ``certified`` is proven for its arithmetic.
@@ -86,7 +85,7 @@ def evaluate(
     dataset: Dataset,
     config: TrainConfig,
     device: torch.device,
-) -> Evaluation:
+) -> TestFigures:
     """Measure ``network`` on the test set, and certify its plain form ``plain``.
 
     Args:
@@ -119,7 +118,7 @@ def evaluate(
     )
     correct = _correct(network, test.inputs, test.labels, device)
     attacked, count = _attacked(network, dataset, config, device, points)
-    return Evaluation(
+    return TestFigures(
         float(correct.mean()),
         certified_accuracy(points, config.evaluation.eps),
         attacked,
@@ -129,7 +128,7 @@ def evaluate(
     )
 
 
-def in_deviations(plain: Network, test: Split, config: Asked) -> dict[str, float]:
+def in_deviations(plain: Network, test: Split, config: Evaluation) -> dict[str, float]:
     """Certified accuracy for radii in standard deviations, of a network that divides by them first.
 
     The network is g((x - mean) / std): what g keeps within r of z, the network keeps wherever

@@ -46,7 +46,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Plain:
+class SavedCritic:
     """A saved critic with its proven Lipschitz bound in the ground norm."""
 
     network: Network
@@ -54,7 +54,7 @@ class Plain:
     lipschitz: float
 
     @classmethod
-    def of(cls, network: Network, norm: str) -> Plain:
+    def of(cls, network: Network, norm: str) -> SavedCritic:
         """Bound the constant of ``network``."""
         return cls(network, norm, lipschitz_bound(network, norm).value)
 
@@ -77,7 +77,7 @@ class Plain:
 
 
 def critic_lower(
-    critic: Plain,
+    critic: SavedCritic,
     values: tuple[Array, float],
     others: tuple[Array, float],
     measures: Measures,
@@ -98,7 +98,7 @@ def critic_lower(
 
 
 def confidence_lower(
-    critic: Plain,
+    critic: SavedCritic,
     seen: tuple[float, float],
     held_out: tuple[Rows, Rows],
     alpha: float,

@@ -22,7 +22,7 @@ from lipsort_cli.data.distributions import (
 )
 from lipsort_cli.data.samples import Samples, load_pair, make_samples
 from lipsort_cli.errors import UsageError
-from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
+from lipsort_cli.wasserstein.samplers import SamplerSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sources import SampleSource, Source, SyntheticSource
 
 PAIRS: dict[str, Callable[[Any], Pair]] = {
@@ -122,7 +122,7 @@ def _dataset(config: DatasetDistribution) -> tuple[Samples, Samples, tuple[float
     return parts[0], parts[1], dataset.bounds
 
 
-def _generator(config: Any, rng: np.random.Generator, device: torch.device | None) -> DrawnSource:
+def _generator(config: Any, rng: np.random.Generator, device: torch.device | None) -> SamplerSource:
     """A trained generator against its data.
 
     The critic is shown training images; held out are test images, of which the generator has seen
@@ -141,7 +141,7 @@ def _generator(config: Any, rng: np.random.Generator, device: torch.device | Non
     # Inputs that merely happen to lie in [0, 1] say nothing of others.
     pixels = run.dataset.pixels and run.dataset.bounds == (0.0, 1.0)
     boxed = unseen and run.generator.bounded and pixels
-    return DrawnSource(
+    return SamplerSource(
         config.name,
         (generated, rows_with_replacement(train)),
         (fresh, rows_once(test if unseen else train)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.distributions import DatasetDistribution, FilesDistribution
-from lipsort_cli.rounding import at_least, at_most
+from lipsort_cli.directed_text import at_least, at_most
 
 
 def directed(bound: dict[str, Any]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipsort_cli.rounding import at_least, at_most, share_down
+from lipsort_cli.directed_text import at_least, at_most, share_down
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

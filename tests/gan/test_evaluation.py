@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lipsort_cli.gan.evaluation.classes import class_shares, covered, imbalance
 from lipsort_cli.gan.evaluation.kernel import kernel_distance
 from lipsort_cli.gan.evaluation.manifolds import nearest, precision_recall
-from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
+from lipsort_cli.wasserstein.samplers import SamplerSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sliced import projected_distances
 
 
@@ -185,7 +185,7 @@ def test_class_shares_and_their_distance() -> None:
 
 def test_a_drawn_source_bounds_with_other_points_than_it_trains_on() -> None:
     train, unseen = np.zeros((9, 4), np.float32), np.ones((6, 4), np.float32)
-    source = DrawnSource(
+    source = SamplerSource(
         "pair",
         (rows_with_replacement(train), rows_with_replacement(train + 2)),
         (rows_once(unseen), rows_once(unseen + 2)),

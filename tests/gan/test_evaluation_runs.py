@@ -18,10 +18,10 @@ from lipsort_cli.config.wgan import GanEvaluation, MlpGenerator
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.gan.evaluation import check, classifier, evaluate
-from lipsort_cli.gan.generators import Generator, build_generator, save_generator
 from lipsort_cli.runs import RunRecord, read_json
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
+from lipsort_cli.zoo.generators import Generator, build_generator, save_generator
 
 QUICK = GanEvaluation(sliced=20, critic_steps=15, transport_points=30)
 

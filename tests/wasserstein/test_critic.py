@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lipsort_cli.certificates import load_network
 from lipsort_cli.layers import Dense
 from lipsort_cli.wasserstein.bounds import (
-    Plain,
+    SavedCritic,
     confidence_lower,
     critic_lower,
     population_upper,
@@ -54,9 +54,9 @@ def critic_of(
     )
 
 
-def plain(network, norm: str, folder: Path) -> Plain:
+def plain(network, norm: str, folder: Path) -> SavedCritic:
     save_network(network, folder / "model.safetensors")
-    return Plain.of(load_network(folder / "model.safetensors"), norm)
+    return SavedCritic.of(load_network(folder / "model.safetensors"), norm)
 
 
 @pytest.mark.parametrize("method", ["softmax", "projection"])

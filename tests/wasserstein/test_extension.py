@@ -21,7 +21,7 @@ from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.runs import read_json
 from lipsort_cli.training import engine
-from lipsort_cli.wasserstein.bounds import Plain, critic_lower
+from lipsort_cli.wasserstein.bounds import SavedCritic, critic_lower
 from lipsort_cli.wasserstein.extension import EXACT, ExtensionTask, potential
 from lipsort_cli.wasserstein.sources import SampleSource
 from lipsort_cli.wasserstein.training import CriticTask
@@ -251,7 +251,7 @@ def test_never_above_exact_transport(
         task = build_task(fitted_config, source, torch.device("cpu"))
         engine.run(task, engine.Session(Path(folder), "estimate-wasserstein"))
         save_network(task.network, Path(folder) / "model.safetensors")
-        critic = Plain.of(load_network(Path(folder) / "model.safetensors"), "l2")
+        critic = SavedCritic.of(load_network(Path(folder) / "model.safetensors"), "l2")
     measures = source.compared(0, rng)
     values = critic.values(measures.x), critic.values(measures.y)
     lower = critic_lower(critic, *values, measures).value

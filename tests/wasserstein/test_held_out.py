@@ -23,7 +23,7 @@ from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.gan import runs
 from lipsort_cli.gan.evaluation import distance
 from lipsort_cli.training import engine
-from lipsort_cli.wasserstein.bounds import Plain, confidence_lower
+from lipsort_cli.wasserstein.bounds import SavedCritic, confidence_lower
 from lipsort_cli.wasserstein.build import PAIRS, build_source
 from lipsort_cli.wasserstein.confidence import BOUNDS
 from lipsort_cli.wasserstein.sources import SampleSource, Source
@@ -213,7 +213,7 @@ def test_the_fresh_critic_of_a_generator(monkeypatch: pytest.MonkeyPatch) -> Non
 
     ranges: list[tuple[float, float]] = []
 
-    def clipped(critic: Plain, seen: tuple[float, float], *rest: Any) -> Any:
+    def clipped(critic: SavedCritic, seen: tuple[float, float], *rest: Any) -> Any:
         ranges.append(seen)
         return confidence_lower(critic, seen, *rest)
 

@@ -32,8 +32,8 @@ from lipsort_cli.gan.evaluation.measures import (
 )
 from lipsort_cli.gan.evaluation.pictures import draw_neighbours, draw_quality
 from lipsort_cli.gan.evaluation.table import show
-from lipsort_cli.gan.generators import Generator, sample
 from lipsort_cli.training.seeds import mixed_seed
+from lipsort_cli.zoo.generators import Generator, sample
 
 __all__ = ["SIDES", "Judgement", "check", "draw_rows", "evaluate"]
 

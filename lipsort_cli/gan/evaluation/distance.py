@@ -19,9 +19,9 @@ from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.console import warn
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
-from lipsort_cli.wasserstein.bounds import Bound, Plain
+from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.drawn import DrawnSource, rows_once, rows_with_replacement
+from lipsort_cli.wasserstein.samplers import SamplerSource, rows_once, rows_with_replacement
 from lipsort_cli.wasserstein.sources import Measures
 from lipsort_cli.wasserstein.training import make_task
 from lipsort_cli.zoo import save_network
@@ -73,7 +73,7 @@ def fresh_bounds(
     unseen = sides.unseen
     draws = rows_once(unseen[0]), rows_once(unseen[1])
     trained = rows_with_replacement(sides.trained[0]), rows_with_replacement(sides.trained[1])
-    source = DrawnSource(sides.name, trained, draws, draws)
+    source = SamplerSource(sides.name, trained, draws, draws)
     # Seconds of training need no resuming: what is interrupted is done again.
     with tempfile.TemporaryDirectory() as folder:
         task = make_task(
@@ -93,7 +93,7 @@ def fresh_bounds(
         engine.run(task, engine.Session(Path(folder), "wgan", resume=run, alone=True))
         path = Path(folder) / "model.safetensors"
         save_network(task.network, path)
-        critic = Plain.of(load_network(path), _NORM)
+        critic = SavedCritic.of(load_network(path), _NORM)
         certified = None if certificate is None else _certified(certificate, path, sides)
     # Fixed before any of the unseen points is looked at.
     looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))

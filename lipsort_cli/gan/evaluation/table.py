@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 
 from lipsort_cli.console import console
+from lipsort_cli.directed_text import at_least
 from lipsort_cli.gan.evaluation.kernel import Estimate
 from lipsort_cli.gan.evaluation.measures import DATA, GENERATED, Measure
-from lipsort_cli.rounding import at_least
 
 _ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 

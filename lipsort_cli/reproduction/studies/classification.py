@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from lipsort_cli.directed_text import at_most
 from lipsort_cli.reports.blocks import Picture, Table
 from lipsort_cli.reproduction.draw import dots
 from lipsort_cli.reproduction.outcomes import Outcome, Outcomes
 from lipsort_cli.reproduction.statistics import above, below, greater
 from lipsort_cli.reproduction.study import Check, Finding, Study
-from lipsort_cli.rounding import at_most
 
 ARMS = (
     ("unconstrained", "classification", "none"),

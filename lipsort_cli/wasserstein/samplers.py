@@ -17,7 +17,7 @@ Draw = Callable[[int, np.random.Generator], Points]
 _LOOK = 2000
 
 
-class DrawnSource:
+class SamplerSource:
     """A pair of distributions known through samplers, such as a generator and its data.
 
     Args:

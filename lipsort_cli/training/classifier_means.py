@@ -12,7 +12,7 @@ WORST = "worst_case_accuracy"
 
 
 @dataclass
-class Window:
+class ClassifierMeans:
     """Sums over the steps since the last logged line.
 
     ``worst`` says that only the worst case is known: the share that is right whatever moves within

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Window:
+class StepMeans:
     """Sums over the steps since the last logged line."""
 
     gap: float = 0.0

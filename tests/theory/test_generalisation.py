@@ -16,8 +16,8 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.layers.constraints import Unconstrained
-from lipsort_cli.reproduction.generalisation import _GRID, _norms, _up, margin_bound
 from lipsort_cli.reproduction.worker import perform
+from lipsort_cli.theory.generalisation import _GRID, _norms, _up, margin_bound
 from lipsort_cli.zoo import Network, save_network
 from lipsort_cli.zoo.mlp import build_mlp
 

@@ -19,7 +19,7 @@ from lipsort_cli.attacks.search import Findings, distances
 SHARES = (1.0, 1 - 2e-7, 1 - 1e-6, 1 - 1e-5, 1 - 1e-4)
 
 
-def rounding_search(
+def edge_search(
     fooled: Callable[[Tensor, Tensor], Tensor],
     findings: Findings,
     radii: NDArray[np.float64],
