@@ -45,6 +45,9 @@ def check_radii(
         logits, _ = adapter.errors(network, x, norm, "real")
         labels = np.nan_to_num(logits, nan=-np.inf).argmax(axis=1)
         radii = adapter.radii(network, x, labels, norm, arithmetic)
+        if rng.random() < 0.4:
+            x = approached(network, x, labels, radii, norm, arithmetic)
+            radii = adapter.radii(network, x, labels, norm, arithmetic)
     except adapter.Refused:
         tally.refuse(drawing.operations())
         return
@@ -72,6 +75,30 @@ def check_radii(
                 found = np.where(np.abs(found) < Rounded(machine).tiny, 0.0, found)
             if not _keeps(found, label).all():
                 tally.violate(f"{machine}: {words}")
+
+
+def approached(
+    network: Any,
+    x: np.ndarray,
+    labels: np.ndarray,
+    radii: np.ndarray,
+    norm: str,
+    arithmetic: str,
+) -> np.ndarray:
+    """Points moved towards others of another label until hardly anything is certified.
+
+    There the lead is about what rounding may lose, and any error that was forgotten decides.
+    """
+    kind = np.float32 if arithmetic == "binary32" else np.float64
+    kept, beyond = x.copy(), x.copy()
+    for row in range(len(x)):
+        others = np.flatnonzero(labels != labels[row])
+        beyond[row] = x[others[row % len(others)]] if len(others) else x[row]
+    for _ in range(40):
+        middle = (kept / 2 + beyond / 2).astype(kind).astype(np.float64)
+        certified = adapter.radii(network, middle, labels, norm, arithmetic) > 0
+        kept[certified], beyond[~certified] = middle[certified], middle[~certified]
+    return np.where((radii > 0)[:, None], kept, x)
 
 
 def _directions(

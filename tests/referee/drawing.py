@@ -45,6 +45,7 @@ CHARACTERS = (
     "huge",
     "wild",
     "one large",
+    "uneven",
 )
 
 
@@ -91,6 +92,8 @@ class Pen:
             values[..., 0] = 1 + 2.0**-20
         elif self.character == "subnormal":
             values = np.where(rng.random(shape) < 0.5, values * 2.0**-130, values)
+        elif self.character == "uneven":
+            values *= 10.0 ** rng.uniform(-44, 12, shape)
         elif self.character in ("tiny", "huge", "wild"):
             low, high = {"tiny": (-45, -20), "huge": (5, 25), "wild": (-45, 25)}[self.character]
             exponent = rng.uniform(low, high)
