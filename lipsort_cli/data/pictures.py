@@ -26,6 +26,9 @@ Pixels = NDArray[np.float32]
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 """Endings of the names of pictures."""
 
+MOST_PIXELS = 2**24
+"""Of a picture that is taken as it is: a few bytes may stand for as many as they like."""
+
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -180,7 +183,12 @@ class Reading:
         """Pixels of a picture that Pillow has open, [channels, h, w]; ``file`` for messages."""
         from PIL import ImageOps
 
-        image = ImageOps.exif_transpose(image)
+        if self.size is None and image.size[0] * image.size[1] > MOST_PIXELS:
+            raise UsageError(
+                f"{file}: found {image.size[0]}x{image.size[1]} pixels; allowed: at most "
+                f"{MOST_PIXELS:,} a picture" + (", or data.size=N" if self.key == "data" else "")
+            )
+        ImageOps.exif_transpose(image, in_place=True)
         full = 65535 if image.mode in _DEEP else 255
         levels = self._levels(image, file)
         if levels.ndim == 3 and channels == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +240,19 @@ def test_what_is_no_picture_of_a_class_is_skipped_and_said(
     said = capsys.readouterr().out
     for name in (".ipynb_checkpoints", "skipped"):
         assert name in said
+
+
+def test_pipes_and_bombs(tmp_path: Path) -> None:
+    folder(tmp_path / "x", "1.png", "2.png")
+    os.mkfifo(tmp_path / "x" / "3.png")
+    with pytest.raises(LipsortError, match=r"3\.png"):
+        load_samples(str(tmp_path / "x"))
+    for side, words in ((6000, "6000x6000 pixels; allowed: at most"), (20_000, "not a readable")):
+        Image.new("1", (side, side)).save(tmp_path / "bomb.png")
+        with pytest.raises(UsageError, match=words):
+            read(tmp_path / "bomb.png")
+    Image.new("1", (6000, 6000)).save(tmp_path / "bomb.png")
+    assert read(tmp_path / "bomb.png", size=4).shape == (1, 4, 4)
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
