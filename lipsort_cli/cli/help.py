@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from lipsort_cli.cli.pages import page, table
 from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
@@ -13,6 +12,7 @@ from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import UsageError
+from lipsort_cli.pages import page, table
 
 _FLAGS = (
     ("-m, --multirun", "run every combination of comma-separated values"),

@@ -7,9 +7,9 @@ from typing import Annotated
 from rich.console import Console
 from typer import Argument
 
-from lipsort_cli.cli.pages import page
 from lipsort_cli.config import catalog
 from lipsort_cli.errors import UsageError
+from lipsort_cli.pages import page
 
 TITLES = {
     "model": "Networks",
