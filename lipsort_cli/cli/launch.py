@@ -80,6 +80,8 @@ def _composed(command: Command, options: argparse.Namespace, overrides: list[str
         if _is_query(options):
             _hydra(command, options, overrides)
         elif options.multirun or config.hydra.mode == RunMode.MULTIRUN:
+            if not config.hydra.sweep.dir:
+                raise UsageError("hydra.sweep.dir: found nothing; allowed: hydra.sweep.dir=FOLDER")
             # What Hydra would save of each job is saved when the job has been let in.
             saved = config.hydra.output_subdir
             with left_on_a_signal(command.name, str(config.hydra.launcher.get("_target_"))):

@@ -110,26 +110,7 @@ def evaluate_critic(
     compared = source.compared(chosen.points, stream(seed, COMPARED))
     f_x, f_y = critic.values(compared.x), critic.values(compared.y)
     lower = found.critic_lower(critic, f_x, f_y, compared)
-    results: dict[str, Any] = {
-        "estimate": Bound(
-            "value",
-            task.lower,
-            "empirical",
-            "the critic's value on a training sample",
-            "a training sample",
-        ).entry(),
-        "lipschitz_bound": critic.lipschitz,
-        "norm": norm,
-        "steps": task.at.step,
-        "train_seconds": round(task.at.seconds, 3),
-        "parameters": sum(p.numel() for p in task.network.parameters()),
-    }
-    if task.stopped:
-        results["stopped_by"] = task.stopped
-    if source.truth is not None:
-        results["true"] = source.truth
-    if "shift" in source.fingerprint:
-        results["shift"] = source.fingerprint["shift"]
+    results = _of_training(task) | {"lipschitz_bound": critic.lipschitz, "norm": norm}
     if chosen.certificate:
         _certify(results, lower, task, compared, directory)
     everything = [lower]
@@ -164,13 +145,40 @@ def evaluate_critic(
     if chosen.sliced:
         everything.append(found.sliced_value(compared, chosen.sliced, stream(seed, EXTRA)))
 
-    results["lower_bound"] = lower.entry()
-    results["upper_bound"] = upper[0].entry()
+    return {**results, **_entries(lower, upper[0], everything, chosen.bound)}
+
+
+def _of_training(task: CriticTask) -> dict[str, Any]:
+    """What is known of the training and its source, whatever the critic is worth."""
+    source = task.source
+    results: dict[str, Any] = {
+        "estimate": Bound(
+            "value",
+            task.lower,
+            "empirical",
+            "the critic's value on a training sample",
+            "a training sample",
+        ).entry(),
+        "steps": task.at.step,
+        "train_seconds": round(task.at.seconds, 3),
+        "parameters": sum(p.numel() for p in task.network.parameters()),
+    }
+    if task.stopped:
+        results["stopped_by"] = task.stopped
+    if source.truth is not None:
+        results["true"] = source.truth
+    if "shift" in source.fingerprint:
+        results["shift"] = source.fingerprint["shift"]
+    return results
+
+
+def _entries(lower: Bound, upper: Bound, everything: list[Bound], quoted: str) -> dict[str, Any]:
+    """All bounds as ``results.json`` holds them; the ``quoted`` ones have names of their own."""
+    results: dict[str, Any] = {"lower_bound": lower.entry(), "upper_bound": upper.entry()}
     for kind in ("lower", "upper"):
-        of_populations = [b for b in everything if b.about == found.POPULATIONS and b.kind == kind]
-        quoted = [b for b in of_populations if b.method.startswith(chosen.bound)] or of_populations
-        if quoted:
-            results[f"population_{kind}_bound"] = quoted[0].entry()
+        fitting = [b for b in everything if b.about == found.POPULATIONS and b.kind == kind]
+        for bound in [b for b in fitting if b.method.startswith(quoted)][:1] or fitting[:1]:
+            results[f"population_{kind}_bound"] = bound.entry()
     results["bounds"] = [bound.entry() for bound in everything]
     return results
 

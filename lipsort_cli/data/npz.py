@@ -14,10 +14,11 @@ from lipsort_cli.console import say, warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
 from lipsort_cli.data.precision import blurred_columns
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import require_file, resolved
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
+_WAY_OUT = f"write one with numpy.savez(path, {', '.join(f'{key}=...' for key in _KEYS)})"
 MOST_CLASSES = 10_000
 """Beyond that, labels are rather identifiers than classes: each would cost an output."""
 
@@ -30,12 +31,17 @@ def load_npz(config: Any) -> Dataset:
     to C - 1, each of which ``y_train`` has.
 
     Raises:
-        LipsortError: the file is missing or damaged, an array is missing, or shapes, types or
+        UsageError: there is no such file, or it is none of NumPy's.
+        LipsortError: the file is damaged, an array is missing, or shapes, types or
             values do not fit; all faults of the arrays are named together.
     """
     path = resolved(config.path)
-    if path.exists():
-        require_file(path)
+    if not path.exists():
+        raise UsageError(f"data.path: found {path}; no such file; allowed: an .npz file")
+    require_file(path)
+    if not zipfile.is_zipfile(path):
+        # NumPy would take it for pickled data.
+        raise UsageError(f"data.path: found {path}, which is no .npz file; {_WAY_OUT}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in _KEYS if key not in archive.files]
@@ -45,14 +51,9 @@ def load_npz(config: Any) -> Dataset:
                     f"{', '.join(archive.files) or 'no arrays'}; needed are {', '.join(_KEYS)}"
                 )
             arrays = {key: archive[key] for key in _KEYS}
-    except FileNotFoundError as error:
-        raise LipsortError(f"{path}: no such file; set data.path to an .npz file") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         reason = (str(error) or repr(error)).splitlines()[0]
-        raise LipsortError(
-            f"{path}: not a readable .npz file ({reason}); "
-            f"write one with numpy.savez(path, {', '.join(f'{key}=...' for key in _KEYS)})"
-        ) from error
+        raise LipsortError(f"{path}: not a readable .npz file ({reason}); {_WAY_OUT}") from error
     faults = _faults(arrays)
     if faults:
         raise LipsortError(f"{path}: " + "; ".join(faults))

@@ -90,7 +90,9 @@ def test_any_folder_is_a_run(
     assert f"found {name}, which is no run directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["run="], ["run=''"], ["hydra.run.dir="], ["resume="]])
+@pytest.mark.parametrize(
+    "words", [["run="], ["run=''"], ["hydra.run.dir="], ["resume="], ["hydra.sweep.dir=", "-m"]]
+)
 def test_nothing_behind_a_path_is_refused(
     words: list[str], train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

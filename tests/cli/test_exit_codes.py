@@ -1,0 +1,43 @@
+"""The same fault has the same exit code in every command: 2 for what the command line names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import lipsort
+
+NOWHERE = {
+    "train": ("data=npz", "data.path=nowhere"),
+    "train-classifier": ("data=folder", "data.path=nowhere"),
+    "wgan": ("data=npz", "data.path=nowhere"),
+    "estimate-wasserstein": ("distribution=files", "distribution.p=nowhere", "distribution.q=x"),
+    "certify": ("nowhere",),
+    "attack": ("nowhere",),
+    "export": ("nowhere",),
+    "inspect": ("nowhere",),
+    "report": ("nowhere",),
+    "generalisation": ("nowhere",),
+    "verify": ("nowhere",),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+@pytest.mark.parametrize("junk", [False, True])
+def test_what_is_not_there_or_is_junk_is_the_command_lines_fault(
+    name: str,
+    junk: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if junk:
+        (tmp_path / "nowhere").write_bytes(b"\x93\x00junk" * 40)
+    code = lipsort(monkeypatch, name, *NOWHERE[name])
+    shown = capsys.readouterr()
+    # The verifier has a verdict of its own on whatever there is: INVALID.
+    assert code == (1 if name == "verify" and junk else 2), shown.err
+    assert "nowhere" in shown.err or code == 1
+    assert "pickle" not in shown.err + shown.out
+    assert {path.name for path in tmp_path.iterdir()} <= {"nowhere"}
