@@ -52,6 +52,11 @@ def bounds(network: Any, norm: str) -> list[float]:
     return [bound.value for bound in layer_bounds(network, norm)]
 
 
+def crossed(network: Any, before: str, after: str) -> float:
+    """The proven constant of a first dense layer from one norm to another."""
+    return Route.of(network, after, before).bounds[0].value
+
+
 def errors(
     network: Any, inputs: np.ndarray, norm: str, arithmetic: str
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from boundaries import try_radii
-from definitions import DEFINITIONS
+from definitions import DEFINITIONS, Node
 from deployed import try_deployed
 from measures import try_measures
+from networks import Drawing
 from tally import Tally
-from trials import try_errors, try_norms
+from trials import build, check_errors, try_errors, try_norms
 
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.verifier import machine, rounding
@@ -64,8 +65,24 @@ def test_constants_that_round_to_nothing(monkeypatch: Patch) -> None:
         return (self.size() + self.own) * 0.0, (self.lip + self.d1) * 0.0
 
     monkeypatch.setattr(State, "doubt", none)
-    assert found(try_errors, "scale")
-    assert found(try_errors, "residual", rounds=200)
+    two, large = (2,), 2.0**60 * np.eye(2, dtype=np.float32)
+    middle = {
+        "scale": Node("scale", two, two, {"factor": 2.0**-150}),
+        "residual": Node(
+            "residual",
+            two,
+            two,
+            {"skip": 2.0**-150, "branch": 0.0},
+            branches=[[Node("abs", two, two)]],
+        ),
+    }
+    for name, node in middle.items():
+        matrices = [Node("dense", two, two, weight=large) for _ in range(2)]
+        drawing, tally = Drawing(two, [*matrices, node], "huge"), Tally()
+        x = np.array([[0.0, 1.0], [1.0, 0.5]])
+        check_errors(np.random.default_rng(0), tally, drawing, build(drawing), x)
+        assert tally.violations, name
+    assert found(try_errors, rounds=60)
 
 
 def test_centres_chosen_by_expanded_squares(monkeypatch: Patch) -> None:
@@ -135,17 +152,13 @@ def test_mutants_of_the_recurrence_are_reported(name: str, monkeypatch: Patch) -
 def test_a_constant_that_is_too_small_is_reported(name: str, monkeypatch: Patch) -> None:
     """One part in a thousand off, for every operation: some pair of points shows it."""
     kind = operation(name)
-    if kind.container:
-        combined = kind.combined
-        monkeypatch.setattr(kind, "combined", lambda *given: combined(*given) * 0.999)
-    else:
-        bound = kind.bound
+    honest = kind.bound
 
-        def mistaken(self: Any, *arguments: Any, **options: Any) -> Any:
-            made = bound(self, *arguments, **options)
-            return replace(made, value=made.value * 0.999)
+    def mistaken(self: Any, *given: Any) -> Any:
+        value, *rest = honest(self, *given)
+        return (value * 0.999, *rest)
 
-        monkeypatch.setattr(kind, "bound", mistaken)
+    monkeypatch.setattr(kind, "bound", mistaken)
     assert found(try_norms, name)
 
 

@@ -175,6 +175,8 @@ def try_norms(rng: np.random.Generator, tally: Tally, op: str) -> None:
     around = 1.0
     if node.op in ("distance", "extension") and node.weight is not None:
         around = max(float(np.abs(node.weight).max()), 1e-30)
+    if op == "dense":
+        try_mixed_norms(rng, tally)
     for norm in adapter.NORMS:
         bound = adapter.bounds(network, norm)[0]
         reached = _stretch(rng, drawing, norm, around)
@@ -182,6 +184,39 @@ def try_norms(rng: np.random.Generator, tally: Tally, op: str) -> None:
         tally.count([op], 1, ratio)
         if not reached <= arb(bound):
             tally.violate(f"{norm} constant {ratio:.12g} of its bound: {describe(drawing)}")
+
+
+def try_mixed_norms(rng: np.random.Generator, tally: Tally) -> None:
+    """One matrix: no vector becomes longer, from one norm to another, than its constant says."""
+    pen = Pen(rng, str(rng.choice(CHARACTERS)), widest=int(rng.choice([3, 6, 12])))
+    node = draw_operation(pen, (pen.size(),), 0, "dense")
+    assert node.weight is not None
+    node.bias = None
+    network = build(Drawing(node.shape, [node], pen.character))
+    weight = node.weight.astype(np.float64)
+    size = weight.shape[1]
+    steps = [*np.eye(size), *rng.choice([-1.0, 1.0], (20, size)), *rng.standard_normal((5, size))]
+    steps += [*np.sign(weight), *weight, *np.sign(np.linalg.svd(weight)[2])]
+    order = {"l2": 2, "linf": np.inf, "l1": 1}
+    for before in adapter.NORMS:
+        for after in adapter.NORMS:
+            if before == after:
+                continue
+            bound = adapter.crossed(network, before, after)
+            sizes = [
+                np.linalg.norm(weight @ step, order[after]) / np.linalg.norm(step, order[before])
+                if step.any()
+                else 0.0
+                for step in steps
+            ]
+            best = steps[int(np.argmax(sizes))]
+            with precisely():
+                made = exactly([node], best[None])[0]
+                reached = (norm_of(made, after) / norm_of(EXACT.take(best), before)).lower()
+            ratio = 0.0 if reached == 0 else float(reached / arb(bound))
+            tally.count([f"dense, {before} to {after}"], 1, ratio)
+            if not reached <= arb(bound):
+                tally.violate(f"{before} to {after} {ratio:.12g} of its bound: {node.weight!r}")
 
 
 def _stretch(rng: np.random.Generator, drawing: Drawing, norm: str, around: float) -> Any:
