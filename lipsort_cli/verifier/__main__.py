@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .data import IMAGES, images_in
+from .external import IMAGES, images_in
 from .verify import CERTIFICATE, Verdict, verify
 
 

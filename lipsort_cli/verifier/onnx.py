@@ -10,13 +10,16 @@ are rounded to float32: the error bounds of binary32, and only those, allow for 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .errors import Invalid, Unsupported
 from .graph import Network
 from .layer import Layer
 from .operation import of
+from .tensors import read_bytes
 
 OPERATOR_SET = 17
 IR_VERSION = 8
@@ -47,6 +50,24 @@ def onnx_bytes(network: Network) -> bytes:
             _bytes(8, _integer(2, OPERATOR_SET)),
         ]
     )
+
+
+def check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
+    """The file is the certified network, written as lipsort writes it: the same bytes."""
+    arithmetic = certificate["claim"]["arithmetic"]
+    if arithmetic != "binary32":
+        raise Unsupported(
+            "--network",
+            f"{deployed.name} computes in float32, and this certificate claims {arithmetic} "
+            "arithmetic; certify with arithmetic=binary32",
+        )
+    if read_bytes(deployed, "--network") != onnx_bytes(network):
+        raise Invalid(
+            "--network",
+            f"{deployed.name} is not, byte for byte, what lipsort writes of the certified network; "
+            "write it with: lipsort export RUN; a network from elsewhere is imported first, and "
+            "certified as what it was imported to",
+        )
 
 
 class Builder:

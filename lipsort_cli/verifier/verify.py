@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .bounds import Route
 from .classification import check_classification, check_table
-from .data import Points, external_points, stored_points
-from .errors import Invalid, Misused, Refused, Unsupported
+from .data import Points, stored_points
+from .errors import Invalid, Refused, Unsupported
 from .format import parse_certificate
 from .graph import Network, parse_network
 from .rounding import gradual_underflow
 from .strictjson import LARGEST_TEXT, sha256
-from .tensors import digest_array, read_bytes
+from .tensors import read_bytes
 from .w1 import check_w1
 from .words import at_most
 
@@ -97,7 +96,9 @@ def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]
     if exact:
-        lines.append(_exact(certificate, network, points, routes, contents))
+        from .exact_claims import check_exactly
+
+        lines.append(check_exactly(certificate, network, points, routes, contents))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 
@@ -114,28 +115,10 @@ def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -
     if network.weights_digest() != stored["weights_sha256"]:
         raise Invalid("network.weights_sha256", "the network's weights are not those certified")
     if deployed is not None and not other:
-        _check_onnx(certificate, network, deployed)
+        from .onnx import check_onnx
+
+        check_onnx(certificate, network, deployed)
     return network
-
-
-def _check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
-    """The file is the certified network, written as lipsort writes it: the same bytes."""
-    from .onnx import onnx_bytes
-
-    arithmetic = certificate["claim"]["arithmetic"]
-    if arithmetic != "binary32":
-        raise Unsupported(
-            "--network",
-            f"{deployed.name} computes in float32, and this certificate claims {arithmetic} "
-            "arithmetic; certify with arithmetic=binary32",
-        )
-    if read_bytes(deployed, "--network") != onnx_bytes(network):
-        raise Invalid(
-            "--network",
-            f"{deployed.name} is not, byte for byte, what lipsort writes of the certified network; "
-            "write it with: lipsort export RUN; a network from elsewhere is imported first, and "
-            "certified as what it was imported to",
-        )
 
 
 def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:
@@ -150,24 +133,9 @@ def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Poi
     if data is None:
         encoding = certificate["data"]["encoding"]
         return stored_points(_data_bytes(certificate, folder), encoding, "data.file")
-    try:
-        found = external_points(data, "--data")
-    except Refused as fault:
-        raise Misused(fault.field, fault.reason) from None
-    index = certificate["points"]["index"]
-    if max(index, default=0) >= len(found.inputs):
-        reason = f"{data} holds {len(found.inputs)} points, the certificate names {max(index)}"
-        raise Misused("--data", reason)
-    points = Points(found.inputs[index], found.labels[index])
-    stored = certificate["data"]
-    for name, column in (("inputs", points.inputs), ("labels", points.labels)):
-        if digest_array(column) != stored[f"{name}_sha256"]:
-            raise Misused(
-                "--data",
-                f"the {name} of {data} at the certificate's indices are not those certified; "
-                f"allowed: the data set that it was issued for ({stored['source']!r:.200})",
-            )
-    return points
+    from .external import certified_points
+
+    return certified_points(certificate, data)
 
 
 def _constant_line(certificate: dict[str, Any]) -> str:
@@ -183,15 +151,3 @@ def _constant_line(certificate: dict[str, Any]) -> str:
         f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven); "
         f"layers bounded in {named}"
     )
-
-
-def _exact(
-    certificate: dict[str, Any],
-    network: Network,
-    points: Points | None,
-    routes: list[Route],
-    data: bytes,
-) -> str:
-    from .exact_claims import check_exactly
-
-    return check_exactly(certificate, network, points, routes, data)

@@ -19,12 +19,32 @@ from numpy.typing import NDArray
 from .bounds import Route
 from .classification import check_routes
 from .errors import Invalid
+from .fields import choice, digest, file_name, integer, number, optional, record, text
+from .format import COMMON
+from .format import routes as record_of_routes
 from .graph import Network
 from .machine import Binary64
 from .radii import output_errors
-from .rounding import REAL, UNIT, add_up, down, mul_up
+from .rounding import NORMS, REAL, UNIT, add_up, down, mul_up
 from .tensors import digest_array, parse_tensors
 from .words import assumptions, w1_statement
+
+_MEASURE = record(count=integer(1), samples_sha256=digest, weights_sha256=optional(digest))
+W1 = record(
+    **COMMON,
+    claim=record(
+        property=choice("lower bound of Wasserstein-1"),
+        norm=choice(*NORMS),
+        units=choice("raw input"),
+        measures=choice("the two weighted samples stored, weights divided by their sum"),
+        arithmetic=choice("real"),
+        value=number(),
+    ),
+    routes=record_of_routes(network=number()),
+    data=record(file=file_name, file_sha256=digest, source=text),
+    x=_MEASURE,
+    y=_MEASURE,
+)
 
 Samples = NDArray[np.floating[Any]]
 Weights = NDArray[np.float64] | None
