@@ -91,7 +91,10 @@ class Samples:
 
     def rows(self, index: Index) -> NDArray[np.float32]:
         """Points by number, rounded to float32 [k, d]."""
-        return self._binary64(index).astype(np.float32)
+        if self.shift is not None or isinstance(self.points, DoubleRows):
+            return self._binary64(index).astype(np.float32)
+        rows = self.view(np.asarray(self.points[index]))
+        return rows.reshape(len(rows), -1).astype(np.float32)
 
     def exact(self, index: Index) -> NDArray[np.float32] | NDArray[np.float64]:
         """Points by number as they are: float32 [k, d] if all are, else float64 [k, d]."""
