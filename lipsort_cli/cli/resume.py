@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli.arguments import path_of
+from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
@@ -71,7 +72,9 @@ def run(
             f"allowed: a run of `lipsort {command.name}`"
         )
     config = _saved(directory, command)
+    settle_paths(config, runs.started_in(directory) or Path.cwd())
     _adjust(config, others)
+    settle_paths(config, Path.cwd())
     if any(text.partition("=")[0] in ROUNDING for text in others):
         warn(
             "another device or number of threads sums in another order: "

@@ -12,7 +12,7 @@ import yaml
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import GROUPS, find
-from lipsort_cli.errors import Interrupted
+from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.runs import read_json
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
@@ -78,6 +78,23 @@ def test_a_run_goes_on_from_another_folder(
     record = read_json(start / "run" / "run.json")
     assert record["status"] == "finished" and record["resumed"] == 1
     assert list(elsewhere.iterdir()) == []
+
+
+def test_data_that_moved_are_named_anew(tmp_path: Path, interrupting: Any) -> None:
+    """The same content from another place is the same data; a relative path is the user's."""
+    start, elsewhere = tmp_path / "start", tmp_path / "elsewhere"
+    start.mkdir()
+    elsewhere.mkdir()
+    points(start)
+    interrupting(ClassifierTask, 2)
+    given = ["data=npz", "data.path=data.npz", "model.widths=[8]", "training.epochs=9"]
+    with pytest.raises(Interrupted):
+        run("train", start, *given, *QUICK)
+    (start / "data.npz").rename(elsewhere / "moved.npz")
+    with pytest.raises(LipsortError, match=r"data\.npz"):
+        run("train", elsewhere, f"resume={start / 'run'}")
+    run("train", elsewhere, f"resume={start / 'run'}", "data.path=moved.npz")
+    assert read_json(start / "run" / "run.json")["status"] == "finished"
 
 
 def test_every_file_and_folder_of_the_user_is_known_as_a_path() -> None:

@@ -164,6 +164,7 @@ GROUPSORT = [
     "training.steps=7",
     "training.average=0.1",
     "training.batch_size=8",
+    "training.gradient_clip=1e-3",
     "data.validation=0.5",
     "seed=1",
 ]

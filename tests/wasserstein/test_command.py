@@ -218,6 +218,28 @@ def test_interrupted_and_resumed_gives_the_same_weights(
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    "override", ["training.precision=bfloat16", "training.gradient_clip=1e-3", "seed=1"]
+)
+def test_what_every_training_has_changes_a_critic_too(
+    override: str, compose: Compose, tmp_path: Path
+) -> None:
+    # Steepest descent takes no notice of a gradient's length; SGD does.
+    small = ["optimizer=sgd", "optimizer.lr=0.01", "constraint=bjorck", "training.steps=3"]
+    for name, given in (("a", small), ("b", [*small, override])):
+        check(estimate(compose(*given), tmp_path / name))
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in "ab")
+    assert any(not np.array_equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_tensorboard_is_written_when_asked_for(compose: Compose, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    estimate(compose("tensorboard=true", "training.steps=3"), tmp_path)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_patience_stops(compose: Compose, tmp_path: Path) -> None:
     config = compose(
         "training.patience=1",
