@@ -8,12 +8,17 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from lipsort_cli.files import resolved
+
 
 def settle_paths(config: DictConfig, base: Path) -> None:
     """Make every option that is a path absolute, as seen from the folder ``base``.
 
     What it refers to, such as an environment variable, is looked up now; a value that cannot be
     looked up is left to the checks that name it.
+
+    Raises:
+        UsageError: a path starts with ``~name``, and nobody has that name.
     """
     kind = OmegaConf.get_type(config)
     paths = (
@@ -32,4 +37,4 @@ def settle_paths(config: DictConfig, base: Path) -> None:
                 continue
             if isinstance(value, str) and value:
                 with flag_override(config, "readonly", False):
-                    config[name] = str(base / Path(value).expanduser())
+                    config[name] = str(base / resolved(value))
