@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
-    "errors", "arithmetic", "quoting", "config", "console", "pages", "files", "data",
-    "identity", "metrics", "runs", "verifier", "certificates", "directed_text", "layers",
+    "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
+    "identity", "metrics", "runs", "finding", "verifier", "certificates", "directed_text", "layers",
     "norms", "zoo", "attacks", "export", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "theory", "commands", "cli",
     "app", "__main__",
@@ -112,6 +112,21 @@ def test_no_import_circle() -> None:
 def test_an_upward_import_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("lipsort_cli.gan.runs", True) in imports("lipsort_cli.wasserstein.build")
     assert ("lipsort_cli.layers.base", False) in imports("lipsort_cli.layers.dense")
+
+
+def test_functions_and_modules_fit_on_a_few_screens() -> None:
+    long = []
+    for module, path in modules().items():
+        text = path.read_text()
+        if text.count("\n") > 400:
+            long.append((module, text.count("\n")))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                lines = node.end_lineno - node.lineno + 1
+                if lines > 60:
+                    long.append((f"{module}.{node.name}", lines))
+    assert not long
 
 
 def test_nothing_is_never_used() -> None:

@@ -26,8 +26,7 @@ def pgd(
     """Search each ball of radius ``eps`` for an input of another class.
 
     Ascends max_{j != y} f_j - f_y, whose gradient does not vanish where a softmax saturates. The
-    first start is the clean input, further ones are random. Perturbed inputs stay in ``bounds``,
-    the range of *raw* inputs.
+    first start is the clean input, further ones are random.
 
     Args:
         network: [N, ...] to logits [N, C]; in evaluation mode.
@@ -37,7 +36,7 @@ def pgd(
         norm: ``l2``, ``linf`` or ``l1``.
         steps: gradient steps of length 2.5 eps / steps.
         restarts: starts; the strongest perturbation of all is kept.
-        bounds: least and greatest raw value, or None.
+        bounds: least and greatest raw value, which perturbed inputs stay between, or None.
         generator: of the random starts.
 
     Returns:
@@ -46,8 +45,7 @@ def pgd(
     best = inputs.clone()
     best_margin = torch.full((len(inputs),), torch.inf, device=inputs.device)
     if not len(inputs):
-        # All points may have fallen before; not every layer of torch takes an empty batch.
-        return ~(best_margin > 0), best
+        return ~(best_margin > 0), best  # not every layer of torch takes an empty batch
 
     def keep(moved: Tensor, margin: Tensor) -> None:
         nonlocal best_margin

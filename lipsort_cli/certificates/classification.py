@@ -86,23 +86,10 @@ def issue_certificate(
         "format": FORMAT,
         "version": VERSION,
         "kind": "classification",
-        "claim": {
-            "property": "constant label",
-            "norm": norm,
-            "ball": "closed",
-            "units": "raw input",
-            "domain": "every input of the ball that the arithmetic represents",
-            "arithmetic": arithmetic,
-        },
+        "claim": _claim(norm, arithmetic),
         "statement": statement,
         "assumptions": assumptions(network, arithmetic),
-        "summary": {
-            **counts,
-            "certified_at": [
-                {"eps": float(value).hex(), "count": int((points.radii >= value).sum())}
-                for value in eps
-            ],
-        },
+        "summary": {**counts, "certified_at": _certified_at(points, eps)},
         "network": network_entry(network, store_network(directory, network_path)),
         "routes": route_entries(network, routes, body=True),
         "lipschitz": {"network": points.lipschitz.hex()},
@@ -113,14 +100,7 @@ def issue_certificate(
             "labels_sha256": digest_array(target),
             "source": source,
         },
-        "points": {
-            "index": [int(value) for value in positions],
-            "input_sha256": input_digests(array),
-            "label": target.tolist(),
-            "prediction": points.predictions.tolist(),
-            "radius": [float(value).hex() for value in points.radii],
-            "route": route.tolist(),
-        },
+        "points": _points(points, route, array, target, positions),
     }
     columns = {**certificate["points"], "radius": points.radii.tolist()}
     write(directory / TABLE, points_table(columns))
@@ -146,3 +126,37 @@ def _certified(
     places = {place: number for number, place in enumerate(sorted(used))}
     route = np.array([places.get(place, 0) for place in points.route.tolist()])
     return points, [routes[place] for place in places], route
+
+
+def _points(
+    points: CertifiedPoints,
+    route: NDArray[Any],
+    inputs: NDArray[Any],
+    labels: NDArray[Any],
+    positions: NDArray[Any],
+) -> dict[str, list[Any]]:
+    return {
+        "index": [int(value) for value in positions],
+        "input_sha256": input_digests(inputs),
+        "label": labels.tolist(),
+        "prediction": points.predictions.tolist(),
+        "radius": [float(value).hex() for value in points.radii],
+        "route": route.tolist(),
+    }
+
+
+def _claim(norm: str, arithmetic: str) -> dict[str, str]:
+    return {
+        "property": "constant label",
+        "norm": norm,
+        "ball": "closed",
+        "units": "raw input",
+        "domain": "every input of the ball that the arithmetic represents",
+        "arithmetic": arithmetic,
+    }
+
+
+def _certified_at(points: CertifiedPoints, eps: Iterable[float]) -> list[dict[str, Any]]:
+    return [
+        {"eps": float(value).hex(), "count": int((points.radii >= value).sum())} for value in eps
+    ]

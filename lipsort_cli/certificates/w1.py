@@ -20,6 +20,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import network_constant
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.format import FORMAT, VERSION
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import SLACK
 from lipsort_cli.verifier.rounding import down
@@ -58,20 +59,7 @@ def issue_w1_certificate(
     network = load_network(network_path)
     if network.classes != 1:
         raise UsageError(f"a critic has one output, {network_path} has {network.classes}")
-    tensors: dict[str, NDArray[Any]] = {
-        "x": check_inputs(network, x),
-        "y": check_inputs(network, y),
-    }
-    for side, given in (("x", x_weights), ("y", y_weights)):
-        weights = None if given is None else np.asarray(given, dtype=np.float64)
-        if len(tensors[side]) == 0:
-            raise UsageError(f"{side}: a measure needs at least one point")
-        try:
-            check_measure(tensors[side], weights, side)
-        except Invalid as error:
-            raise UsageError(str(error)) from None
-        if weights is not None:
-            tensors[f"{side}_weights"] = weights
+    tensors = _tensors(network, {"x": (x, x_weights), "y": (y, y_weights)})
     routes = [best_route(network, norm)]
     first, second = tensors.get("x_weights"), tensors.get("y_weights")
     value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, routes, GUARD)
@@ -103,6 +91,25 @@ def issue_w1_certificate(
         },
     )
     return W1Certificate(value, path, lipschitz)
+
+
+def _tensors(
+    network: Network, sides: dict[str, tuple[ArrayLike, ArrayLike | None]]
+) -> dict[str, NDArray[Any]]:
+    """Points and, where they are given, weights of both sides, checked."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for side, (points, given) in sides.items():
+        tensors[side] = check_inputs(network, points)
+        weights = None if given is None else np.asarray(given, dtype=np.float64)
+        if len(tensors[side]) == 0:
+            raise UsageError(f"{side}: a measure needs at least one point")
+        try:
+            check_measure(tensors[side], weights, side)
+        except Invalid as error:
+            raise UsageError(str(error)) from None
+        if weights is not None:
+            tensors[f"{side}_weights"] = weights
+    return tensors
 
 
 def _measure(tensors: dict[str, NDArray[Any]], side: str) -> dict[str, Any]:

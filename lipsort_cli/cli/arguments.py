@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from lipsort_cli import runs
+from lipsort_cli import finding
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
@@ -45,7 +45,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         argument = path_of(named[0])
     if query and argument is None:
         return rest
-    directory = runs.find_run(argument, command.takes, senseless=command.senseless)
+    directory = finding.find_run(argument, command.takes, senseless=command.senseless)
     return [f"run={quoted(str(directory))}", *rest]
 
 
@@ -94,7 +94,7 @@ def _many(command: Command, overrides: list[str], positional: list[str], query: 
     if query and not arguments:
         return rest
     wanted: list[str | None] = [*arguments] if arguments else [None]
-    found = [str(runs.find_run(argument, command.takes)) for argument in wanted]
+    found = [str(finding.find_run(argument, command.takes)) for argument in wanted]
     return [f"run={quoted(found[0])}", f"runs={_quoted_list(found)}", *rest]
 
 

@@ -32,8 +32,9 @@ def generalisation(
     from lipsort_cli import runs
     from lipsort_cli.directed_text import at_most
     from lipsort_cli.files import make_folder
+    from lipsort_cli.finding import find_run
 
-    directory = runs.find_run(run, ("train",))
+    directory = find_run(run, ("train",))
     folder = directory if out is None else Path(out)
     make_folder(folder)
     found = _bounded(directory, delta)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -59,21 +60,7 @@ def draw_robustness(
         elif clean is not None:
             axes.plot([0], [100 * clean], "s", color=COLOURS[1], label="clean (empirical)")
         for value in marks:
-            height = 100 * (certified := float((values >= value).mean()) if n else 0.0)
-            axes.plot([value], [height], "o", color=COLOURS[0])
-            # Inside the area, as above it stand the attack's markers, and left, as the curve falls;
-            # where the area is too low, above, clear of the axis.
-            low = height < 8
-            axes.annotate(
-                share_down(certified, 1).rstrip("%"),
-                (value, height),
-                xytext=(-4, 4 if low else -4),
-                textcoords="offset points",
-                ha="right",
-                va="bottom" if low else "top",
-                fontsize=8,
-                color=COLOURS[0],
-            )
+            _mark(axes, value, float((values >= value).mean()) if n else 0.0)
         axes.set(
             xlabel=f"{NAMES[norm]} radius (raw input units)",
             ylabel="accuracy (%)",
@@ -82,3 +69,22 @@ def draw_robustness(
             ylim=(0, 104),
         )
         axes.legend(loc="upper right")
+
+
+def _mark(axes: Any, radius: float, certified: float) -> None:
+    """A point of the certified curve, with its share in per cent."""
+    height = 100 * certified
+    axes.plot([radius], [height], "o", color=COLOURS[0])
+    # Inside the area, as above it stand the attack's markers, and left, as the curve falls;
+    # where the area is too low, above, clear of the axis.
+    low = height < 8
+    axes.annotate(
+        share_down(certified, 1).rstrip("%"),
+        (radius, height),
+        xytext=(-4, 4 if low else -4),
+        textcoords="offset points",
+        ha="right",
+        va="bottom" if low else "top",
+        fontsize=8,
+        color=COLOURS[0],
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.certificates.runs import run_config, run_data
 from lipsort_cli.data import Dataset
-from lipsort_cli.runs import find_run
+from lipsort_cli.finding import find_run
 from lipsort_cli.zoo.generators import Generator, load_generator, sample
 
 GENERATOR = "generator.safetensors"

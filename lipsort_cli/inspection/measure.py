@@ -135,32 +135,34 @@ def is_image(inputs: NDArray[np.float32]) -> bool:
     return inputs.ndim == 4 and inputs.shape[1] in (1, 3) and min(inputs.shape[2:]) > 1
 
 
+def _layers(measured: Measured) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "evidence": "empirical",
+        "by_layer": [
+            {
+                "name": layer.name,
+                "type": layer.type,
+                "shape": list(layer.shape),
+                "sigma_max": float(layer.values[0]),
+                "sigma_mean": float(layer.values.mean()),
+                "sigma_min": float(layer.values[-1]),
+                "count": len(layer.values),
+                "complete": layer.complete,
+            }
+            for layer in measured.layers
+        ],
+    }
+    if np.isfinite(measured.layer_product):
+        found["product_of_largest"] = measured.layer_product
+    return found
+
+
 def entries(measured: Measured) -> dict[str, Any]:
     """The figures of ``inspect.json``, without their interpretation."""
     first = measured.sigma[0]
     kept = measured.kept[np.isfinite(measured.kept)]
     return {
-        "layers": {
-            "evidence": "empirical",
-            "by_layer": [
-                {
-                    "name": layer.name,
-                    "type": layer.type,
-                    "shape": list(layer.shape),
-                    "sigma_max": float(layer.values[0]),
-                    "sigma_mean": float(layer.values.mean()),
-                    "sigma_min": float(layer.values[-1]),
-                    "count": len(layer.values),
-                    "complete": layer.complete,
-                }
-                for layer in measured.layers
-            ],
-            **(
-                {"product_of_largest": measured.layer_product}
-                if np.isfinite(measured.layer_product)
-                else {}
-            ),
-        },
+        "layers": _layers(measured),
         "jacobian": {
             "evidence": "empirical",
             **_sigma(first),

@@ -20,6 +20,29 @@ from lipsort_cli.inspection.measure import Measured, is_image
 Log = Sequence[Mapping[str, Any]]
 
 
+def _over_depth(sigma: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Mean, least and largest singular value at every depth, mean over points."""
+    columns = (slice(None), -1, 0)
+    mean, least, largest = (
+        np.array([values[:, column].mean() for values in sigma]) for column in columns
+    )
+    return mean, least, largest
+
+
+def _active(networks: Mapping[str, Measured]) -> dict[str, list[Any]]:
+    """Share of active units by layer, and whether it stays linear, of networks that have any."""
+    return {
+        name: [(one.share, one.linear) for one in measured.activities]
+        for name, measured in networks.items()
+        if measured.activities
+    }
+
+
+def _same_images(networks: Mapping[str, Measured]) -> bool:
+    shapes = {measured.inputs.shape[1:] for measured in networks.values()}
+    return len(shapes) == 1 and all(is_image(measured.inputs) for measured in networks.values())
+
+
 def draw_all(
     folder: Path,
     networks: Mapping[str, Measured],
@@ -46,14 +69,7 @@ def draw_all(
     draw(
         "jacobian_singular_values",
         draw_over_depth,
-        {
-            name: (
-                np.array([values.mean() for values in measured.sigma]),
-                np.array([values[:, -1].mean() for values in measured.sigma]),
-                np.array([values[:, 0].mean() for values in measured.sigma]),
-            )
-            for name, measured in networks.items()
-        },
+        {name: _over_depth(measured.sigma) for name, measured in networks.items()},
         quantity="singular values",
         title=f"Jacobian of the outputs, mean over {points} points; band: least to largest",
         ticks=ticks,
@@ -69,28 +85,19 @@ def draw_all(
         title=f"Back-propagated gradient; level: preserved; band: {points} points",
         ticks=ticks,
     )
-    active = {
-        name: [(one.share, one.linear) for one in measured.activities]
-        for name, measured in networks.items()
-        if measured.activities
-    }
-    if active:
+    if active := _active(networks):
         kinds = {one.measure for measured in networks.values() for one in measured.activities}
         what = kinds.pop() if len(kinds) == 1 else "units active or swapped"
         draw("activations", draw_activity, active, f"Share of {what}")
-    if all(is_image(measured.inputs) for measured in networks.values()):
-        shapes = {measured.inputs.shape[1:] for measured in networks.values()}
-        if len(shapes) == 1:
-            inputs = next(iter(networks.values())).inputs[: len(captions)]
-            gradients = {name: m.gradients[: len(captions)] for name, m in networks.items()}
-            draw(
-                "input_gradients",
-                draw_gradients,
-                inputs,
-                gradients,
-                captions=captions,
-                title="Gradient of the margin by pixel (grey: 0; light raises, dark lowers it)",
-            )
+    if _same_images(networks):
+        draw(
+            "input_gradients",
+            draw_gradients,
+            next(iter(networks.values())).inputs[: len(captions)],
+            {name: measured.gradients[: len(captions)] for name, measured in networks.items()},
+            captions=captions,
+            title="Gradient of the margin by pixel (grey: 0; light raises, dark lowers it)",
+        )
     panels = _panels(logs)
     if panels:
         draw("over_training", draw_metrics, panels, "Diagnostics while training")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import write_atomic, write_error, write_json
+from lipsort_cli.files import make_folder, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Paragraph
 from lipsort_cli.reports.columns import SPREADS, check_names
 from lipsort_cli.reports.found import Broken, collect
@@ -94,10 +94,7 @@ def build_report(
     ]
     check_names(comparisons, sort, columns)
     out = Path(out)
-    try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out / "figures", error) from error
+    make_folder(out / "figures")
     document = Document(title, [*extra, Paragraph(summary(runs, broken))])
     pooled = "all runs of a row"
     if group is None:

@@ -75,6 +75,25 @@ class Worker:
             self.process.terminate()
 
 
+def _hand_out(
+    waiting: list[Job],
+    done: dict[Path, dict[str, Any]],
+    alive: list[Worker],
+    workers: int,
+    answers: queue.Queue[tuple[Worker, dict[str, Any] | None]],
+) -> None:
+    """Give jobs that are ready to idle workers, and to one more where there is room for it."""
+    for worker in [*alive, *([None] if len(alive) < workers else [])]:
+        ready = _ready(waiting, done)
+        if ready is None or (worker is not None and worker.job is not None):
+            continue
+        if worker is None:
+            worker = Worker(answers)
+            alive.append(worker)
+        waiting.remove(ready)
+        worker.give(ready)
+
+
 def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]:
     """Do all ``jobs``; the answers by directory.
 
@@ -103,15 +122,7 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
             for job in [job for job in waiting if _lost(job, done)]:
                 waiting.remove(job)
                 end(job, {"status": "failed", "seconds": 0.0, "error": _lost(job, done)})
-            for worker in [*alive, *([None] if len(alive) < workers else [])]:
-                ready = _ready(waiting, done)
-                if ready is None or (worker is not None and worker.job is not None):
-                    continue
-                if worker is None:
-                    worker = Worker(answers)
-                    alive.append(worker)
-                waiting.remove(ready)
-                worker.give(ready)
+            _hand_out(waiting, done, alive, workers, answers)
             if len(alive) < workers and _ready(waiting, done) is not None:
                 continue
             if not any(worker.job for worker in alive):

@@ -115,6 +115,20 @@ class SyntheticSource:
         return self.pair.diameters(norm)
 
 
+def _check_sample(
+    key: str, sample: Samples, rows: int | None, support: tuple[float, float] | None
+) -> None:
+    if support is not None and not (support[0] <= sample.low and sample.high <= support[1]):
+        raise UsageError(
+            f"distribution.support: found {list(support)}, but {sample.name} has "
+            f"coordinates from {sample.low} to {sample.high}"
+        )
+    if rows is not None and rows > len(sample):
+        raise UsageError(
+            f"distribution.rows: found {rows}, but distribution.{key} has {len(sample)}"
+        )
+
+
 class SampleSource:
     """Two finite samples; some rows may be held out from training.
 
@@ -148,15 +162,7 @@ class SampleSource:
         self._support = support
         self._compared, self._trained, self._unseen = [], [], []
         for key, sample in (("p", p), ("q", q)):
-            if support is not None and not (support[0] <= sample.low and sample.high <= support[1]):
-                raise UsageError(
-                    f"distribution.support: found {list(support)}, but {sample.name} has "
-                    f"coordinates from {sample.low} to {sample.high}"
-                )
-            if rows is not None and rows > len(sample):
-                raise UsageError(
-                    f"distribution.rows: found {rows}, but distribution.{key} has {len(sample)}"
-                )
+            _check_sample(key, sample, rows, support)
             order = rng.permutation(len(sample))
             kept = len(sample) if rows is None else rows
             trained = kept - int(holdout * kept)

@@ -266,6 +266,15 @@ def random_blocks(a: Array, b: Array, size: int, rng: np.random.Generator) -> It
         yield Block(x_rows, x_mass, y_rows, y_mass)
 
 
+def _keys(rows: Rows) -> list[bytes]:
+    """A digest of every row: equal for equal rows."""
+    return [
+        blake2b(row.tobytes(), digest_size=32).digest()
+        for piece in _pieces_of(rows)
+        for row in piece
+    ]
+
+
 def blocked_upper(
     x: Rows,
     y: Rows,
@@ -286,15 +295,7 @@ def blocked_upper(
     import ot
 
     rng = rng or np.random.default_rng(0)
-    keys = [
-        [
-            blake2b(row.tobytes(), digest_size=32).digest()
-            for piece in _pieces_of(r)
-            for row in piece
-        ]
-        for r in (x, y)
-    ]
-    mass = net(keys[0], keys[1], whole(x_weights, len(x)), whole(y_weights, len(y)))
+    mass = net(_keys(x), _keys(y), whole(x_weights, len(x)), whole(y_weights, len(y)))
     if not mass.moved:
         return 0.0
     origin = next(_pieces_of(x, mass.sources[:1]))
@@ -325,10 +326,8 @@ def blocked_upper(
                 warnings.simplefilter("ignore")
                 plan = ot.emd(p, q * (p.sum() / q.sum()), cost, numItermax=10_000_000)
             total += coupling_cost(plan, cost, p, q, dim)
-            reach = max(
-                reach,
-                float(costs(xs, origin, norm).max() + costs(ys, origin, norm).max()),
-            )
+            away = costs(xs, origin, norm).max() + costs(ys, origin, norm).max()
+            reach = max(reach, float(away))
         if progress is not None:
             progress(done, blocks)
     # Each atom's pieces sum to its weight up to three roundings; that mass may go anywhere.

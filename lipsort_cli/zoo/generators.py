@@ -141,7 +141,7 @@ def build_generator(
         UsageError: this kind cannot make samples of this shape.
 
     Example:
-        >>> from lipsort_cli.config.wgan import MlpGenerator
+        >>> from lipsort_cli.config.generators import MlpGenerator
         >>> build_generator(MlpGenerator(), (1, 8, 8)).latent
         64
     """

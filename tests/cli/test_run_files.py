@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 from lipsort_cli import files
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.finding import find_run
 from lipsort_cli.identity import described, digest, holder, locked
 from lipsort_cli.runs import (
     MetricsLog,
     RunRecord,
     claimed,
-    find_run,
     read_json,
     write_atomic,
     write_json,

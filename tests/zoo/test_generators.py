@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lipsort_cli.config.wgan import DcganGenerator, MlpGenerator
+from lipsort_cli.config.generators import DcganGenerator, MlpGenerator
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.gan.average import Average
 from lipsort_cli.zoo.generators import build_generator, load_generator, sample, save_generator

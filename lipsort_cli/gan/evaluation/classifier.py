@@ -16,9 +16,10 @@ from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.finding import find_run
 from lipsort_cli.identity import Identity
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.runs import find_run, read_json, read_record, write_json
+from lipsort_cli.runs import read_json, read_record, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import checkpoint_path
 from lipsort_cli.training.classifier import ClassifierTask, steps_an_epoch

@@ -100,19 +100,13 @@ def fresh_bounds(
     values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
     seen = float(values.min()), float(values.max())
     measures = Measures(*unseen)
-    lower = found.critic_lower(
-        critic, critic.values(measures.x), critic.values(measures.y), measures
-    )
+    f_x, f_y = critic.values(measures.x), critic.values(measures.y)
+    lower = found.critic_lower(critic, f_x, f_y, measures)
     if certified is not None:
         lower = replace(lower, value=certified)
     bounds = found.confidence_lower(critic, seen, unseen, 1 - confidence)
-    nothing = Bound(
-        "lower",
-        0.0,
-        f"confidence {confidence:g}",
-        "trivial: the critic is constant",
-        found.POPULATIONS,
-    )
+    about = "trivial: the critic is constant", found.POPULATIONS
+    nothing = Bound("lower", 0.0, f"confidence {confidence:g}", *about)
     return lower, bounds[0] if bounds else nothing
 
 

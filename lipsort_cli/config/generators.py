@@ -1,0 +1,48 @@
+"""The typed configuration of the generators of `lipsort wgan`: the group ``generator``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.registry import choice
+
+
+@dataclass
+class GeneratorBase:
+    """What every generator has."""
+
+    name: str = REQUIRED
+    latent: int = option(64, "dimension of the noise", minimum=1, maximum=65536)
+    output: str = option(
+        "auto",
+        "last map; auto: sigmoid for data within [0, 1], linear for other data",
+        choices=["auto", "sigmoid", "linear"],
+    )
+    lr: float = option(1e-3, "learning rate of Adam", above=0)
+    beta1: float = option(0.5, "decay of the first moment", minimum=0, below=1)
+    beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
+
+
+@choice("generator")
+@dataclass
+class DcganGenerator(GeneratorBase):
+    """Transposed convolutions that double the image until it has its size (DCGAN)."""
+
+    name: str = "dcgan"
+    channels: int = option(64, "channels before the last doubling", minimum=1, maximum=4096)
+    normalisation: str = option(
+        "batch", "normalisation of hidden layers", choices=["batch", "none"]
+    )
+
+
+@choice("generator")
+@dataclass
+class MlpGenerator(GeneratorBase):
+    """Fully connected generator; the only one for points that are no images."""
+
+    name: str = "mlp"
+    widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
+    normalisation: str = option(
+        "batch", "normalisation of hidden layers", choices=["batch", "none"]
+    )

@@ -1,0 +1,99 @@
+"""How a command finds the run that it works on."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import resolved
+from lipsort_cli.identity import holder
+from lipsort_cli.runs import RECORD, check_weights, read_record
+
+
+def find_run(
+    argument: str | None,
+    commands: tuple[str, ...],
+    root: Path = Path("outputs"),
+    senseless: str = "",
+) -> Path:
+    """The absolute directory of the finished run that a command works on, its weights intact.
+
+    ``argument`` names it; None takes the newest finished run of ``commands`` under ``root``, and
+    says on screen which one that is. ``senseless`` says why runs of other commands are no use.
+
+    Raises:
+        UsageError: no such run, no run at all, a run of another command, or one unfinished.
+        LipsortError: its weights are not those that it ended with.
+    """
+    wanted = " or ".join(f"`lipsort {command}`" for command in commands)
+    if argument is None:
+        newest = _newest(commands, Path(root))
+        if newest is None:
+            raise UsageError(
+                f"no finished run of {wanted} under {Path(root).resolve()}; "
+                f"name a run directory, or run `lipsort {commands[0]}` first"
+            )
+        from lipsort_cli.console import console
+
+        console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
+        check_weights(newest, read_record(newest))
+        return newest.resolve()
+    return _checked(resolved(argument), commands, wanted, senseless)
+
+
+def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless: str) -> Path:
+    if not directory.exists():
+        raise UsageError(f"{directory}: no such directory; give the directory of a run of {wanted}")
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is a file; give the directory of a run of {wanted}")
+    if not (directory / RECORD).is_file():
+        raise UsageError(
+            f"{directory} is no run directory: it holds no {RECORD}; "
+            f"give the directory of a run of {wanted}"
+        )
+    try:
+        record = read_record(directory)
+    except LipsortError as error:
+        raise UsageError(str(error)) from error
+    if record["command"] not in commands:
+        reason = f": {senseless}" if senseless else ""
+        raise UsageError(
+            f"{directory} is a run of `lipsort {record['command']}`{reason}; "
+            f"give the directory of a run of {wanted}"
+        )
+    if record["status"] != "finished":
+        resume = f"finish it with `lipsort {record['command']} resume={directory}`"
+        process = holder(directory)
+        advice = resume if process is None else f"wait for {process}"
+        how = _progress(record, process is not None)
+        raise UsageError(f"{directory}: the run {how}, not finished; {advice}")
+    check_weights(directory, record)
+    return directory.resolve()
+
+
+def _progress(record: dict[str, Any], alive: bool) -> str:
+    """How an unfinished run stands; a process that was killed could not record it."""
+    if record["status"] != "running" or alive:
+        return f"is {record['status']}"
+    if record.get("host") not in (None, socket.gethostname()):
+        return f"was last seen running on {record['host']}"
+    return "was killed"
+
+
+def _newest(commands: tuple[str, ...], root: Path) -> Path | None:
+    newest: tuple[str, Path] | None = None
+    for command in commands:
+        # Single runs lie at <date>/<time>, jobs of a sweep one level deeper.
+        for pattern in (f"{command}/*/*/{RECORD}", f"{command}/*/*/*/{RECORD}"):
+            for path in root.glob(pattern):
+                with contextlib.suppress(LipsortError):
+                    record = read_record(path.parent)
+                    if record["status"] != "finished" or record["command"] != command:
+                        continue
+                    candidate = (str(record.get("start", "")), path.parent)
+                    if newest is None or candidate > newest:
+                        newest = candidate
+    return newest[1] if newest else None
