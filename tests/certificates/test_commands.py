@@ -224,7 +224,7 @@ def test_changed_data_are_refused(own_data: Path, tmp_path: Path, command: str) 
     write_npz(tmp_path / "mine.npz", seed=1)
     settings = copy / ".hydra" / "config.yaml"
     settings.write_text(
-        settings.read_text().replace("mine.npz", str(tmp_path / "mine.npz")), encoding="utf-8"
+        re.sub(r"\S*mine\.npz", str(tmp_path / "mine.npz"), settings.read_text()), encoding="utf-8"
     )
     module = importlib.import_module(f"lipsort_cli.commands.{command}")
     config = {"certify": CertifyConfig, "attack": AttackConfig, "export": ExportConfig}[command]
@@ -250,11 +250,9 @@ def test_another_claim_does_not_take_the_place_of_one(own_data: Path, tmp_path: 
     run, other = tmp_path / "run", tmp_path / "other"
     shutil.copytree(own_data, run)
     shutil.copytree(own_data, other)
-    (run / ".hydra" / "config.yaml").write_text(
-        (run / ".hydra" / "config.yaml")
-        .read_text()
-        .replace("mine.npz", str(own_data.parent / "mine.npz"))
-    )
+    settings = run / ".hydra" / "config.yaml"
+    data = str(own_data.parent / "mine.npz")
+    settings.write_text(re.sub(r"\S*mine\.npz", data, settings.read_text()))
     name = str(run)
     certify.run(CertifyConfig(run=name), run)
     first = (run / "certificate.json").read_bytes()
