@@ -25,10 +25,13 @@ STATE = 1 << 22
 """Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
 
 
-def chunks(layers: Sequence[Layer], count: int) -> Iterator[slice]:
-    """Slices that cover ``range(count)``; the split changes memory, and results by rounding."""
+def chunks(layers: Sequence[Layer], count: int, share: int = 1) -> Iterator[slice]:
+    """Slices that cover ``range(count)``; the split changes memory, and results by rounding.
+
+    ``share``: so many times smaller, for a machine whose numbers are larger.
+    """
     widest = max((inner.width for layer in layers for inner in layer.walk()), default=1)
-    size = min(CHUNK, max(1, STATE // widest))
+    size = min(CHUNK, max(1, STATE // widest)) // share or 1
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 

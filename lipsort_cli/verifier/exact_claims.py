@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .bounds import Route, network_constant, prove_chain
 from .data import Points
 from .errors import Invalid, Unsupported
-from .evaluation import propagate
+from .evaluation import chunks, propagate
 from .exact import Exact, Grid, flint
 from .graph import Network
 from .radii import Head, gaps, split
@@ -25,7 +25,8 @@ from .tensors import parse_tensors
 
 BITS = (96, 1024)
 """Kept of activations: at first, and where that does not decide."""
-CHUNK = 250
+SHARE = 4
+"""Integers take more memory than floats: so many times fewer points at a time."""
 
 
 def check_exactly(
@@ -110,8 +111,8 @@ def _judge(
     parts = split(network)
     head = Head.of(parts, network.classes, route.norm, arithmetic, m)
     bounds = route.bounds[: len(parts.body)]
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
+    for some in chunks(network.layers, len(rows), SHARE):
+        part = rows[some]
         radius = np.array([m.upper(float(value)) * factor for value in radii[part]], dtype=object)
         state = propagate(parts.body, bounds, flat[part], route.norm, arithmetic, m, route.inputs)
         found = gaps(head, state, labels[part])
@@ -169,8 +170,7 @@ def _mean(
     """The weighted mean of the critic as evaluated, and what the machine may have cut off."""
     total, mass, worst = Fraction(0), Fraction(0), m.upper(0)
     shares = np.ones(len(samples)) if weights is None else weights
-    for start in range(0, len(samples), CHUNK):
-        part = slice(start, start + CHUNK)
+    for part in chunks(network.layers, len(samples), SHARE):
         state = propagate(
             network.layers, route.bounds, samples[part], route.norm, REAL, m, route.inputs
         )
