@@ -285,8 +285,8 @@ class Versus(nn.Module):
         """
         weight = self.parameter
         votes = nn.functional.linear((lower + upper) / 2, weight, self.offset).to(weight.dtype)
-        apart = (weight[labels][:, None] - weight).abs()
-        width = torch.einsum("nkh,nh->nk", apart, (upper - lower) / 2)
+        differences = (weight[labels][:, None] - weight).abs()
+        width = torch.einsum("nkh,nh->nk", differences, (upper - lower) / 2)
         return votes - votes.gather(1, labels[:, None]) + width
 
     def ahead(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from lipsort_cli.training.jacobian import jacobian_penalty
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
-from lipsort_cli.zoo import Network, OrderNetwork
+from lipsort_cli.zoo import Network
 
 EVALUATION_BATCH = 2048
 
@@ -67,8 +67,8 @@ class ClassifierTask(Task):
         self.steps_an_epoch = steps_an_epoch(len(self.labels), training.batch_size)
         self.adversary = build_adversary(training.adversarial, self._forward, loss, dataset.bounds)
         # Such a network is trained for its worst case, which depends on the labels.
-        self.bounded = isinstance(network, OrderNetwork)
-        self.window = ClassifierMeans(self.bounded)
+        self.worst = network.worst
+        self.window = ClassifierMeans(self.worst is not None)
         self.latest: dict[str, float] = {}
         self._order: tuple[int, Tensor] | None = None
         self.route, self.constant = best_route(network, norm)
@@ -116,10 +116,10 @@ class ClassifierTask(Task):
 
     def _objective(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [N, C], and the loss with the Jacobian's penalty where one is asked for."""
-        if isinstance(self.network, OrderNetwork):
+        if self.worst is not None:
             mixed = self.dtype != torch.float32
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed):
-                logits = self.network.worst_case(inputs, labels)
+                logits = self.worst.worst_case(inputs, labels)
             return logits, self.loss(logits, labels)
         weight = self.training.jacobian_penalty
         if not weight:
@@ -141,7 +141,8 @@ class ClassifierTask(Task):
         return radii(logits, labels, gaps, self.constant)
 
     def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
-        radius = worst_margin(logits, labels) if self.bounded else self._radii(logits, labels)
+        worst = self.worst is not None
+        radius = worst_margin(logits, labels) if worst else self._radii(logits, labels)
         counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
         correct, certified = self.team.total([n if share else 0 for n in counts])
         self.window.add(loss, correct, certified, count)
@@ -153,7 +154,7 @@ class ClassifierTask(Task):
             means = self.window.means()
             yield "train", {**means, "lr": float(self.optimizer.param_groups[0]["lr"])}
             self.latest.update(means)
-            self.window = ClassifierMeans(self.bounded)
+            self.window = ClassifierMeans(self.worst is not None)
         if step and step % self.steps_an_epoch == 0:
             self.route, self.constant = best_route(self.network, self.norm)
             if len(self.dataset.validation) and self.team.leads:
@@ -183,9 +184,9 @@ class ClassifierTask(Task):
             strict=True,
         ):
             inputs, labels = inputs.to(self.device), labels.to(self.device)
-            if isinstance(self.network, OrderNetwork):
-                correct += int(self.network.holds(inputs, labels, 0.0).sum())
-                certified += int(self.network.holds(inputs, labels, self.eps).sum())
+            if self.worst is not None:
+                correct += int(self.worst.holds(inputs, labels, 0.0).sum())
+                certified += int(self.worst.holds(inputs, labels, self.eps).sum())
                 continue
             radius = self._radii(self.network(inputs), labels)
             correct += int((radius > 0).sum())

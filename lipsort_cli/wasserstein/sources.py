@@ -188,8 +188,8 @@ class SampleSource:
             for s, index in zip(self.samples, self._trained, strict=True)
         )
         self.centre = (first + second) / 2
-        apart = float(np.linalg.norm(first - second)) / 2
-        self.spread = float(np.sqrt((p_spread**2 + q_spread**2) / 2 + apart**2))
+        half_gap = float(np.linalg.norm(first - second)) / 2
+        self.spread = float(np.sqrt((p_spread**2 + q_spread**2) / 2 + half_gap**2))
         self.fingerprint: dict[str, Any] = {
             "name": name,
             "p": {"name": p.name, "points": len(p), "sha256": p.sha256},

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Normalize
+
+
+class WorstCase(Protocol):
+    """What networks that are trained on bounds of their worst case know of it."""
+
+    def worst_case(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Logits [N, C] less the true one, at their worst within the radius trained for."""
+
+    def holds(self, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
+        """Whether the true class is ahead within ``radius`` [N]."""
 
 
 class Network(nn.Sequential):
@@ -28,6 +39,11 @@ class Network(nn.Sequential):
     def head(self) -> nn.Module:
         """The last layer."""
         return self[len(self) - 1]
+
+    @property
+    def worst(self) -> WorstCase | None:
+        """Its worst case, where it is trained on that and not on its logits; None elsewhere."""
+        return None
 
     def centered(self, inputs: Tensor) -> Network:
         """The same layers behind one that takes off the mean of each channel of ``inputs``.

@@ -32,6 +32,11 @@ class OrderNetwork(Network):
         self.radius, self.ramp, self.spread = model.radius, model.ramp, model.spread
 
     @property
+    def worst(self) -> OrderNetwork:
+        """Itself."""
+        return self
+
+    @property
     def level(self) -> float:
         """How far every input may move at this moment of training."""
         return self.radius * min(1.0, self.progress / self.ramp if self.ramp else 1.0)

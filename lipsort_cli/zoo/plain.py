@@ -53,12 +53,12 @@ class OrderedDistance(nn.Module):
         """[N, in] to [N, out]."""
         if torch.compiler.is_compiling():
             # A loop over outputs would be unrolled in an exported graph.
-            apart = (x[:, None] - self.weight).abs()
+            distances = (x[:, None] - self.weight).abs()
             if self.decay == 0:
-                found = apart.amax(2)
+                found = distances.amax(2)
             else:
                 shares = rank_weights(self.decay, x.shape[1], x)
-                found = apart.sort(dim=2, descending=True).values @ shares
+                found = distances.sort(dim=2, descending=True).values @ shares
         else:
             found = OrderStatistics.apply(x, self.weight, self.decay)
         return found if self.bias is None else found + self.bias

@@ -35,11 +35,11 @@ def nearest(points: Tensor, others: Tensor, k: int = 1, *, exclude_self: bool = 
     for start in range(0, len(points), step):
         block = points[start : start + step]
         # One matrix product; what it rounds is removed below for the few that are returned.
-        apart = torch.addmm(squares[None, :], block, others.T, alpha=-2.0)
+        squared = torch.addmm(squares[None, :], block, others.T, alpha=-2.0)
         if exclude_self:
-            own = torch.arange(len(block), device=apart.device)
-            apart[own, start + own] = torch.inf
-        found = apart.topk(k, dim=1, largest=False).indices
+            own = torch.arange(len(block), device=squared.device)
+            squared[own, start + own] = torch.inf
+        found = squared.topk(k, dim=1, largest=False).indices
         exact: Tensor = (block[:, None] - others[found]).norm(dim=2)
         order = exact.argsort(dim=1, stable=True)
         distances.append(exact.gather(1, order))
@@ -59,8 +59,8 @@ def coverage(points: Tensor, manifold: Tensor, radii: Tensor) -> float:
     for block in points.split(step):
         own = block.square().sum(1, keepdim=True)
         slack = 16 * torch.finfo(points.dtype).eps * (own + squares[None, :])
-        apart = torch.addmm(own.expand(-1, len(manifold)), block, manifold.T, alpha=-2.0)
-        inside += int((apart <= limit[None, :] + slack).any(1).sum())
+        squared = torch.addmm(own.expand(-1, len(manifold)), block, manifold.T, alpha=-2.0)
+        inside += int((squared <= limit[None, :] + slack).any(1).sum())
     return inside / len(points)
 
 

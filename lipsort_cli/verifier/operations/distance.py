@@ -52,15 +52,15 @@ class Distance(Operation):
         weight = m.array(layer.weight)
         bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
         if layer.numbers[0] == 0.0:
-            apart = above = m.select(_largest, state.values, weight)
+            distances = above = m.select(_largest, state.values, weight)
         else:
             kept = _kept(layer, m.ranks)
             shares = _shares(layer, kept)
             exactly = m.powers(layer.numbers[0], kept) if m.exactly else shares
             raised = _raised(layer, shares, state.arithmetic)
-            apart = m.ranked(_weighted, state.values, weight, exactly)
+            distances = m.ranked(_weighted, state.values, weight, exactly)
             above = m.ranked(_weighted, state.values, weight, m.array(raised))
-        state.values = apart + bias
+        state.values = distances + bias
         sizes = m.norm(m.enlarge(above + abs(bias), layer.inputs + 8), state.norm)
         # Weights of ranks are raised a little where they may be flushed, hence the room.
         spread = m.upper(bound.value) * (1 + 2.0**-20) + m.upper(2.0**-50 * layer.width)
@@ -122,8 +122,8 @@ def _blocks(values: NDArray[Any], weight: NDArray[Any]) -> Iterator[tuple[slice,
 def _largest(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """``max_i |x_i - w_ji|``: ``[N, n]``, ``[m, n]`` to ``[N, m]``."""
     found = np.empty((len(values), len(weight)), dtype=values.dtype)
-    for rows, output, apart in _blocks(values, weight):
-        found[rows, output] = apart.max(axis=1)
+    for rows, output, distances in _blocks(values, weight):
+        found[rows, output] = distances.max(axis=1)
     return found
 
 
@@ -131,9 +131,9 @@ def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) 
     """The largest of ``|x - w_j|`` times the shares of their ranks."""
     found = np.empty((len(values), len(weight)), dtype=values.dtype)
     kept, width = len(shares), values.shape[1]
-    for rows, output, apart in _blocks(values, weight):
+    for rows, output, distances in _blocks(values, weight):
         if 2 * kept < width:
-            apart = np.partition(apart, width - kept, axis=1)[:, -kept:]
-        top = np.sort(apart, axis=1)[:, ::-1][:, :kept]
+            distances = np.partition(distances, width - kept, axis=1)[:, -kept:]
+        top = np.sort(distances, axis=1)[:, ::-1][:, :kept]
         found[rows, output] = top @ shares
     return found

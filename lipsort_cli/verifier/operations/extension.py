@@ -74,8 +74,8 @@ def _binary64(layer: Layer, values: Floats, m: Any) -> tuple[Floats, Floats]:
     step = max(1, _PAIRS // layer.inputs)
     for start in range(0, len(points), step):
         rows, columns = points[start : start + step], centres[start : start + step]
-        apart = values[rows] - weight[columns]
-        found = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+        differences = values[rows] - weight[columns]
+        found = np.sqrt(np.einsum("ij,ij->i", differences, differences))
         np.maximum.at(best, rows, bias[columns] - found)
     # Elsewhere any centre may come into play, so every one counts for the other arithmetic.
     farthest = np.sqrt(np.maximum(squares + lost, 0)).max(axis=1)
