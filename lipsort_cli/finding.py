@@ -9,8 +9,8 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import resolved
-from lipsort_cli.identity import holder
-from lipsort_cli.runs import RECORD, check_weights, read_record
+from lipsort_cli.identity import check_weights, holder
+from lipsort_cli.runs import RECORD, read_record
 
 
 def find_run(

@@ -24,15 +24,16 @@ from typing import Any
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import write_error
 
+PLACES = ("data.root", "data.path", "distribution.root")
+"""Keys that say where data lie. Their content is compared when it is read."""
+
 CHANGEABLE = (
     "device",
     "threads",
     "tensorboard",
     "training.checkpoint_seconds",
-    "data.root",
-    "data.path",
+    *PLACES,
     "data.download",
-    "distribution.root",
     "distribution.download",
     "objective",
     "resume",
@@ -59,9 +60,19 @@ class Identity:
 
 def described(config: Any) -> dict[str, Any]:
     """The values of a configuration by dotted key, without the :data:`CHANGEABLE` ones."""
-    nodes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
-    flat = dict(_leaves(dict(nodes), ""))
+    flat = _flat(config)
     return {key: flat[key] for key in sorted(flat) if key not in CHANGEABLE}
+
+
+def places(config: Any) -> dict[str, Any]:
+    """Where the data of a configuration lie, by dotted key."""
+    flat = _flat(config)
+    return {key: flat[key] for key in PLACES if key in flat}
+
+
+def _flat(config: Any) -> dict[str, Any]:
+    nodes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
+    return dict(_leaves(dict(nodes), ""))
 
 
 def data_described(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +99,23 @@ def file_digest(path: Path) -> str:
         raise LipsortError(f"{path}: no such file") from error
     except OSError as error:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def check_weights(directory: Path, record: dict[str, Any]) -> None:
+    """Make sure that the weights of a finished run are those that it ended with.
+
+    Raises:
+        LipsortError: a file was changed since, or is missing; it is named.
+    """
+    recorded = record.get("weights")
+    for name, allowed in (recorded if isinstance(recorded, dict) else {}).items():
+        path = directory / name
+        found = file_digest(path)
+        if found != allowed:
+            raise LipsortError(
+                f"{path}: found SHA-256 {found}, allowed {allowed}, as run.json holds it: the file "
+                "was changed or damaged after the run; restore it, or train again"
+            )
 
 
 def differences(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:

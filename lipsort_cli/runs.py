@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +27,20 @@ from lipsort_cli.identity import (
     file_digest,
     holder,
     locked,
+    places,
 )
 from lipsort_cli.metrics import MetricsLog
+from lipsort_cli.versions import commit, versions
 
 __all__ = [
     "RECORD",
     "MetricsLog",
     "RunRecord",
     "claimed",
-    "commit",
     "holder",
     "locked",
     "read_json",
     "read_record",
-    "versions",
     "write_atomic",
     "write_error",
     "write_json",
@@ -51,38 +48,6 @@ __all__ = [
 
 RECORD = "run.json"
 """Name of the record in a run directory."""
-
-_REPORTED = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safetensors")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of what decides a run's numbers, by distribution name."""
-    from lipsort_cli import __version__
-
-    found = {"lipsort": __version__, "python": platform.python_version()}
-    for name in _REPORTED:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed wheel."""
-    checkout = Path(__file__).resolve().parents[1]
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(checkout), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None
-
 
 _begins: ContextVar[Callable[[], None] | None] = ContextVar("begins", default=None)
 
@@ -114,6 +79,8 @@ def claimed(directory: Path, command: str, config: Any) -> Iterator[str]:
             return
         earlier = read_record(directory)
         _same_run(directory, earlier, command, config)
+        if earlier["status"] == "finished":
+            _same_places(directory, earlier, config)
         yield "finished" if earlier["status"] == "finished" else "unfinished"
 
 
@@ -137,6 +104,19 @@ def _same_run(directory: Path, earlier: dict[str, Any], command: str, config: An
     )
 
 
+def _same_places(directory: Path, earlier: dict[str, Any], config: Any) -> None:
+    """Refuse a finished run as the result for data from elsewhere, which no one has looked at."""
+    recorded = earlier.get("configuration")
+    if getattr(config, "resume", None) is not None or not isinstance(recorded, dict):
+        return
+    lines = differences(places(config), recorded.get("places", {}))
+    if lines:
+        raise UsageError(
+            f"{directory} holds a finished run on data from elsewhere; choose another folder, or "
+            "give what it was begun with:\n  " + "\n  ".join(lines)
+        )
+
+
 def _same_data(directory: Path, earlier: dict[str, Any], data: dict[str, Any] | None) -> None:
     """Refuse to go on with other data."""
     recorded = earlier.get("data")
@@ -156,9 +136,9 @@ class RunRecord:
     Keys: ``command``, ``status`` (``running``, ``finished``, ``interrupted``, ``failed``),
     ``versions``, ``start`` (UTC, ISO 8601, of the first start), ``seconds`` (spent in all starts),
     ``host`` and ``pid`` of the latest start; where they are known ``commit``, ``device``, ``seed``,
-    ``configuration`` (``values`` by key, less what may change, and their ``sha256``), ``data`` (the
-    fingerprint, with SHA-256s); ``weights`` (SHA-256 by file) of a finished run; ``resumed``
-    (how often) and ``reason`` (of a failure) where they apply.
+    ``configuration`` (``values`` by key, less what may change, their ``sha256``, and the ``places``
+    of the data), ``data`` (the fingerprint, with SHA-256s); ``weights`` (SHA-256 by file) of a
+    finished run; ``resumed`` (how often) and ``reason`` (of a failure) where they apply.
     """
 
     def __init__(self, directory: Path, values: dict[str, Any]) -> None:
@@ -214,7 +194,11 @@ class RunRecord:
         known = {"commit": commit(), "device": device, "seed": seed, "data": data}
         if config is not None:
             found = described(config)
-            known["configuration"] = {"sha256": digest(found), "values": found}
+            known["configuration"] = {
+                "sha256": digest(found),
+                "values": found,
+                "places": places(config),
+            }
         values |= {key: value for key, value in known.items() if value is not None}
         if (action := _begins.get()) is not None:
             action()
@@ -315,23 +299,6 @@ def read_record(directory: Path) -> dict[str, Any]:
     if not 0 <= seconds < float("inf"):
         raise LipsortError(f"{path}: damaged: seconds is {seconds!r}")
     return record
-
-
-def check_weights(directory: Path, record: dict[str, Any]) -> None:
-    """Make sure that the weights of a finished run are those that it ended with.
-
-    Raises:
-        LipsortError: a file was changed since, or is missing; it is named.
-    """
-    recorded = record.get("weights")
-    for name, allowed in (recorded if isinstance(recorded, dict) else {}).items():
-        path = directory / name
-        found = file_digest(path)
-        if found != allowed:
-            raise LipsortError(
-                f"{path}: found SHA-256 {found}, allowed {allowed}, as {RECORD} holds it: the file "
-                "was changed or damaged after the run; restore it, or train again"
-            )
 
 
 def started_in(directory: Path) -> Path | None:

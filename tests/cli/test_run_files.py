@@ -210,6 +210,7 @@ class Settings:
     data: dict[str, Any]
     seed: int = 0
     threads: int = 1
+    resume: str | None = None
     widths: list[int] = field(default_factory=lambda: [8, 8])
 
 
@@ -220,6 +221,10 @@ def test_a_run_is_its_configuration_and_its_data(tmp_path: Path) -> None:
         assert record.identity.configuration == digest(described(config))
     written = (tmp_path / "run.json").read_bytes()
     moved = replace(config, threads=2, data={"name": "d", "root": "elsewhere"})
+    # Nobody has compared the content of what lies elsewhere with that of the finished run.
+    with pytest.raises(UsageError, match=r"data\.root: found elsewhere, allowed here"):
+        claimed(tmp_path, "train", moved).__enter__()
+    moved.resume = str(tmp_path)
     with claimed(tmp_path, "train", moved) as standing:
         assert standing == "finished"
     other = replace(config, seed=5, widths=[8])
