@@ -160,7 +160,7 @@ def test_queries_run_nothing(
         (["-m", "seed=range(1,2,0)"], ["seed: found range(1,2,0)", "zero"]),
         (["--config-dir", "nowhere"], ["--config-dir", "nowhere"]),
         (["resume=nowhere"], ["resume: found nowhere, which is no directory"]),
-        (["resume=nowhere", "-m"], ["resume", "-m"]),
+        (["resume=nowhere", "-m"], ["resume: found nowhere", "multirun.yaml"]),
         (["resume=a", "resume=b"], ["one run directory"]),
     ],
 )
