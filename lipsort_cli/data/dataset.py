@@ -85,11 +85,6 @@ class Dataset:
         return self.names[label] if self.names else str(label)
 
 
-def pixels(values: Tensor) -> Tensor:
-    """uint8 pixels to float32 in [0, 1], each the float32 nearest to k / 255."""
-    return values.to(torch.float32) / 255
-
-
 def held_out(everything: Split, share: float, name: str) -> tuple[Split, Split]:
     """What trains, and ``share`` of the examples (one at least) as the test.
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, pixels
-from lipsort_cli.data.pictures import Reading, channels_last
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
+from lipsort_cli.data.pictures import Reading, channels_last, scaled
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import resolved
 
@@ -102,14 +102,15 @@ def _arrays(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.
     """Pixels [N, C, H, W] and labels [N] of a data set of torchvision."""
     if not isinstance(getattr(dataset, "data", None), (np.ndarray, torch.Tensor)):
         return _pictures(dataset, config, label)
-    data = torch.as_tensor(dataset.data)
+    levels = np.asarray(dataset.data)
     targets = torch.as_tensor(getattr(dataset, "targets", getattr(dataset, "labels", None)))
     targets = targets[:, 0] if targets.dim() == 2 else targets  # QMNIST: the class, then the writer
-    if data.dim() == 3:
-        data = data.unsqueeze(1)
-    elif channels_last(tuple(data.shape[1:])):
-        data = data.permute(0, 3, 1, 2)
-    return pixels(data).contiguous(), targets.to(torch.int64)
+    if levels.ndim == 3:
+        levels = levels[:, None]
+    elif channels_last(levels.shape[1:]):
+        levels = np.moveaxis(levels, 3, 1)
+    data = np.ascontiguousarray(scaled(levels, 255))
+    return torch.from_numpy(data), targets.to(torch.int64)
 
 
 def _pictures(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -247,11 +248,12 @@ def _cifar_binary(folder: Path) -> tuple[Split, Split]:
                     f"{10_000 * _CIFAR_RECORD}; restore the file"
                 )
             batches.append(content.reshape(-1, _CIFAR_RECORD))
-        records = torch.from_numpy(np.concatenate(batches))
+        records = np.concatenate(batches)
         if int(records[:, 0].max()) > 9:
             raise LipsortError(f"{folder}: found a label above 9; the files are damaged")
         images = records[:, 1:].reshape(-1, 3, 32, 32)
-        return Split(pixels(images), records[:, 0].to(torch.int64))
+        labels = torch.from_numpy(records[:, 0].astype(np.int64))
+        return Split(torch.from_numpy(scaled(images, 255)), labels)
 
     train = read([f"data_batch_{i}.bin" for i in range(1, 6)])
     return train, read(["test_batch.bin"])
