@@ -22,7 +22,9 @@ RANGE = 2.0**60
 LARGEST_STATE = 1 << 26
 """Components of a layer's output at most, and a quarter of those of all layers together: more
 would not fit into memory, or take long, whatever the file."""
-MOST_LAYERS = 10_000
+MOST_PRODUCTS = 1 << 37
+"""Products of a weight and a number that one point takes, at most: some seconds."""
+MOST_LAYERS = 2_000
 DEEPEST = 8
 """Containers inside containers at most."""
 
@@ -39,7 +41,7 @@ class Parser:
         self.unused = set(tensors)
         self.channels = channels
         self.count = 0
-        self.components = 0
+        self.components = self.products = 0
 
     def chain(
         self, entries: Any, shape: Shape, prefix: str, place: str, depth: int = 0
@@ -60,6 +62,10 @@ class Parser:
             for count, most in ((layer.width, 1), (self.components, 4)):
                 if count > most * LARGEST_STATE:
                     raise Unsupported(at, f"{count} outputs, more than {most * LARGEST_STATE}")
+            if layer.weight is not None:
+                self.products += layer.width * (layer.weight.size // layer.weight.shape[0])
+            if self.products > MOST_PRODUCTS:
+                raise Unsupported(at, f"{self.products} products a point, over {MOST_PRODUCTS}")
             layers.append(layer)
             shape = layer.out_shape
         return tuple(layers)

@@ -93,6 +93,11 @@ GRAPHS: dict[str, Callable[[], bytes]] = {
     "a large input": lambda: graph([{"op": "flatten"}], [1 << 20, 1 << 20], {}),
     "many axes": lambda: graph([{"op": "flatten"}], [1] * 100_000, {}),
     "unknown operations": lambda: graph([{"op": "x" * 1_000_000}], [2], {}),
+    "a kernel as large as a picture": lambda: graph(
+        [{**kernel(), "op": "convolution", "padding_mode": "zeros"}],
+        [1, 2800, 2800],
+        {"layers.0.weight": np.ones((1, 1, 1400, 1400), dtype=np.float32)},
+    ),
     "tensors without a layer": lambda: graph(
         [{"op": "abs"}], [2], {f"t{i}": np.zeros(1, dtype=np.float32) for i in range(60_000)}
     ),
