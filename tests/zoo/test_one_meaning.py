@@ -200,9 +200,9 @@ def test_plain_modules_and_exports_compute_what_is_certified(op: str) -> None:
     for net, x in networks(op, seed=0):
         stated += int(np.isfinite(evaluate(net, x, "binary32", norm="linf").error).sum())
         with torch.no_grad():
-            inputs = torch.from_numpy(x)
-            single = plain_module(net)(inputs)
-            alone = torch.cat([plain_module(net)(row[None]) for row in inputs])
+            inputs, module = torch.from_numpy(x), plain_module(net)
+            single = module(inputs)
+            alone = torch.cat([module(row[None]) for row in inputs])
             double = plain_module(net, torch.float64)(inputs.double())
         assert not within_bound(net, x, single.numpy(), "binary32")
         assert not within_bound(net, x, alone.numpy(), "binary32")
