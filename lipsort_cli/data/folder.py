@@ -46,9 +46,10 @@ def load_folder(config: Any) -> Dataset:
         raise UsageError(f"data.path: found {config.path}, which is no folder")
     parts = {split: _Part.of(folder) for split, folder in _splits(root).items()}
     names = _classes(parts)
-    for part in parts.values():
-        if words := skipped_words(part.skipped, part.folder):
-            say(words)
+    folders = {part.folder for part in parts.values()}
+    beside = [] if root in folders else sorted(set(root.iterdir()) - folders)
+    if words := skipped_words(sum((part.skipped for part in parts.values()), beside), root):
+        say(words)
     reading = Reading.of(config, "data")
     channels = reading.channels([file for part in parts.values() for file, _ in part.files])
     files = [file for part in parts.values() for file, _ in part.files]

@@ -333,7 +333,7 @@ def blocked_upper(
     # Each atom's pieces sum to its weight up to three roundings; that mass may go anywhere.
     stray = 8 * (len(a) + len(b) + 2 * blocks) * UNIT
     bound = (total + stray * reach) * mass.share * (1 + 4 * (blocks + dim + 10) * UNIT)
-    return math.ldexp(bound, power)
+    return math.nextafter(math.ldexp(bound, power), math.inf)
 
 
 def _pieces_of(rows: Rows, index: NDArray[np.int64] | None = None) -> Iterator[Array]:

@@ -268,10 +268,11 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     splits = {"train": 6, name: 2}
     files = [f"{s}/{c}/{i}.png" for s, n in splits.items() for c in "ab" for i in range(n)]
-    data = load_folder(config(folder(tmp_path / "x", *files)))
+    data = load_folder(config(folder(tmp_path / "x", *files, ".cache/1.png", "labels.csv")))
     assert data.names == ("a", "b")
     assert (len(data.train), len(data.validation), len(data.test)) == (9, 4, 3)
-    assert "no test folder" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no test folder" in said and ".cache, labels.csv" in said
     more = [f"TEST/{c}/{i}.png" for c in "ab" for i in range(3)]
     data = load_folder(config(folder(tmp_path / "x", *more)))
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 6)
