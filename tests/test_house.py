@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
     "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
-    "identity", "metrics", "runs", "finding", "verifier", "certificates", "directed_text", "layers",
+    "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
+    "directed_text", "layers",
     "norms", "zoo", "attacks", "export", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "theory", "commands", "cli",
     "app", "__main__",
