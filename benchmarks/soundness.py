@@ -8,7 +8,7 @@
 | `errors` | logits, exact and on hostile machines, with the error bounds: | 1,000,000 |
 | | orders, trees, fused, flushed, rounded as badly as the model allows | 10,000 an operation |
 | `deployed` | torch modules and ONNX Runtime with the same bounds | 200,000 |
-| `radii` | points just inside certified balls, towards the nearest other class | 200,000 |
+| `radii` | points just inside certified balls, towards the nearest other class | 100,000 |
 | `w1` | Wasserstein bounds with rational transport of tiny measures | 10,000 |
 | `coverage` | confidence bounds, over all samples that there are | 400,000 |
 | `attacks` | DeepFool, PGD and a rounding search against certificates | 100,000 |
@@ -50,7 +50,7 @@ TRIALS: dict[str, tuple[Trial, int, int]] = {
     "norms": (try_norms, 20_000, 20_000 // len(OPERATIONS)),
     "errors": (try_errors, 1_000_000, 10_000),
     "deployed": (try_deployed, 200_000, 0),
-    "radii": (try_radii, 200_000, 1_000),
+    "radii": (try_radii, 100_000, 1_000),
     "w1": (try_measures, 10_000, 0),
 }
 """Each part's trial, how many numbers it is to check, and how many of every operation."""

@@ -45,7 +45,7 @@ def check_radii(
         logits, _ = adapter.errors(network, x, norm, "real")
         labels = np.nan_to_num(logits, nan=-np.inf).argmax(axis=1)
         radii = adapter.radii(network, x, labels, norm, arithmetic)
-        if rng.random() < 0.4:
+        if rng.random() < 0.25:
             x = approached(network, x, labels, radii, norm, arithmetic)
             radii = adapter.radii(network, x, labels, norm, arithmetic)
     except adapter.Refused:
@@ -94,7 +94,7 @@ def approached(
     for row in range(len(x)):
         others = np.flatnonzero(labels != labels[row])
         beyond[row] = x[others[row % len(others)]] if len(others) else x[row]
-    for _ in range(40):
+    for _ in range(26):
         middle = (kept / 2 + beyond / 2).astype(kind).astype(np.float64)
         certified = adapter.radii(network, middle, labels, norm, arithmetic) > 0
         kept[certified], beyond[~certified] = middle[certified], middle[~certified]
