@@ -157,7 +157,7 @@ def _stand(folder: Path, environment: Mapping[str, str], out: int, err: int) -> 
     for descriptor, number in ((null, 0), (out, 1), (err, 2)):
         os.dup2(descriptor, number)
     os.close(null)
-    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
     binary = [os.fdopen(number, "wb", closefd=False) for number in (1, 2)]
     sys.stdout = io.TextIOWrapper(binary[0], encoding=encoding)
     sys.stderr = io.TextIOWrapper(
@@ -391,21 +391,19 @@ Maker = Callable[[random.Random, Workshop, Path], Try]
 def options(r: random.Random, shop: Workshop, here: Path) -> Try:
     """A small run with one to three options of the schema, sound or not."""
     from lipsort_cli.config import catalog
+    from lipsort_cli.config.schema import GROUPS
 
     command = r.choice(list(TINY))
-    keys = [k for k in catalog.plain_keys(command) if not _endless(k.name)]
-    groups = catalog.default_options(command)
+    groups = catalog.chosen_options(command, TINY[command])
     given, wrong = [], False
     for _ in range(r.randint(1, 3)):
-        if r.random() < 0.25 and groups:
-            known = [g for g in groups if g in catalog.group_names() and g != catalog.PRESETS]
-            group = r.choice(known or ["model"])
+        if r.random() < 0.25:
+            group = r.choice([g for g in groups if g in GROUPS])
             given.append(f"{group}={r.choice(catalog.group_options(group, command))}")
             continue
-        pool = list(keys)
-        for group, default in groups.items():
-            pool += [k for k in catalog.group_keys(group, default)
-                     if not k.options or default in k.options]  # fmt: skip
+        pool = list(catalog.plain_keys(command))
+        for group, option in groups.items():
+            pool += catalog.option_keys(group, option)
         key = r.choice([k for k in pool if not _endless(k.name)])
         text, sound = _value(r, key)
         given.append(f"{key.name}={text}")
