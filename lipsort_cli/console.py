@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderableType, RenderResult
+from rich.file_proxy import FileProxy
 from rich.segment import Segment
 
 from lipsort_cli.quoting import quoted
@@ -67,7 +68,9 @@ class Steadfast:
     @property
     def stream(self) -> Any:
         """The stream behind it; None where there is none."""
-        return self._own if self._own is not None else getattr(sys, self._name)
+        found = self._own if self._own is not None else getattr(sys, self._name)
+        # A live display puts itself between; what fails is behind it.
+        return found.rich_proxied_file if isinstance(found, FileProxy) else found
 
     @property
     def failure(self) -> OSError | None:
