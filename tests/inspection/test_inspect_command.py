@@ -101,7 +101,7 @@ def test_a_damaged_configuration_is_named(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut/.hydra/config.yaml"
     path.write_text(path.read_text()[:90])
     with pytest.raises(
-        LipsortError, match=r"config\.yaml: damaged, or of another version"
+        LipsortError, match=r"config\.yaml: not a YAML file, or a damaged one"
     ) as caught:
         run_config(tmp_path / "cut", "train")
     assert not isinstance(caught.value, UsageError)
