@@ -154,3 +154,19 @@ def test_bins_differ_and_cover_what_is_finite(kind: str) -> None:
         assert (np.diff(edges) > 0).all()
         finite = values[np.isfinite(values)]
         assert edges[0] <= finite.min() and finite.max() <= edges[-1]
+
+
+def test_a_critic_that_is_constant_in_float32_costs_no_result(shop: Any, tmp_path: Path) -> None:
+    """Nanosecond timestamps within a microsecond."""
+    from fuzz import attempt
+
+    times = 1.7e18 + 256.0 * np.random.default_rng(0).integers(0, 4, (50, 1))
+    np.save(tmp_path / "p.npy", times)
+    np.save(tmp_path / "q.npy", times + 512)
+    given = ["distribution=files", "distribution.p=p.npy", "distribution.q=q.npy"]
+    small = ["training.steps=5", "model.widths=[8]", "hydra.run.dir=o"]
+    line = ["estimate-wasserstein", *given, *small]
+    done = attempt(line, tmp_path)
+    assert done.code == 0 and "Traceback" not in done.err, done.err
+    assert (tmp_path / "o/results.json").is_file()
+    assert (tmp_path / "o/figures/critic_values.png").is_file()
