@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -135,3 +136,9 @@ def test_nothing_is_never_used() -> None:
         [sys.executable, "-m", "vulture"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    # Folders of tests are no packages: pytest refuses the second module of a name.
+    names = sorted(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name, count in Counter(names).items() if count > 1] == []

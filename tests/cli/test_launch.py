@@ -218,7 +218,7 @@ def test_a_failing_job_does_not_stop_a_sweep(
     train_calls.action = fail
     assert lipsort(monkeypatch, "train", "-m", "seed=0,1,2") == 1
     assert [c.seed for c in train_calls.configs] == [0, 1, 2]
-    assert "job 1: seed 1 is cursed" in capsys.readouterr().err
+    assert "job 1 (seed=1): seed 1 is cursed" in capsys.readouterr().err
 
 
 def test_an_interrupted_job_ends_a_sweep(

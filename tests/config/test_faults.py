@@ -78,7 +78,7 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["lr=1"], ["lr: no such key", "did you mean optimizer.lr?"]),
         (["hydra.sweeper.params.seed=3"], ["hydra.sweeper.params.seed"]),
         (["data=mnist", "data.root=${oc.env:NO_SUCH_VARIABLE}"], ["data.root", "NO_SUCH_VARIABLE"]),
-        (["evaluation.norm=l1"], ["evaluation.norm: found 'l1'; allowed: l2, linf"]),
+        (["evaluation.norm=l3"], ["evaluation.norm: found 'l3'; allowed: l2, linf, l1"]),
         (["evaluation.eps=[]"], ["evaluation.eps: found []"]),
         (["evaluation.eps=[2,1]"], ["evaluation.eps: found [2.0, 1.0]; allowed: increasing"]),
         (["evaluation.eps=[0]"], ["evaluation.eps[0]: found 0.0; allowed: > 0"]),

@@ -17,7 +17,8 @@ import torch
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.cli.launch import launch
-from lipsort_cli.config.schema import GROUPS, find
+from lipsort_cli.config.catalog import group_options
+from lipsort_cli.config.schema import find
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
@@ -197,7 +198,7 @@ def test_divergence_is_named(tmp_path: Path) -> None:
 def covering() -> list[list[str]]:
     """Few runs that together use every option of every group that `lipsort train` has."""
     groups = ("activation", "constraint", "loss", "optimizer", "schedule")
-    names = {group: sorted(GROUPS[group]) for group in groups}
+    names = {group: group_options(group, "train") for group in groups}
     runs = range(max(len(options) for options in names.values()))
     return [[f"{group}={names[group][i % len(names[group])]}" for group in groups] for i in runs]
 
