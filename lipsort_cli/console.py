@@ -232,8 +232,8 @@ def say(message: str) -> None:
 
 
 def is_interactive() -> bool:
-    """True where a live progress bar makes sense: stdout is a terminal."""
-    return console.is_terminal
+    """True where a live progress bar makes sense: stdout is a terminal that can move its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 # --- what to do next --------------------------------------------------------------------------
