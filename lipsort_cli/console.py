@@ -131,6 +131,8 @@ def _muffle(stream: Any) -> None:
 
 _stdout, _stderr = Steadfast("stdout"), Steadfast("stderr")
 
+_BEGAN_IN_A_TERMINAL = os.isatty(1)
+
 
 def guard() -> None:
     """Make the process' own streams steadfast, for whoever prints past the consoles.
@@ -154,7 +156,10 @@ def guard() -> None:
 def reader_left() -> bool:
     """Whether stdout's reader is gone: a pipe closed as by `head`, or a terminal hung up."""
     failure = _stdout.failure
-    return failure is not None and failure.errno in (errno.EPIPE, errno.EIO)
+    if failure is not None and failure.errno in (errno.EPIPE, errno.EIO):
+        return True
+    # A terminal that hung up is none any more, so a live display writes nothing that could fail.
+    return _BEGAN_IN_A_TERMINAL and not os.isatty(1)
 
 
 def lost_output() -> OSError | None:
