@@ -18,6 +18,13 @@ settings.register_profile("lipsort", deadline=None, derandomize=True, print_blob
 settings.load_profile("lipsort")
 
 
+@pytest.fixture(autouse=True)
+def no_job_of_another_test() -> None:
+    """Hydra keeps the last job of a process as a global, whose folder commands would stand in."""
+    if hydra := sys.modules.get("hydra.core.hydra_config"):
+        hydra.HydraConfig.instance().cfg = None
+
+
 @pytest.fixture(scope="session")
 def image_data() -> Path:
     """The folder of MNIST and Fashion-MNIST; tests that need it are skipped where it is absent."""

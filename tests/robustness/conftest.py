@@ -22,7 +22,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     before = dict(os.environ)
     fuzz.warm()
     try:
-        yield fuzz.Workshop(tmp_path_factory.mktemp("workshop"))
-    finally:
+        made = fuzz.Workshop(tmp_path_factory.mktemp("workshop"))
+    finally:  # at once: the session's other tests are not the fuzzer's
         os.environ.clear()
         os.environ.update(before)
+    yield made
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A folder of data sets that holds none: what is tried here is tried on small data."""
+    monkeypatch.setenv("LIPSORT_DATA", str(tmp_path_factory.mktemp("no-data")))
