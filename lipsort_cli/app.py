@@ -15,7 +15,7 @@ from lipsort_cli import __version__
 from lipsort_cli.cli.plain import PLAIN, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, first_line
 
 app = typer.Typer(
     name="lipsort",
@@ -48,7 +48,7 @@ def reported() -> Iterator[None]:
         if os.environ.get("LIPSORT_DEBUG") == "1" or not _lacks_memory(error):
             raise
         _complain(
-            f"out of memory ({(str(error).strip().splitlines() or ['no details'])[0]}); "
+            f"out of memory ({first_line(error)}); "
             "make the network, the batch or the number of points smaller"
         )
         sys.exit(1)

@@ -35,6 +35,11 @@ class Interrupted(LipsortError):
     exit_code = 130
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+
+
 class Fault(str):
     """What is wrong, in words; and, where that is known, the words that would have been right."""
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 
 
 def write_error(path: Path, error: OSError) -> LipsortError:
@@ -35,6 +35,9 @@ _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)-[^.]+\.part")
 
 _DEEPEST = 50
 """Levels of a YAML file; configurations have four."""
+
+_BOMB = 2**28
+"""Bytes that any compressed file may unpack to."""
 
 _LARGEST = 2**24
 """Bytes of a JSON or YAML file; all but certificates are far smaller."""
@@ -190,6 +193,39 @@ def require_file(path: Path) -> os.stat_result:
     return found
 
 
+@contextlib.contextmanager
+def readable(
+    path: Path, kinds: type[Exception] | tuple[type[Exception], ...] = Exception
+) -> Iterator[None]:
+    """Read a foreign file in the block: what its reader raises, of ``kinds``, becomes one message.
+
+    Raises:
+        UsageError: it is no regular file, or damaged; a key of the configuration names it.
+    """
+    try:
+        require_file(path)
+        yield
+    except LipsortError as error:
+        raise UsageError(str(error)) from error
+    except kinds as error:  # readers raise what they happen to raise
+        reason = first_line(error)
+        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
+
+
+def refuse_bomb(path: Path, unpacked: int) -> None:
+    """Refuse a compressed file that says that it unpacks to far more than it holds.
+
+    Raises:
+        UsageError: ``unpacked`` bytes are more than :data:`_BOMB`, and a hundred times its size.
+    """
+    size = path.stat().st_size
+    if unpacked > max(_BOMB, 100 * size):
+        raise UsageError(
+            f"{path}: found {size:,} bytes that unpack to {unpacked:,}; allowed: at most a hundred "
+            f"times as many, or {_BOMB:,}; save it without compression if it is meant"
+        )
+
+
 def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
     """The whole content of the file ``path``.
 
@@ -198,13 +234,31 @@ def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
             ``most`` bytes.
     """
     path = Path(path)
-    size = require_file(path).st_size
-    if size > most:
-        raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
+    _require_size(path, most)
     try:
         return path.read_bytes()
     except OSError as error:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of the file ``path``, one by one; those of more than a mebibyte in pieces.
+
+    Raises:
+        LipsortError: it is missing or cannot be read, is no regular file, or too large for a log.
+    """
+    _require_size(path, 2**30)
+    try:
+        with path.open("rb") as file:
+            yield from iter(lambda: file.readline(2**20), b"")
+    except OSError as error:
+        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _require_size(path: Path, most: int) -> None:
+    size = require_file(path).st_size
+    if size > most:
+        raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
 
 
 def _kind(mode: int) -> str:
@@ -248,5 +302,6 @@ def read_yaml(path: Path) -> Any:
                 raise ValueError(f"more than {_DEEPEST} levels")
         return yaml.load(content, loader)
     except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        first = (str(error).splitlines() or ["no details"])[0]
-        raise LipsortError(f"{path}: not a YAML file, or a damaged one ({first})") from error
+        raise LipsortError(
+            f"{path}: not a YAML file, or a damaged one ({first_line(error)})"
+        ) from error

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.files import read_bytes, write_atomic, write_error
+from lipsort_cli.files import read_lines, write_atomic, write_error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         LipsortError: there is no such file, or it cannot be read.
     """
     lines = []
-    for line in read_bytes(path, most=2**30).decode("utf-8", "replace").splitlines():
+    for line in read_lines(path):
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
 from lipsort_cli.files import read_json, read_yaml, write_atomic, write_error, write_json
 from lipsort_cli.identity import (
     Identity,
@@ -265,8 +265,7 @@ class RunRecord:
                 raise
             except BaseException as error:
                 with contextlib.suppress(LipsortError):
-                    lines = str(error).strip().splitlines()
-                    record.fail(lines[0] if lines else type(error).__name__)
+                    record.fail(first_line(error))
                 raise
             else:
                 record.finish()

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from lipsort_cli import finding
 from lipsort_cli.config.registry import Command
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.files import resolved
 from lipsort_cli.quoting import quoted
 
@@ -103,8 +103,9 @@ def _list(override: str) -> list[str]:
     try:
         value: Any = OverridesParser.create().parse_override(override).value()
     except HydraException as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"runs: found {override!r}; allowed: runs=[A,B] ({first})") from error
+        raise UsageError(
+            f"runs: found {override!r}; allowed: runs=[A,B] ({first_line(error)})"
+        ) from error
     values = value if isinstance(value, list) else [value]
     texts = [str(getattr(item, "text", item)) for item in values if item is not None]
     if not all(texts) or len(texts) < max(1, len(values)):

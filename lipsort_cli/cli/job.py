@@ -30,7 +30,7 @@ from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, located, warn
-from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.processes import ending_with, stop_signals
 
@@ -155,7 +155,7 @@ def directory_of(config: DictConfig) -> Path:
         with known_to_hydra(config):
             found = OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True)
     except (OmegaConfBaseException, ValueError) as error:
-        raise UsageError(f"hydra.run.dir: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"hydra.run.dir: {first_line(error)}") from error
     if not str(found):
         raise UsageError("hydra.run.dir: found nothing; allowed: hydra.run.dir=FOLDER")
     return Path(str(found))

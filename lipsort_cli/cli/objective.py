@@ -7,13 +7,13 @@ A key names a figure of ``results.json`` as `lipsort report` calls it (``lower_b
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
+from lipsort_cli.metrics import read_log
 
 
 def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, ...] | None:
@@ -77,16 +77,4 @@ def figures(command: Command, directory: Path) -> dict[str, float]:
 
 def _last_lines(path: Path) -> dict[str, dict[str, Any]]:
     """The last logged line of each split."""
-    last: dict[str, dict[str, Any]] = {}
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return last
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            last[str(entry.get("split"))] = entry
-    return last
+    return {str(entry.get("split")): entry for entry in read_log(path)} if path.exists() else {}

@@ -20,7 +20,7 @@ from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.console import console, warn
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.identity import CHANGEABLE
 from lipsort_cli.quoting import quoted
@@ -101,16 +101,16 @@ def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str
     """
     folder = Path(target).expanduser().resolve()
     path = folder / "multirun.yaml"
-    try:
-        hydra = OmegaConf.load(path).hydra
-        name, given = hydra.job.name, [*hydra.overrides.hydra, *hydra.overrides.task]
-        started = Path(hydra.runtime.cwd)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise UsageError(
             f"resume: found {target}, which is no folder of a sweep: it holds no {path.name}"
-        ) from error
+        )
+    try:
+        hydra = OmegaConf.create(read_yaml(path)).hydra
+        name, given = hydra.job.name, [*hydra.overrides.hydra, *hydra.overrides.task]
+        started = Path(hydra.runtime.cwd)
     except Exception as error:  # whatever a damaged YAML file makes the parser raise
-        raise UsageError(f"resume: {path} is damaged ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"resume: {path} is damaged ({first_line(error)})") from error
     if name != command.name:
         raise UsageError(
             f"resume: found {target}, a sweep of `lipsort {name}`; "
@@ -150,4 +150,4 @@ def _adjust(config: DictConfig, others: list[str]) -> None:
         try:
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
-            raise UsageError(f"{key}: found {value}; {str(error).splitlines()[0]}") from error
+            raise UsageError(f"{key}: found {value}; {first_line(error)}") from error

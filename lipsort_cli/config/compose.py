@@ -33,7 +33,7 @@ from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.store import register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
-from lipsort_cli.errors import Fault, Instead, UsageError
+from lipsort_cli.errors import Fault, Instead, UsageError, first_line
 from lipsort_cli.quoting import quoted
 
 _TEXTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "run", "resume")
@@ -115,7 +115,7 @@ class Composer:
                 if "=" not in text:
                     faults.append(f"found {text!r}; allowed: an override such as key=value")
                 else:
-                    detail, meant = str(error).splitlines()[0], self._as_text(text)
+                    detail, meant = first_line(error), self._as_text(text)
                     if meant is not None:
                         parsed.append(parser.parse_override(meant[1][0]))
                     faults.append(
@@ -170,7 +170,7 @@ class Composer:
             composed: list[DictConfig | None] = [self.compose(job) for job in jobs]
         except (HydraException, OmegaConfBaseException) as error:
             found, kept = self._explain(sound)
-            faults += found or [str(error).splitlines()[0]]  # they fail only together
+            faults += found or [first_line(error)]  # they fail only together
             composed = [self._or_nothing(kept)]
         for config in composed:
             unfit = unusable(config, self.command) if config is not None else []

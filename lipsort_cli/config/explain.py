@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
-from lipsort_cli.errors import Fault
+from lipsort_cli.errors import Fault, first_line
 
 _WORDS = {
     int: "a whole number",
@@ -49,10 +49,10 @@ def explain_override(
         return _bad_option(key, value, sorted([*own, *catalog.group_options(key, command)]))
     found = _find(base, key) if base is not None else None
     if found is None:
-        return f"{key}: {_first(error)}"
+        return f"{key}: {first_line(error)}"
     parent, last, path = found
     if last is None:
-        return f"{key}: {_first(error)}"
+        return f"{key}: {first_line(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
         return _unknown_key(override, last, parent, path)
     entry = _field(parent, last)
@@ -60,7 +60,7 @@ def explain_override(
         keys = ", ".join(map(str, parent[last]))
         return f"{key}: found {value}; it is a node with the keys {keys}: set {key}.KEY=VALUE"
     if entry is None:
-        return f"{key}: found {value}; {_first(error)}"
+        return f"{key}: found {value}; {first_line(error)}"
     return f"{key}: found {value}; allowed: {describe(entry, OmegaConf.get_type(parent))}"
 
 
@@ -108,7 +108,7 @@ def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) ->
             f"{group}: found {value}, which does not fit experiment={lacked[1]}: the preset sets "
             f"{lacked[2]}, a key that {value} lacks; leave the preset, and give its other keys"
         )
-    return f"{group}: found {value}, which does not fit here: {_first(error)}"
+    return f"{group}: found {value}, which does not fit here: {first_line(error)}"
 
 
 def _bad_option(group: str, value: str, options: list[str]) -> str:
@@ -201,8 +201,3 @@ def _field(parent: DictConfig, name: str) -> Any:
             if entry.name == name:
                 return entry
     return None
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

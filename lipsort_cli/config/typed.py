@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli.config import catalog, validate
 from lipsort_cli.config.registry import option_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
-from lipsort_cli.errors import Fault, UsageError
+from lipsort_cli.errors import Fault, UsageError, first_line
 
 
 def usage_error(faults: list[str]) -> UsageError:
@@ -61,7 +61,9 @@ def from_plain(values: Any, command: str) -> DictConfig:
                 typed[group] = OmegaConf.structured(kind)
         merged = OmegaConf.merge(typed, plain)
     except OmegaConfBaseException as error:
-        raise UsageError(f"not a configuration of `lipsort {command}`: {_first(error)}") from error
+        raise UsageError(
+            f"not a configuration of `lipsort {command}`: {first_line(error)}"
+        ) from error
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -89,14 +91,14 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
             try:
                 parent[name]
             except OmegaConfBaseException as error:
-                cause = _first(error.__cause__ or error)
+                cause = first_line(error.__cause__ or error)
                 faults.append(f"{key}: found {child._value()}; {cause}")
                 _fill(parent, name)
     try:
         OmegaConf.resolve(own)
         typed = OmegaConf.to_object(own)
     except OmegaConfBaseException as error:
-        return None, [*faults, f"{error.full_key or 'configuration'}: {_first(error)}"]
+        return None, [*faults, f"{error.full_key or 'configuration'}: {first_line(error)}"]
     return typed, faults + validate.faults(typed)
 
 
@@ -148,8 +150,3 @@ def _fill(parent: DictConfig, name: str) -> None:
         except OmegaConfBaseException:
             continue
         return
-
-
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

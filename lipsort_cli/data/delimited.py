@@ -15,8 +15,12 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import UsageError, first_line
 
+_LONGEST = 2**23
+"""Characters of a line, and..."""
+_MOST_COLUMNS = 2**18
+"""... columns of a text table."""
 _LOOK = 200
 """Lines that delimiter and decimal sign are found in."""
 
@@ -99,6 +103,11 @@ def read_layout(path: Path, options: Options) -> Layout:
         delimiter, rows = None, [[line.strip()] for line in look]  # one column of 0,5
     head = _header(path, rows, decimal, options)
     width = len(rows[0]) if rows else 1
+    if width > _MOST_COLUMNS:
+        raise UsageError(
+            f"{path}: found {width:,} columns; allowed: at most {_MOST_COLUMNS:,}; save the "
+            "numbers as .npy"
+        )
     names = rows[0] if head else next(
         (n for n in (_fields(c, delimiter) for c in _comments(path))
          if len(n) == width and not any(_is_number(name, ".") for name in n)), None
@@ -124,22 +133,30 @@ def _encoding(path: Path) -> str:
     return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that hold values, with their numbers: no empty ones, no comments."""
+def _all_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """All lines but empty ones, with their numbers."""
     with path.open(encoding=_encoding(path)) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip() and not line.lstrip().startswith("#"):
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST), ""), 1):
+            if len(line) == _LONGEST:
+                raise UsageError(
+                    f"{path}, line {number}: found more than {_LONGEST:,} characters in one line: "
+                    "no table"
+                )
+            if line.strip():
                 yield number, line.rstrip("\n")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that hold values, with their numbers."""
+    return (found for found in _all_lines(path) if not found[1].lstrip().startswith("#"))
 
 
 def _comments(path: Path) -> Iterator[str]:
     """Comment lines before the first values."""
-    with path.open(encoding=_encoding(path)) as file:
-        for line in file:
-            if line.strip() and not line.lstrip().startswith("#"):
-                return
-            if line.strip():
-                yield line.lstrip().lstrip("#").strip()
+    for _, line in _all_lines(path):
+        if not line.lstrip().startswith("#"):
+            return
+        yield line.lstrip().lstrip("#").strip()
 
 
 def _delimiter(look: list[str]) -> str | None:
@@ -326,7 +343,7 @@ def _batches(
             yield [batch.column(j) for j in columns]
     except pa.ArrowInvalid as error:
         if not bad:
-            raise UsageError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"{path} cannot be read: {first_line(error)}") from error
         number = next(islice(source(), bad[0].number - 1, None))[0]
         raise UsageError(
             f"{path}, line {number}: found {bad[0].actual_columns} values, line "

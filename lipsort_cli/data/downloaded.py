@@ -10,7 +10,7 @@ import torch
 
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.pictures import Reading, channels_last, scaled
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, first_line
 from lipsort_cli.files import resolved
 
 _CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
@@ -202,7 +202,7 @@ def _download(
 ) -> Any:
     where = f"{label} is not under {root.resolve()}"
     if label not in _COUNTS:  # whose files are not looked at here: they may be there, and damaged
-        where += f", or not whole ({(str(absent) or type(absent).__name__).splitlines()[0]})"
+        where += f", or not whole ({first_line(absent)})"
     advice = "set data.root=FOLDER or the variable LIPSORT_DATA to the folder that holds it"
     if not config.download:
         raise LipsortError(f"{where}, and data.download=false; {advice}, or let it download")
@@ -212,20 +212,17 @@ def _download(
     try:
         return dataset_class(str(root), **arguments, download=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()
         raise LipsortError(
-            f"{where}, and it could not be downloaded "
-            f"({reason[0] if reason else type(error).__name__}); with a network try again, "
-            f"without one {advice}"
+            f"{where}, and it could not be downloaded ({first_line(error)}); with a network try "
+            f"again, without one {advice}"
         ) from error
 
 
-def _damaged(label: str, root: Path, reason: object) -> str:
-    lines = str(reason).strip().splitlines()
+def _damaged(label: str, root: Path, reason: str | Exception) -> str:
+    words = reason if isinstance(reason, str) else first_line(reason)
     return (
-        f"{label} under {root.resolve()} is damaged "
-        f"({lines[0] if lines else type(reason).__name__}); replace its files by those of another "
-        "copy, or set data.root to an empty folder to download it afresh"
+        f"{label} under {root.resolve()} is damaged ({words}); replace its files by those of "
+        "another copy, or set data.root to an empty folder to download it afresh"
     )
 
 

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
+from lipsort_cli.data.delimited import few
 from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
 from lipsort_cli.data.precision import blurred_columns
-from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import require_file, resolved
+from lipsort_cli.data.rowfile import opened_npz, read_member
+from lipsort_cli.errors import UsageError
+from lipsort_cli.files import readable, resolved
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _WAY_OUT = f"write one with numpy.savez(path, {', '.join(f'{key}=...' for key in _KEYS)})"
@@ -31,32 +33,26 @@ def load_npz(config: Any) -> Dataset:
     to C - 1, each of which ``y_train`` has.
 
     Raises:
-        UsageError: there is no such file, or it is none of NumPy's.
-        LipsortError: the file is damaged, an array is missing, or shapes, types or
-            values do not fit; all faults of the arrays are named together.
+        UsageError: there is no such file, it is none of NumPy's or damaged, an array is missing,
+            or shapes, types or values do not fit; all faults of the arrays are named together.
     """
     path = resolved(config.path)
     if not path.exists():
         raise UsageError(f"data.path: found {path}; no such file; allowed: an .npz file")
-    require_file(path)
-    if not zipfile.is_zipfile(path):
-        # NumPy would take it for pickled data.
-        raise UsageError(f"data.path: found {path}, which is no .npz file; {_WAY_OUT}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in _KEYS if key not in archive.files]
+    with readable(path):
+        if not zipfile.is_zipfile(path):
+            raise UsageError(f"data.path: found {path}, which is no .npz file; {_WAY_OUT}")
+        with opened_npz(path) as (archive, names):
+            missing = [key for key in _KEYS if key not in names]
             if missing:
-                raise LipsortError(
-                    f"{path}: missing {', '.join(missing)}; found "
-                    f"{', '.join(archive.files) or 'no arrays'}; needed are {', '.join(_KEYS)}"
+                raise UsageError(
+                    f"{path}: missing {', '.join(missing)}; found {few(names) or 'no arrays'}; "
+                    f"needed are {', '.join(_KEYS)}"
                 )
-            arrays = {key: archive[key] for key in _KEYS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise LipsortError(f"{path}: not a readable .npz file ({reason}); {_WAY_OUT}") from error
+            arrays = {key: read_member(archive, key) for key in _KEYS}
     faults = _faults(arrays)
     if faults:
-        raise LipsortError(f"{path}: " + "; ".join(faults))
+        raise UsageError(f"{path}: " + "; ".join(faults))
     view = _view(arrays, path, getattr(config, "channels", "auto"))
     inputs = [
         torch.from_numpy(np.ascontiguousarray(view(arrays[key]), np.float32))
@@ -99,7 +95,7 @@ def _refuse_blur(rounded: NDArray[np.float32], values: NDArray[Any], name: str) 
     blurred = blurred_columns(values.reshape(len(values), -1), rounded.reshape(len(values), -1))
     if len(blurred):
         column = values.reshape(len(values), -1)[:, blurred[0]]
-        raise LipsortError(
+        raise UsageError(
             f"{name}: input {blurred[0]} runs from {column.min()} to {column.max()}, and float32 "
             "would lose its differences; take a common number off first"
         )

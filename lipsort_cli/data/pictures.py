@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import require_file
 
 Pixels = NDArray[np.float32]
@@ -255,15 +255,14 @@ class _opened:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> LipsortError:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return UsageError(f"{self.file}: not a readable image ({reason})")
+        return UsageError(f"{self.file}: not a readable image ({first_line(error)})")
 
 
 def _refuse_loss(image: Any, file: Path) -> None:
     """Refuse what Pillow would cut without a word."""
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a phone's second frame is a preview
-        raise UsageError(f"{file}: found {frames} pictures in one file; save each in its own")
+    # To count the frames of a film takes as long as to read it. A phone's second is a preview.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise UsageError(f"{file}: found several pictures in one file; save each in its own")
     deep = ""
     if image.format == "PNG":
         with file.open("rb") as opened:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.data.delimited import few
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import refuse_bomb
 
 MEMORY = 512 * 2**20
 """Bytes up to which a converted file is held in memory."""
 CHUNK = 4096
 """Rows converted at a time."""
+_BLOCK = 2**24
+"""Bytes of an archive unpacked at a time."""
 
 
 class RowFile:
@@ -119,48 +126,67 @@ class Spool:
 def open_npy(path: Path) -> RowFile | NDArray[Any]:
     """The array of a ``.npy`` file: its rows on demand; in memory if stored column by column."""
     file = path.open("rb")
-    shape, fortran, dtype = _npy_header(file)
+    shape, fortran, dtype = _npy_header(file, path.stat().st_size)
     if fortran or len(shape) < 1:
         file.close()
         return np.asarray(np.load(path, allow_pickle=False))
-    rows = RowFile(file, str(path), shape, dtype, file.tell())
-    expected = rows._offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if path.stat().st_size < expected:
-        raise ValueError(f"it is cut short: {path.stat().st_size} bytes of {expected}")
-    return rows
+    return RowFile(file, str(path), shape, dtype, file.tell())
+
+
+@contextmanager
+def opened_npz(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[str]]]:
+    """An ``.npz`` archive, and the names of its arrays.
+
+    Raises:
+        UsageError: it unpacks to far more than it holds.
+    """
+    with zipfile.ZipFile(path) as archive:
+        refuse_bomb(path, sum(member.file_size for member in archive.infolist()))
+        yield archive, [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def read_member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
+    """The whole array ``key`` of an open archive.
+
+    Raises:
+        ValueError: its header states another size than the archive.
+    """
+    member = archive.getinfo(f"{key}.npy")
+    with archive.open(member) as file:
+        _npy_header(file, member.file_size)
+    with archive.open(member) as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def open_npz(path: Path, key: str | None) -> RowFile | NDArray[Any]:
     """One array of an ``.npz`` archive: ``key``, or the only one beside ``weights``."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with opened_npz(path) as (archive, names):
         if key is None:
             others = [name for name in names if name != "weights"]
             if len(others) != 1:
                 raise UsageError(
-                    f"{path}: holds the arrays {', '.join(names) or '(none)'}; "
-                    f"say which one: {path}:NAME"
+                    f"{path}: holds the arrays {few(names) or '(none)'}; say which one: {path}:NAME"
                 )
             key = others[0]
         if key not in names:
-            raise UsageError(f"{path}: found no array {key!r}; it holds {', '.join(names)}")
-        with archive.open(f"{key}.npy") as member:
-            shape, fortran, dtype = _npy_header(member)
-            if fortran or len(shape) < 1:
-                with np.load(path, allow_pickle=False) as arrays:
-                    return np.asarray(arrays[key])
+            raise UsageError(f"{path}: found no array {key!r}; it holds {few(names)}")
+        stored = archive.getinfo(f"{key}.npy")
+        with archive.open(stored) as member:
+            shape, fortran, dtype = _npy_header(member, stored.file_size)
+            if fortran or len(shape) < 1 or stored.file_size <= _BLOCK:
+                return read_member(archive, key)
             spool = Spool(f"{path}:{key}")
             row = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-            step = max(1, 2**24 // max(row, 1))
+            step = max(1, _BLOCK // max(row, 1))
             for start in range(0, shape[0], step):
                 count = min(step, shape[0] - start)
                 data = member.read(count * row)
                 spool.add(np.frombuffer(data, dtype).reshape(count, *shape[1:]))
-    return spool.finish() if shape[0] else np.empty(shape, dtype)
+    return spool.finish()
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether columns come first, and dtype, as the format's header states them."""
+def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and dtype, as the header of ``size`` bytes states them."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -168,4 +194,9 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     shape, fortran, dtype = read(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are never loaded")
+    if min(shape, default=0) < 0 or not dtype.itemsize:
+        raise ValueError(f"its header states the shape {shape} of {dtype}")
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if size < expected:
+        raise ValueError(f"it is cut short: {size} bytes of {expected}")
     return shape, fortran, dtype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from lipsort_cli.data.points import (
     refuse_rounding,
 )
 from lipsort_cli.data.precision import as_binary64
-from lipsort_cli.data.rowfile import Spool, open_npy, open_npz
+from lipsort_cli.data.rowfile import Spool, open_npy, open_npz, opened_npz
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import require_file, resolved
+from lipsort_cli.files import readable, require_file, resolved
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
@@ -153,23 +152,19 @@ def _read(
     rows: Rows
     try:
         if path.is_dir():
-            rows = _images(path, options)
-            return rows, names
-        require_file(path)
-        if ending in TABLES:
-            rows, names = _table(path, options, like)
-        elif ending in FORMATS:
-            rows = open_npy(path) if ending == ".npy" else open_npz(path, key)
-        else:
+            return _images(path, options), None
+        if ending not in FORMATS:
+            require_file(path)
             raise UsageError(
                 f"found {location}; allowed: {', '.join(FORMATS)}, or a folder of images"
             )
+        if ending in TABLES:
+            rows, names = _table(path, options, like)
+        else:
+            with readable(path):
+                rows = open_npy(path) if ending == ".npy" else open_npz(path, key)
     except LipsortError as error:
-        raise type(error)(f"{option}: {error}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{option}: {location} cannot be read as {path.suffix}: {error}"
-        ) from error
+        raise UsageError(f"{option}: {error}") from error
     if not rows.shape:
         raise UsageError(f"{option}: {location} holds a single number; allowed: rows [n, ...]")
     return rows, names
@@ -242,8 +237,8 @@ def _spooled(table: Table, columns: list[int], options: Options) -> Rows:
 
 
 def _has_weights(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return "weights.npy" in archive.namelist()
+    with opened_npz(path) as (_, names):
+        return "weights" in names
 
 
 def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:

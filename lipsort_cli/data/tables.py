@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from lipsort_cli.data.arrow import BadValue, Numbers, numbers
 from lipsort_cli.data.delimited import Options, few, read_layout
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import readable, refuse_bomb
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
 """Endings of the names of tables."""
@@ -100,29 +100,20 @@ def open_table(path: Path, options: Options) -> Table:
         UsageError: it is damaged, or can be read in two ways; the message names the option that
             settles it.
     """
-    with _readable(path):
+    import pyarrow
+
+    faults = (pyarrow.ArrowException, OSError, UnicodeDecodeError, csv.Error)
+    with readable(path, faults):
         opened = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path, options)
     twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
     if twice:
         raise UsageError(f"{path}: found more than one column {twice[0]!r}; rename them")
 
     def batches(columns: Sequence[int]) -> Iterator[list[Any]]:
-        with _readable(path):
+        with readable(path, faults):
             yield from opened.batches(columns)
 
     return replace(opened, batches=batches)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """What a damaged file makes its readers raise becomes one message."""
-    import pyarrow
-
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
 
 
 def _text(path: Path, options: Options) -> Table:
@@ -137,7 +128,9 @@ def _parquet(path: Path) -> Table:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as opened:
-        schema = opened.schema_arrow
+        schema, found = opened.schema_arrow, opened.metadata
+    groups = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
+    refuse_bomb(path, max(groups, 8 * found.num_rows * found.num_columns))
     index = _pandas_index(schema.metadata or {}) & set(schema.names)
     kept = [name for name in schema.names if name not in index]
 

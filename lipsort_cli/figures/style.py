@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.console import warn
-from lipsort_cli.errors import Interrupted
+from lipsort_cli.errors import Interrupted, first_line
 from lipsort_cli.files import make_folder, write_atomic
 
 # Paul Tol's bright scheme, ordered so that lightness falls as well: they differ in grey too.
@@ -47,8 +47,7 @@ def drawing(
         except Exception as error:
             if os.environ.get("LIPSORT_DEBUG") == "1":
                 raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            warn(f"no picture {path}: {reason}")
+            warn(f"no picture {path}: {first_line(error)}")
             if path.suffix:
                 with suppress(OSError):
                     path.unlink()

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, first_line
 
 
 def main() -> int:
@@ -61,8 +61,7 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
                 answer["status"] = "finished"
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                answer |= {"status": "failed", "error": lines[0]}
+                answer |= {"status": "failed", "error": first_line(error)}
                 if isinstance(error, Interrupted):
                     answer["status"] = "interrupted"
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from lipsort_cli.console import command_line
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, first_line
 from lipsort_cli.identity import Identity
 from lipsort_cli.metrics import MetricsLog
 from lipsort_cli.runs import RunRecord
@@ -306,6 +306,5 @@ def _restore(task: Task, session: Session) -> bool:
         if session.threads == 0:
             torch.set_num_threads(state["threads"])
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LipsortError(f"{foreign} ({reason}); start a new run") from error
+        raise LipsortError(f"{foreign} ({first_line(error)}); start a new run") from error
     return True

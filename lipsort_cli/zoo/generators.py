@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import write_atomic
 
 _FORMAT = "lipsort-generator-1"
@@ -219,7 +219,7 @@ def load_generator(path: str | os.PathLike[str]) -> Generator:
         generator.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise LipsortError(
-            f"{path}: a damaged generator ({str(error).splitlines()[0]}); train it again"
+            f"{path}: a damaged generator ({first_line(error)}); train it again"
         ) from error
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise LipsortError(f"{path}: a damaged generator (it holds NaN or infinite weights)")

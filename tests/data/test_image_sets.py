@@ -173,7 +173,7 @@ def test_npz_pixels_are_scaled(tmp_path: Path) -> None:
 def test_npz_faults_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays(**changes))
-    with pytest.raises(LipsortError, match=message):
+    with pytest.raises(UsageError, match=message):
         load(config("npz", path=str(path)))
 
 
@@ -187,17 +187,17 @@ def test_npz_reports_all_faults_together(tmp_path: Path) -> None:
 
 
 def test_npz_missing_foreign_and_pickled_files(tmp_path: Path) -> None:
-    with pytest.raises(LipsortError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         load(config("npz", path=str(tmp_path / "none.npz")))
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(LipsortError, match="data.path: found .*, which is no .npz file"):
+    with pytest.raises(UsageError, match="data.path: found .*, which is no .npz file"):
         load(config("npz", path=str(tmp_path / "text.npz")))
     np.savez(tmp_path / "few.npz", x_train=np.ones((2, 2)))
-    with pytest.raises(LipsortError, match="missing y_train, x_test, y_test"):
+    with pytest.raises(UsageError, match="missing y_train, x_test, y_test"):
         load(config("npz", path=str(tmp_path / "few.npz")))
     objects = np.array([{"code": 1}, 2], dtype=object)
     np.savez(tmp_path / "objects.npz", **{**arrays(), "x_train": objects})
-    with pytest.raises(LipsortError, match="not a readable"):
+    with pytest.raises(UsageError, match="Python objects, which are never loaded"):
         load(config("npz", path=str(tmp_path / "objects.npz")))
 
 
