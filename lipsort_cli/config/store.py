@@ -47,18 +47,34 @@ class OptionPath(SearchPathPlugin):
 
 
 def register() -> None:
-    """Make every node known to Hydra; registering twice changes nothing."""
+    """Make every node known to Hydra; what it knows already is left as it is."""
     for plugin in (OptionSource, OptionPath):
         Plugins.instance().register(plugin)
     typed, found = ConfigStore.instance(), OptionStore()
+    # Hydra copies its stores at every composition, though all that is loaded is copied anyway.
+    for store in (typed, found):
+        setattr(store, "__deepcopy__", lambda memo, store=store: store)  # noqa: B010
     for command in COMMANDS.values():
-        typed.store(group="schema/command", name=command.key, node=command.config)
-        found.store(name=command.key, node=_primary(command))
+        if _is_new("command", command.key, command.config):
+            typed.store(group="schema/command", name=command.key, node=command.config)
+            found.store(name=command.key, node=_primary(command))
     for group, options in GROUPS.items():
         for option, node in options.items():
+            if not _is_new(group, option, node):
+                continue
             typed.store(group=f"schema/{group}", name=option, node=node)
             if option == node.name:  # type: ignore[attr-defined]
                 found.store(group=group, name=option, node=node)
+
+
+_KNOWN: dict[tuple[str, str], type] = {}
+
+
+def _is_new(group: str, name: str, node: type) -> bool:
+    """Whether Hydra does not have this node yet: to hand one over takes a millisecond."""
+    before = _KNOWN.get((group, name))
+    _KNOWN[group, name] = node
+    return before is not node
 
 
 def _primary(command: Command) -> dict[str, Any]:
