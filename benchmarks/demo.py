@@ -38,7 +38,7 @@ def main() -> None:
     draw(picture, folder)
     console.print(f"\nAll of it took {time.monotonic() - began:.0f} seconds. Pictures:")
     for path in (picture, *sorted(folder.glob("*/figures/*.png"))):
-        console.print(f"  {path}", markup=False)
+        console.print(f"  {path}")
     follow_up(_program(), "verify", folder / "maxmin" / "certificate.json")
 
 
@@ -51,7 +51,7 @@ def lipsort(name: str, *arguments: str) -> None:
     """Print a command line and run it."""
     command = find(name)
     assert command is not None
-    console.print(f"\n$ lipsort {name} {' '.join(arguments)}", markup=False, style="bold green")
+    console.print(f"\n$ lipsort {name} {' '.join(arguments)}", style="bold green")
     launch(command, list(arguments))
 
 

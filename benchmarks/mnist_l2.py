@@ -65,8 +65,8 @@ def table(runs: dict[str, list[Path]]) -> None:
     grid = list(next(iter(results.values()))[0]["certified_accuracy"]["eps"])
     heads = ["activation", "clean", *(f"certified at {eps}" for eps in grid),
              f"attacked at {grid[-1]}", "minutes"]  # fmt: skip
-    console.print("| " + " | ".join(heads) + " |", markup=False)
-    console.print("|---" * len(heads) + "|", markup=False)
+    console.print("| " + " | ".join(heads) + " |")
+    console.print("|---" * len(heads) + "|")
     for name, found in results.items():
 
         def column(key: str, eps: str, found: list[dict[str, Any]] = found) -> str:
@@ -76,7 +76,7 @@ def table(runs: dict[str, list[Path]]) -> None:
         cells += [column("certified_accuracy", eps) for eps in grid]
         cells.append(column("attacked_accuracy", grid[-1]))
         cells.append(f"{statistics.mean(r['train_seconds'] for r in found) / 60:.1f}")
-        console.print("| " + " | ".join(cells) + " |", markup=False)
+        console.print("| " + " | ".join(cells) + " |")
 
 
 def draw(runs: dict[str, list[Path]], path: Path) -> None:
@@ -142,7 +142,7 @@ def main() -> None:
     table(runs)
     target = options.picture or options.folder / "mnist_l2.png"
     draw(runs, target)
-    console.print(f"Picture: {target}; runs: {options.folder}", markup=False)
+    console.print(f"Picture: {target}; runs: {options.folder}")
 
 
 if __name__ == "__main__":

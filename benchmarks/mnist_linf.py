@@ -104,11 +104,11 @@ def main() -> None:
     for preset in options.presets:
         runs = [run_of(options.folder, preset, seed, options.overrides) for seed in options.seeds]
         rows.append(row(preset, runs))
-    console.print("| " + " | ".join(heads) + " |", markup=False)
-    console.print("|---" * len(heads) + "|", markup=False)
+    console.print("| " + " | ".join(heads) + " |")
+    console.print("|---" * len(heads) + "|")
     for line in rows:
-        console.print(line, markup=False)
-    console.print(f"Runs: {options.folder}", markup=False)
+        console.print(line)
+    console.print(f"Runs: {options.folder}")
 
 
 if __name__ == "__main__":

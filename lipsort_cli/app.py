@@ -64,7 +64,7 @@ def _complain(message: str) -> None:
     from lipsort_cli.console import errors
 
     errors.print("lipsort: ", end="", style="bold red")
-    errors.print(message, markup=False, soft_wrap=True)
+    errors.print(message, soft_wrap=True)
 
 
 _SETTINGS: dict[str, Any] = {

@@ -232,8 +232,8 @@ def warn(message: str) -> None:
 
 
 def say(message: str) -> None:
-    """Print ``message`` on stdout as one line (literally: brackets are not markup)."""
-    console.print(message, markup=False)
+    """Print ``message`` on stdout as one line."""
+    console.print(message)
 
 
 def is_interactive() -> bool:

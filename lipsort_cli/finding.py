@@ -38,7 +38,7 @@ def find_run(
             )
         from lipsort_cli.console import console
 
-        console.print(f"Newest finished run: {newest}", markup=False, soft_wrap=True)
+        console.print(f"Newest finished run: {newest}", soft_wrap=True)
         check_weights(newest, read_record(newest))
         return newest.resolve()
     return _checked(resolved(argument), commands, wanted, senseless)

@@ -46,7 +46,7 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
     directory, hydra = directory.absolute(), config.hydra
     # Before torch is imported: a second passes until anything else can be said.
     what = "Run" if command.takes else "Run directory"
-    console.print(f"{what}: {located(directory)}", markup=False, soft_wrap=True)
+    console.print(f"{what}: {located(directory)}", soft_wrap=True)
     with flag_override(hydra, ["readonly", "struct"], [False, False]):
         hydra.mode = RunMode.RUN
         hydra.runtime.output_dir = str(directory)
@@ -123,7 +123,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
         with _terminating(), _claimed(command, typed, directory) as standing:
             if standing == "finished":
                 message = f"{directory} is finished already; nothing to do."
-                console.print(message, markup=False, soft_wrap=True)
+                console.print(message, soft_wrap=True)
             else:
                 with runs.beginning(save):
                     importlib.import_module(command.module).run(typed, directory)
@@ -238,7 +238,7 @@ class SweepTask:
         state = HydraConfig.get()
         node = cast(DictConfig, state)
         label = " ".join(_overrides(node)) or "defaults"
-        console.print(f"Job {state.job.num}: {label}", markup=False, style="bold")
+        console.print(f"Job {state.job.num}: {label}", style="bold")
         elsewhere = self._process != os.getpid()
         try:
             directory = Path(state.runtime.output_dir)

@@ -82,7 +82,7 @@ def run(
         )
     config.resume = str(directory.resolve())
     if show:
-        console.print(OmegaConf.to_yaml(config), markup=False, end="")
+        console.print(OmegaConf.to_yaml(config), end="")
         return
     typed = to_typed(config, command.name)
     with paths_from(runs.started_in(directory)):

@@ -45,7 +45,7 @@ def run(config: AttackConfig, directory: Path) -> None:
         trained.labels,
         points.radii,
         eps,
-        lambda done: console.print(f"attacked {done} of {total} points", markup=False),
+        lambda done: console.print(f"attacked {done} of {total} points"),
     )
     failures = np.flatnonzero(findings.nearest <= points.radii)
     failures = failures[points.radii[failures] > 0]
@@ -158,8 +158,7 @@ def _show(
         console.print(
             f"Smallest distance found over certified radius, {int(both.sum())} points: "
             f"least {at_least(ratio.min(), 7)}, median {np.median(ratio):.4g} "
-            "(below 1 would be a failure)",
-            markup=False,
+            "(below 1 would be a failure)"
         )
     certified = (trained.directory / CERTIFICATE).is_file()
     results_line("Results", directory, "attack.json", "attack.csv", "figures/attack.png")

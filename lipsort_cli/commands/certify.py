@@ -48,8 +48,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
     value = certificate(directory, run.network, run.samples, norm, run.name)
     console.print(
         f"W1 of the two samples, {len(run.samples.x):,} and {len(run.samples.y):,} points, in "
-        f"{norm}: at least {at_least(value)} (proven, in real arithmetic)",
-        markup=False,
+        f"{norm}: at least {at_least(value)} (proven, in real arithmetic)"
     )
     results_line("Certificate", directory / CERTIFICATE, "with certificate-data.safetensors")
     follow_up("lipsort", "verify", directory / CERTIFICATE)
@@ -80,11 +79,10 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     for key, share in certified_accuracy(points, eps).items():
         table.add_row(key, share_down(share))
     console.print(table)
-    console.print(issued.statement, markup=False)
+    console.print(issued.statement)
     console.print(
         f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven); "
-        f"radii: {route_words(points.shares()) or 'none'}",
-        markup=False,
+        f"radii: {route_words(points.shares()) or 'none'}"
     )
     draw_robustness(
         directory / "figures" / "certificate.png",

@@ -61,11 +61,11 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
         data=source.fingerprint,
     ) as record:
         task = build_task(config, source, device)
-        console.print(_headline(config, source), markup=False)
+        console.print(_headline(config, source))
         if not engine.run(task, engine.Session.of(config, record)):
             return
         save_network(task.network, directory / "model.safetensors")
-        console.print("bounding: certificate, transport, held-out samples", markup=False)
+        console.print("bounding: certificate, transport, held-out samples")
         results = evaluate_critic(config, task, directory)
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
@@ -210,7 +210,7 @@ def _certify(
 
 
 def _announce(done: int, blocks: int) -> None:
-    console.print(f"transport: block {done}/{blocks}", markup=False)
+    console.print(f"transport: block {done}/{blocks}")
 
 
 def _seen(task: CriticTask) -> tuple[float, float]:
@@ -259,7 +259,7 @@ def _notes(results: dict[str, Any]) -> list[str]:
 
 def _show(config: EstimateWassersteinConfig, results: dict[str, Any], directory: Path) -> None:
     for line in verdict(config.distribution, results):
-        console.print(line, markup=False, style="bold", soft_wrap=True)
+        console.print(line, style="bold", soft_wrap=True)
     table = Table()
     for name in ("about", "figure", "value", "evidence", "method"):
         table.add_column(name, justify="right" if name == "value" else "left")
@@ -267,11 +267,10 @@ def _show(config: EstimateWassersteinConfig, results: dict[str, Any], directory:
         table.add_row(bound["about"], *directed(bound), bound["evidence"], bound["method"])
     console.print(table)
     for line in _notes(results):
-        console.print(line, markup=False)
+        console.print(line)
     console.print(
         f"{results['steps']} steps in {results['train_seconds']:.1f} s; Lipschitz constant of the "
-        f"critic at most {at_most(results['lipschitz_bound'], 9)} (proven)",
-        markup=False,
+        f"critic at most {at_most(results['lipschitz_bound'], 9)} (proven)"
     )
     results_line("Results", directory, "results.json", "figures/")
     if "certified_value" in results:

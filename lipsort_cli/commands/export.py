@@ -54,8 +54,7 @@ def run(config: ExportConfig, directory: Path) -> None:
         path, outputs = WRITERS[name](network, trained, target)
         if outputs is None:
             console.print(
-                f"{name}: {path} (not compared: pip install 'lipsort[export]' for onnxruntime)",
-                markup=False,
+                f"{name}: {path} (not compared: pip install 'lipsort[export]' for onnxruntime)"
             )
             report[name] = {"file": path.name}
             continue
@@ -64,8 +63,7 @@ def run(config: ExportConfig, directory: Path) -> None:
         console.print(
             f"{name}: {path}; outputs on {len(outputs)} points differ by at most "
             f"{at_most(agreement.largest_difference, 3)} (empirical), "
-            f"{agreement.largest_share_of_bound:.2%} of {allowance}",
-            markup=False,
+            f"{agreement.largest_share_of_bound:.2%} of {allowance}"
         )
         if not agreement.within:
             raise LipsortError(

@@ -43,18 +43,15 @@ def generalisation(
     says = "it says nothing: above 1" if bound["vacuous"] else f"at margin {bound['margin']:.3g}"
     console.print(
         f"Training accuracy {found['train_accuracy']:.2%}, test {found['test_accuracy']:.2%}: "
-        f"gap {found['gap']:.2%} (empirical)",
-        markup=False,
+        f"gap {found['gap']:.2%} (empirical)"
     )
     console.print(
-        f"Probability of error at most {at_most(bound['value'], 4)} ({bound['evidence']}; {says})",
-        markup=False,
+        f"Probability of error at most {at_most(bound['value'], 4)} ({bound['evidence']}; {says})"
     )
     if "normalised" in bound:
         console.print(
             f"Normalised complexity {bound['normalised']:.4g}: compare it between networks "
-            "trained on equally many examples",
-            markup=False,
+            "trained on equally many examples"
         )
     results_line("Results", folder / "generalisation.json")
     follow_up("lipsort", "certify", directory)

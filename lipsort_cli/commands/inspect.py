@@ -56,9 +56,7 @@ def run(config: InspectConfig, directory: Path) -> None:
     subjects = {name: _open(Path(f), config) for name, f in zip(names, folders, strict=True)}
     measured: dict[str, Measured] = {}
     for name, subject in subjects.items():
-        console.print(
-            f"measuring {name}: {len(subject.inputs)} points, {subject.directory}", markup=False
-        )
+        console.print(f"measuring {name}: {len(subject.inputs)} points, {subject.directory}")
         measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]
@@ -224,10 +222,10 @@ def _show(
     }
     for name, found in about.items():
         if len(about) > 1:
-            console.print(name, style="bold", markup=False)
+            console.print(name, style="bold")
         for key, title in titles.items():
-            console.print(f"{title}: {_sentence(found[key])}", markup=False)
-    console.print(f"Input gradients: {gradients['interpretation']}", markup=False)
+            console.print(f"{title}: {_sentence(found[key])}")
+    console.print(f"Input gradients: {gradients['interpretation']}")
     console.print(
         "All of this but the constant is empirical: measured at these points in floating point."
     )

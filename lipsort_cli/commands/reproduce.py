@@ -62,13 +62,12 @@ def reproduce(
     if listing:
         for job in made.jobs:
             state = "finished" if job.finished else "to do"
-            console.print(f"{state:9} {job.line}", markup=False, soft_wrap=True)
+            console.print(f"{state:9} {job.line}", soft_wrap=True)
         return 0
     todo = made.unfinished
     console.print(
         f"{len(studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of them "
         f"finished earlier; {workers} at a time; into {out}",
-        markup=False,
         soft_wrap=True,
     )
     if todo:
@@ -129,8 +128,7 @@ def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full
     console.print(
         f"{words.count(page.HOLDS)} of {len(words)} experiments hold"
         + (f"; {len(failed)} jobs failed" if failed else "")
-        + f"; report written in {time.monotonic() - began:.0f} s",
-        markup=False,
+        + f"; report written in {time.monotonic() - began:.0f} s"
     )
     results_line("Results", out, "report.html", "report.md", "jobs/")
     follow_up("lipsort", "report", out / "jobs")
@@ -141,15 +139,15 @@ def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
     """A claim a paragraph: tables of so many words fit no terminal."""
     for study in made.studies:
         finding = findings[study.number]
-        console.print(f"\n{study.number}. {study.title}", style="bold", markup=False)
+        console.print(f"\n{study.number}. {study.title}", style="bold")
         if isinstance(finding, str) or not finding.checks:
             reason = finding if isinstance(finding, str) else "no job has finished"
-            console.print(f"  not measured: {reason}", markup=False)
+            console.print(f"  not measured: {reason}")
             continue
         for check in finding.checks:
-            console.print(f"  {'holds' if check.holds else 'FAILS'}: {check.claim}", markup=False)
-            console.print(f"    here: {check.measured}", markup=False)
-            console.print(f"    published: {check.published}", markup=False)
+            console.print(f"  {'holds' if check.holds else 'FAILS'}: {check.claim}")
+            console.print(f"    here: {check.measured}")
+            console.print(f"    published: {check.published}")
             for words in [] if check.holds else check.words:
-                console.print(f"    tested: {words}", markup=False)
+                console.print(f"    tested: {words}")
     console.print()

@@ -48,12 +48,12 @@ def run(directory: Path, quick: bool = False) -> int:
         raise UsageError(f"{directory} holds a run already; choose another folder")
     make_folder(directory)
     with RunRecord.recording(directory, "theory", seed=0, device="cpu"):
-        console.print("training the counterparts of |x|", markup=False)
+        console.print("training the counterparts of |x|")
         bends = train_all(quick=quick)
         claims = check_all(
             quick=quick,
             bends=bends,
-            progress=lambda name: console.print(f"checked {name}", markup=False),
+            progress=lambda name: console.print(f"checked {name}"),
         )
         write_json(directory / "results.json", {"claims": [claim._asdict() for claim in claims]})
     table = Table(title="Theory, checked", show_lines=True)
@@ -64,7 +64,7 @@ def run(directory: Path, quick: bool = False) -> int:
     console.print(table)
     failed = [claim.name for claim in claims if not claim.holds]
     if failed:
-        console.print(f"These do not hold: {', '.join(failed)}", markup=False)
+        console.print(f"These do not hold: {', '.join(failed)}")
     draw_all(directory / "figures", bends)
     results_line("Results", directory, "results.json", "figures/")
     follow_up("lipsort", "estimate-wasserstein", "experiment=wasserstein_absolute_value")

@@ -46,13 +46,13 @@ def run(config: TrainConfig, directory: Path) -> None:
     ) as record:
         warn_of_scales(dataset)
         task = build_task(config, dataset, device)
-        console.print(_headline(config, dataset, task), markup=False)
+        console.print(_headline(config, dataset, task))
         if not engine.run(task, engine.Session.of(config, record)):
             return
         network = task.network
         save_network(network, directory / "model.safetensors")
         plain = load_network(directory / "model.safetensors")
-        console.print("evaluating: certificates and attack on the test set", markup=False)
+        console.print("evaluating: certificates and attack on the test set")
         evaluation = evaluate(network, plain, dataset, config, device)
         write_json(
             directory / "results.json",
@@ -153,11 +153,10 @@ def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, director
         )
     by = "".join(f", {words}" for words in [route_words(points.shares())] if words)
     console.print(table)
-    console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)", markup=False)
+    console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)")
     console.print(
         f"Lipschitz constant at most {at_most(points.lipschitz, 9)} (proven, {norm} to {norm}); "
-        f"certificates hold in {points.arithmetic} arithmetic{by}; trained in {seconds:.1f} s",
-        markup=False,
+        f"certificates hold in {points.arithmetic} arithmetic{by}; trained in {seconds:.1f} s"
     )
     results_line("Results", directory, "results.json", "figures/robustness.png")
     follow_up("lipsort", "certify", directory)

@@ -43,13 +43,13 @@ def run(config: WganConfig, directory: Path) -> None:
         data=dataset.fingerprint,
     ) as record:
         task = build_task(config, dataset, device, directory)
-        console.print(_headline(config, task), markup=False)
+        console.print(_headline(config, task))
         if not engine.run(task, engine.Session.of(config, record)):
             return
         generator = task.average.generator
         save_generator(directory / "generator.safetensors", generator, config.generator)
         results = _results(config, task, directory)
-        console.print("judging the generator", markup=False)
+        console.print("judging the generator")
         found = evaluate(generator, dataset, config.evaluation, directory, config.seed)
         results["quality"] = found.quality
         results["seconds"] = round(time.monotonic() - began, 3)
@@ -187,11 +187,10 @@ def _show(results: dict[str, Any], directory: Path) -> None:
     text += f"; critic's slope {slope['mean']:.3g}, at most {slope['largest']:.3g} seen (empirical)"
     if "lipschitz_bound" in results:
         text += f"; its constant at most {at_most(results['lipschitz_bound'], 6)} (proven)"
-    console.print(text, markup=False)
+    console.print(text)
     console.print(
         f"{results['steps']:,} generator and {results['critic_steps']:,} critic steps in "
-        f"{results['train_seconds']:.1f} s",
-        markup=False,
+        f"{results['train_seconds']:.1f} s"
     )
     results_line("Results", directory, "generator.safetensors", "results.json",
                  "figures/samples.png", "figures/film.gif")  # fmt: skip

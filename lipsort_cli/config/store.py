@@ -9,20 +9,45 @@ makes every node typed: an unknown key or a wrong type is refused as the configu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
 
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 
 
 class OptionStore(ConfigStore):
-    """A store beside Hydra's own, which takes a name in both a file and itself for a mistake."""
+    """A store beside Hydra's own, which takes a name in both a file and itself for a mistake.
+
+    A node is made when it is asked for: making all of them would take longer than all the rest.
+    """
+
+    def fill(self) -> None:
+        """Take up what the tables hold now."""
+        schema: dict[str, Any] = {"command": {}}
+        self.repo = {"schema": schema}
+        for command in COMMANDS.values():
+            schema["command"][f"{command.key}.yaml"] = command.config
+            self.repo[f"{command.key}.yaml"] = partial(_primary, command)
+        for group, options in GROUPS.items():
+            schema[group] = {f"{option}.yaml": node for option, node in options.items()}
+            # Presets are files, which come first.
+            self.repo[group] = {k: n for k, n in schema[group].items() if k == f"{n.name}.yaml"}
+
+    def __deepcopy__(self, memo: Any) -> OptionStore:
+        return self  # Hydra copies its stores at every composition; what is loaded is made anew
+
+    def load(self, config_path: str) -> ConfigNode:
+        """The node at a path of Hydra's, made anew."""
+        made = OmegaConf.structured(self._open(config_path)())
+        return ConfigNode(config_path, made, None, None, None)
 
 
 class OptionSource(StructuredConfigSource):
@@ -47,34 +72,10 @@ class OptionPath(SearchPathPlugin):
 
 
 def register() -> None:
-    """Make every node known to Hydra; what it knows already is left as it is."""
+    """Make every node known to Hydra; registering twice changes nothing."""
     for plugin in (OptionSource, OptionPath):
         Plugins.instance().register(plugin)
-    typed, found = ConfigStore.instance(), OptionStore()
-    # Hydra copies its stores at every composition, though all that is loaded is copied anyway.
-    for store in (typed, found):
-        setattr(store, "__deepcopy__", lambda memo, store=store: store)  # noqa: B010
-    for command in COMMANDS.values():
-        if _is_new("command", command.key, command.config):
-            typed.store(group="schema/command", name=command.key, node=command.config)
-            found.store(name=command.key, node=_primary(command))
-    for group, options in GROUPS.items():
-        for option, node in options.items():
-            if not _is_new(group, option, node):
-                continue
-            typed.store(group=f"schema/{group}", name=option, node=node)
-            if option == node.name:  # type: ignore[attr-defined]
-                found.store(group=group, name=option, node=node)
-
-
-_KNOWN: dict[tuple[str, str], type] = {}
-
-
-def _is_new(group: str, name: str, node: type) -> bool:
-    """Whether Hydra does not have this node yet: to hand one over takes a millisecond."""
-    before = _KNOWN.get((group, name))
-    _KNOWN[group, name] = node
-    return before is not node
+    OptionStore().fill()
 
 
 def _primary(command: Command) -> dict[str, Any]:

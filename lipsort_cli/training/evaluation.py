@@ -105,8 +105,7 @@ def evaluate(
     if arithmetic != "real" and any(layer.op in SMOOTH for layer in plain.layers):
         console.print(
             f"certified in real arithmetic: no error bound of {arithmetic} is known for tanh and "
-            "sigmoid",
-            markup=False,
+            "sigmoid"
         )
         arithmetic = "real"
     points = certify_points(

@@ -70,4 +70,4 @@ class TrainingProgress:
         due = time.monotonic() - self._spoken >= self._interval or done >= self._total
         if self._bar is None and due:
             self._spoken = time.monotonic()
-            console.print(f"{self._unit} {done}/{self._total}  {text}", markup=False)
+            console.print(f"{self._unit} {done}/{self._total}  {text}")

@@ -46,7 +46,7 @@ class ExtensionTask(CriticTask):
         if not self.solvable:
             return
         x, y, x_weights, y_weights = self.fitted
-        console.print(f"exact transport of {len(x):,} + {len(y):,} training points", markup=False)
+        console.print(f"exact transport of {len(x):,} + {len(y):,} training points")
         self.solved = exact_transport(x, y, x_weights, y_weights)
         layer = self.network.head
         assert isinstance(layer, Extension)

@@ -111,7 +111,7 @@ def _evaluate(
     device = generator.spread.device
     features = make_features(dataset, config.classifier, directory, device)
     rows = draw_rows(generator, dataset, config.samples, seed)
-    console.print("comparing samples and data", markup=False)
+    console.print("comparing samples and data")
     measures: dict[str, Measure] = {}
     embedded = {
         GENERATED: features.embed(rows.generated).to(device),
@@ -175,7 +175,7 @@ def draw_rows(generator: Generator, dataset: Dataset, wanted: int, seed: int) ->
 
 def _add_transport(measures: dict[str, Measure], rows: Rows, points: int) -> None:
     count = min(points, len(rows.test))
-    console.print(f"exact transport of {count:,} + {count:,} samples, twice", markup=False)
+    console.print(f"exact transport of {count:,} + {count:,} samples, twice")
     measure = Measure(
         f"W1 of {count:,} samples >=",
         "proven",
@@ -219,7 +219,7 @@ def _add_bounds(
         (DATA, Sides("data against data", (flat[1], flat[2]), (train, test))),
     )
     for row, sides in pairs:
-        console.print(f"a fresh critic: {sides.name}", markup=False)
+        console.print(f"a fresh critic: {sides.name}")
         lower, population = fresh_bounds(
             sides,
             steps=config.critic_steps,

@@ -90,7 +90,7 @@ def small_classifier(dataset: Dataset, directory: Path, device: torch.device) ->
     note = folder / _NOTE
     if not (note.is_file() and read_json(note).get("data") == digest):
         folder.mkdir(parents=True, exist_ok=True)
-        console.print("training a small classifier, whose features are compared", markup=False)
+        console.print("training a small classifier, whose features are compared")
         _train(dataset, directory, device)
         write_json(note, {"data": digest, "name": dataset.name})
         checkpoint_path(folder).unlink(missing_ok=True)

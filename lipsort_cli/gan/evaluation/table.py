@@ -42,7 +42,6 @@ def show(measures: dict[str, Measure], count: int, features: str) -> None:
     console.print(table)
     console.print(
         "Arrows: which way is better. Column data: training examples in the samples' place,\n"
-        "as from a perfect generator",
-        markup=False,
+        "as from a perfect generator"
     )
-    console.print(f"Features: {features}", markup=False)
+    console.print(f"Features: {features}")
