@@ -16,6 +16,7 @@ from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.finding import find_run
 from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.runs import RunRecord, write_json
@@ -25,6 +26,7 @@ from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.training.evaluation import TestFigures, evaluate
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, layer_text, save_network
+from lipsort_cli.zoo.start import start_from
 
 
 def run(config: TrainConfig, directory: Path) -> None:
@@ -77,6 +79,14 @@ def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> C
         network = network.behind(*dataset.scale)
     elif config.training.center:
         network = network.centered(dataset.train.inputs)
+    if config.start is not None:
+        run = find_run(config.start, ("train",))
+        start_from(network, load_network(run / "model.safetensors"), config.start)
+    if config.training.keep == "best" and not len(dataset.validation):
+        raise UsageError(
+            "training.keep: found best, and no validation data that tell which epoch is; give "
+            "data.validation=0.1"
+        )
     network = network.to(device)
     set_threads(config.threads, sum(p.numel() for p in network.parameters()))
     optimizer = build_optimizer(network, config.optimizer)

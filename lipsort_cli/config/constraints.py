@@ -19,6 +19,8 @@ class Constraint:
     """Norm in which it bounds a layer; None: in none."""
     made_by: ClassVar[str] = ""
     """Class or function that makes it of its other fields, as ``MODULE:NAME``."""
+    first_made_by: ClassVar[str] = ""
+    """That of a network's first layer, where it is another."""
 
     def warnings(self) -> Iterator[str]:
         """What is allowed but seldom meant."""
@@ -49,13 +51,20 @@ class BjorckConstraint(Constraint):
     loose_share: float = option(
         0.8, "share of the steps before fine-tuning begins", minimum=0, maximum=1
     )
+    scaling: str = option(
+        "norm",
+        "what the weight is divided by first: norm, an upper bound of its own; size, "
+        "sqrt(out * in) as in the authors' code, which leaves singular values below 1",
+        choices=["norm", "size"],
+    )
 
 
 @choice("constraint")
 @dataclass
 class SpectralConstraint(Constraint):
-    """Divided by the largest singular value: power iteration, for convolutions an upper bound
-    (L2).
+    """Divided by the largest singular value, always (L2).
+
+    Which power iteration finds, for convolutions an upper bound.
     """
 
     name: str = "spectral"
@@ -63,6 +72,15 @@ class SpectralConstraint(Constraint):
     iterations: int = option(
         1, "power iterations a step; convolutions square that often and 4 times more", minimum=1
     )
+
+
+@choice("constraint")
+@dataclass
+class SpectralBallConstraint(SpectralConstraint):
+    """Divided by the largest singular value where that is above 1 (L2)."""
+
+    name: str = "spectral_ball"
+    made_by: ClassVar[str] = "layers.constraints.spectral:SpectralBall"
 
 
 @choice("constraint")
@@ -81,17 +99,34 @@ class LinfConstraint(Constraint):
 
     name: str = "linf"
     made_by: ClassVar[str] = "layers.constraints.linf:make_linf"
-    method: str = option("softmax", "how rows are kept inside", choices=["softmax", "projection"])
+    method: str = option(
+        "softmax",
+        "how rows are kept inside; projection: after each step; forward: in each forward pass",
+        choices=["softmax", "projection", "forward"],
+    )
     sharpness: float = option(4.0, "standard deviation of the first logits (softmax)", above=0)
     norm: ClassVar[str | None] = "linf"
 
     def warnings(self) -> Iterator[str]:
         """A key that the other method does not read."""
-        if self.method == "projection" and self.sharpness != type(self).sharpness:
+        if self.method != "softmax" and self.sharpness != type(self).sharpness:
             yield (
                 f"constraint.sharpness={self.sharpness:g} has no effect with "
-                "constraint.method=projection; it shapes constraint.method=softmax"
+                f"constraint.method={self.method}; it shapes constraint.method=softmax"
             )
+
+
+@choice("constraint")
+@dataclass
+class MixedConstraint(Constraint):
+    """First layer from L2 to L-infinity, the others L-infinity: the paper's universal class (L2).
+
+    Rows of L2 norm at most 1, then of absolute sum at most 1, projected in each forward pass.
+    """
+
+    name: str = "mixed"
+    made_by: ClassVar[str] = "layers.constraints.linf:LinfForward"
+    first_made_by: ClassVar[str] = "layers.constraints.linf:RowsL2"
 
 
 @choice("constraint")

@@ -23,8 +23,14 @@ class MlpModel:
     widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1, maximum=65536)
     bias: bool = option(True, "dense layers have a bias")
     dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
+    input_dropout: float = option(0.0, "dropout of inputs", minimum=0, below=1)
     lipschitz: float = option(
         1.0, "the network is scaled to this constant", minimum=2.0**-60, maximum=2.0**60
+    )
+    scaling: str = option(
+        "head",
+        "where that factor is: before the head; or its root in each of the layers",
+        choices=["head", "layers"],
     )
 
     def faults(self) -> Iterator[str]:

@@ -54,6 +54,11 @@ class LipschitzNetwork:
                     self.activation.group,
                     f"activation={self.activation.name}",
                 )
+        if isinstance(self.model, ImageModel) and self.constraint.name == "mixed":
+            yield (
+                f"constraint: found mixed with model={self.model.name}; the class from L2 to "
+                "L-infinity is one of dense layers: choose model=mlp"
+            )
         if isinstance(self.model, ResidualCnnModel) and self.activation.name == "maxout":
             yield (
                 "activation: found maxout with model=residual_cnn, whose blocks keep the number of "
@@ -134,7 +139,17 @@ class Training:
     gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     adversarial: Adversarial = field(default_factory=Adversarial)
     jacobian_penalty: float = option(
-        0.0, "weight of the Jacobian's mean squared Frobenius norm in the loss", minimum=0
+        0.0, "weight of the mean of the Jacobian's norm in the loss", minimum=0
+    )
+    jacobian_norm: str = option(
+        "frobenius",
+        "which: squared Frobenius norm, by a random projection; spectral norm, by power iteration",
+        choices=["frobenius", "spectral"],
+    )
+    keep: str = option(
+        "last",
+        "weights kept: the last; or those of the epoch that the validation set did best after",
+        choices=["last", "best"],
     )
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
     log_every: int = option(50, "steps between logged metrics", minimum=1)
@@ -189,6 +204,9 @@ class TrainConfig(Session, LipschitzNetwork):
     data: Any = REQUIRED
     loss: Any = REQUIRED
     augmentation: Augmentation = field(default_factory=Augmentation)
+    start: str | None = option(
+        None, "run whose weights training starts from: the same layers; null: none", path=True
+    )
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
 

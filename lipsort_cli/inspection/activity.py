@@ -18,7 +18,8 @@ class Activity:
 
     ``share`` of what ``measure`` names, over units and points; ``linear``: share of units that do
     the same at every point, so that the activation bends nothing there; ``dead``: share of units
-    that are off at every point (None where nothing can be off).
+    that are off at every point (None where nothing can be off); ``frequent``: share of units that
+    are on at 80 % of the points or more.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Activity:
     share: float
     linear: float
     dead: float | None = None
+    frequent: float = 0.0
 
 
 def _units(x: Tensor) -> Tensor:
@@ -98,6 +100,7 @@ def activities(network: nn.Module, inputs: Tensor) -> list[Activity]:
                 float(on.float().mean()),
                 float((always | never).float().mean()),
                 float(never.float().mean()) if off else None,
+                float((on.float().mean(0) >= 0.8).float().mean()),
             )
         )
 

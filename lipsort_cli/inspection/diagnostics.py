@@ -20,7 +20,8 @@ def diagnostics(
     the singular values of the outputs' Jacobian), ``gradient_norm.<d>`` (of the margin, dual to
     ``norm``, depth 0 is the input), ``gradient_kept`` (at the input over before the last layer,
     known scalings divided out), ``active_units.<a>`` (activation a from 1, see
-    :mod:`lipsort_cli.inspection.activity` for what is counted). Nothing random is drawn, and the
+    :mod:`lipsort_cli.inspection.activity` for what is counted), ``frequent_units.<a>`` (share of
+    them that are active at 80 % of the inputs or more). Nothing random is drawn, and the
     network stays as it is.
     """
     depths = jacobians(network, inputs)
@@ -36,4 +37,5 @@ def diagnostics(
         values[f"gradient_norm.{depth}"] = norm_there
     for number, activity in enumerate(activities(network, inputs), start=1):
         values[f"active_units.{number}"] = activity.share
+        values[f"frequent_units.{number}"] = activity.frequent
     return values

@@ -21,7 +21,7 @@ from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.classifier_means import ESTIMATE, WORST, ClassifierMeans
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
-from lipsort_cli.training.jacobian import jacobian_penalty
+from lipsort_cli.training.jacobian import PENALTIES
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
@@ -70,6 +70,7 @@ class ClassifierTask(Task):
         self.worst = network.worst
         self.window = ClassifierMeans(self.worst is not None)
         self.latest: dict[str, float] = {}
+        self.best: tuple[float, dict[str, Tensor]] | None = None
         self._order: tuple[int, Tensor] | None = None
         self.route, self.constant = best_route(network, norm)
 
@@ -128,7 +129,7 @@ class ClassifierTask(Task):
         inputs = inputs.detach().requires_grad_()
         logits = self._forward(inputs)
         generator = torch.Generator().manual_seed(self._own_seed(JACOBIAN))
-        penalty = jacobian_penalty(logits, inputs, generator)
+        penalty = PENALTIES[self.training.jacobian_norm](logits, inputs, generator)
         return logits, self.loss(logits, labels) + weight * penalty
 
     def _forward(self, inputs: Tensor) -> Tensor:
@@ -160,10 +161,21 @@ class ClassifierTask(Task):
             if len(self.dataset.validation) and self.team.leads:
                 values = self.validate(self.dataset.validation)
                 yield "validation", values
+                self._keep(values["accuracy"])
                 self.latest.update({f"validation_{k}": v for k, v in values.items()})
         every = self.training.diagnostics_every
         if every and (step % every == 0 or self.finished):
             yield SPLIT, self._diagnose()
+
+    def _keep(self, accuracy: float) -> None:
+        """Remember the weights of the best epoch, and go back to them after the last one."""
+        if self.training.keep != "best":
+            return
+        if self.best is None or accuracy > self.best[0]:
+            state = self.network.state_dict()
+            self.best = accuracy, {key: value.clone() for key, value in state.items()}
+        if self.finished:
+            self.network.load_state_dict(self.best[1])
 
     def _diagnose(self) -> dict[str, float]:
         """Jacobian, gradient and activity at the first points of the validation set, or of the
@@ -220,6 +232,7 @@ class ClassifierTask(Task):
             "window": vars(self.window),
             "latest": self.latest,
             "constant": self.constant,
+            "best": self.best and list(self.best),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -228,6 +241,7 @@ class ClassifierTask(Task):
         self.optimizer.load_state_dict(state["optimizer"])
         self.window, self.latest = ClassifierMeans(**state["window"]), dict(state["latest"])
         self.constant = float(state["constant"])
+        self.best = state["best"] and (float(state["best"][0]), state["best"][1])
 
 
 def steps_an_epoch(examples: int, batch_size: int) -> int:

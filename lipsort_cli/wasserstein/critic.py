@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.models import ImageModel
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
-from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.layers.constraints import Constraint, RowsL2
 from lipsort_cli.zoo import (
     Network,
     build_activation,
-    build_constraint,
     build_mlp,
     build_network,
+    constraint_maker,
+    mlp_options,
 )
 
 
@@ -83,9 +84,10 @@ def build_critic(
     Of images ``channel_means`` are taken off, where they are given.
     """
 
+    inner = constraint_maker(constraint)
+
     def make() -> Constraint:
-        inner = build_constraint(constraint)
-        return Transposed(inner) if norm == "l1" else inner
+        return Transposed(inner()) if norm == "l1" else inner()
 
     scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
     scale = min(max(scale, 2.0**-60), 2.0**60)
@@ -99,9 +101,7 @@ def build_critic(
         model.widths,
         lambda: build_activation(activation),
         make,
-        bias=model.bias,
-        dropout=model.dropout,
-        lipschitz=model.lipschitz * scale,
+        **mlp_options(model) | {"lipschitz": model.lipschitz * scale},
     )
     layers = list(network)
     middle = centre if centred else np.zeros(dim)
@@ -141,8 +141,17 @@ def as_inputs(critic: nn.Module, rows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def running_constant(critic: nn.Module, norm: str) -> float:
-    """Product of the layers' operator norms as torch computes them: for the screen, no proof."""
-    return lipschitz_constant(critic, norm)
+    """Product of the layers' operator norms as torch computes them: for the screen, no proof.
+
+    Where the first weight is bounded from L2 to L-infinity, the others' are those of L-infinity.
+    """
+    layers = list(critic) if isinstance(critic, nn.Sequential) else []
+    dense = [i for i, one in enumerate(layers) if isinstance(one, Dense)]
+    if not dense or not isinstance(layers[dense[0]].constraint, RowsL2):
+        return lipschitz_constant(critic, norm)
+    first = torch.linalg.vector_norm(layers[dense[0]].weight.double(), dim=1).max()
+    before, after = nn.Sequential(*layers[: dense[0]]), nn.Sequential(*layers[dense[0] + 1 :])
+    return float(first) * lipschitz_constant(before, norm) * lipschitz_constant(after, "linf")
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Networks built from a configuration, and their plain form."""
 
-from lipsort_cli.zoo.build import build_network, layer_text
-from lipsort_cli.zoo.factories import build_activation, build_constraint
+from lipsort_cli.zoo.build import build_network, layer_text, mlp_options
+from lipsort_cli.zoo.factories import build_activation, build_constraint, constraint_maker
 from lipsort_cli.zoo.graph import network_bytes, network_graph, save_network
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
@@ -14,7 +14,9 @@ __all__ = [
     "build_constraint",
     "build_mlp",
     "build_network",
+    "constraint_maker",
     "layer_text",
+    "mlp_options",
     "network_bytes",
     "network_graph",
     "save_network",

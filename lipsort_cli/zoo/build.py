@@ -8,7 +8,7 @@ from typing import Any
 from lipsort_cli.config.distance import DistanceModel
 from lipsort_cli.zoo.convolutional import BUILDERS, build_image_network
 from lipsort_cli.zoo.distance import build_distance
-from lipsort_cli.zoo.factories import build_activation, build_constraint
+from lipsort_cli.zoo.factories import build_activation, constraint_maker
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
 from lipsort_cli.zoo.order import build_order
@@ -19,6 +19,14 @@ def layer_text(model: Any) -> str:
     widths = "x".join(str(width) for width in model.widths) or "linear"
     channels = "-".join(str(count) for count in getattr(model, "channels", []))
     return f"{channels} | {widths}" if channels else widths
+
+
+def mlp_options(model: Any) -> dict[str, Any]:
+    """What :func:`build_mlp` takes of the configuration ``model``."""
+    return {
+        key: getattr(model, key)
+        for key in ("bias", "dropout", "input_dropout", "lipschitz", "scaling")
+    }
 
 
 def build_network(
@@ -36,8 +44,6 @@ def build_network(
         outputs,
         model.widths,
         lambda: build_activation(activation),
-        lambda: build_constraint(constraint),
-        bias=model.bias,
-        dropout=model.dropout,
-        lipschitz=model.lipschitz,
+        constraint_maker(constraint),
+        **mlp_options(model),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -33,6 +35,14 @@ def build_constraint(config: Any) -> Constraint:
     return made
 
 
+def constraint_maker(config: Any) -> Callable[[], Constraint]:
+    """Makes the constraints of a network's layers, one a call, from the first layer on."""
+    kind: Any = GROUPS["constraint"][config.name]
+    first = [resolve(kind.first_made_by)] if kind.first_made_by else []
+    makers = itertools.chain(first, itertools.repeat(lambda: build_constraint(config)))
+    return lambda: next(makers)()
+
+
 def build_convolution(
     config: Any, construction: str, in_channels: int, out_channels: int, kernel: int, **options: Any
 ) -> Convolution:
@@ -51,12 +61,10 @@ def build_convolution(
         return OrthogonalConvolution(in_channels, out_channels, kernel, **options)
     if config.name == "aol":
         return AolConvolution(in_channels, out_channels, kernel, **options)
-    if config.name == "spectral":
+    if config.name in ("spectral", "spectral_ball"):
         # One power iteration with a warm start is enough; Gram iteration starts afresh.
-        squarings = 4 + config.iterations
-        return SpectralConvolution(
-            in_channels, out_channels, kernel, iterations=squarings, **options
-        )
+        options |= {"iterations": 4 + config.iterations, "ball": config.name == "spectral_ball"}
+        return SpectralConvolution(in_channels, out_channels, kernel, **options)
     return ReshapedConvolution(
         in_channels, out_channels, kernel, constraint=lambda: build_constraint(config), **options
     )

@@ -21,7 +21,9 @@ def build_mlp(
     *,
     bias: bool = True,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     lipschitz: float = 1.0,
+    scaling: str = "head",
 ) -> Network:
     """Flatten, then (dense, activation, dropout) for each width, scaling, and a dense head.
 
@@ -33,7 +35,9 @@ def build_mlp(
         constraint: makes a fresh constraint for each layer.
         bias: whether dense layers have one.
         dropout: share of features dropped after each activation while training.
+        input_dropout: share of inputs dropped while training.
         lipschitz: the network is ``lipschitz`` times a network of constrained layers.
+        scaling: where that factor is: before the head, or its root in each of the ``layers``.
 
     Example:
         >>> network = build_mlp((1, 8, 8), 10, [64, 64])
@@ -41,9 +45,14 @@ def build_mlp(
         6
     """
     layers: list[nn.Module] = [nn.Flatten()]
+    if input_dropout > 0:
+        layers.append(nn.Dropout(input_dropout))
     features = math.prod(input_shape)
+    factor = lipschitz ** (1 / (len(widths) + 1)) if scaling == "layers" else 1.0
     for width in widths:
         layers.append(Dense(features, width, bias, constraint()))
+        if factor != 1.0:
+            layers.append(Scale(factor))
         layers.append(activation())
         features = width
         if isinstance(layers[-1], Maxout):
@@ -52,6 +61,6 @@ def build_mlp(
             layers.append(nn.Dropout(dropout))
     if lipschitz != 1.0:
         # Before the head, so that the head stays the last layer and margins keep their meaning.
-        layers.append(Scale(lipschitz))
+        layers.append(Scale(factor if scaling == "layers" else lipschitz))
     layers.append(Dense(features, outputs, bias, constraint()))
     return Network(layers, input_shape, outputs)

@@ -19,11 +19,14 @@ from lipsort_cli.layers.constraints import (
     Aol,
     Bjorck,
     Constraint,
+    LinfForward,
     LinfProjection,
     LinfSoftmax,
     Orthonormal,
     Parseval,
+    RowsL2,
     Spectral,
+    SpectralBall,
     Unconstrained,
     orthonormality_error,
     polar_factor,
@@ -37,9 +40,12 @@ CONSTRAINTS = [
     Orthonormal(),
     *(Bjorck(order=order, iterations=25) for order in (1, 2, 3, 4)),
     Spectral(),
+    SpectralBall(),
     Aol(),
     LinfSoftmax(),
     LinfProjection(),
+    LinfForward(),
+    RowsL2(),
     Parseval(),
     Unconstrained(),
 ]
@@ -108,7 +114,14 @@ def test_right_inverse(constraint: Constraint) -> None:
     assert torch.allclose(again, weight, atol=1e-5)
 
 
-@pytest.mark.parametrize("constraint", [Orthonormal(), LinfProjection(), LinfSoftmax(), Aol()])
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        *(Orthonormal(), LinfProjection(), LinfForward(), LinfSoftmax(), Aol()),
+        *(RowsL2(), Spectral(), SpectralBall()),
+    ],
+    ids=identify,
+)
 def test_right_inverse_refuses_what_is_outside(constraint: Constraint) -> None:
     with pytest.raises(ValueError, match="found"):
         constraint.right_inverse(torch.full((3, 4), 2.0))
@@ -220,12 +233,33 @@ def test_rescaled_weights_are_inside_whatever_the_parameter(
     assert Aol().violation(Aol()(parameter)) <= 1e-5
 
 
-def test_spectral_is_exact_outside_training() -> None:
-    layer = Dense(20, 30, constraint=Spectral(1)).train()
+@pytest.mark.parametrize(
+    ("kind", "factor", "norm"),
+    [(Spectral, 5.0, 1), (Spectral, 0.5, 1), (SpectralBall, 5.0, 1), (SpectralBall, 0.5, 0.5)],
+)
+def test_spectral_divides_always_and_its_ball_only_from_outside(
+    kind: type[Spectral], factor: float, norm: float
+) -> None:
+    layer = Dense(20, 30, constraint=kind(20)).train()
     with torch.no_grad():
-        layer.parameter.mul_(5.0)
-    layer.eval()
-    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1.0, abs=1e-5)
+        layer.parameter.mul_(factor)
+    for mode in (True, False):
+        layer.train(mode)
+        found = torch.linalg.matrix_norm(layer.weight, 2).item()
+        assert found == pytest.approx(norm, abs=1e-5)
+
+
+def test_the_authors_scaling_leaves_singular_values_below_one() -> None:
+    torch.manual_seed(0)
+    constraint = Bjorck(order=1, iterations=20, scaling="size")
+    parameter = constraint.sample(64, 784)
+    sigma = 1 / (64 * 784) ** 0.5
+    for _ in range(20):
+        sigma *= 1.5 - 0.5 * sigma**2
+    for training in (True, False):
+        found = torch.linalg.svdvals(constraint.train(training)(parameter))
+        assert torch.allclose(found, torch.full((64,), sigma), atol=1e-5)
+    assert torch.linalg.matrix_norm(Bjorck(iterations=5, scaling="size")(parameter), 2) < 0.1
 
 
 def test_spectral_state_survives_saving() -> None:

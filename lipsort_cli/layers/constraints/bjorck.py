@@ -23,6 +23,10 @@ class Bjorck(NearOrthonormal):
     iteration: the cost that the Stiefel optimizer avoids. Outside training the exact polar factor
     is taken.
 
+    ``scaling="size"`` divides by sqrt(out * in) instead, as the authors' code does, and outside
+    training takes the same iterations: singular values start at 1 / sqrt(out * in) of what they
+    are, grow by 3/2 an iteration, and stay below 1 where that is too few.
+
     With ``loose_iterations``, training makes do with so many until ``loose_share`` of its steps are
     done, and fine-tunes with ``iterations`` from then on: the paper's way to save time. The loop
     says how far it is through :attr:`progress`.
@@ -37,11 +41,12 @@ class Bjorck(NearOrthonormal):
         iterations: int = 20,
         loose_iterations: int | None = None,
         loose_share: float = 0.8,
+        scaling: str = "norm",
     ) -> None:
         super().__init__()
         if order not in (1, 2, 3, 4):
             raise ValueError(f"found order {order}; allowed are 1, 2, 3 and 4")
-        self.order = order
+        self.order, self.scaling = order, scaling
         self.iterations = iterations
         self.loose_iterations = loose_iterations
         self.loose_share = loose_share
@@ -57,6 +62,10 @@ class Bjorck(NearOrthonormal):
 
     def forward(self, parameter: Tensor) -> Tensor:
         """[out, in] parameter to orthonormal [out, in]."""
+        if self.scaling == "size":
+            # At least the largest singular value while no entry exceeds 1, which nothing ensures.
+            x = parameter / (parameter.numel() ** 0.5)
+            return self._iterated(x, self.current_iterations if self.training else self.iterations)
         if not self.training:
             return polar_factor(parameter)
         # sigma_max <= sqrt(max column sum * max row sum); detached: a scale has no effect on the
@@ -68,7 +77,10 @@ class Bjorck(NearOrthonormal):
         bound = (magnitude.sum(0).max() * magnitude.sum(1).max()).sqrt()
         x = parameter / bound.clamp_min(torch.finfo(parameter.dtype).tiny)
         x = x * self._missing_scale(x.detach())
-        for _ in range(self.current_iterations):
+        return self._iterated(x, self.current_iterations)
+
+    def _iterated(self, x: Tensor, iterations: int) -> Tensor:
+        for _ in range(iterations):
             x = bjorck_step(x, self.order)
         return x
 

@@ -58,6 +58,52 @@ class LinfProjection(_RowSums):
         parameter.copy_(project_rows_l1(parameter))
 
 
+class LinfForward(_RowSums):
+    """Rows of a free parameter projected onto the L1 ball in every forward pass: the paper's way.
+
+    The gradient passes through the projection: a free parameter far outside still moves.
+    """
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """[out, in] parameter to its projection [out, in]."""
+        return project_rows_l1(parameter)
+
+    right_inverse = LinfProjection.right_inverse
+    sample = LinfProjection.sample
+
+
+class RowsL2(Constraint):
+    """Rows of L2 norm at most 1: operator norm at most 1 from L2 to L-infinity.
+
+    With :class:`LinfForward` after it, the class that Theorem 3 of the paper proves universal.
+    """
+
+    bounds = None
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        """Each row of [out, in] divided by its norm, where that is above 1."""
+        return parameter / torch.linalg.vector_norm(parameter, dim=1, keepdim=True).clamp_min(1.0)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The weight itself, which must lie inside."""
+        if not self.contains(weight, 1e-3):
+            raise ValueError(
+                f"found a row of L2 norm {1 + self.violation(weight):.6g}; at most 1 has a "
+                "parameter here"
+            )
+        return weight
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """Gaussian rows scaled to norm 1."""
+        return torch.nn.functional.normalize(torch.randn(out_features, in_features), dim=1)
+
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """Largest L2 norm of a row - 1, at least 0."""
+        norm = float(torch.linalg.vector_norm(weight.double(), dim=1).max())
+        return norm if norm != norm else max(0.0, norm - 1.0)
+
+
 class LinfSoftmax(_RowSums):
     """Rows as the difference of the two halves of one softmax over 2*in logits.
 
@@ -91,6 +137,8 @@ class LinfSoftmax(_RowSums):
         return self.forward(self.sharpness * torch.randn(out_features, 2 * in_features))
 
 
-def make_linf(method: str, sharpness: float) -> LinfSoftmax | LinfProjection:
-    """The set kept by ``method``: ``softmax`` or ``projection``."""
-    return LinfSoftmax(sharpness) if method == "softmax" else LinfProjection()
+def make_linf(method: str, sharpness: float) -> LinfSoftmax | LinfProjection | LinfForward:
+    """The set kept by ``method``: ``softmax``, ``projection`` or ``forward``."""
+    if method == "softmax":
+        return LinfSoftmax(sharpness)
+    return LinfProjection() if method == "projection" else LinfForward()

@@ -1,4 +1,4 @@
-"""Spectral normalisation: largest singular value at most 1."""
+"""Spectral normalisation: largest singular value 1, or at most 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lipsort_cli.layers.constraints.base import Constraint
 
 
 class Spectral(Constraint):
-    """W = V / max(1, sigma_max(V)) of a free parameter V (Miyato et al., ICLR 2018).
+    """W = V / sigma_max(V) of a free parameter V (Miyato et al., ICLR 2018).
 
     While training, sigma_max comes from warm-started power iteration, which underestimates: W may
     exceed the ball a little, and no bound is ever taken from it. Outside training sigma_max is
@@ -17,6 +17,8 @@ class Spectral(Constraint):
     """
 
     vector: Tensor
+    least = float(torch.finfo(torch.float32).tiny)
+    """What a largest singular value counts as at least: here only 0 counts as more."""
 
     def __init__(self, iterations: int = 1) -> None:
         super().__init__()
@@ -27,7 +29,7 @@ class Spectral(Constraint):
         """[out, in] parameter to [out, in] of spectral norm about 1 or less."""
         if not self.training:
             sigma = torch.linalg.matrix_norm(parameter.double(), 2)
-            return parameter / sigma.clamp_min(1.0).to(parameter.dtype)
+            return parameter / sigma.clamp_min(self.least).to(parameter.dtype)
         with torch.no_grad():
             if self.vector.numel() != parameter.shape[1]:
                 # A fixed start keeps construction free of random draws; dense, so never
@@ -41,7 +43,7 @@ class Spectral(Constraint):
             self.vector = right.clone()
             left = torch.nn.functional.normalize(parameter @ right, dim=0)
         sigma = left @ (parameter @ right)
-        return parameter / sigma.clamp_min(1.0)
+        return parameter / sigma.clamp_min(self.least)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):  # type: ignore[no-untyped-def]
         # The vector is sized at the first forward; take whatever size was saved.
@@ -49,6 +51,14 @@ class Spectral(Constraint):
         if saved is not None:
             self.vector = torch.empty_like(saved)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The weight itself, whose norm must be one that the set has."""
+        norm = float(torch.linalg.matrix_norm(weight.double(), 2))
+        if not (1 - 1e-3 if self.least < 1 else 0) <= norm <= 1 + 1e-3:
+            allowed = "1" if self.least < 1 else "at most 1"
+            raise ValueError(f"found a weight of spectral norm {norm:.6g}; allowed: {allowed}")
+        return weight
 
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """Haar-distributed [out, in]: every singular value starts at 1."""
@@ -60,3 +70,9 @@ class Spectral(Constraint):
         if not bool(torch.isfinite(weight).all()):
             return float("nan")
         return max(0.0, float(torch.linalg.matrix_norm(weight.double(), 2)) - 1.0)
+
+
+class SpectralBall(Spectral):
+    """W = V / max(1, sigma_max(V)): what is inside the ball already stays as it is."""
+
+    least = 1.0

@@ -13,7 +13,9 @@ from lipsort_cli.layers.convolutions.geometry import fold
 
 
 class SpectralConvolution(Convolution):
-    """K = V / max(1, S), S >= ||V|| from the frequency response (:func:`.bounds.frequency_bound`).
+    """K = V / S, S >= ||V|| from the frequency response (:func:`.bounds.frequency_bound`).
+
+    With ``ball``, K = V / max(1, S): a kernel that is inside already stays as it is.
 
     S is an upper bound in training as well, so the layer is 1-Lipschitz at every step. Its gradient
     is that of the singular value at the sample where it is found.
@@ -29,10 +31,11 @@ class SpectralConvolution(Convolution):
         kernel: int,
         *,
         iterations: int = 5,
+        ball: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel, **options)
-        self.iterations = iterations
+        self.iterations, self.ball = iterations, ball
         shape = self.geometry
         weight = torch.empty(shape.groups, shape.group_out, shape.group_in * kernel**2)
         for one in weight:
@@ -46,7 +49,7 @@ class SpectralConvolution(Convolution):
         with torch.no_grad():
             squarings = self.iterations if self.training else 8
             bound, (group, row, column, samples) = frequency_bound(folded, squarings)
-        if bound <= 1:
+        if bound == 0 or (self.ball and bound <= 1):
             return self.parameter
         if not torch.is_grad_enabled():
             return self.parameter / bound

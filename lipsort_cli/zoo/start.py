@@ -1,0 +1,73 @@
+"""Training that starts from the weights of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lipsort_cli.certificates import Network as Saved
+from lipsort_cli.errors import UsageError
+from lipsort_cli.layers import ConstrainedLayer, Dense, ReshapedConvolution
+from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.verifier.layer import Layer
+
+
+def start_from(network: nn.Module, saved: Saved, name: str) -> None:
+    """Give the layers of ``network`` the weights of ``saved``, layer by layer, and its biases.
+
+    A weight outside a layer's set, as that of a run under a looser constraint, is replaced by the
+    nearest one where the set has such a projection: fine-tuning begins there.
+
+    Raises:
+        UsageError: the layers are others, or a set has no parameter of a weight; ``name`` is the
+            run that the message speaks of.
+    """
+    own = [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
+    given = list(_weighted(saved.layers))
+    for number, (layer, source) in enumerate(zip(own, given, strict=False), start=1):
+        weight = torch.from_numpy(source.weight.copy()).float()  # type: ignore[union-attr]
+        where = f"start: weight {number} of {name}, {list(weight.shape)}"
+        if not isinstance(layer, Dense | ReshapedConvolution):
+            raise UsageError(f"{where}: {type(layer).__name__} cannot be made from a weight")
+        if layer.weight.shape != weight.shape or (layer.bias is None) != (source.bias is None):
+            raise UsageError(
+                f"{where}, bias {source.bias is not None}, is none of this network: its weight "
+                f"there is {list(layer.weight.shape)}, bias {layer.bias is not None}"
+            )
+        _give(layer, weight, where)
+        if layer.bias is not None:
+            layer.bias.data.copy_(torch.from_numpy(source.bias.copy()))  # type: ignore[union-attr]
+    if len(own) != len(given):
+        raise UsageError(
+            f"start: {name} has {len(given)} layers with weights, this network {len(own)}"
+        )
+
+
+def _weighted(layers: Sequence[Layer]) -> Iterator[Layer]:
+    for layer in layers:
+        for part in layer.parts:
+            yield from _weighted(part)
+        if layer.weight is not None:
+            yield layer
+
+
+@torch.no_grad()
+def _give(layer: Dense | ReshapedConvolution, weight: Tensor, where: str) -> None:
+    pairs = layer.constrained()
+    if isinstance(layer, ReshapedConvolution):
+        weight = weight / layer.factor
+    for (own, parameter), part in zip(pairs, weight.flatten(1).chunk(len(pairs)), strict=True):
+        parameter.copy_(_parameter(own, part, parameter, where))
+
+
+def _parameter(own: Constraint, weight: Tensor, like: Tensor, where: str) -> Tensor:
+    try:
+        return own.right_inverse(weight)
+    except ValueError as error:
+        if own.kept_within is None or like.shape != weight.shape:
+            raise UsageError(f"{where}: {error}") from error
+    nearest = weight.clone()
+    own.retract_(nearest)
+    return nearest
