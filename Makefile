@@ -10,12 +10,13 @@ ifneq ($(DATA),)
 export LIPSORT_DATA ?= $(abspath $(DATA))
 endif
 
-.PHONY: help demo test test-all lint format wheel clean
+.PHONY: help demo test test-all lint format docs wheel clean
 
 help:
 	@echo "make demo      train, certify and compare two classifiers on digits (under a minute)"
 	@echo "make test      the tests; make test-all also runs the slow ones"
 	@echo "make lint      ruff and mypy; make format repairs what ruff can"
+	@echo "make docs      the documentation as a site, in site/"
 	@echo "make wheel     build dist/*.whl"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,8 +43,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP)
+	$(BIN)/python docs/reference.py
+	$(BIN)/zensical build --strict --clean
+
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf dist build site docs/reference .pytest_cache .mypy_cache .ruff_cache
