@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, option
 from lipsort_cli.config.registry import command
 
 ARITHMETIC_NAMES = ("real", "binary64", "binary32")
@@ -80,17 +80,8 @@ class AttackConfig:
     """Attack a trained run, to sandwich its certificate from above."""
 
     run: str = option(REQUIRED, "run directory to attack")
-    norm: str | None = option(
-        None,
-        "norm of the perturbation; null: that of the run's evaluation",
-        choices=["l2", "linf", "l1"],
-    )
-    arithmetic: str = option(
-        "binary32",
-        "certificate that is attacked",
-        choices=ARITHMETIC_NAMES,
-        refused=REFUSED_ARITHMETICS,
-    )
+    norm: str | None = like(CertifyConfig, "norm", None)
+    arithmetic: str = like(CertifyConfig, "arithmetic", "binary32", "certificate that is attacked")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
         "adversaries; foolbox needs the extra 'attacks'",
@@ -98,12 +89,8 @@ class AttackConfig:
         filled=True,
         distinct=True,
     )
-    eps: list[float] | None = option(
-        None,
-        "radii of FGSM and PGD; null: the run's own, in its own norm",
-        above=0,
-        filled=True,
-        rising=True,
+    eps: list[float] | None = like(
+        CertifyConfig, "eps", None, "radii of FGSM and PGD; null: the run's own, in its own norm"
     )
     points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
     steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)

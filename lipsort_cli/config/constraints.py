@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lipsort_cli.config.options import REQUIRED, option
-from lipsort_cli.config.registry import GROUPS, choice
+from lipsort_cli.config.options import option
+from lipsort_cli.config.registry import GROUPS, Option, choice
 
 
 @dataclass
-class Constraint:
+class Constraint(Option):
     """What every constraint set has."""
 
-    name: str = REQUIRED
     norm: ClassVar[str | None] = "l2"
     """Norm in which it bounds a layer; None: in none."""
     made_by: ClassVar[str] = ""
@@ -27,21 +26,17 @@ class Constraint:
         return iter(())
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "orthonormal")
 class OrthonormalConstraint(Constraint):
     """Rows or columns orthonormal, kept so by the optimizer (L2)."""
 
-    name: str = "orthonormal"
     made_by: ClassVar[str] = "layers.constraints.orthonormal:Orthonormal"
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "bjorck")
 class BjorckConstraint(Constraint):
     """Orthonormal through differentiable Bjorck iterations in every forward pass (L2)."""
 
-    name: str = "bjorck"
     made_by: ClassVar[str] = "layers.constraints.bjorck:Bjorck"
     order: int = option(1, "order of the Taylor polynomial", minimum=1, maximum=4)
     iterations: int = option(20, "iterations a forward pass", minimum=1)
@@ -59,45 +54,37 @@ class BjorckConstraint(Constraint):
     )
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "spectral")
 class SpectralConstraint(Constraint):
     """Divided by the largest singular value, always (L2).
 
     Which power iteration finds, for convolutions an upper bound.
     """
 
-    name: str = "spectral"
     made_by: ClassVar[str] = "layers.constraints.spectral:Spectral"
     iterations: int = option(
         1, "power iterations a step; convolutions square that often and 4 times more", minimum=1
     )
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "spectral_ball")
 class SpectralBallConstraint(SpectralConstraint):
     """Divided by the largest singular value where that is above 1 (L2)."""
 
-    name: str = "spectral_ball"
     made_by: ClassVar[str] = "layers.constraints.spectral:SpectralBall"
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "aol")
 class AolConstraint(Constraint):
     """Rescaled by Gershgorin's circles: almost orthogonal, nothing iterated (L2)."""
 
-    name: str = "aol"
     made_by: ClassVar[str] = "layers.constraints.aol:Aol"
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "linf")
 class LinfConstraint(Constraint):
     """Absolute row sums at most 1 (L-infinity)."""
 
-    name: str = "linf"
     made_by: ClassVar[str] = "layers.constraints.linf:make_linf"
     method: str = option(
         "softmax",
@@ -116,35 +103,29 @@ class LinfConstraint(Constraint):
             )
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "mixed")
 class MixedConstraint(Constraint):
     """First layer from L2 to L-infinity, the others L-infinity: the paper's universal class (L2).
 
     Rows of L2 norm at most 1, then of absolute sum at most 1, projected in each forward pass.
     """
 
-    name: str = "mixed"
     made_by: ClassVar[str] = "layers.constraints.linf:LinfForward"
     first_made_by: ClassVar[str] = "layers.constraints.linf:RowsL2"
 
 
-@choice("constraint")
-@dataclass
+@choice("constraint", "parseval")
 class ParsevalConstraint(Constraint):
     """One Bjorck step after each update: nearly orthonormal; the paper's comparison (L2)."""
 
-    name: str = "parseval"
     made_by: ClassVar[str] = "layers.constraints.parseval:Parseval"
     beta: float = option(0.5, "step of the retraction", above=0, maximum=0.5)
 
 
-@choice("constraint", commands=("train",))
-@dataclass
+@choice("constraint", "none", commands=("train",))
 class NoConstraint(Constraint):
     """No constraint: the paper's comparison."""
 
-    name: str = "none"
     made_by: ClassVar[str] = "layers.constraints.unconstrained:Unconstrained"
     norm: ClassVar[str | None] = None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.registry import Option, choice
 
 PATTERNS = (
     "eight_gaussians",
@@ -20,7 +20,7 @@ PATTERNS = (
 
 
 @dataclass
-class Subset:
+class Subset(Option):
     """How much of the training set is used: what every image data set shares."""
 
     train_per_class: int | None = option(
@@ -29,12 +29,10 @@ class Subset:
     subset_seed: int = option(0, "which ones: seeds their choice", minimum=0, maximum=LARGEST_SEED)
 
 
-@choice("data")
-@dataclass
+@choice("data", "digits")
 class DigitsData(Subset):
     """scikit-learn's 1,797 real 8x8 digits, embedded: nothing to download."""
 
-    name: str = "digits"
     loader: ClassVar[str] = "data.digits:load_digits"
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
@@ -43,35 +41,25 @@ class DigitsData(Subset):
 class DownloadedData(Subset):
     """A torchvision data set under ``root``, downloaded when absent."""
 
-    name: str = REQUIRED
     loader: ClassVar[str] = "data.downloaded:load_downloaded"
     root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set", path=True)
     download: bool = option(True, "fetch the files with torchvision when absent")
     validation: float = option(0.05, "share of the training set held out", minimum=0, below=1)
 
 
-@choice("data")
-@dataclass
+@choice("data", "mnist")
 class MnistData(DownloadedData):
     """MNIST: 70,000 handwritten digits, 28x28."""
 
-    name: str = "mnist"
 
-
-@choice("data")
-@dataclass
+@choice("data", "fashion_mnist")
 class FashionMnistData(DownloadedData):
     """Fashion-MNIST: 70,000 pieces of clothing, 28x28."""
 
-    name: str = "fashion_mnist"
 
-
-@choice("data")
-@dataclass
+@choice("data", "cifar10")
 class Cifar10Data(DownloadedData):
     """CIFAR-10: 60,000 colour photographs, 32x32 (python or binary distribution)."""
-
-    name: str = "cifar10"
 
 
 TORCHVISION = (
@@ -97,8 +85,7 @@ TORCHVISION = (
 """Data sets of torchvision that are classes of pictures."""
 
 
-@choice("data")
-@dataclass
+@choice("data", "torchvision")
 class TorchvisionData(DownloadedData):
     """A data set of torchvision by its name there (data.name=KMNIST|EMNIST|SVHN|CIFAR100|...)."""
 
@@ -135,12 +122,10 @@ class TableOptions:
     )
 
 
-@choice("data")
-@dataclass
+@choice("data", "table")
 class TableData(Subset, TableOptions):
     """Your own table, CSV or Parquet (data.path=FILE data.label=COLUMN)."""
 
-    name: str = "table"
     loader: ClassVar[str] = "data.tabular:load_table"
     path: str = option(REQUIRED, "the file: .csv, .tsv, .txt or .parquet", path=True)
     label: str = option(REQUIRED, "the column that holds the class, as a number or a word")
@@ -156,12 +141,10 @@ class TableData(Subset, TableOptions):
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
-@choice("data")
-@dataclass
+@choice("data", "npz")
 class NpzData(Subset):
     """Your own arrays x_train, y_train, x_test, y_test in one .npz file (data.path=FILE)."""
 
-    name: str = "npz"
     loader: ClassVar[str] = "data.npz:load_npz"
     path: str = option(REQUIRED, "the .npz file", path=True)
     channels: str = option(
@@ -172,15 +155,13 @@ class NpzData(Subset):
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
-@choice("data")
-@dataclass
-class ToyData:
+@choice("data", "toy")
+class ToyData(Option):
     """Two-dimensional toy sets: eight_gaussians, swiss_roll, rings, ... (data.pattern=NAME).
 
     Drawn with a fixed seed; a class is a mode, ring, arm or square.
     """
 
-    name: str = "toy"
     loader: ClassVar[str] = "data.toy:load_toy"
     pattern: str = option("eight_gaussians", "which set", choices=PATTERNS)
     points: int = option(20_000, "training points", minimum=20, maximum=MOST_POINTS)
@@ -188,15 +169,13 @@ class ToyData:
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
-@choice("data")
-@dataclass
-class FolderData:
+@choice("data", "folder")
+class FolderData(Option):
     """A folder of your own images, flat or with one subfolder a class (data.path=FOLDER).
 
     Or of train/ and test/.
     """
 
-    name: str = "folder"
     loader: ClassVar[str] = "data.folder:load_folder"
     path: str = option(REQUIRED, "the folder of images", path=True)
     size: int | None = option(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, like, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.options import like, option
+from lipsort_cli.config.registry import Option, choice
 
 
 @dataclass
-class FixedLinfModel:
+class FixedLinfModel(Option):
     """Networks in which activation and constraint have no part."""
 
-    name: str = REQUIRED
     widths: list[int] = option([512], "hidden widths", minimum=1, maximum=65536)
 
 
@@ -44,34 +43,27 @@ class DistanceModel(FixedLinfModel):
             )
 
 
-@choice("model", commands=("train",))
-@dataclass
+@choice("model", "linf_distance", commands=("train",))
 class LinfDistanceModel(DistanceModel):
     """L-infinity distances from learnt points (l-infinity-distance network)."""
 
-    name: str = "linf_distance"
 
-
-@choice("model", commands=("train",))
-@dataclass
+@choice("model", "sortnet", commands=("train",))
 class SortnetModel(DistanceModel):
     """Sorted distances, weighted geometrically (SortNet): 1-Lipschitz in L-infinity.
 
     Trained by leaving inputs out.
     """
 
-    name: str = "sortnet"
     decay: float = option(
         0.3, "ratio of the weights of one rank and the next, larger one", minimum=0, below=1
     )
 
 
-@choice("model", commands=("train",))
-@dataclass
+@choice("model", "order_statistics", commands=("train",))
 class OrderModel(FixedLinfModel):
     """Weighted order statistics in L-infinity: binary gates that hold at every level at once."""
 
-    name: str = "order_statistics"
     widths: list[int] = like(FixedLinfModel, "widths", [512, 512])
     radius: float = option(
         0.1, "every input may move by this much while the network is trained", minimum=0

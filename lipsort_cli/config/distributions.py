@@ -7,117 +7,97 @@ from dataclasses import dataclass
 
 from lipsort_cli.config.data import TableOptions
 from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.registry import Option, choice
 
 # --- pairs with a known distance --------------------------------------------------------------
 
 
-@choice("distribution")
-@dataclass
-class AbsoluteValueDistribution:
+@choice("distribution", "absolute_value")
+class AbsoluteValueDistribution(Option):
     """The paper's absolute value: a point mass at 0 against masses at -1 and 1. W1 = 1.
 
     Potential -|x|.
     """
 
-    name: str = "absolute_value"
     radius: float = option(1.0, "where the two masses lie", above=0)
 
 
-@choice("distribution")
-@dataclass
-class ThreeConesDistribution:
+@choice("distribution", "three_cones")
+class ThreeConesDistribution(Option):
     """The paper's three cones: point masses against the circles around them. W1 = radius."""
 
-    name: str = "three_cones"
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     count: int = option(3, "cones", minimum=1, maximum=2**16)
     spacing: float = option(2.0, "between neighbouring centres; at least 2 * radius", above=0)
     radius: float = option(1.0, "of the spheres", above=0)
 
 
-@choice("distribution")
-@dataclass
-class ConeDistribution:
+@choice("distribution", "cone")
+class ConeDistribution(Option):
     """The paper's high-dimensional cone: a point mass against the sphere around it. W1 = radius.
 
     Potential -||x||.
     """
 
-    name: str = "cone"
     dim: int = option(128, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     radius: float = option(1.0, "of the sphere", above=0)
 
 
 @dataclass
-class SpheresDistribution:
+class SpheresDistribution(Option):
     """Uniform measures on concentric spheres, of radii p and q: W1 = that of the radii."""
 
-    name: str = REQUIRED
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p: list[float] = option([1.0, 4.0], "radii of P", minimum=0, filled=True)
     q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0, filled=True)
 
 
-@choice("distribution")
-@dataclass
+@choice("distribution", "shells")
 class ShellsDistribution(SpheresDistribution):
     """Spheres of two radii about the same centre, in any dimension. W1 = the difference."""
 
-    name: str = "shells"
     dim: int = like(SpheresDistribution, "dim", 16)
     p: list[float] = like(SpheresDistribution, "p", [0.5])
     q: list[float] = like(SpheresDistribution, "q", [1.5])
 
 
-@choice("distribution")
-@dataclass
+@choice("distribution", "rings")
 class RingsDistribution(SpheresDistribution):
     """Concentric circles, two of P around two of Q: a potential that turns twice. W1 = 1."""
 
-    name: str = "rings"
 
-
-@choice("distribution")
-@dataclass
-class TranslatedGaussiansDistribution:
+@choice("distribution", "translated_gaussians")
+class TranslatedGaussiansDistribution(Option):
     """A Gaussian and its translate, fresh points every step. W1 = the shift."""
 
-    name: str = "translated_gaussians"
     dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     shift: float = option(1.0, "Euclidean length of the shift", above=0)
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
 
 
-@choice("distribution")
-@dataclass
-class TranslatedCloudDistribution:
+@choice("distribution", "translated_cloud")
+class TranslatedCloudDistribution(Option):
     """A fixed cloud of points and its translate, as two finite measures. W1 = the shift."""
 
-    name: str = "translated_cloud"
     dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     shift: float = option(1.0, "Euclidean length of the shift", above=0)
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
     points: int = option(1000, "points of the cloud", minimum=2, maximum=MOST_POINTS)
 
 
-@choice("distribution")
-@dataclass
-class ScaledGaussiansDistribution:
+@choice("distribution", "scaled_gaussians")
+class ScaledGaussiansDistribution(Option):
     """Two centred Gaussians of different widths. W1 = |std_q - std_p| E||Z||."""
 
-    name: str = "scaled_gaussians"
     dim: int = option(10, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     std_p: float = option(1.0, "standard deviation of P", minimum=0)
     std_q: float = option(2.0, "standard deviation of Q", minimum=0)
 
 
-@choice("distribution")
-@dataclass
-class MixtureDistribution:
+@choice("distribution", "mixture")
+class MixtureDistribution(Option):
     """Gaussian mixtures along one axis, the same noise in all others. W1 = integral |F - G|."""
 
-    name: str = "mixture"
     dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P", filled=True)
     q_means: list[float] = option([-1.0, 1.0], "means of Q", filled=True)
@@ -131,12 +111,10 @@ class MixtureDistribution:
 # --- your own samples -------------------------------------------------------------------------
 
 
-@choice("distribution")
-@dataclass
-class FilesDistribution(TableOptions):
+@choice("distribution", "files")
+class FilesDistribution(Option, TableOptions):
     """Your own samples: .npy, .npz, .csv, .parquet, or folders of images."""
 
-    name: str = "files"
     p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array", path=True)
     q: str = option(REQUIRED, "sample file of Q", path=True)
     background: str | None = option(
@@ -163,12 +141,10 @@ class FilesDistribution(TableOptions):
             )
 
 
-@choice("distribution")
-@dataclass
-class DatasetDistribution:
+@choice("distribution", "dataset")
+class DatasetDistribution(Option):
     """Two parts of a data set: classes (train/3 against train/8) or splits (train against test)."""
 
-    name: str = "dataset"
     dataset: str = option(
         "mnist", "which one", choices=["digits", "mnist", "fashion_mnist", "cifar10"]
     )
@@ -181,12 +157,10 @@ class DatasetDistribution:
     )
 
 
-@choice("distribution")
-@dataclass
-class GeneratorDistribution:
+@choice("distribution", "generator")
+class GeneratorDistribution(Option):
     """A trained generator against its data: fresh samples of a `lipsort wgan` run every step."""
 
-    name: str = "generator"
     run: str | None = option(
         None,
         "run directory of `lipsort wgan`; null: the newest finished one under outputs",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.options import option
+from lipsort_cli.config.registry import Option, choice
 
 
 @dataclass
-class GeneratorBase:
+class GeneratorBase(Option):
     """What every generator has."""
 
-    name: str = REQUIRED
     latent: int = option(64, "dimension of the noise", minimum=1, maximum=65536)
     output: str = option(
         "auto",
@@ -24,24 +23,20 @@ class GeneratorBase:
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
 
-@choice("generator")
-@dataclass
+@choice("generator", "dcgan")
 class DcganGenerator(GeneratorBase):
     """Transposed convolutions that double the image until it has its size (DCGAN)."""
 
-    name: str = "dcgan"
     channels: int = option(64, "channels before the last doubling", minimum=1, maximum=4096)
     normalisation: str = option(
         "batch", "normalisation of hidden layers", choices=["batch", "none"]
     )
 
 
-@choice("generator")
-@dataclass
+@choice("generator", "mlp")
 class MlpGenerator(GeneratorBase):
     """Fully connected generator; the only one for points that are no images."""
 
-    name: str = "mlp"
     widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
     normalisation: str = option(
         "batch", "normalisation of hidden layers", choices=["batch", "none"]

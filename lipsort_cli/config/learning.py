@@ -5,76 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, like, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.options import like, option
+from lipsort_cli.config.registry import Option, choice
 
 
-@choice("loss")
-@dataclass
-class CrossEntropyLoss:
+@choice("loss", "cross_entropy")
+class CrossEntropyLoss(Option):
     """Cross-entropy with temperature and a margin offset.
 
     Of temperature * (logits - margin * onehot), divided by the temperature.
     """
 
-    name: str = "cross_entropy"
     temperature: float = option(1.0, "sharpness of the softmax", above=0)
     margin: float = option(0.0, "offset taken from the true logit", minimum=0)
 
 
 @dataclass
-class MarginLoss:
+class MarginLoss(Option):
     """A hinge with a margin, in units of logits."""
 
-    name: str = REQUIRED
     margin: float = option(2.0, "difference of logits asked for", above=0)
 
 
-@choice("loss")
-@dataclass
+@choice("loss", "multi_margin")
 class MultiMarginLoss(MarginLoss):
     """The paper's hinge over all wrong classes."""
 
-    name: str = "multi_margin"
 
-
-@choice("loss")
-@dataclass
+@choice("loss", "worst_class_hinge")
 class WorstClassHingeLoss(MarginLoss):
     """Hinge on the strongest wrong class: drives certified accuracy most directly."""
 
-    name: str = "worst_class_hinge"
     margin: float = like(MarginLoss, "margin", 3.0)
 
 
-@choice("loss")
-@dataclass
-class CertifiedRampLoss:
+@choice("loss", "certified_ramp")
+class CertifiedRampLoss(Option):
     """Worst-class hinge plus a smooth count of what is not certified."""
 
-    name: str = "certified_ramp"
     margin: float = option(3.0, "difference of logits asked for", above=0)
     target: float = option(2.25, "margin below which an example counts as missing", above=0)
     sharpness: float = option(0.4, "width of the count's slope, in logits", above=0)
     weight: float = option(1.0, "weight of the count", minimum=0)
 
 
-@choice("loss")
-@dataclass
-class HkrLoss:
+@choice("loss", "hkr")
+class HkrLoss(Option):
     """Kantorovich-Rubinstein term plus loss.alpha times a hinge."""
 
-    name: str = "hkr"
     margin: float = option(1.0, "margin of the hinge", above=0)
     alpha: float = option(10.0, "weight of the hinge", minimum=0)
 
 
-@choice("optimizer", presets=("stiefel_critic",))
-@dataclass
-class StiefelOptimizer:
+@choice("optimizer", "stiefel", presets=("stiefel_critic",))
+class StiefelOptimizer(Option):
     """Steepest descent on the Stiefel manifold; other weights go to optimizer.rest."""
 
-    name: str = "stiefel"
     lr: float = option(0.1, "spectral length of a step", above=0)
     momentum: float = option(0.9, "momentum of the orthonormal weights", minimum=0, below=1)
     polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
@@ -84,24 +70,20 @@ class StiefelOptimizer:
     weight_decay: float = option(0.0, "decay of every other weight", minimum=0)
 
 
-@choice("optimizer")
-@dataclass
-class StiefelAdamOptimizer:
+@choice("optimizer", "stiefel_adam")
+class StiefelAdamOptimizer(Option):
     """Adam on the Stiefel manifold; other weights by plain Adam with the same settings."""
 
-    name: str = "stiefel_adam"
     lr: float = option(0.001, "learning rate", above=0)
     beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
     weight_decay: float = option(0.0, "decay of weights that are not orthonormal", minimum=0)
 
 
-@choice("optimizer")
-@dataclass
-class AdamOptimizer:
+@choice("optimizer", "adam")
+class AdamOptimizer(Option):
     """Adam; constrained weights are projected after each step."""
 
-    name: str = "adam"
     lr: float = option(0.001, "learning rate", above=0)
     bias_lr: float | None = option(
         None, "learning rate of biases and other vectors; null: lr", above=0
@@ -111,23 +93,19 @@ class AdamOptimizer:
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
-@choice("optimizer")
-@dataclass
-class SgdOptimizer:
+@choice("optimizer", "sgd")
+class SgdOptimizer(Option):
     """SGD with Nesterov momentum; constrained weights are projected after each step."""
 
-    name: str = "sgd"
     lr: float = option(0.1, "learning rate", above=0)
     momentum: float = option(0.9, "Nesterov momentum", minimum=0, below=1)
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
-@choice("optimizer")
-@dataclass
-class AggmoOptimizer:
+@choice("optimizer", "aggmo")
+class AggmoOptimizer(Option):
     """Aggregated momentum; constrained weights are projected after each step."""
 
-    name: str = "aggmo"
     lr: float = option(0.1, "learning rate", above=0)
     betas: list[float] = option(
         [0.0, 0.9, 0.99], "damping of each velocity", minimum=0, below=1, filled=True
@@ -136,10 +114,9 @@ class AggmoOptimizer:
 
 
 @dataclass
-class Schedule:
+class Schedule(Option):
     """A learning-rate schedule over the whole run."""
 
-    name: str = REQUIRED
     warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
 
     def faults(self) -> Iterator[str]:
@@ -147,28 +124,19 @@ class Schedule:
         return iter(())
 
 
-@choice("schedule")
-@dataclass
+@choice("schedule", "constant")
 class ConstantSchedule(Schedule):
     """The same learning rate throughout."""
 
-    name: str = "constant"
 
-
-@choice("schedule")
-@dataclass
+@choice("schedule", "cosine")
 class CosineSchedule(Schedule):
     """Half a cosine from the full learning rate to 0."""
 
-    name: str = "cosine"
 
-
-@choice("schedule")
-@dataclass
+@choice("schedule", "one_cycle")
 class OneCycleSchedule(Schedule):
     """Up linearly, then down along a cosine to 0; it brings its own warm-up."""
-
-    name: str = "one_cycle"
 
     def faults(self) -> Iterator[str]:
         """A second warm-up."""
@@ -179,12 +147,10 @@ class OneCycleSchedule(Schedule):
             )
 
 
-@choice("schedule")
-@dataclass
+@choice("schedule", "step")
 class StepSchedule(Schedule):
     """Times schedule.gamma at each of schedule.milestones."""
 
-    name: str = "step"
     milestones: list[float] = option(
         [0.5, 0.75], "shares of the run", above=0, below=1, rising=True
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lipsort_cli.config.options import REQUIRED, like, option
-from lipsort_cli.config.registry import choice
+from lipsort_cli.config.options import like, option
+from lipsort_cli.config.registry import Option, choice
 
 CONSTRUCTIONS = ("orthogonal", "reshaped")
 POOLINGS = ("max", "average", "l2")
@@ -14,12 +14,10 @@ DOWNSAMPLINGS = ("patch", "strided", *POOLINGS)
 PADDINGS = ("zeros", "circular")
 
 
-@choice("model", presets=("mlp_critic",))
-@dataclass
-class MlpModel:
+@choice("model", "mlp", presets=("mlp_critic",))
+class MlpModel(Option):
     """Fully connected network of any widths (model.widths=[256,256,256])."""
 
-    name: str = "mlp"
     widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1, maximum=65536)
     bias: bool = option(True, "dense layers have a bias")
     dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
@@ -40,10 +38,9 @@ class MlpModel:
 
 
 @dataclass
-class ImageModel:
+class ImageModel(Option):
     """What every convolutional network has: channels by stage, then dense layers."""
 
-    name: str = REQUIRED
     channels: list[int] = option(
         [32, 64], "channels of each stage of convolutions", minimum=1, maximum=65536, filled=True
     )
@@ -79,41 +76,35 @@ class ImageModel:
             )
 
 
-@choice("model")
-@dataclass
+@choice("model", "cnn")
 class CnnModel(ImageModel):
     """Small convolutional network of orthogonal convolutions (model.channels=[32,64]).
 
     Stages of convolutions, each after halving the image; nothing is thrown away.
     """
 
-    name: str = "cnn"
     blocks: int = option(1, "convolutions a stage", minimum=1, maximum=100)
     downsampling: str = option(
         "patch", "how the image is halved between stages", choices=DOWNSAMPLINGS
     )
 
 
-@choice("model")
-@dataclass
+@choice("model", "cnn_large")
 class LargeCnnModel(CnnModel):
     """Large convolutional network: more channels, more convolutions a stage."""
 
-    name: str = "cnn_large"
     channels: list[int] = like(CnnModel, "channels", [64, 128])
     blocks: int = like(CnnModel, "blocks", 3)
     widths: list[int] = like(CnnModel, "widths", [512])
 
 
-@choice("model")
-@dataclass
+@choice("model", "residual_cnn")
 class ResidualCnnModel(CnnModel):
     """Convolutional network with residual blocks whose constant stays 1.
 
     As ``cnn``, with residual blocks of two convolutions.
     """
 
-    name: str = "residual_cnn"
     blocks: int = like(CnnModel, "blocks", 3)
     branch: float = option(
         0.5,
@@ -123,15 +114,13 @@ class ResidualCnnModel(CnnModel):
     )
 
 
-@choice("model")
-@dataclass
+@choice("model", "lenet")
 class LenetModel(ImageModel):
     """LeNet-5, its reshaped kernels orthonormal: the paper's convolutional classifier.
 
     Convolution and pooling, twice, then dense layers.
     """
 
-    name: str = "lenet"
     channels: list[int] = like(ImageModel, "channels", [6, 16])
     widths: list[int] = like(ImageModel, "widths", [120, 84])
     kernel: int = like(ImageModel, "kernel", 5)
@@ -139,23 +128,19 @@ class LenetModel(ImageModel):
     pooling: str = option("max", "what halves the image", choices=POOLINGS)
 
 
-@choice("model")
-@dataclass
+@choice("model", "dcgan_critic")
 class DcganCriticModel(ImageModel):
     """The critic of DCGAN: convolutions of 4x4 taps with stride 2."""
 
-    name: str = "dcgan_critic"
     channels: list[int] = like(ImageModel, "channels", [64, 128, 256])
     widths: list[int] = like(ImageModel, "widths", [])
     kernel: int = option(4, "taps of a kernel along each axis; even", minimum=2, maximum=30)
 
 
-@choice("model", commands=("estimate-wasserstein",))
-@dataclass
-class ExtensionModel:
+@choice("model", "extension", commands=("estimate-wasserstein",))
+class ExtensionModel(Option):
     """Critic: McShane-Whitney extension of the samples' own potential, exact on them (norm=l2)."""
 
-    name: str = "extension"
     centres: int = option(
         5000,
         "points of each side that the potential is fitted to; all training rows, where these are "

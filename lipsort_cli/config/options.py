@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 REQUIRED = "???"
 """OmegaConf's marker of a value that the user must give."""
@@ -27,51 +27,40 @@ MOST_DIMENSIONS = 2**20
 """Dimensions of a synthetic pair."""
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    choices: Sequence[str] | None = None,
-    refused: Mapping[str, str] | None = None,
-    pattern: str | None = None,
-    filled: bool = False,
-    distinct: bool = False,
-    rising: bool = False,
-    path: bool = False,
-) -> Any:
-    """A dataclass field with a help line and an allowed range.
+class Limits(TypedDict, total=False):
+    """What values an option allows: of a list, every element."""
 
-    ``minimum``/``maximum`` are inclusive, ``above``/``below`` exclusive; for a list they hold for
-    every element. ``choices`` lists the strings that are allowed, ``refused`` strings that people
-    ask for with the reason why not; ``pattern`` is a regular expression that the whole string
-    matches, where the help line lists what is allowed. A list that is ``filled`` has an element at
-    least, one that is ``distinct`` each only once, one that is ``rising`` ever larger ones.
-    A ``path`` is one of the user's files or folders: a run keeps it absolute.
-    """
-    metadata = {
-        "help": help,
-        "minimum": minimum,
-        "maximum": maximum,
-        "above": above,
-        "below": below,
-        "choices": tuple(choices) if choices is not None else None,
-        "path": path,
-        "refused": refused,
-        "pattern": pattern,
-        "filled": filled,
-        "distinct": distinct,
-        "rising": rising,
-    }
-    return _field(default, metadata)
+    minimum: float
+    maximum: float
+    """Both inclusive."""
+    above: float
+    below: float
+    """Both exclusive."""
+    choices: Sequence[str]
+    """Strings that are allowed."""
+    refused: Mapping[str, str]
+    """Strings that people ask for, with the reason why not."""
+    pattern: str
+    """A regular expression that the whole string matches; the help line lists what is allowed."""
+    filled: bool
+    """A list has an element at least."""
+    distinct: bool
+    """A list has each element only once."""
+    rising: bool
+    """Elements of a list are ever larger."""
+    path: bool
+    """One of the user's files or folders: a run keeps it absolute."""
 
 
-def like(owner: type, name: str, default: Any) -> Any:
-    """The option ``name`` of the dataclass ``owner`` with another default, for a subclass of it."""
-    return _field(default, next(f.metadata for f in fields(owner) if f.name == name))
+def option(default: Any, help: str, **limits: Unpack[Limits]) -> Any:
+    """A dataclass field with a help line and an allowed range."""
+    return _field(default, {"help": help, **limits})
+
+
+def like(owner: type, name: str, default: Any, help: str | None = None) -> Any:
+    """The option ``name`` of the dataclass ``owner`` with another default, or help line as well."""
+    found = next(f.metadata for f in fields(owner) if f.name == name)
+    return _field(default, found if help is None else {**found, "help": help})
 
 
 def _field(default: Any, metadata: Mapping[str, Any]) -> Any:

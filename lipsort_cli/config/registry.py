@@ -1,44 +1,60 @@
 """What can be chosen and what can be run: filled by the dataclasses themselves as they are defined.
 
-An option of a group is a dataclass under :func:`choice`, a command one under :func:`command`. Name,
-help line, keys, defaults and ranges are said there and nowhere else: Hydra's configuration store,
-the help pages, completion and `lipsort zoo` are written from these tables.
+An option of a group is a class under :func:`choice`, a command a dataclass under :func:`command`.
+Name, help line, keys, defaults and ranges are said there and nowhere else: Hydra's configuration
+store, the help pages, completion and `lipsort zoo` are written from these tables.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, dataclass_transform
+
+from lipsort_cli.config.options import REQUIRED
 
 Kind = TypeVar("Kind", bound=type)
 
-GROUPS: dict[str, dict[str, type]] = {}
+
+@dataclass
+class Option:
+    """What every option of a group has: the name that its group knows it under."""
+
+    name: str = REQUIRED
+
+
+GROUPS: dict[str, dict[str, type[Option]]] = {}
 """The dataclass of every option, by group."""
 
 _COMMANDS_OF: dict[tuple[str, str], tuple[str, ...]] = {}
 """The commands that can use an option, for those which not every command can use."""
 
 
+@dataclass_transform()
 def choice(
-    group: str, *, presets: tuple[str, ...] = (), commands: tuple[str, ...] = ()
+    group: str, name: str, *, presets: tuple[str, ...] = (), commands: tuple[str, ...] = ()
 ) -> Callable[[Kind], Kind]:
-    """Make a dataclass an option of ``group``: its field ``name`` names it, its docstring says it.
+    """Make a class a dataclass, and the option ``name`` of ``group``; its docstring says it.
 
     Args:
         group: the group, such as ``activation``.
+        name: the option, such as ``relu``; a field ``name`` of its own has that as its default.
         presets: files ``conf/<group>/<preset>.yaml`` that give the same option other values.
         commands: the only commands that can use it; empty: all that have the group.
     """
 
     def register(kind: Kind) -> Kind:
-        name = str(kind.name)  # type: ignore[attr-defined]
-        for option in (name, *presets):
-            GROUPS.setdefault(group, {})[option] = kind
+        if "name" not in vars(kind):
+            kind.__annotations__ = {"name": "str", **inspect.get_annotations(kind)}
+            kind.name = name  # type: ignore[attr-defined]
+        made: Any = dataclass(kind)
+        for one in (name, *presets):
+            GROUPS.setdefault(group, {})[one] = made
             if commands:
-                _COMMANDS_OF[group, option] = commands
-        return kind
+                _COMMANDS_OF[group, one] = commands
+        return cast(Kind, made)
 
     return register
 
@@ -51,7 +67,7 @@ def commands_of(group: str, option: str) -> tuple[str, ...]:
 def names_of(kind: type) -> tuple[str, ...]:
     """What users may put into the field ``name`` of an option that stands for several things."""
     entry = next((field for field in fields(kind) if field.name == "name"), None)
-    return (entry.metadata.get("choices") or ()) if entry is not None else ()
+    return tuple(entry.metadata.get("choices", ())) if entry is not None else ()
 
 
 def option_of(group: str, name: str) -> type | None:

@@ -17,17 +17,16 @@ from lipsort_cli.config.constraints import Constraint, OrthonormalConstraint
 from lipsort_cli.config.learning import StiefelAdamOptimizer
 from lipsort_cli.config.models import DcganCriticModel, ImageModel, MlpModel
 from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
-from lipsort_cli.config.registry import choice, command
+from lipsort_cli.config.registry import Option, choice, command
 from lipsort_cli.config.train import LipschitzNetwork, Session, undivided, unmatched
 
 # --- critics ----------------------------------------------------------------------------------
 
 
 @dataclass
-class CriticBase:
+class CriticBase(Option):
     """What every critic has."""
 
-    name: str = REQUIRED
     steps: int = option(2, "critic steps a generator step", minimum=1)
     loss: str = option(
         "wasserstein",
@@ -75,20 +74,15 @@ class KnownCritic(CriticBase):
         return StiefelAdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
 
 
-@choice("critic")
-@dataclass
+@choice("critic", "relu")
 class ReluCritic(KnownCritic):
     """Lipschitz by construction: orthonormal weights with ReLU; the paper's comparison."""
 
-    name: str = "relu"
 
-
-@choice("critic")
-@dataclass
+@choice("critic", "groupsort")
 class GroupSortCritic(KnownCritic):
     """Lipschitz by construction, norm-preserving: orthonormal weights, sorting activations."""
 
-    name: str = "groupsort"
     activation: str = option(
         "fullsort", "which sorting activation", choices=["maxmin", "groupsort", "fullsort"]
     )
@@ -102,15 +96,12 @@ class GroupSortCritic(KnownCritic):
         return kinds[self.activation]()
 
 
-@choice("critic")
-@dataclass
+@choice("critic", "lipschitz")
 class LipschitzCritic(GroupSortCritic):
     """Lipschitz by construction: any network of model=, activation=, constraint=, optimizer=.
 
     What of these is not chosen is as critic=groupsort has it.
     """
-
-    name: str = "lipschitz"
 
 
 @dataclass
@@ -121,36 +112,30 @@ class FreeCritic(CriticBase):
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
 
 
-@choice("critic")
-@dataclass
+@choice("critic", "clip")
 class ClipCritic(FreeCritic):
     """Weight clipping (the first WGAN); its constant is whatever the clipped weights allow.
 
     Weights are clipped to [-clip, clip] after each step (Arjovsky et al. 2017).
     """
 
-    name: str = "clip"
     clip: float = option(0.01, "largest absolute weight", above=0)
 
 
-@choice("critic")
-@dataclass
+@choice("critic", "gp")
 class GradientPenaltyCritic(FreeCritic):
     """Gradient penalty (WGAN-GP); no bound on its constant beyond that of its weights.
 
     On gradient norms other than 1, between real and generated points.
     """
 
-    name: str = "gp"
     penalty: float = option(10.0, "weight of the penalty", above=0)
 
 
-@choice("critic")
-@dataclass
+@choice("critic", "sn")
 class SpectralNormCritic(FreeCritic):
     """Spectral normalisation by power iteration (SNGAN), torch's; a little above its constant."""
 
-    name: str = "sn"
     iterations: int = option(1, "power iterations a step", minimum=1)
     lipschitz: float = option(1.0, "factor of the output", minimum=2.0**-20, maximum=2.0**20)
 
@@ -158,37 +143,26 @@ class SpectralNormCritic(FreeCritic):
 # --- the network of a Lipschitz critic ----------------------------------------------------------
 
 
-@choice("model", commands=("wgan",))
-@dataclass
-class PresetModel:
+@choice("model", "preset", commands=("wgan",))
+class PresetModel(Option):
     """As critic= has it: critic.channels, critic.widths, critic.lipschitz."""
 
-    name: str = "preset"
 
-
-@choice("activation", commands=("wgan",))
-@dataclass
+@choice("activation", "preset", commands=("wgan",))
 class PresetActivation(Activation):
     """As critic= has it."""
 
-    name: str = "preset"
 
-
-@choice("constraint", commands=("wgan",))
-@dataclass
+@choice("constraint", "preset", commands=("wgan",))
 class PresetConstraint(Constraint):
     """As critic= has it: orthonormal."""
 
-    name: str = "preset"
     norm: ClassVar[str | None] = None
 
 
-@choice("optimizer", commands=("wgan",))
-@dataclass
-class PresetOptimizer:
+@choice("optimizer", "preset", commands=("wgan",))
+class PresetOptimizer(Option):
     """As critic= has it: Adam on the Stiefel manifold, critic.lr, critic.beta1, critic.beta2."""
-
-    name: str = "preset"
 
 
 _READ_FROM_CRITIC = {

@@ -95,7 +95,7 @@ def _cloud(config: Any, norm: str) -> SampleSource:
 def _dataset(config: DatasetDistribution) -> tuple[Samples, Samples, tuple[float, float] | None]:
     from lipsort_cli.data import load
 
-    kind = GROUPS["data"][config.dataset]
+    kind: Any = GROUPS["data"][config.dataset]
     where = {} if kind is DigitsData else {"root": config.root, "download": config.download}
     dataset = load(kind(validation=0.0, **where))
     splits = {"train": dataset.train, "test": dataset.test}
