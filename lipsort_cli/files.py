@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 
@@ -44,17 +44,23 @@ _LARGEST = 2**24
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace ``path`` by ``data`` so that a reader sees the old file or the new one, whole.
+    """Replace ``path`` by ``data``, text as UTF-8, as :func:`replacing` does."""
+    with replacing(path) as file:
+        file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which replaces ``path``: a reader sees the old file or the new one, whole.
 
     The bytes go to a temporary file in the same folder, reach the disk (fsync), and take the
-    name by ``os.replace``, which reaches the disk as well. Text is written as UTF-8. What a killed
-    process left half written in the folder is removed.
+    name by ``os.replace``, which reaches the disk as well. What a killed process left half written
+    in the folder is removed.
 
     Raises:
         LipsortError: the file cannot be written; the old one is untouched, nothing is left over.
     """
     path = Path(path)
-    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     temporary: str | None = None
     try:
         _sweep(path.parent)
@@ -64,7 +70,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             suffix=".part",
         )
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; a result is as readable as any other file of the user.

@@ -26,7 +26,7 @@ from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
 from lipsort_cli.verifier.layer import Layer
 from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import Head, output_errors, routed_radii, split
+from lipsort_cli.verifier.radii import Head, Radii, output_errors, routed_radii, split
 from lipsort_cli.verifier.rounding import (
     ARITHMETICS,
     NORMS,
@@ -56,7 +56,8 @@ class CertifiedPoints(NamedTuple):
 
     ``lipschitz`` bounds the whole network's constant. ``via`` names the routes: norms in which the
     layers' constants were taken (``l1-l2``: the first dense layer's from L1 to L2), ``route``
-    ``[N]`` says which of them proves each radius. Evidence: proven.
+    ``[N]`` says which of them proves each radius. Evidence: proven. ``logits`` float64 ``[N, C]``
+    are those of binary64 (empirical).
     """
 
     predictions: NDArray[np.int64]
@@ -66,6 +67,7 @@ class CertifiedPoints(NamedTuple):
     arithmetic: str
     via: tuple[str, ...]
     route: NDArray[np.int64]
+    logits: NDArray[np.float64]
 
     def shares(self) -> dict[str, float]:
         """The share of certified points that each route proves; only routes that prove any."""
@@ -200,7 +202,7 @@ def evaluate(
 def certify_points(
     network: Network,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: ArrayLike | None,
     *,
     norm: str,
     arithmetic: str,
@@ -208,45 +210,43 @@ def certify_points(
 ) -> CertifiedPoints:
     """Radii within which every input keeps its label: ``||x' - x|| <= radius``, in raw units.
 
-    ``inputs`` float ``[N, *input_shape]``, ``labels`` int ``[N]``. ``arithmetic``: ``real``,
+    ``inputs`` float ``[N, *input_shape]``, ``labels`` int ``[N]``; None: each input's own
+    prediction is its label. ``arithmetic``: ``real``,
     ``binary64`` or ``binary32`` (any summation order, fused or not). ``routes``: the norms in which
     bounds of the layers are taken, with these bounds; all norms by default. A ball in ``norm`` lies
     in a ball of a route's norm, and each point has the radius of the best route for it.
     """
     array = check_inputs(network, inputs)
-    target = np.asarray(labels)
-    if target.shape != (len(array),) or not np.issubdtype(target.dtype, np.integer):
-        raise UsageError(
-            f"labels: expected {len(array)} integers, found {target.dtype} {list(target.shape)}"
-        )
+    target = None if labels is None else check_labels(labels, len(array))
     check_norm(norm)
     routes = issued_routes(network, norm) if routes is None else routes
-    kind, target = resolve_arithmetic(arithmetic), target.astype(np.int64)
+    kind = resolve_arithmetic(arithmetic)
     try:
-        predictions, radii, chosen = _best(network, array, target, norm, kind, routes)
+        found, chosen = _best(network, array, target, norm, kind, routes)
     except Unsupported as error:
         raise UsageError(str(error)) from None
     constant = float(network_constant(network, routes, norm, Binary64()).value)
     return CertifiedPoints(
-        predictions,
-        radii,
+        found.predictions,
+        found.radii,
         constant,
         norm,
         arithmetic,
         tuple(route.name for route in routes),
         chosen,
+        found.logits * np.prod(split(network).tail),
     )
 
 
 def _best(
     network: Network,
     inputs: NDArray[np.floating[Any]],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
     norm: str,
     arithmetic: Arithmetic,
     routes: Sequence[Route],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Predictions, radii and the route of each point ``[N]``.
+) -> tuple[Radii, NDArray[np.int64]]:
+    """Predictions, radii and logits, and the route of each point ``[N]``.
 
     The most promising route judges every point. What it finds of the logits says how far another
     could reach at best, without any rounding; that one judges only points for which this is more.
@@ -256,6 +256,7 @@ def _best(
     chosen = np.full(len(inputs), order[0])
     first = routed_radii(network, inputs, labels, norm, arithmetic, routes, chosen, GUARD)
     predictions, radii = first.predictions, first.radii
+    labels = predictions if labels is None else labels
     known = (labels >= 0) & (labels < network.classes)
     own = np.where(known, labels, 0)
     row = np.arange(len(inputs))
@@ -273,7 +274,7 @@ def _best(
         )
         better = rows[made.radii > radii[rows]]
         radii[better], chosen[better] = made.radii[made.radii > radii[rows]], place
-    return predictions, radii, chosen
+    return first, chosen
 
 
 def _slopes(network: Network, route: Route, norm: str) -> NDArray[np.float64]:
@@ -292,6 +293,16 @@ def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[st
     if len(points.radii) == 0:
         return {}
     return {f"{float(value)}": float((points.radii >= value).mean()) for value in eps}
+
+
+def check_labels(labels: Any, count: int) -> NDArray[np.int64]:
+    """Labels as int64 ``[count]``; raises UsageError otherwise."""
+    target = np.asarray(labels)
+    if target.shape != (count,) or not np.issubdtype(target.dtype, np.integer):
+        raise UsageError(
+            f"labels: expected {count} integers, found {target.dtype} {list(target.shape)}"
+        )
+    return target.astype(np.int64)
 
 
 def check_inputs(network: Network, inputs: Any) -> NDArray[np.floating[Any]]:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.certificates.files import NETWORK
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.runs import read_record, started_in
+from lipsort_cli.verifier.graph import Network
 
 if TYPE_CHECKING:
     from lipsort_cli.data import Dataset
+    from lipsort_cli.data.unseen import Taken
 
-NETWORK = "model.safetensors"
 PLACES = ("path", "root")
 """Keys of a data configuration that name files."""
 
@@ -60,6 +63,34 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
         dataset.bounds,
         dataset.name,
     )
+
+
+class Predictor(NamedTuple):
+    """A run's network, what it takes, the norm of its evaluation and its configuration of data."""
+
+    network: Network
+    taken: Taken
+    norm: str
+    data: Any
+
+
+def open_predictor(directory: str | Path) -> Predictor:
+    """What is needed of a finished run to predict; its data need not be there any more.
+
+    Raises LipsortError when files are missing, or ``run.json`` does not say how inputs were read.
+    """
+    from lipsort_cli.data.unseen import Taken
+
+    directory = Path(directory)
+    config, recorded = run_config(directory, "train"), read_record(directory).get("data")
+    if not isinstance(recorded, dict) or "inputs" not in recorded:
+        raise LipsortError(
+            f"{directory / 'run.json'} does not say how the run's inputs were read, so new data "
+            "cannot be compared with them; train again"
+        )
+    network = load_network(directory / NETWORK)
+    taken = Taken.of(recorded, network.input_shape, network.classes)
+    return Predictor(network, taken, config.evaluation.norm, config.data)
 
 
 def run_config(directory: Path, command: str) -> Any:

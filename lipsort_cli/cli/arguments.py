@@ -17,6 +17,7 @@ from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.files import resolved
 from lipsort_cli.quoting import quoted
+from lipsort_cli.runs import RECORD
 
 
 def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
@@ -25,6 +26,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
     Raises:
         UsageError: an argument that the command does not take, or that names no such run.
     """
+    overrides = [_whole(command, text) for text in overrides]
     positional = [text for text in overrides if _is_run(text)]
     if command.many:
         return _many(command, overrides, positional, query)
@@ -36,9 +38,16 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
             )
         return overrides
     named = [text for text in overrides if text.startswith("run=")]
+    if command.argument and positional:
+        # The last is what it works on, unless it is a run and nothing else says what that is.
+        alone = len(positional) + len(named) == 1 and (resolved(positional[0]) / RECORD).is_file()
+        if not alone:
+            value = f"{command.argument}={quoted(positional[-1])}"
+            overrides = [value if text is positional[-1] else text for text in overrides]
+            positional = positional[:-1]
     if len(positional) + len(named) > 1:
         given = ", ".join([*positional, *named])
-        raise UsageError(f"found {given}; allowed: one RUN directory")
+        raise UsageError(f"found {given}; allowed: one RUN directory{_beside(command)}")
     rest = [text for text in overrides if text not in positional and text not in named]
     argument = positional[0] if positional else None
     if named:
@@ -47,6 +56,16 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         return rest
     directory = finding.find_run(argument, command.takes, senseless=command.senseless)
     return [f"run={quoted(str(directory))}", *rest]
+
+
+def _whole(command: Command, text: str) -> str:
+    """``data=FILE`` of a command whose argument is ``data.path`` is that argument."""
+    short = command.argument and f"{command.argument.partition('.')[0]}="
+    return command.argument + text[len(short) - 1 :] if short and text.startswith(short) else text
+
+
+def _beside(command: Command) -> str:
+    return f" before {command.argument.partition('.')[0].upper()}" if command.argument else ""
 
 
 def _is_run(text: str) -> bool:

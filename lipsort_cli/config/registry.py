@@ -100,6 +100,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     """Commands whose run directories it works on; empty: it makes a run directory of its own."""
+    argument: str = ""
+    """The key that an argument beside RUN sets: a file or folder that it works on."""
     senseless: str = ""
     """Why the runs of other commands cannot be worked on, in one sentence."""
     many: bool = False

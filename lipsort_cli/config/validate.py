@@ -50,8 +50,9 @@ def _misnamed(config: Any) -> Iterator[str]:
         node: Any = getattr(config, group, None)
         if not is_dataclass(node) or names_of(type(node)):
             continue
-        if node.name != type(node).name:  # type: ignore[union-attr]
-            name: str = node.name  # type: ignore[union-attr]
+        # A node of a command's own, which is no option of the group, has no name.
+        name: str = getattr(node, "name", "")
+        if name != getattr(type(node), "name", ""):
             chosen = name if name in options else "|".join(sorted(options))
             yield (
                 f"{group}.name: found {name!r}; it is set by the choice of the option, "

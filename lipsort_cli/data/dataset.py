@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lipsort_cli.data.pictures import ArrayView
 from lipsort_cli.errors import LipsortError, UsageError
 
 
@@ -33,7 +34,8 @@ class Dataset:
     not, it is only that of the inputs at hand.
     ``names`` are those of the classes, where they have any; ``features`` those of the inputs.
     ``scale`` [d] holds the mean and the standard deviation of each input over the training rows,
-    where the network is to take them off and divide by them first.
+    where the network is to take them off and divide by them first. ``view`` is how inputs were
+    read: what their levels were divided by, and where their channels were.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Dataset:
     features: tuple[str, ...] = ()
     scale: tuple[list[float], list[float]] | None = None
     pixels: bool = True
+    view: ArrayView = ArrayView()
 
     @property
     def training_bounds(self) -> tuple[float, float] | None:
@@ -62,7 +65,11 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Name, sizes and a SHA-256 of all inputs and labels, for ``run.json``."""
+        """Name, sizes, a SHA-256 of all inputs and labels, and how inputs are read: ``run.json``.
+
+        ``inputs`` is what further data are compared with: ``shape``; ``low`` and ``high`` of the
+        training inputs; ``pixels``, whether they are in [0, 1] by the way they are stored.
+        """
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             digest.update(split.inputs.numpy().tobytes())
@@ -73,6 +80,14 @@ class Dataset:
             "validation": len(self.validation),
             "test": len(self.test),
             "sha256": digest.hexdigest(),
+            "inputs": {
+                "shape": list(self.input_shape),
+                "low": float(self.train.inputs.min()),
+                "high": float(self.train.inputs.max()),
+                "pixels": self.bounds is not None and self.pixels,
+                "full_scale": self.view.full,
+                "channels_last": self.view.channels_last,
+            },
         }
         if self.names:
             found["classes"] = list(self.names)
@@ -123,6 +138,7 @@ def make_dataset(
     pixels: bool = True,
     names: tuple[str, ...] = (),
     features: tuple[str, ...] = (),
+    view: ArrayView = ArrayView(),  # noqa: B008 (frozen)
 ) -> Dataset:
     """Check the arrays and hold ``validation`` of the training set out, by a fixed shuffle.
 
@@ -135,7 +151,8 @@ def make_dataset(
     if count < 2 and classes is None:
         raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
     if isinstance(validation, Split):
-        return Dataset(name, train, validation, test, count, bounds, names, features, pixels=pixels)
+        splits = train, validation, test
+        return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
     chosen = round(validation * len(train))
     if chosen >= len(train):
         raise UsageError(
@@ -145,7 +162,7 @@ def make_dataset(
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     kept, seen = order[chosen:].sort().values, order[:chosen].sort().values
     splits = part(train, kept), part(train, seen), test
-    return Dataset(name, *splits, count, bounds, names, features, pixels=pixels)
+    return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
 
 
 def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:

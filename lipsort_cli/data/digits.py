@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
+from lipsort_cli.data.pictures import ArrayView
 from lipsort_cli.errors import LipsortError
 
 _TEST = 360
@@ -34,6 +35,7 @@ def load_digits(config: Any) -> Dataset:
         validation=config.validation,
         bounds=(0.0, 1.0),
         classes=10,
+        view=ArrayView(16),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
-from lipsort_cli.data.pictures import Reading, channels_last, scaled
+from lipsort_cli.data.pictures import ArrayView, Reading, channels_last, scaled
 from lipsort_cli.errors import LipsortError, first_line
 from lipsort_cli.files import resolved
 
@@ -65,6 +65,7 @@ def load_downloaded(config: Any) -> Dataset:
         classes=len(names) or 10,
         # The three sets that lipsort names itself have always had numbers.
         names=names if config.name == label else (),
+        view=ArrayView(255),
     )
 
 

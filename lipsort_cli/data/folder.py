@@ -11,7 +11,7 @@ import torch
 
 from lipsort_cli.console import say
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
-from lipsort_cli.data.pictures import IMAGES, Reading, hidden, listed, skipped_words
+from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
 
@@ -75,6 +75,7 @@ def load_folder(config: Any) -> Dataset:
         bounds=(0.0, 1.0),
         classes=max(1, len(names)),
         names=tuple(names),
+        view=ArrayView(255),
     )
 
 

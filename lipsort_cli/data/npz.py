@@ -71,6 +71,7 @@ def load_npz(config: Any) -> Dataset:
         # Inputs within [0, 1] are taken for pixels; attacks on others are not clipped.
         bounds=(0.0, 1.0) if low >= 0 and high <= 1 else None,
         pixels=view.full is not None or arrays["x_train"].dtype == bool,
+        view=view,
     )
 
 

@@ -59,8 +59,15 @@ class Table:
         Raises:
             UsageError: a value is no number, or a gap where ``gaps`` is ``refuse``.
         """
+        return (values for values, _ in self.read(columns, (), gaps, key))
+
+    def read(
+        self, columns: Sequence[int], texts: Sequence[int], gaps: str, key: str
+    ) -> Iterator[tuple[Numbers, list[list[str]]]]:
+        """The same in one pass with the columns ``texts`` as words: empty for a gap, 2.0 is 2."""
         start = 0
-        for arrays in self.batches(columns):
+        for batch in self.batches([*columns, *texts]):
+            arrays, rest = batch[: len(columns)], batch[len(columns) :]
             found = [
                 self._column(array, j, start) for array, j in zip(arrays, columns, strict=True)
             ]
@@ -76,7 +83,8 @@ class Table:
                     f"{self._called(columns[place])}: found a gap; {key}.gaps=drop leaves out the "
                     f"rows that have one, {key}.columns=[...] a column"
                 )
-            yield Numbers(hi, lo, gap, np.array([n.decimal for n in found]))
+            numbers = Numbers(hi, lo, gap, np.array([n.decimal for n in found]))
+            yield numbers, [_words(array) for array in rest]
             start += len(hi)
 
     def _column(self, array: Any, column: int, start: int) -> Numbers:
@@ -91,6 +99,15 @@ class Table:
 
     def _called(self, column: int) -> str:
         return repr(self.names[column]) if self.named else self.names[column]
+
+
+def _words(array: Any) -> list[str]:
+    found = []
+    for value in array.to_pylist():
+        whole = isinstance(value, float) and value.is_integer()
+        nothing = value is None or value != value
+        found.append("" if nothing else str(int(value) if whole else value).strip())
+    return found
 
 
 def open_table(path: Path, options: Options) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.console import say, warn
+from lipsort_cli.data.arrow import Numbers
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
 from lipsort_cli.data.delimited import Options, few
 from lipsort_cli.data.folder import SPLITS
@@ -99,39 +101,39 @@ def _read(
     table: Table, config: Any, inputs: list[str]
 ) -> tuple[NDArray[np.float64], list[str], NDArray[np.str_] | None, NDArray[np.bool_]]:
     """Inputs [N, d], labels, splits, and which rows have no gap."""
-    batches = list(table.numbers(table.positions(inputs, "data.columns"), config.gaps, "data"))
-    if not batches:
+    texts = [config.label] if config.split is None else [config.label, config.split]
+    read = list(
+        table.read(
+            table.positions(inputs, "data.columns"), table.positions(texts, "data"), config.gaps,
+            "data",
+        )
+    )  # fmt: skip
+    if not read:
         raise UsageError(f"data.path: {table.path} holds no rows")
+    batches = [batch for batch, _ in read]
+    labels, *splits = ([w for _, words in read for w in words[j]] for j in range(len(texts)))
     values = np.concatenate([batch.hi for batch in batches])
     rest = np.concatenate([batch.gap.any(1) for batch in batches])
     for batch in batches:
-        exact = np.zeros(0) if batch.lo is None else batch.lo.any(0) & ~batch.decimal
-        if exact.any():
-            column = inputs[int(np.flatnonzero(exact)[0])]
-            raise UsageError(
-                f"{table.path}: column {column!r} holds integers that binary64 would round; take a "
-                "common number off, or leave it out with data.columns=[...]"
-            )
-    labels = _words(table, config.label)
+        refuse_integers(table.path, batch, inputs)
     empty = np.array([label == "" for label in labels])
     if empty.any() and config.gaps == "refuse":
         raise UsageError(
             f"{table.path}, {table.line(int(np.flatnonzero(empty)[0]))}, column {config.label!r}: "
             "found no label; data.gaps=drop leaves out such rows"
         )
-    splits = None if config.split is None else np.array(_words(table, config.split))
-    return values, labels, splits, ~(rest | empty)
+    return values, labels, np.array(splits[0]) if splits else None, ~(rest | empty)
 
 
-def _words(table: Table, column: str) -> list[str]:
-    """The values of a column as words; empty for a gap. 2.0 and 2 are one word."""
-    found: list[str] = []
-    for (array,) in table.batches(table.positions([column], "data")):
-        for value in array.to_pylist():
-            whole = isinstance(value, float) and value.is_integer()
-            nothing = value is None or value != value
-            found.append("" if nothing else str(int(value) if whole else value).strip())
-    return found
+def refuse_integers(path: Path, batch: Numbers, inputs: Sequence[str]) -> None:
+    """Refuse integers that binary64 would round."""
+    exact = np.zeros(0) if batch.lo is None else batch.lo.any(0) & ~batch.decimal
+    if exact.any():
+        column = inputs[int(np.flatnonzero(exact)[0])]
+        raise UsageError(
+            f"{path}: column {column!r} holds integers that binary64 would round; take a "
+            "common number off, or leave it out with data.columns=[...]"
+        )
 
 
 def _classes(
@@ -180,13 +182,7 @@ def _refuse_loss(
     path: Path, values: NDArray[np.float64], rounded: NDArray[np.float32], inputs: list[str]
 ) -> None:
     """Refuse what float32, which networks compute in, cannot hold or tell apart."""
-    bad = np.argwhere(~np.isfinite(rounded))
-    if len(bad):
-        row, column = bad[0]
-        raise UsageError(
-            f"{path}: column {inputs[column]!r} holds {values[row, column]}; allowed: finite "
-            "numbers within float32's range"
-        )
+    refuse_infinite(path, values, rounded, inputs)
     if not len(values):
         raise UsageError(f"data.path: {path} holds no row without gaps")
     blurred = blurred_columns(values, rounded)
@@ -196,6 +192,19 @@ def _refuse_loss(
             f"{path}: column {inputs[blurred[0]]!r} runs from {column.min()!r} to "
             f"{column.max()!r}, and float32 would lose its differences; take a common number off "
             "first, or leave it out with data.columns=[...]"
+        )
+
+
+def refuse_infinite(
+    path: Path, values: NDArray[np.float64], rounded: NDArray[np.float32], inputs: Sequence[str]
+) -> None:
+    """Refuse numbers beyond float32's range."""
+    bad = np.argwhere(~np.isfinite(rounded))
+    if len(bad):
+        row, column = bad[0]
+        raise UsageError(
+            f"{path}: column {inputs[column]!r} holds {values[row, column]}; allowed: finite "
+            "numbers within float32's range"
         )
 
 

@@ -25,6 +25,8 @@ def draw_robustness(
     attacked: Mapping[float, float] | None = None,
     eps: ArrayLike = (),
     claim: str = "certified (proven)",
+    what: str = "accuracy",
+    unit: str = "raw input units",
 ) -> None:
     """Draw the share of examples with a radius of at least r over r.
 
@@ -37,6 +39,8 @@ def draw_robustness(
         attacked: accuracy under attack by radius: what no certificate may exceed.
         eps: radii to mark with their certified accuracy.
         claim: label of the certified curve.
+        what: what the share is of, for the axis.
+        unit: of radii.
     """
     values = np.sort(np.asarray(radii, dtype=np.float64))
     n = len(values)
@@ -62,8 +66,8 @@ def draw_robustness(
         for value in marks:
             _mark(axes, value, float((values >= value).mean()) if n else 0.0)
         axes.set(
-            xlabel=f"{NAMES[norm]} radius (raw input units)",
-            ylabel="accuracy (%)",
+            xlabel=f"{NAMES[norm]} radius ({unit})",
+            ylabel=f"{what} (%)",
             title=title,
             xlim=(-0.01 * right, right),
             ylim=(0, 104),

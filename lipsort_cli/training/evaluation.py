@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
 from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
+from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.train import Evaluation, TrainConfig
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset, Split
@@ -123,29 +124,17 @@ def evaluate(
         attacked,
         count,
         points,
-        {} if dataset.scale is None else in_deviations(plain, test, config.evaluation),
+        {} if dataset.scale is None else _in_deviations(plain, test, points, config.evaluation),
     )
 
 
-def in_deviations(plain: Network, test: Split, config: Evaluation) -> dict[str, float]:
-    """Certified accuracy for radii in standard deviations, of a network that divides by them first.
-
-    The network is g((x - mean) / std): what g keeps within r of z, the network keeps wherever
-    ||(x' - x) / std|| <= r. z is computed in binary64, at most 3 u of itself away; that is taken
-    off. Evidence: proven, in real arithmetic.
-    """
-    first, *rest = plain.layers
-    mean, std = np.array(first.numbers, np.float64).reshape(2, -1)
-    z = (test.inputs.numpy().astype(np.float64) - mean) / std
-    points = certify_points(
-        replace(plain, layers=tuple(rest)), z, test.labels.numpy(),
-        norm=config.norm, arithmetic="real",
-    )  # fmt: skip
-    order = {"l2": 2, "linf": np.inf, "l1": 1}[config.norm]
-    off = 2.0**-51 * np.linalg.norm(z, order, axis=1)
-    return certified_accuracy(
-        points._replace(radii=np.maximum((points.radii - off) * (1 - 2.0**-52), 0.0)), config.eps
-    )
+def _in_deviations(
+    plain: Network, test: Split, points: CertifiedPoints, config: Evaluation
+) -> dict[str, float]:
+    """Certified accuracy for radii in standard deviations."""
+    labels = test.labels.numpy()
+    radii = deviation_radii(plain, test.inputs.numpy(), labels, norm=config.norm)
+    return certified_accuracy(points._replace(radii=radii), config.eps)
 
 
 @torch.no_grad()

@@ -119,16 +119,21 @@ class Gaps(NamedTuple):
     """Terms of the head rule for each point and class ``[N, C]``; ``own`` is the machine's part.
 
     Label ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
+    ``labels [N]`` are those that were given, or the predictions.
     """
 
     logits: Any
     lost: Any
     speed: Any
     own: Any
+    labels: NDArray[np.int64]
 
 
-def gaps(head: Head, state: State, labels: NDArray[np.int64]) -> Gaps:
-    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes."""
+def gaps(head: Head, state: State, labels: NDArray[np.int64] | None) -> Gaps:
+    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes.
+
+    Without labels the class of the largest logit is each point's own.
+    """
     m, kind = state.m, state.arithmetic
     if head.linear is None:
         logits, count, flushed = state.values, 0, m.upper(0.0)
@@ -137,6 +142,7 @@ def gaps(head: Head, state: State, labels: NDArray[np.int64]) -> Gaps:
         logits = head.linear.apply(state.values)
         sizes = m.uppers(head.linear.magnitude(state.values, logits))
         count, flushed = head.linear.count, head.linear.flushed
+    labels = leading(logits) if labels is None else labels
     own = m.lost(count, sizes, flushed, m.upper(0.0)) * m.guard
     smallest, largest = _products(head.tail)
     # Trailing scales round four times each; what they lose to underflow, in units of the logits.
@@ -157,13 +163,19 @@ def gaps(head: Head, state: State, labels: NDArray[np.int64]) -> Gaps:
         lost = lost + other + other[row, labels][:, None]
         speed = speed + rate + rate[row, labels][:, None]
     state.magnitudes.append((m.most(base) * (2 * largest), m.most(slope) * (2 * largest)))
-    return Gaps(logits, lost, speed, own)
+    return Gaps(logits, lost, speed, own, labels)
+
+
+def leading(logits: Floats) -> NDArray[np.int64]:
+    """The first class of the largest logit, ``[N]``; NaN never leads."""
+    found: NDArray[np.int64] = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
+    return found
 
 
 def certified_radii(
     network: Network,
     inputs: NDArray[np.floating],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
     norm: str,
     arithmetic: Arithmetic,
     bounds: Sequence[LayerBound] | None = None,
@@ -171,6 +183,8 @@ def certified_radii(
     entry: str = "",
 ) -> Radii:
     """Predictions and certified radii of ``inputs [N, *input_shape]`` with ``labels [N]``.
+
+    Without labels, the radius within which each point keeps its own prediction.
 
     ``bounds`` must be proven bounds of the layers in ``norm``; by default they are derived here.
     Radii are in the norm ``entry`` where one is given (see :class:`Route`), else in ``norm``.
@@ -195,21 +209,24 @@ def certified_radii(
         body = bounds[: len(parts.body)]
         state = propagate(parts.body, body, values, norm, arithmetic, m, entry)
         with np.errstate(all="ignore"):
-            made = _radii(head, state, labels[part], finite)
+            made = _radii(head, state, None if labels is None else labels[part], finite)
         found.predictions[part], found.radii[part], found.possible[part] = made[:3]
         found.logits[part] = made[3]
     return found
 
 
 def _radii(
-    head: Head, state: State, labels: NDArray[np.int64], finite: NDArray[np.bool_]
+    head: Head, state: State, labels: NDArray[np.int64] | None, finite: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], Floats]:
     classes = len(head.rows.value)
-    allowed: NDArray[np.bool_] = (labels >= 0) & (labels < classes)
-    chosen = np.where(allowed, labels, 0)
-    row = np.arange(len(labels))
-    logits, lost, speed, own = gaps(head, state, chosen)
-    predictions = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
+    allowed = np.ones(len(finite), bool)
+    if labels is not None:
+        allowed = (labels >= 0) & (labels < classes)
+    chosen = None if labels is None else np.where(allowed, labels, 0)
+    logits, lost, speed, own, chosen = gaps(head, state, chosen)
+    row = np.arange(len(chosen))
+    predictions = leading(logits)
+    labels = chosen if labels is None else labels
     doubt = ((head.rows * (state.own * state.m.guard)[:, None] + own) * 4.0).value
     leader = logits[row, predictions][:, None] - doubt.max(axis=1)[:, None]
     possible = ~(logits + doubt < leader)
@@ -226,7 +243,7 @@ def _radii(
 def routed_radii(
     network: Network,
     inputs: NDArray[np.floating],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
     norm: str,
     arithmetic: Arithmetic,
     routes: Sequence[Route],
@@ -248,7 +265,8 @@ def routed_radii(
         rows = np.flatnonzero(chosen == place)
         if not len(rows):
             continue
-        made = certified_radii(network, inputs[rows], labels[rows], route.norm, arithmetic,
+        own = None if labels is None else labels[rows]
+        made = certified_radii(network, inputs[rows], own, route.norm, arithmetic,
                                route.bounds, guard, route.inputs)  # fmt: skip
         factor = conversion(Binary64(), norm, route.inputs, network.inputs).value
         radii = made.radii if factor == 1.0 else np.maximum(down(made.radii / factor), 0.0)

@@ -1,0 +1,220 @@
+"""`lipsort predict RUN DATA`: the class of each row of new data, and how far it is certified."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from lipsort_cli.certificates.files import CERTIFICATE
+from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.certificates.predictions import Predictions, predict_points
+from lipsort_cli.certificates.runs import open_predictor
+from lipsort_cli.config.predict import PredictConfig
+from lipsort_cli.console import console, follow_up, located, results_line, say
+from lipsort_cli.data.unseen import Batch, Unseen, open_unseen, settled
+from lipsort_cli.directed_text import at_least, share_down
+from lipsort_cli.errors import UsageError
+from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.files import make_folder, replacing, write_json
+from lipsort_cli.norms import NAMES
+
+Columns = dict[str, list[Any]]
+
+_UNITS = {"raw": "raw input units", "deviations": "standard deviations of each column"}
+_SHOWN = 12
+"""Classes that a table on screen lists."""
+
+
+@dataclass
+class Seen:
+    """What is kept of all rows: class and radius, 16 bytes a row, and how many were right."""
+
+    classes: list[NDArray[np.int64]] = field(default_factory=list)
+    radii: list[NDArray[np.float64]] = field(default_factory=list)
+    right: int = 0
+
+    def add(self, batch: Batch, found: Predictions) -> None:
+        """Count one batch in."""
+        self.classes.append(found.classes)
+        self.radii.append(found.radii)
+        self.right += 0 if batch.labels is None else int((found.classes == batch.labels).sum())
+
+    @property
+    def rows(self) -> int:
+        """Rows predicted."""
+        return sum(map(len, self.radii))
+
+
+def run(config: PredictConfig, directory: Path) -> None:
+    """Predict ``config.data``; writes ``predictions.csv`` (or ``.parquet``) and a summary."""
+    predictor = open_predictor(config.run)
+    unseen = open_unseen(config.data.path, predictor.taken, settled(config.data, predictor.data))
+    for note in unseen.notes:
+        say(note)
+    norm = config.norm or predictor.norm
+    routes = issued_routes(predictor.network, norm)
+    seen = Seen()
+    make_folder(directory)
+    path = directory / f"predictions.{config.format}"
+    with replacing(path) as file, _WRITERS[config.format](file, unseen) as write:
+        for batch in unseen.batches():
+            found = predict_points(
+                predictor.network,
+                batch.inputs,
+                norm=norm,
+                arithmetic=config.arithmetic,
+                units=config.units,
+                routes=routes,
+                values=batch.values,
+                names=predictor.taken.classes,
+            )
+            write(_columns(batch, found))
+            seen.add(batch, found)
+        if not seen.rows:
+            raise UsageError(f"data.path: {unseen.name} holds no rows to predict")
+    _report(config, norm, predictor.taken.classes, unseen, seen, directory)
+
+
+def _columns(batch: Batch, found: Predictions) -> Columns:
+    def named(numbers: NDArray[np.int64]) -> list[str]:
+        return [found.names[number] for number in numbers.tolist()]
+
+    columns: Columns = {
+        "index": batch.rows.tolist(),
+        "class": named(found.classes),
+        "runner_up": named(found.runner_up),
+        "margin": found.margins.tolist(),
+        "certified_radius": found.radii.tolist(),
+    }
+    if batch.labels is not None:
+        right = (found.classes == batch.labels).tolist()
+        columns |= {"label": named(batch.labels), "correct": right}
+    if batch.files is not None:
+        columns["file"] = [os.fsencode(name).decode("utf-8", "replace") for name in batch.files]
+    return columns
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _csv(file: IO[bytes], unseen: Unseen) -> Iterator[Callable[[Columns], None]]:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_kinds(unseen))
+
+    def write(columns: Columns) -> None:
+        words = {True: "true", False: "false"}
+        if "correct" in columns:
+            columns = columns | {"correct": [words[value] for value in columns["correct"]]}
+        writer.writerows(zip(*columns.values(), strict=True))
+
+    yield write
+    text.detach()
+
+
+@contextmanager
+def _parquet(file: IO[bytes], unseen: Unseen) -> Iterator[Callable[[Columns], None]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in _kinds(unseen).items()])
+    with parquet.ParquetWriter(pa.PythonFile(file), schema) as writer:
+        yield lambda columns: writer.write_table(pa.table(columns, schema))
+
+
+_WRITERS: dict[str, Callable[[IO[bytes], Unseen], AbstractContextManager[Any]]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+}
+
+
+def _kinds(unseen: Unseen) -> dict[str, type]:
+    """The columns of the table, and what they hold."""
+    kinds: dict[str, type] = {"index": int, "class": str, "runner_up": str}
+    kinds |= {"margin": float, "certified_radius": float}
+    kinds |= {"label": str, "correct": bool} if unseen.labelled else {}
+    return kinds | ({"file": str} if unseen.pictures else {})
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _report(
+    config: PredictConfig,
+    norm: str,
+    names: tuple[str, ...],
+    unseen: Unseen,
+    seen: Seen,
+    directory: Path,
+) -> None:
+    radii, rows = np.concatenate(seen.radii), seen.rows
+    arithmetic = "real" if config.units == "deviations" else config.arithmetic
+    summary: dict[str, Any] = {
+        "data": unseen.name,
+        "rows": rows,
+        "norm": norm,
+        "units": _UNITS[config.units],
+        "arithmetic": arithmetic,
+        "certified": float((radii > 0).mean()),
+        "median_radius": float(np.quantile(radii, 0.5, method="lower")),
+        "evidence": {"certified_radius": "proven", "margin": "empirical", "accuracy": "empirical"},
+    }
+    if unseen.labelled:
+        summary["accuracy"] = seen.right / rows
+    write_json(directory / "predictions.json", summary)
+    draw_robustness(
+        directory / "figures" / "predictions.png",
+        radii,
+        norm=norm,
+        title=f"{Path(unseen.name).name}: answers that cannot change, in {arithmetic} arithmetic",
+        what="rows",
+        unit=_UNITS[config.units],
+    )
+    _table(np.concatenate(seen.classes), radii, names, unseen, f"{NAMES[norm]}, {arithmetic}")
+    if unseen.labelled:
+        console.print(
+            f"Accuracy {seen.right / rows:.2%} (empirical: labels of {located(unseen.name)})"
+        )
+    console.print(
+        f"Within its radius ({_UNITS[config.units]}, {NAMES[norm]}) a row's class cannot change, "
+        f"in {arithmetic} arithmetic (proven); 0: nothing is certified"
+    )
+    files = "with predictions.json and figures/predictions.png"
+    results_line("Predictions", directory / f"predictions.{config.format}", files)
+    certified = (Path(config.run) / CERTIFICATE).is_file()
+    follow_up("lipsort", "attack" if certified else "certify", Path(config.run))
+
+
+def _table(
+    classes: NDArray[np.int64],
+    radii: NDArray[np.float64],
+    names: tuple[str, ...],
+    unseen: Unseen,
+    how: str,
+) -> None:
+    counts = np.bincount(classes, minlength=len(names))
+    table = Table(title=f"{len(radii):,} rows of {located(unseen.name)}, {how}")
+    table.add_column("class")
+    for title in ("rows", "certified", "median radius\n(proven)"):
+        table.add_column(title, justify="right")
+    found = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
+    for number in found[:_SHOWN]:
+        own = radii[classes == number]
+        middle = float(np.quantile(own, 0.5, method="lower"))
+        share = share_down(float((own > 0).mean()))
+        table.add_row(names[number], f"{len(own):,}", share, at_least(middle, 4))
+    console.print(table)
+    if len(found) > _SHOWN:
+        console.print(f"and {len(found) - _SHOWN} more classes")

@@ -1,0 +1,72 @@
+"""The typed configuration of `lipsort predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
+from lipsort_cli.config.data import TableOptions
+from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.registry import command
+
+
+@dataclass
+class UnseenData(TableOptions):
+    """Rows to predict, and how their file is read."""
+
+    path: str = option(
+        REQUIRED,
+        "the file (.csv, .parquet, .npy, .npz, a picture) or folder of pictures",
+        path=True,
+    )
+    label: str | None = option(
+        None, "the column of a table that holds the true class; null: the run's own, if it is there"
+    )
+    size: int | None = option(
+        None,
+        "cut and scale every picture to this square; null: as the run did",
+        minimum=2,
+        maximum=4096,
+    )
+    colour: str | None = option(
+        None, "channels of pictures; null: as the run did", choices=["auto", "grey", "rgb"]
+    )
+    background: str | None = option(
+        None, "what transparent pixels lie on; null: as the run did", choices=["black", "white"]
+    )
+
+
+@command(
+    "predict",
+    takes=("train",),
+    argument="data.path",
+    senseless="a critic has no classes",
+    examples=(
+        ("New rows, by the newest run", "lipsort predict new.csv"),
+        ("By a run of yours", "lipsort predict outputs/train/DATE/TIME new.csv"),
+        ("Pictures, L-infinity", "lipsort predict RUN photos norm=linf"),
+    ),
+)
+@dataclass
+class PredictConfig:
+    """Predict the class of new data, with the radius within which each answer cannot change."""
+
+    run: str = option(REQUIRED, "run directory that predicts")
+    data: UnseenData = field(default_factory=UnseenData)
+    norm: str | None = option(
+        None,
+        "norm of the perturbation; null: that of the run's evaluation",
+        choices=["l2", "linf", "l1"],
+    )
+    units: str = option(
+        "raw",
+        "of radii: of the input, or standard deviations of each column (of standardised tables)",
+        choices=["raw", "deviations"],
+    )
+    arithmetic: str = option(
+        "binary32",
+        "how the network is evaluated, in any summation order",
+        choices=ARITHMETIC_NAMES,
+        refused=REFUSED_ARITHMETICS,
+    )
+    format: str = option("csv", "of the table of predictions", choices=["csv", "parquet"])

@@ -1,0 +1,390 @@
+"""New data as a trained network takes them: the same columns, shape and units, a batch at a time.
+
+What a run was trained on is in its ``run.json``; its data need not be there any more.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.data.delimited import Options, few
+from lipsort_cli.data.pictures import (
+    IMAGES,
+    ArrayView,
+    Reading,
+    full_scale,
+    hidden,
+    listed,
+    skipped_words,
+)
+from lipsort_cli.data.rowfile import open_npy, open_npz
+from lipsort_cli.data.tables import TABLES, open_table
+from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
+from lipsort_cli.errors import UsageError
+from lipsort_cli.files import require_file, resolved
+
+FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
+"""Endings of the names of files that rows are read from."""
+_ROWS = 1024
+_VALUES = 2**24
+"""Numbers of a batch at most, about."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network takes: shape and units of its inputs, names of classes and of columns.
+
+    ``classes`` are numbers where the data had no names, ``features`` empty where columns had none.
+    ``pixels``: inputs were stored as levels, divided by ``full_scale``; ``low`` and ``high`` bound
+    the training inputs, as far as they are known.
+    """
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    pixels: bool = False
+    full_scale: int | None = None
+    channels_last: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def of(cls, recorded: Any, shape: tuple[int, ...], classes: int) -> Taken:
+        """From the fingerprint ``data`` in ``run.json``, for a network of this shape."""
+        found = recorded if isinstance(recorded, dict) else {}
+        inputs = {k: v for k, v in found.get("inputs", {}).items() if k != "shape"}
+        names = found.get("classes") or map(str, range(classes))
+        return cls(shape, tuple(names), tuple(found.get("features", ())), **inputs)
+
+    @property
+    def unit(self) -> bool:
+        """Whether training inputs were in [0, 1], stored as pixels or not."""
+        return self.pixels or (self.low >= 0 and self.high <= 1)
+
+
+class Batch(NamedTuple):
+    """Rows number ``rows`` [k]: ``inputs`` float32 [k, *shape], as the network takes them.
+
+    ``values`` are the numbers as they were written, of the same shape. ``labels`` int64 [k] and
+    ``files`` [k] where there are any.
+    """
+
+    rows: NDArray[np.int64]
+    inputs: NDArray[np.float32]
+    values: NDArray[Any]
+    labels: NDArray[np.int64] | None = None
+    files: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """New data that is open: ``notes`` say what was left out or reordered."""
+
+    name: str
+    labelled: bool
+    pictures: bool
+    notes: tuple[str, ...]
+    batches: Callable[[], Iterator[Batch]] = field(repr=False)
+
+
+def settled(options: Any, trained: Any) -> Any:
+    """The ``options`` of new data; what they leave open is as the run read those it has.
+
+    Args:
+        options: the node ``data`` of the command's configuration.
+        trained: that of the run's configuration.
+    """
+    found = vars(options) | {"own_label": getattr(trained, "label", None)}
+    for name, default in (("size", None), ("colour", "auto"), ("background", None)):
+        if found[name] is None:
+            found[name] = getattr(trained, name, default)
+    return SimpleNamespace(**found)
+
+
+def open_unseen(location: str, taken: Taken, options: Any) -> Unseen:
+    """The rows of a table, an array, a picture or a folder of pictures.
+
+    Args:
+        location: ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (or ``FILE.npz:NAME``), a picture, or
+            a folder of pictures.
+        taken: what the network takes.
+        options: how files are read, as :func:`settled`.
+
+    Raises:
+        UsageError: columns, shape or units are not those of the training data, or a label is no
+            class of the run.
+    """
+    head, colon, tail = location.rpartition(":")
+    split = bool(colon) and head.lower().endswith(".npz")
+    path, key = (resolved(head), tail) if split else (resolved(location), None)
+    if not path.exists():
+        raise UsageError(f"data.path: found {location}; no such file or folder")
+    ending = path.suffix.lower()
+    if path.is_dir() or ending in IMAGES:
+        return _pictures(path, taken, options)
+    require_file(path)
+    if ending in TABLES:
+        return _table(path, taken, options)
+    if ending in FORMATS:
+        return _array(path, key, taken)
+    raise UsageError(f"data.path: found {location}; allowed: {', '.join(FORMATS)}, or a folder")
+
+
+def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64]:
+    """The numbers of classes that are named."""
+    known = {name: number for number, name in enumerate(taken.classes)}
+    for word in words:
+        if word not in known:
+            raise UsageError(
+                f"{place}: found {word!r}, which is no class of the run; allowed: "
+                f"{few(taken.classes)}"
+            )
+    return np.array([known[word] for word in words], np.int64)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _table(path: Path, taken: Taken, options: Any) -> Unseen:
+    if len(taken.shape) != 1:
+        raise UsageError(
+            f"data.path: {path} is a table, and the run was trained on inputs of shape "
+            f"{list(taken.shape)}; allowed: pictures, or arrays of that shape"
+        )
+    chosen = Options.of(options, "data")
+    if chosen.columns is None and taken.features:
+        chosen = Options(chosen.key, taken.features, chosen.gaps, chosen.header, chosen.decimal)
+    table = open_table(path, chosen)
+    label = options.label
+    if label is not None:
+        table.positions([label], "data.label")
+    elif options.own_label in set(table.names) - set(taken.features):
+        label = options.own_label
+    names, notes = _columns(table, taken, options.columns, label)
+    at = table.positions(names, "data.columns"), table.positions([label] if label else [], "data")
+
+    def batches() -> Iterator[Batch]:
+        start = 0
+        for numbers, words in table.read(*at, options.gaps, "data"):
+            refuse_integers(path, numbers, names)
+            kept = np.asarray(~numbers.gap.any(1))
+            values = numbers.hi[kept]
+            with np.errstate(over="ignore"):
+                inputs = values.astype(np.float32)
+            refuse_infinite(path, values, inputs, names)
+            _check_units(inputs, taken, str(path))
+            labels = None
+            if words:
+                texts = [word for word, row in zip(words[0], kept, strict=True) if row]
+                labels = _classes(texts, taken, f"{path}, column {label!r}")
+            yield Batch(start + np.flatnonzero(kept), inputs, values, labels)
+            start += len(kept)
+
+    return Unseen(str(path), label is not None, False, (*table.notes, *notes), batches)
+
+
+def _columns(
+    table: Any, taken: Taken, chosen: list[str] | None, label: str | None
+) -> tuple[list[str], list[str]]:
+    """The columns that are the inputs, in the order of training, and what is said of that."""
+    rest = [name for name in table.names if name != label]
+    wanted = list(chosen or taken.features or rest)
+    if len(wanted) != taken.shape[0]:
+        raise UsageError(
+            f"data.columns: found {len(wanted)} ({few(wanted)}) in {table.path}; the run was "
+            f"trained on {taken.shape[0]} columns"
+            + (f": {few(taken.features)}" if taken.features else "")
+        )
+    missing = [name for name in wanted if name not in table.names]
+    if missing:
+        raise UsageError(
+            f"{table.path}: lacks {few(missing)}, which the run was trained on; it has the columns "
+            f"{few(table.names)}; data.columns=[...] names the columns that stand for "
+            f"{few(taken.features or wanted)}, in this order"
+        )
+    notes = []
+    if chosen is None and not taken.features:
+        notes.append(f"{table.path}: the run's data had no names; columns are taken by position")
+    elif wanted != [name for name in rest if name in wanted]:
+        notes.append(f"{table.path}: columns put in the order of training: {few(wanted)}")
+    left = [name for name in rest if name not in wanted]
+    if left:
+        notes.append(f"{table.path}: left out, as the run was not trained on them: {few(left)}")
+    return wanted, notes
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def _array(path: Path, key: str | None, taken: Taken) -> Unseen:
+    try:
+        rows, labels, name = _opened(path, key)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"data.path: {path} cannot be read: {error}") from error
+    view, single = _view(rows, taken, name)
+    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iuUS"):
+        raise UsageError(
+            f"{path}: labels of shape {list(labels.shape)} and type {labels.dtype}; needed are "
+            f"[{len(rows)}] whole numbers or words"
+        )
+
+    def batches() -> Iterator[Batch]:
+        if single:
+            yield _rows(np.asarray(rows[:])[None], 0, view, taken, name)
+            return
+        size = max(1, int(np.prod(taken.shape)))
+        step = max(1, min(_ROWS, _VALUES // size))
+        for start in range(0, len(rows), step):
+            batch = _rows(np.asarray(rows[start : start + step]), start, view, taken, name)
+            if labels is not None:
+                words = [str(label) for label in labels[start : start + step].tolist()]
+                batch = batch._replace(labels=_classes(words, taken, f"{path}: labels"))
+            yield batch
+
+    return Unseen(name, labels is not None, False, (), batches)
+
+
+def _opened(path: Path, key: str | None) -> tuple[Any, NDArray[Any] | None, str]:
+    """Rows of an array file, its labels where it holds a ``y`` for an ``x``, and its name."""
+    if path.suffix.lower() == ".npy":
+        return open_npy(path), None, str(path)
+    with np.load(path, allow_pickle=False) as archive:
+        names = archive.files
+    if key is None:
+        others = [name for name in names if not name.startswith("y")]
+        key = others[0] if len(others) == 1 else None
+    rows = open_npz(path, key)
+    twin = "y" + key[1:] if key and key.startswith("x") else ""
+    if twin not in names:
+        return rows, None, f"{path}:{key}"
+    with np.load(path, allow_pickle=False) as archive:
+        return rows, archive[twin], f"{path}:{key}"
+
+
+def _view(rows: Any, taken: Taken, name: str) -> tuple[ArrayView, bool]:
+    """How an array's rows are read, and whether it is a single one."""
+    kind, full = rows.dtype, full_scale(rows.dtype)
+    if full is None and kind.kind not in "fb":
+        raise UsageError(f"{name}: found {kind}; allowed are floats, and uint8 or uint16 pixels")
+    if full is not None and taken.pixels and taken.full_scale is None:
+        full = None  # the run's own were 0 and 1
+    elif full is not None and taken.full_scale not in (255, 65535):
+        stored = f"levels k/{taken.full_scale}" if taken.full_scale else "floats"
+        raise UsageError(
+            f"{name}: found {kind}; the run was trained on {stored}: save floats in the same unit"
+            + (", from 0 to 1" if taken.unit else "")
+        )
+    shape = tuple(rows.shape)
+    plain, last = ArrayView(full), ArrayView(full, True)
+    order = [last, plain] if taken.channels_last else [plain, last]
+    for view in order if len(taken.shape) == 3 else [plain]:
+        for single, of in ((False, shape[1:]), (True, shape)):
+            if of and _fits(view.shape(of) if len(of) == 3 else of, taken.shape):
+                return view, single
+    raise UsageError(
+        f"{name}: found shape {list(shape)}; the run was trained on inputs of shape "
+        f"{list(taken.shape)}: needed is [N, {', '.join(map(str, taken.shape))}]"
+    )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """The same but for axes of 1: pictures of one channel need not say so."""
+    return shape == wanted or (len(shape) < len(wanted) and (1, *shape) == wanted)
+
+
+def _rows(raw: NDArray[Any], start: int, view: ArrayView, taken: Taken, name: str) -> Batch:
+    values = (view if raw.ndim == 4 else ArrayView(view.full))(raw)
+    values = values.reshape(len(raw), *taken.shape)
+    with np.errstate(over="ignore"):
+        inputs = np.ascontiguousarray(values, np.float32)
+    bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(1)
+    if bad.any():
+        row = start + int(np.flatnonzero(bad)[0])
+        raise UsageError(
+            f"{name}: row {row} holds NaN, an infinity, or a number beyond float32; allowed: "
+            "finite numbers"
+        )
+    _check_units(inputs, taken, name)
+    return Batch(np.arange(start, start + len(inputs)), inputs, values)
+
+
+def _check_units(inputs: NDArray[np.float32], taken: Taken, name: str) -> None:
+    """Refuse what is plainly in another unit than the training inputs."""
+    if not inputs.size or not taken.unit:
+        return
+    low, high = float(inputs.min()), float(inputs.max())
+    levels = low >= 0 and 64 < high <= 65535 and bool((inputs == np.rint(inputs)).all())
+    if (taken.pixels and (low < 0 or high > 1)) or levels:
+        raise UsageError(
+            f"{name}: found numbers from {low:g} to {high:g}; the run was trained on "
+            f"{'pixels' if taken.pixels else 'numbers'} from 0 to 1: save them in the same unit"
+        )
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def _pictures(path: Path, taken: Taken, options: Any) -> Unseen:
+    if len(taken.shape) != 3 or taken.shape[0] not in (1, 3) or not taken.unit:
+        what = f"inputs of shape {list(taken.shape)}" + ("" if taken.unit else ", no pixels")
+        raise UsageError(f"data.path: {path} holds pictures, and the run was trained on {what}")
+    files: list[Path] = [path]
+    labels, where = None, path.parent
+    notes: tuple[str, ...] = ()
+    if path.is_dir():
+        (files, labels, notes), where = _listed(path, taken), path
+    reading, (channels, height, width) = Reading.of(options, "data"), taken.shape
+    if {"grey": 1, "rgb": 3}.get(reading.colour, channels) != channels:
+        raise UsageError(
+            f"data.colour: found {reading.colour}; the run was trained on pictures of "
+            f"{channels} channel{'s' if channels > 1 else ''}"
+        )
+    if channels == 1 and reading.colour != "grey" and reading.channels(files) == 3:
+        raise UsageError(
+            f"data.colour: {path} has colours, and the run was trained on grey pictures; "
+            "data.colour=grey converts them"
+        )
+    step = max(1, min(_ROWS // 4, _VALUES // max(1, int(np.prod(taken.shape)))))
+
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(files), step):
+            some = files[start : start + step]
+            found = []
+            for file, pixels in zip(some, reading.read(some, channels), strict=True):
+                if pixels.shape != taken.shape:
+                    way = f": data.size={height} cuts and scales" if height == width else ""
+                    raise UsageError(
+                        f"{file} has {pixels.shape[2]}x{pixels.shape[1]} pixels; the run was "
+                        f"trained on {width}x{height}{way}"
+                    )
+                found.append(pixels)
+            inputs = np.stack(found)
+            names = [str(file.relative_to(where)) for file in some]
+            of = None if labels is None else labels[start : start + step]
+            yield Batch(np.arange(start, start + len(some)), inputs, inputs, of, names)
+
+    return Unseen(str(path), labels is not None, True, notes, batches)
+
+
+def _listed(
+    folder: Path, taken: Taken
+) -> tuple[list[Path], NDArray[np.int64] | None, tuple[str, ...]]:
+    """Pictures of a folder; their classes, where they lie in subfolders with the classes' names."""
+    files, skipped = listed(folder, deep=True)
+    if not files:
+        raise UsageError(f"data.path: {folder} holds no pictures ({', '.join(IMAGES)})")
+    words = skipped_words(skipped, folder)
+    notes = (words,) if words else ()
+    inside = [file.relative_to(folder).parts[0] for file in files]
+    subfolders = {name for name in inside if (folder / name).is_dir() and not hidden(name)}
+    if not subfolders & set(taken.classes):
+        return files, None, notes
+    return files, _classes(inside, taken, f"data.path: {folder}"), notes
