@@ -491,6 +491,9 @@ def data(r: random.Random, shop: Workshop, here: Path) -> Try:
         return Try(["train", *TINY["train"][2:], "data=npz", "data.path=set.npz"], codes, story)
     if name == "images":
         return Try(["train", *TINY["train"][2:], "data=folder", "data.path=images"], codes, story)
+    if r.random() < 0.3:
+        shop.copy("train", here)
+        return Try(["predict", "train", name], codes, story)
     shop.copy(f"q{path.suffix}", here)
     arguments = ["estimate-wasserstein", *TINY["estimate-wasserstein"][2:], "distribution=files",
                  f"distribution.p={name}", f"distribution.q=q{path.suffix}"]  # fmt: skip

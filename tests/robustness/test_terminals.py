@@ -23,6 +23,7 @@ from lipsort_cli.config.schema import COMMANDS
 LINES: dict[str, list[str]] = {
     **{name: [name, *options, "hydra.run.dir=o"] for name, options in TINY.items()},
     **{name: [name, "run", *options] for name, options in ON_RUNS.items()},
+    "predict": ["predict", "run", "p.csv"],
     "report": ["report", "run", "hydra.run.dir=o"],
     "verify": ["verify", "run/certificate.json"],
     "generalisation": ["generalisation", "run", "--out", "o"],
@@ -35,6 +36,7 @@ LEFT = {
     "train": "o/results.json", "estimate-wasserstein": "o/results.json",
     "wgan": "o/results.json", "certify": "run/certificate.json", "attack": "run/attack.json",
     "inspect": "run/inspect.json", "export": "run/export/export.json", "report": "o/report.json",
+    "predict": "run/predictions.csv",
     "theory": "o/results.json",
 }  # fmt: skip
 """The file that a command must leave, whatever becomes of its words."""
@@ -45,11 +47,12 @@ ANSWERS = {"generalisation": 1}
 @pytest.fixture
 def here(shop: Any, tmp_path: Path) -> Path:
     shutil.copytree(shop.sound / "train", tmp_path / "run")
+    shutil.copy(shop.sound / "p.csv", tmp_path)
     return tmp_path
 
 
 def test_every_command_is_here() -> None:
-    assert set(COMMANDS) <= set(LINES) | {"predict", "import", "tune", "doctor"}
+    assert set(COMMANDS) <= set(LINES) | {"import", "tune", "doctor"}
 
 
 @pytest.mark.parametrize("name", LINES)
