@@ -65,6 +65,9 @@ class StiefelOptimizer(Option):
     momentum: float = option(0.9, "momentum of the orthonormal weights", minimum=0, below=1)
     polar_steps: int = option(3, "Newton-Schulz steps for the polar factor", minimum=1, maximum=12)
     interval: int = option(1, "steps between moves of orthonormal weights", minimum=1)
+    rank: int | None = option(
+        None, "dimensions that a step rotates a larger weight in; null: all of them", minimum=2
+    )
     rest: str = option("adam", "rule of every other weight", choices=["adam", "sgd", "aggmo"])
     rest_lr: float = option(0.001, "learning rate of every other weight", above=0)
     weight_decay: float = option(0.0, "decay of every other weight", minimum=0)

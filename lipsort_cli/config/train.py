@@ -72,8 +72,8 @@ class LipschitzNetwork:
             yield (
                 f"optimizer=stiefel with constraint={name}: no weight moves on the manifold, all "
                 f"move by optimizer.rest={optimizer.rest} at optimizer.rest_lr="
-                f"{optimizer.rest_lr:g}; optimizer.lr, momentum, polar_steps and interval have no "
-                "effect: set optimizer.rest_lr, or choose optimizer=adam"
+                f"{optimizer.rest_lr:g}; optimizer.lr, momentum, polar_steps, interval and rank "
+                "have no effect: set optimizer.rest_lr, or choose optimizer=adam"
             )
         if isinstance(self.model, ImageModel) and name != "orthonormal":
             found = self.model.convolution

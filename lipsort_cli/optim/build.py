@@ -115,7 +115,8 @@ def _on_manifold(
 ) -> Optimizer:
     if isinstance(config, StiefelAdamOptimizer):
         return StiefelAdam(weights, config.lr, (config.beta1, config.beta2))
-    return Stiefel(weights, config.lr, config.momentum, config.polar_steps, config.interval)
+    keys = ("lr", "momentum", "polar_steps", "interval", "rank")
+    return Stiefel(weights, **{key: getattr(config, key) for key in keys})
 
 
 def _elsewhere(parameters: list[nn.Parameter], config: OptimizerConfig) -> Optimizer:

@@ -12,6 +12,7 @@ from torch.optim import Adam, Optimizer
 
 from lipsort_cli.optim.eager import eager
 from lipsort_cli.optim.stiefel import manifold_step_, stiefel_step_
+from lipsort_cli.optim.subspace import first_basis, subspace_step_
 
 Group = dict[str, Any]
 Closure = Callable[[], Any]
@@ -68,6 +69,8 @@ class Stiefel(_ByParameter, _OnManifold):
         polar_steps: Newton-Schulz steps for the direction.
         interval: a weight moves at every ``interval``-th step, by the mean of the gradients since:
             as with a batch that is so many times larger, at a fraction of the cost.
+        rank: dimension of the subspace that a step rotates a weight in, where both of its sides are
+            larger (:func:`~lipsort_cli.optim.subspace.subspace_step_`); None: all of it.
 
     After a step in float32 the orthonormality error of every weight is at most 1e-5.
 
@@ -88,20 +91,30 @@ class Stiefel(_ByParameter, _OnManifold):
         momentum: float = 0.9,
         polar_steps: int = 3,
         interval: int = 1,
+        rank: int | None = None,
     ) -> None:
         options = {"lr": lr, "momentum": momentum, "polar_steps": polar_steps, "interval": interval}
-        super().__init__(params, options)
+        super().__init__(params, {**options, "rank": rank})
 
     def _move_(self, parameter: Tensor, group: Group, state: Group) -> None:
-        interval = group["interval"]
+        interval, rank = group["interval"], group["rank"]
         if not state:
             state["velocity"], state["count"] = torch.zeros_like(parameter), 0
+            if rank is not None and rank < min(parameter.shape[-2:]):
+                state["basis"] = first_basis(parameter, rank)
         state["count"] += 1
         if state["count"] % interval == 1 % interval:
             state["velocity"].mul_(group["momentum"])
         state["velocity"].add_(parameter.grad, alpha=1 / interval)
-        if state["count"] % interval == 0:
-            stiefel_step_(parameter, state["velocity"], float(group["lr"]), group["polar_steps"])
+        if state["count"] % interval:
+            return
+        arguments = parameter, state["velocity"]
+        lr, polar_steps = float(group["lr"]), group["polar_steps"]
+        if "basis" in state:
+            move = state["count"] // interval
+            subspace_step_(*arguments, state["basis"], lr, polar_steps, move)
+        else:
+            stiefel_step_(*arguments, lr, polar_steps)
 
 
 class StiefelAdam(_OnManifold):

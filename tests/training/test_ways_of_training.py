@@ -59,6 +59,8 @@ def weights_of(network: Network) -> bytes:
         ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
         ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
         ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
+        ["optimizer.rank=4"],
+        ["optimizer.rank=8"],
         ["data.train_per_class=20"],
         ["data.train_per_class=20", "data.subset_seed=1"],
     ],
@@ -174,18 +176,25 @@ def test_parts_are_balanced_nested_and_leave_the_test_set_whole() -> None:
         load(DigitsData(train_per_class=10_000))
 
 
-def test_an_interrupted_run_of_order_statistics_goes_on_to_the_same_weights(
-    tmp_path: Path, interrupting: Any
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # Running means of balances and the radius reached are part of what resuming needs,
+        ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
+        # and so is the subspace that the last step found.
+        ["optimizer.rank=4", "optimizer.interval=2"],
+    ],
+    ids=" ".join,
+)
+def test_an_interrupted_run_with_a_state_of_its_own_goes_on_to_the_same_weights(
+    tmp_path: Path, interrupting: Any, overrides: list[str]
 ) -> None:
-    """Running means of balances and the radius reached are part of what resuming needs."""
-    order = ["model=order_statistics", "loss=cross_entropy", "model.widths=[16,16]"]
-    order.append("model.spread=0.5")
-    whole = train(tmp_path / "whole", *order)
+    whole = train(tmp_path / "whole", *overrides)
     interrupting(ClassifierTask, 3, 8)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            train(tmp_path / "run", *order)
-    resumed = train(tmp_path / "run", *order).state_dict()
+            train(tmp_path / "run", *overrides)
+    resumed = train(tmp_path / "run", *overrides).state_dict()
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed[name]), name
 
