@@ -54,6 +54,8 @@ class Outcome(NamedTuple):
     seconds: float
     megabytes: float
     """What it needed beyond the process that it was forked from."""
+    processor: float = 0.0
+    """Seconds of processor time."""
 
 
 def warm() -> None:
@@ -91,7 +93,7 @@ def attempt(
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         target = out.fileno() if stdout is None else stdout
-        began = time.monotonic()
+        began, own = time.monotonic(), _resident()
         child = os.fork()
         if child == 0:
             before()
@@ -110,9 +112,9 @@ def attempt(
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read().decode("utf-8", "replace"))
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    more = (used.ru_maxrss - own) / 1024
-    return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more)
+    more = used.ru_maxrss / 1024 - own
+    spent = used.ru_utime + used.ru_stime
+    return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more, spent)
 
 
 def _empty_pictures() -> None:
@@ -141,6 +143,11 @@ def _become(
         code = _call(arguments)
     finally:
         os._exit(code)
+
+
+def _resident() -> float:
+    """Mebibytes that this process holds at the moment."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def _limit() -> None:
@@ -772,7 +779,7 @@ def main() -> int:
             print(tried, outcome.out, outcome.err, outcome, verdict(tried, outcome), sep="\n")
             return 0
         for first in range(0, options.tries, _BATCH):
-            if time.monotonic() - began > options.seconds:
+            if first and time.monotonic() - began > options.seconds:
                 break
             numbers = range(first, min(first + _BATCH, options.tries))
             planned = [plan(options.seed, index, shop) for index in numbers]

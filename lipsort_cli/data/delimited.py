@@ -97,17 +97,16 @@ def read_layout(path: Path, options: Options) -> Layout:
     """
     look = [line for _, line in islice(_lines(path), _LOOK)]
     delimiter = _delimiter(look)
+    if look and look[0].count(delimiter or " ") > _MOST_COLUMNS:
+        raise UsageError(
+            f"{path}: found more than {_MOST_COLUMNS:,} columns; save the numbers as .npy"
+        )
     rows = [_fields(line, delimiter) for line in look]
     decimal = _decimal(path, rows, delimiter, options)
     if decimal == "," and delimiter == "," and not any('"' in line for line in look):
         delimiter, rows = None, [[line.strip()] for line in look]  # one column of 0,5
     head = _header(path, rows, decimal, options)
     width = len(rows[0]) if rows else 1
-    if width > _MOST_COLUMNS:
-        raise UsageError(
-            f"{path}: found {width:,} columns; allowed: at most {_MOST_COLUMNS:,}; save the "
-            "numbers as .npy"
-        )
     names = rows[0] if head else next(
         (n for n in (_fields(c, delimiter) for c in _comments(path))
          if len(n) == width and not any(_is_number(name, ".") for name in n)), None

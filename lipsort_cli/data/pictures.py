@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".p
 
 MOST_PIXELS = 2**24
 """Of a picture that is taken as it is: a few bytes may stand for as many as they like."""
+MOST_SCALED = 2**26
+"""Of one that is scaled down."""
 
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
@@ -183,17 +185,19 @@ class Reading:
         """Pixels of a picture that Pillow has open, [channels, h, w]; ``file`` for messages."""
         from PIL import ImageOps
 
-        if self.size is None and image.size[0] * image.size[1] > MOST_PIXELS:
+        most = MOST_PIXELS if self.size is None else MOST_SCALED
+        if image.size[0] * image.size[1] > most:
+            way_out = ", or data.size=N" if self.key == "data" and self.size is None else ""
             raise UsageError(
                 f"{file}: found {image.size[0]}x{image.size[1]} pixels; allowed: at most "
-                f"{MOST_PIXELS:,} a picture" + (", or data.size=N" if self.key == "data" else "")
+                f"{most:,} a picture{way_out}"
             )
         ImageOps.exif_transpose(image, in_place=True)
         full = 65535 if image.mode in _DEEP else 255
         levels = self._levels(image, file)
         if levels.ndim == 3 and channels == 1:
             # The luma that Pillow converts with, of ITU-R 601-2.
-            levels = _grey(levels)
+            levels = _by_rows(_grey, levels)
         if self.size is not None:
             levels = _fitted(levels, self.size, full)
         stacked = levels[None] if levels.ndim == 2 else np.moveaxis(levels, 2, 0)
@@ -208,11 +212,11 @@ class Reading:
             alpha = np.where(levels == clear, 0, 255) if isinstance(clear, int) else None
             ground = 65535 * _GROUNDS.get(self.background or "", 0)
         elif "transparency" in image.info or image.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
-            rgba = np.asarray(image.convert("RGBA"))
+            rgba = _array(image, "RGBA")
             levels, alpha = rgba[:, :, 0] if grey else rgba[:, :, :3], rgba[:, :, 3]
             ground = 255 * _GROUNDS.get(self.background or "", 0)
         else:
-            return np.asarray(image.convert("L" if grey else "RGB"))
+            return _array(image, "L" if grey else "RGB")
         if alpha is None or int(alpha.min()) == 255:
             return levels
         if self.background is None:
@@ -221,9 +225,7 @@ class Reading:
                 f"say what they lie on: {self.key}.background=white (allowed: "
                 f"{', '.join(_GROUNDS)})"
             )
-        share = (alpha / 255)[..., None] if levels.ndim == 3 else alpha / 255
-        shown: NDArray[Any] = np.rint(levels * share + ground * (1 - share)).astype(levels.dtype)
-        return shown
+        return _by_rows(lambda rows, alpha: _blended(rows, alpha, ground), levels, alpha)
 
 
 def _header(file: Path) -> str:
@@ -293,6 +295,24 @@ def _maxval(file: Path) -> int:
     words = b" ".join(line.split(b"#")[0] for line in lines).split()
     graphic = words[0] in (b"P2", b"P3", b"P5", b"P6") and len(words) > 3 and words[3].isdigit()
     return max(1, int(words[3])) if graphic else 255
+
+
+def _array(image: Any, mode: str) -> NDArray[Any]:
+    return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def _by_rows(function: Callable[..., NDArray[Any]], *arrays: NDArray[Any]) -> NDArray[Any]:
+    """``function`` of some rows of large pictures at a time, so that they fill the memory once."""
+    step = max(1, 2**20 // max(1, arrays[0].shape[1]))
+    pieces = range(0, len(arrays[0]), step)
+    return np.concatenate([function(*(a[i : i + step] for a in arrays)) for i in pieces])
+
+
+def _blended(levels: NDArray[Any], alpha: NDArray[Any], ground: int) -> NDArray[Any]:
+    """Levels as they look on a ground, seen through by ``alpha`` of 255."""
+    share = (alpha / 255)[..., None] if levels.ndim == 3 else alpha / 255
+    shown: NDArray[Any] = np.rint(levels * share + ground * (1 - share)).astype(levels.dtype)
+    return shown
 
 
 def _grey(levels: NDArray[Any]) -> NDArray[Any]:

@@ -57,7 +57,8 @@ def _npz(path: Path, where: str) -> Points:
             raise ValueError(f"unpacks to {unpacked} bytes, more than {LARGEST_UNPACKED}")
         with np.load(contents, allow_pickle=False) as arrays:
             inputs, labels = arrays["x_test"], arrays["y_test"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
+            zlib.error) as error:  # fmt: skip
         raise Invalid(where, f"{path}: {str(error)[:200]}") from None
     if inputs.dtype == np.uint8:
         inputs = pixels(inputs)
