@@ -152,9 +152,9 @@ def test_sixteen_bits_of_colour_are_not_cut_to_eight(tmp_path: Path, kind: int) 
         ("a.tif", Image.fromarray(DEEP.astype(np.float32)), {}, "32 bits a channel in mode F"),
         ("a.tif", Image.fromarray(DEEP.astype(np.int32)), {}, "32 bits a channel in mode I"),
         ("a.gif", Image.fromarray(GREY),
-         {"save_all": True, "append_images": [Image.fromarray(255 - GREY)]}, "found several pictures"),
+         {"save_all": True, "append_images": [Image.fromarray(255 - GREY)]}, "several pictures"),
         ("a.tif", Image.fromarray(GREY),
-         {"save_all": True, "append_images": [Image.fromarray(GREY)]}, "found several pictures"),
+         {"save_all": True, "append_images": [Image.fromarray(GREY)]}, "several pictures"),
     ],
 )  # fmt: skip
 def test_what_would_be_dropped_is_refused(
