@@ -83,6 +83,21 @@ def _progress(record: dict[str, Any], alive: bool) -> str:
     return "was killed"
 
 
+def unfinished(command: str, digest: str, root: Path = Path("outputs")) -> Path | None:
+    """The newest run of ``command`` of the configuration of this SHA-256 that can be gone on with.
+
+    None where there is none, or where a process works in it.
+    """
+    found = []
+    for path in Path(root).glob(f"{command}/*/*/{RECORD}"):
+        with contextlib.suppress(LipsortError):
+            record = read_record(path.parent)
+            same = record.get("configuration", {}).get("sha256") == digest
+            if same and record["status"] != "finished" and holder(path.parent) is None:
+                found.append((str(record.get("start", "")), path.parent))
+    return max(found)[1] if found else None
+
+
 def _newest(commands: tuple[str, ...], root: Path) -> Path | None:
     newest: tuple[str, Path] | None = None
     for command in commands:

@@ -37,6 +37,8 @@ CHANGEABLE = (
     "distribution.download",
     "objective",
     "resume",
+    "trials",
+    "workers",
 )
 """Keys that a run may go on with another value of: how and where it is carried out, where its data
 lie (whose content is compared), and what it is asked for at the end. All others make it a run of

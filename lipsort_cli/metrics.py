@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_lines, write_atomic, write_error
 
 
@@ -26,6 +28,17 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         if isinstance(step, int | float) and math.isfinite(step):
             lines.append(entry)
     return lines
+
+
+def last_figures(path: Path) -> dict[str, float]:
+    """The last of each figure in a log, by ``SPLIT.NAME``; none where it cannot be read."""
+    found: dict[str, float] = {}
+    with contextlib.suppress(LipsortError):
+        for entry in read_log(path):
+            for name, value in entry.items():
+                if name not in ("epoch", "step") and isinstance(value, int | float):
+                    found[f"{entry.get('split')}.{name}"] = float(value)
+    return found
 
 
 class MetricsLog:

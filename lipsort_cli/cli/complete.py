@@ -16,6 +16,7 @@ from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, find
+from lipsort_cli.config.tune import TUNED
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import make_folder, write_atomic
 
@@ -149,8 +150,14 @@ def candidates(words: list[str], current: str) -> list[str]:
         return _paths(current)
     if current.startswith("-"):
         return _starting(_FLAGS, current)
+    if command.name == "tune" and len(words) > 1 and find(words[1]) is not None:
+        own = _values(command, words, current) if "=" in current else []
+        own = own or _names(command, words, current)
+        return list(dict.fromkeys([*candidates(words[1:], current), *own]))
     if "=" in current:
         return _values(command, words, current)
+    if command.name == "tune":
+        return _starting([*TUNED, "resume="], current)
     first = not any("=" in word or not word.startswith("-") for word in words[1:])
     wanted = command.many or (command.takes and first)
     runs = _runs(command, current) if wanted else []
@@ -241,8 +248,8 @@ def _runs(command: Command, current: str) -> list[str]:
 
 
 def _makers() -> tuple[str, ...]:
-    """Commands that make run directories of their own."""
-    return tuple(one.name for one in COMMANDS.values() if not one.takes and not one.many)
+    """Commands whose run directories hold figures."""
+    return tuple(one.name for one in COMMANDS.values() if one.objective)
 
 
 def _paths(current: str) -> list[str]:

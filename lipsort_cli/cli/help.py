@@ -36,6 +36,7 @@ def show(command: Command, words: list[str]) -> None:
     out = page()
     run = ("\\[RUN]... " if command.many else "\\[RUN] ") if command.takes or command.many else ""
     run += f"{command.argument.partition('.')[0].upper()} " if command.argument else ""
+    run = "COMMAND " if command.name == "tune" else run
     out.print(f"[bold]Usage:[/] lipsort {command.name} {run}\\[KEY=VALUE]... \\[FLAG]...")
     also = f" Also called {', '.join(command.aliases)}." if command.aliases else ""
     out.print(command.help + also)

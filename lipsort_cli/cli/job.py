@@ -121,7 +121,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
 
     try:
         with _terminating(), _claimed(command, typed, directory) as standing:
-            if standing == "finished":
+            if standing == "finished" and not command.continued:
                 message = f"{directory} is finished already; nothing to do."
                 console.print(message, soft_wrap=True)
             else:

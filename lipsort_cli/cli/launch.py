@@ -21,15 +21,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from lipsort_cli import runs
-from lipsort_cli.cli import job, resume, words, workers
+from lipsort_cli import finding, runs
+from lipsort_cli.cli import job, resume, tuning, words, workers
 from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.cli.sweeps import broken_off, left_on_a_signal
-from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.compose import Composer, known_to_hydra
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
+from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.identity import described, digest
 from lipsort_cli.processes import Place, place
 from lipsort_cli.quoting import quoted
 
@@ -53,6 +55,10 @@ def _launch(command: Command, arguments: list[str], where: Place, folder: Path |
     words.check(command, arguments, get_args_parser())
     options = _parse(arguments)
     workers.check(command, options.multirun, where)
+    if command.name == "tune":
+        if options.multirun:
+            raise UsageError("-m: found with tune, which is a search itself; leave it out")
+        options.overrides = tuning.with_command(options.overrides)
     overrides = with_runs(command, list(options.overrides), _is_query(options))
     target, others = resume.split(overrides)
     if target is not None and not command.takes:
@@ -134,12 +140,23 @@ def _check(command: Command, options: argparse.Namespace, overrides: list[str]) 
 def _single(command: Command, config: DictConfig) -> None:
     """A single run, of the configuration that has been checked."""
     directory = job.directory_of(config)
-    if not command.takes and (directory / runs.RECORD).exists():
+    if command.continued:
+        directory = _unfinished(command, config) or directory
+    elif not command.takes and (directory / runs.RECORD).exists():
         raise UsageError(
             f"hydra.run.dir: found {directory}, which holds a run already; choose another "
             f"folder, or continue that run with {command_line(('resume', directory))}"
         )
     job.single(command, config, directory)
+
+
+def _unfinished(command: Command, config: DictConfig) -> Path | None:
+    """The unfinished run of the same command line, where no folder is given."""
+    if any(str(word).startswith("hydra.run.dir=") for word in config.hydra.overrides.hydra):
+        return None
+    with known_to_hydra(config):
+        wanted = digest(described(to_typed(config, command.name)))
+    return finding.unfinished(command.name, wanted)
 
 
 def _hydra(

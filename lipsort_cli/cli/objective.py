@@ -13,7 +13,7 @@ from typing import Any
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
-from lipsort_cli.metrics import read_log
+from lipsort_cli.metrics import last_figures
 
 
 def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, ...] | None:
@@ -68,13 +68,4 @@ def figures(command: Command, directory: Path) -> dict[str, float]:
     found = {
         f.name: f.value for f in of_results(read_json(directory / "results.json"), command.name)
     }
-    for split, values in _last_lines(directory / "metrics.jsonl").items():
-        for name, value in values.items():
-            if isinstance(value, int | float) and name not in ("epoch", "step"):
-                found[f"{split}.{name}"] = float(value)
-    return found
-
-
-def _last_lines(path: Path) -> dict[str, dict[str, Any]]:
-    """The last logged line of each split."""
-    return {str(entry.get("split")): entry for entry in read_log(path)} if path.exists() else {}
+    return found | last_figures(directory / "metrics.jsonl")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from lipsort_cli.config.options import REQUIRED
@@ -66,7 +66,7 @@ def commands_of(group: str, option: str) -> tuple[str, ...]:
 
 def names_of(kind: type) -> tuple[str, ...]:
     """What users may put into the field ``name`` of an option that stands for several things."""
-    entry = next((field for field in fields(kind) if field.name == "name"), None)
+    entry = next((one for one in fields(kind) if one.name == "name"), None)
     return tuple(entry.metadata.get("choices", ())) if entry is not None else ()
 
 
@@ -108,6 +108,11 @@ class Command:
     """Whether it takes any number of run directories, as ``runs=[...]``."""
     objective: tuple[str, ...] = ()
     """Figures that a user would tune; the first that a run has is its objective."""
+    measures: Mapping[str, str] = field(default_factory=dict)
+    """Figures that its training logs on held-out data, by the names they are tuned by, the usual
+    one first."""
+    continued: bool = False
+    """Whether the same command line goes on with what it has not finished."""
     examples: tuple[tuple[str, str], ...] = ()
     """Worked examples for its help page: what it does, and the command line."""
 

@@ -188,6 +188,10 @@ class Evaluation:
     "train",
     aliases=("train-classifier",),
     objective=("validation.certified_accuracy_estimate", "validation.accuracy"),
+    measures={
+        "certified": "validation.certified_accuracy_estimate",
+        "clean": "validation.accuracy",
+    },
     examples=(
         ("The digits, in seconds", "lipsort train"),
         ("ReLU beside GroupSort, as a sweep", "lipsort train -m activation=relu,maxmin seed=0,1,2"),

@@ -84,6 +84,7 @@ class WassersteinEvaluation:
     "estimate-wasserstein",
     aliases=("wasserstein",),
     objective=("lower_bound",),
+    measures={"lower": "check.lower"},
     examples=(
         ("The default pair, three cones", "lipsort estimate-wasserstein"),
         (

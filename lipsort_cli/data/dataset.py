@@ -61,7 +61,7 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(self.test.inputs.shape[1:])
+        return tuple(self.train.inputs.shape[1:])
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:

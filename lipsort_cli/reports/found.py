@@ -18,6 +18,8 @@ from lipsort_cli.reports.values import Figure, figures
 from lipsort_cli.runs import RECORD, holder, read_record
 
 RESULTS = "results.json"
+TRIAL = "trial.json"
+"""Of a training that `lipsort tune` compares with others: it is judged only when it is resumed."""
 _CONFIG = Path(".hydra") / "config.yaml"
 _SKIPPED = ("checkpoint", "figures", "tensorboard")
 _ADDED = {"certificate.json": "certificate", "attack.json": "attack", "inspect.json": "inspect"}
@@ -144,6 +146,8 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         return None
     status = str(record["status"])
     if status != "finished":
+        if (directory / TRIAL).is_file():
+            return None  # of `lipsort tune`, which says itself what came of it
         if status == "running" and holder(directory) is None:
             status = "killed"
         advice = {"running": "still at work", "failed": str(record.get("reason", "no reason"))}

@@ -10,30 +10,40 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lipsort_cli.reproduction.jobs import Job
 
 PATIENCE = 60.0
 """Seconds that an interrupted worker has for its last step and checkpoint."""
 
+Answers: TypeAlias = "queue.Queue[tuple[Worker, dict[str, Any] | None]]"
+"""Workers with what they say; None when they end."""
+
 Told = Callable[[Job, dict[str, Any]], None]
 
 
 class Worker:
-    """One worker process and the thread that reads its answers."""
+    """One worker process, ``python -m MODULE``, and the thread that reads its answers."""
 
-    def __init__(self, answers: queue.Queue[tuple[Worker, dict[str, Any] | None]]) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        module: str = "lipsort_cli.reproduction.worker",
+        cwd: Path | None = None,
+    ) -> None:
         # One thread each: the workers together fill the machine.
         env = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lipsort_cli.reproduction.worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env=env,
+            cwd=cwd,
             # Ctrl-C reaches only the parent, which asks each worker once: a second request would
             # cut a step in half.
             start_new_session=True,
@@ -48,17 +58,24 @@ class Worker:
             self._answers.put((self, json.loads(line)))
         self._answers.put((self, None))
 
-    def give(self, job: Job) -> None:
-        """Let it do a job."""
+    def give(self, job: Job, **rest: Any) -> None:
+        """Let it do a job; ``rest`` is for other kinds of workers."""
         self.job = job
+        self.tell(
+            {
+                "command": job.command,
+                "overrides": list(job.overrides),
+                "directory": str(job.directory.absolute()),
+                **rest,
+            }
+        )
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send it a line; one that is gone says so itself."""
         assert self.process.stdin is not None
-        wanted = {
-            "command": job.command,
-            "overrides": list(job.overrides),
-            "directory": str(job.directory.absolute()),
-        }
-        self.process.stdin.write(json.dumps(wanted) + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
 
     def stop(self) -> None:
         """No further job: it ends when the present one has."""
@@ -80,7 +97,7 @@ def _hand_out(
     done: dict[Path, dict[str, Any]],
     alive: list[Worker],
     workers: int,
-    answers: queue.Queue[tuple[Worker, dict[str, Any] | None]],
+    answers: Answers,
 ) -> None:
     """Give jobs that are ready to idle workers, and to one more where there is room for it."""
     for worker in [*alive, *([None] if len(alive) < workers else [])]:
@@ -108,12 +125,12 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
     Raises:
         KeyboardInterrupt: on Ctrl-C, when all workers have left resumable runs.
     """
-    answers: queue.Queue[tuple[Worker, dict[str, Any] | None]] = queue.Queue()
+    answers: Answers = queue.Queue()
     done: dict[Path, dict[str, Any]] = {}
     waiting = list(jobs)
     alive: list[Worker] = []
 
-    def end(job: Job, answer: dict[str, Any]) -> None:
+    def note(job: Job, answer: dict[str, Any]) -> None:
         done[job.directory] = answer
         told(job, answer)
 
@@ -121,13 +138,15 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
         while waiting or any(worker.job for worker in alive):
             for job in [job for job in waiting if _lost(job, done)]:
                 waiting.remove(job)
-                end(job, {"status": "failed", "seconds": 0.0, "error": _lost(job, done)})
+                note(job, {"status": "failed", "seconds": 0.0, "error": _lost(job, done)})
             _hand_out(waiting, done, alive, workers, answers)
             if len(alive) < workers and _ready(waiting, done) is not None:
                 continue
             if not any(worker.job for worker in alive):
                 for job in waiting:  # what they need is neither here nor finished earlier
-                    end(job, {"status": "failed", "seconds": 0.0, "error": "what it needs is gone"})
+                    note(
+                        job, {"status": "failed", "seconds": 0.0, "error": "what it needs is gone"}
+                    )
                 waiting.clear()
                 continue
             worker, answer = answers.get()
@@ -136,19 +155,15 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
                 alive.remove(worker)
                 code = worker.process.wait()
                 if did is not None:
-                    end(did, {"status": "failed", "seconds": 0.0, "error": _death(code)})
+                    note(did, {"status": "failed", "seconds": 0.0, "error": death(code)})
             elif did is not None:
-                end(did, answer)
+                note(did, answer)
                 if answer["status"] == "interrupted":
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
-        for worker in alive:
-            worker.interrupt()
-        _wait(alive)
+        end(alive, interrupt=True)
         raise
-    for worker in alive:
-        worker.stop()
-    _wait(alive)
+    end(alive)
     return done
 
 
@@ -174,12 +189,16 @@ def _lost(job: Job, done: dict[Path, dict[str, Any]]) -> str:
     return ""
 
 
-def _death(code: int) -> str:
+def death(code: int) -> str:
+    """Why a process that ended with ``code`` did not finish its job."""
     reason = f"signal {-code}" if code < 0 else f"exit code {code}"
     return f"the process ended ({reason}); out of memory, or killed"
 
 
-def _wait(workers: list[Worker]) -> None:
+def end(workers: list[Worker], *, interrupt: bool = False) -> None:
+    """Let workers end when their jobs have, or as soon as these can be resumed."""
+    for worker in workers:
+        worker.interrupt() if interrupt else worker.stop()
     deadline = time.monotonic() + PATIENCE
     for worker in workers:
         try:

@@ -14,22 +14,27 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
 
 
-def main() -> int:
-    """Serve until standard input ends."""
+def main(do: Callable[[dict[str, Any], TextIO], dict[str, Any]] | None = None) -> int:
+    """Serve until standard input ends; ``do`` a job, by default :func:`serve` it.
+
+    It may write lines of its own to the stream of answers before it returns the last.
+    """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Nothing that a library prints may be taken for an answer.
     os.dup2(2, 1)
     _leave_with_parent()
     try:
-        for line in sys.stdin:
+        for line in iter(sys.stdin.readline, ""):
             job = json.loads(line)
-            answers.write(json.dumps(serve(job)) + "\n")
+            answer = serve(job) if do is None else do(job, answers)
+            answers.write(json.dumps(answer) + "\n")
             answers.flush()
     except KeyboardInterrupt:
         return 130
@@ -59,11 +64,12 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
             try:
                 perform(job["command"], job["overrides"], directory)
                 answer["status"] = "finished"
+            except Interrupted as error:
+                log.write(f"{error}\n")
+                answer["status"] = "interrupted"
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
                 answer |= {"status": "failed", "error": first_line(error)}
-                if isinstance(error, Interrupted):
-                    answer["status"] = "interrupted"
     except KeyboardInterrupt:
         answer["status"] = "interrupted"
     except OSError as error:

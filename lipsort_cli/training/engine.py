@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,24 @@ class Session:
         )
 
 
+class Trial(ABC):
+    """Watches a training that is for comparison with others only, and may end it early."""
+
+    stopped = False
+    """Whether it is to end after this step."""
+    trained = False
+    """Whether it came to its end."""
+
+    @abstractmethod
+    def told(self, done: float, split: str, values: Mapping[str, Any]) -> None:
+        """What is logged when the share ``done`` of the training is done."""
+
+
+TRIAL: ContextVar[Trial | None] = ContextVar("trial", default=None)
+"""Where it is set, a run ends as if interrupted when it is trained: nobody looks at its test set,
+and ``resume=`` judges it without training it again."""
+
+
 def run(task: Task, session: Session) -> bool:
     """Train ``task`` to its end, from its checkpoint if there is one.
 
@@ -188,7 +207,8 @@ def run(task: Task, session: Session) -> bool:
         Whether this process is the one that judges and saves the result.
 
     Raises:
-        Interrupted: Ctrl-C, a termination or hang-up signal; a checkpoint was written.
+        Interrupted: Ctrl-C, a termination or hang-up signal, or a :data:`TRIAL`; a checkpoint was
+            written.
         LipsortError: the checkpoint is damaged or another run's, a loss is not finite, or a file
             cannot be written.
     """
@@ -202,7 +222,7 @@ def run(task: Task, session: Session) -> bool:
 
 
 def _train(task: Task, session: Session) -> None:
-    team, at = task.team, task.at
+    team, at, trial = task.team, task.at, TRIAL.get()
     restored = _restore(task, session)
     resume_at = at.step if restored else None
     log = MetricsLog(session.directory / "metrics.jsonl", resume_at=resume_at)
@@ -223,7 +243,8 @@ def _train(task: Task, session: Session) -> None:
                 _timed(task, task.step, 1)
                 _look(task, log, trackers, progress)
                 due = time.monotonic() - saved >= session.checkpoint_seconds
-                stop, due = team.agree(boundary.requested, due)
+                wanted = boundary.requested or (trial is not None and trial.stopped)
+                stop, due = team.agree(wanted, due)
                 if stop or due or task.finished:
                     _save(task, session)
                     saved = time.monotonic()
@@ -233,6 +254,9 @@ def _train(task: Task, session: Session) -> None:
                         f"interrupted after step {at.step} of {task.total}; continue with "
                         f"`lipsort {session.command} {again}`"
                     )
+        if trial is not None:
+            trial.trained = True
+            raise Interrupted(f"a trial: trained in {at.step} steps, and not judged")
     finally:
         log.close()
         for tracker in trackers:
@@ -256,6 +280,8 @@ def _look(task: Task, log: MetricsLog, trackers: list[Tracker], progress: Traini
         log.log(epoch=task.epoch, step=task.at.step, split=split, **values)
         for tracker in trackers:
             tracker.log(split, task.at.step, values)
+        if (trial := TRIAL.get()) is not None:
+            trial.told(task.done, split, values)
         lines += 1
     if lines:
         progress.milestone(task.at.step, task.words())

@@ -48,6 +48,11 @@ from lipsort_cli.runs import write_json
         (["train"], "--mul", ["--multirun"]),
         (["train-classifier"], "constraint=orth", ["constraint=orthonormal"]),
         (["train"], "nonsense=", []),
+        (["tune"], "", ["train", "estimate-wasserstein", "resume="]),
+        (["tune", "train"], "tri", ["trials="]),
+        (["tune", "train"], "training.ep", ["training.epochs="]),
+        (["tune", "train"], "data=mn", ["data=mnist"]),
+        (["tune", "train"], "prune=f", ["prune=false"]),
         (["nonsense"], "x-no-such-file", []),
     ],
 )  # fmt: skip

@@ -66,12 +66,20 @@ def test_a_commands_page_shows_all_that_can_be_set(name: str) -> None:
 def test_the_examples_of_a_page_are_sound(command: Command) -> None:
     import shlex
 
+    from lipsort_cli.cli.tuning import OWN, with_command
     from lipsort_cli.config.compose import Composer
+    from lipsort_cli.tune.space import read
 
     for _, line in command.examples:
         words = shlex.split(line)
         assert words[:2] == ["lipsort", command.name]
         overrides = [word for word in words[2:] if "=" in word]
+        if command.name == "tune":
+            overrides = with_command(words[2:])
+            if not words[2].startswith("resume="):
+                read(words[2], [w for w in words[3:] if w.partition("=")[0] not in OWN])
+            else:
+                overrides.append("command=train")
         run = ["run=/tmp/x"] if command.takes else []
         with Composer(command.name) as composer:
             composer.check([*run, *overrides], multirun="-m" in words)

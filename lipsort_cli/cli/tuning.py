@@ -1,0 +1,47 @@
+"""The words of ``lipsort tune COMMAND WORDS...``: its own keys, and those that it hands on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from lipsort_cli.config.schema import find
+from lipsort_cli.config.tune import TuneConfig
+from lipsort_cli.errors import UsageError
+from lipsort_cli.quoting import quoted
+
+OWN = frozenset(entry.name for entry in fields(TuneConfig))
+"""Keys of the search itself; all others are the command's that is tuned."""
+
+
+def with_command(words: list[str]) -> list[str]:
+    """``words`` after ``lipsort tune`` as overrides of its own configuration.
+
+    Raises:
+        UsageError: no command is named, or more than one.
+    """
+    own = [word for word in words if _is_own(word)]
+    named = [word for word in words if "=" not in word and not word.startswith("~")]
+    if any(word.startswith(("resume=", "command=")) for word in own) and not named:
+        if rest := [word for word in words if word not in own]:
+            raise UsageError(f"found {rest[0]}; allowed beside resume=: trials=N, workers=N")
+        return own
+    command = find(named[0]) if named else None
+    if command is None or len(named) > 1:
+        raise UsageError(
+            f"found {' '.join(named) or 'no command'}; allowed: the command to tune and then its "
+            "keys, as in lipsort tune train 'optimizer.lr=log(1e-3,1)'"
+        )
+    rest = [quoted(word) for word in words if word not in own and word not in named]
+    one = [f"objectives=[{word.partition('=')[2]}]" if _is_bare(word) else word for word in own]
+    return [f"command={command.name}", f"overrides=[{','.join(rest)}]", *one]
+
+
+def _is_own(word: str) -> bool:
+    key = word.partition("=")[0]
+    return "=" in word and (key in OWN or key.startswith(("hydra.", "hydra/")))
+
+
+def _is_bare(word: str) -> bool:
+    """Whether a single objective stands there without brackets."""
+    key, _, value = word.partition("=")
+    return key == "objectives" and value[:1] not in ("[", "")

@@ -1,0 +1,174 @@
+"""`lipsort tune COMMAND`: searches keys on validation data; a front, and the line that is best."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from lipsort_cli.config.schema import COMMANDS
+from lipsort_cli.config.tune import TuneConfig
+from lipsort_cli.console import command_line, console, follow_up, results_line
+from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.figures.front import draw_front, draw_history
+from lipsort_cli.reports.values import is_share
+from lipsort_cli.runs import RunRecord, started_in, write_atomic, write_json
+from lipsort_cli.training.progress import TrainingProgress
+from lipsort_cli.tune.search import Search
+from lipsort_cli.tune.space import read
+from lipsort_cli.tune.study import Study, Trial, goals
+
+
+def run(config: TuneConfig, directory: Path) -> None:
+    """Search in ``directory``; go on with the trials that lie there."""
+    space = read(config.command, config.overrides)
+    wanted = goals(config.objectives, COMMANDS[config.command].measures)
+    with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
+        study = Study(directory, space, wanted, config.search_seed)
+        _search(study, config, directory)
+        if not study.in_state("complete"):
+            raise LipsortError(f"none of {len(study.trials)} trials came to its end")
+        _write(study, config, directory)
+    _draw(study, directory)
+    _show(study, config, directory)
+
+
+def _search(study: Study, config: TuneConfig, directory: Path) -> None:
+    earlier = len(study.trials) - len(study.in_state("running"))
+    console.print(
+        f"searching {', '.join(one.key for one in study.space.dimensions)}: {config.trials} trials"
+        + (f", {earlier} of them done earlier" if earlier else "")
+        + f"; {config.workers} at a time; for "
+        + " and ".join(
+            f"{'the largest' if goal.largest else 'the least'} {goal.key}" for goal in study.goals
+        ),
+        markup=False,
+    )
+    with TrainingProgress(config.trials, earlier, unit="trial", interval=0.0) as progress:
+
+        def told(trial: Trial) -> None:
+            done = len(study.trials) - len(study.in_state("running"))
+            values = " ".join(
+                f"{goal.name} {_text(goal.key, value)}"
+                for goal, value in zip(study.goals, trial.values, strict=False)
+            )
+            progress.milestone(done, f"{trial.state} {values} {' '.join(trial.words)}")
+
+        try:
+            Search(
+                study,
+                config.command,
+                trials=config.trials,
+                workers=config.workers,
+                prune=config.prune,
+                cwd=started_in(directory),
+                told=told,
+            ).run()
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"interrupted after {len(study.in_state('complete', 'pruned', 'failed'))} of "
+                f"{config.trials} trials; go on with "
+                f"`lipsort tune {command_line(('resume', directory))}`"
+            ) from error
+
+
+def _text(key: str, value: float) -> str:
+    return f"{value:.2%}" if is_share(key) or key.endswith("estimate") else f"{value:.6g}"
+
+
+def _words(study: Study, config: TuneConfig, trial: Trial) -> list[str]:
+    """The command line that trains and judges what a trial tried."""
+    return ["lipsort", config.command, *study.space.fixed, *trial.words]
+
+
+def _write(study: Study, config: TuneConfig, directory: Path) -> None:
+    def described(trial: Trial) -> dict[str, Any]:
+        return {
+            "trial": trial.number,
+            "values": {g.name: v for g, v in zip(study.goals, trial.values, strict=True)},
+            "words": trial.words,
+            "command": command_line(*_words(study, config, trial)),
+        }
+
+    states = ("complete", "pruned", "failed")
+    write_json(
+        directory / "results.json",
+        {
+            "command": config.command,
+            "evidence": "empirical",
+            "objectives": [
+                {"name": g.name, "figure": g.key, "best": "largest" if g.largest else "least"}
+                for g in study.goals
+            ],
+            "trials": {state: len(study.in_state(state)) for state in states},
+            "best": described(study.best()),
+            "front": [described(trial) for trial in study.front()],
+        },
+    )
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    keys = [one.key for one in study.space.dimensions]
+    writer.writerow(["trial", "state", *(g.name for g in study.goals), *keys, "seconds"])
+    for trial in study.trials:
+        values = [repr(v) for v in trial.values] or [""] * len(study.goals)
+        tried = [word.partition("=")[2] for word in trial.words]
+        writer.writerow([trial.number, trial.state, *values, *tried, trial.seconds])
+    write_atomic(directory / "trials.csv", stream.getvalue())
+
+
+def _draw(study: Study, directory: Path) -> None:
+    complete, front = study.in_state("complete"), study.front()
+    figures = directory / "figures"
+    title = f"{len(complete)} trials on validation data"
+    if len(study.goals) == 1:
+        goal = study.goals[0]
+        points = {trial.number: trial.values[0] for trial in complete}
+        draw_history(figures / "history.png", points, goal.key, largest=goal.largest, title=title)
+        return
+    draw_front(
+        figures / "front.png",
+        {trial.number: (trial.values[0], trial.values[1]) for trial in complete},
+        [trial.number for trial in front],
+        (study.goals[0].key, study.goals[1].key),
+        best=study.best().number,
+        title=title,
+    )
+
+
+def _show(study: Study, config: TuneConfig, directory: Path) -> None:
+    front, best = study.front(), study.best()
+    counted = ", ".join(
+        f"{len(study.in_state(state))} {state}" for state in ("complete", "pruned", "failed")
+    )
+    several = len(study.goals) > 1
+    table = Table(title=f"{'The front' if several else 'The best'} of {counted}")
+    table.add_column("trial", justify="right")
+    for goal in study.goals:
+        table.add_column(f"{goal.name}\n(empirical)", justify="right")
+    for one in study.space.dimensions:
+        table.add_column(one.key, justify="right")
+    for trial in front:
+        table.add_row(
+            f"{trial.number}{' *' if several and trial is best else ''}",
+            *(_text(g.key, v) for g, v in zip(study.goals, trial.values, strict=True)),
+            *(word.partition("=")[2] for word in trial.words),
+        )
+    console.print(table)
+    console.print(
+        "All figures are of validation data; no trial has seen the test set."
+        + (" * the largest sum." if several else ""),
+        markup=False,
+    )
+    results_line(
+        "Results",
+        directory,
+        "results.json",
+        "trials.csv",
+        f"figures/{'front' if several else 'history'}.png",
+    )
+    judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
+    console.print(f"judge trial {best.number} on its test set: {judged}", soft_wrap=True)
+    follow_up(*_words(study, config, best))

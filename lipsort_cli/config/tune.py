@@ -1,0 +1,75 @@
+"""Typed configuration of `lipsort tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, option
+from lipsort_cli.config.registry import COMMANDS, command
+
+TUNED = ("train", "estimate-wasserstein")
+"""Commands that can be tuned: their training logs figures of data that it does not learn."""
+
+LOGGED = ("train", "validation", "check", "diagnostics")
+"""Splits that trainings log; none is a test set."""
+
+
+@command(
+    "tune",
+    continued=True,
+    examples=(
+        ("The learning rate of a classifier", "lipsort tune train 'optimizer.lr=log(1e-3,1)'"),
+        (
+            "The front of clean against certified accuracy, two processes",
+            "lipsort tune train loss.margin=1,2,4 objectives=[clean,certified] workers=2",
+        ),
+        ("Go on with a study that was stopped", "lipsort tune resume=outputs/tune/DATE/TIME"),
+    ),
+)
+@dataclass
+class TuneConfig:
+    """Search a command's keys for the best trade-offs, on validation data alone.
+
+    What is searched stands among the command's words, in Hydra's grammar of sweeps: ``a,b``,
+    ``choice(a,b)``, ``range(1,9)``, ``interval(0,1)``; ``log(1e-3,1)`` is an interval that is
+    searched by orders of magnitude, ``int(...)`` makes one of whole numbers.
+    """
+
+    command: str = option(
+        REQUIRED,
+        "command that is tuned, its first word",
+        choices=TUNED,
+        refused={
+            "wgan": "nothing that it logs while it trains says how good its samples are, and what "
+            "judges them takes longer than training"
+        },
+    )
+    overrides: list[str] = option([], "its words: all keys that are none of these here")
+    objectives: list[str] = option(
+        [],
+        "one figure or two: clean, certified, lower, or SPLIT.NAME as training logs it; a leading "
+        "- reverses; []: certified or lower",
+        distinct=True,
+    )
+    trials: int = option(20, "trainings", minimum=1, maximum=100_000)
+    workers: int = option(1, "trainings at a time, each a process", minimum=1, maximum=1024)
+    prune: bool = option(
+        True, "end trainings early that lag behind the median; of one objective only"
+    )
+    search_seed: int = option(0, "seeds the search", minimum=0, maximum=LARGEST_SEED)
+    resume: str | None = option(None, "go on with the study in this folder")
+
+    def faults(self) -> Iterator[str]:
+        """Objectives that are none, or too many."""
+        if len(self.objectives) > 2:
+            yield f"objectives: found {len(self.objectives)}; allowed: one or two"
+        known = COMMANDS[self.command].measures if self.command in COMMANDS else {}
+        for found in self.objectives:
+            name = found.removeprefix("-")
+            if name not in known and name.partition(".")[0] not in LOGGED:
+                yield (
+                    f"objectives: found {found}; allowed: {', '.join(known)}, or a figure that "
+                    "training logs, such as validation.accuracy; figures of results.json are of "
+                    "data that nothing may be chosen by"
+                )

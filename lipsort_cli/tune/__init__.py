@@ -1,0 +1,1 @@
+"""Search for hyperparameters on Optuna: trials that are trained, and never judged."""

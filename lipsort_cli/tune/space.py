@@ -1,0 +1,147 @@
+"""What a study searches: the sweeps among a command's words, in Hydra's grammar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+from lipsort_cli.config.compose import Composer
+from lipsort_cli.errors import UsageError
+
+ALLOWED = "log(1e-3,1), interval(0,1), int(log(8,512)), range(1,9), choice(a,b) or a,b"
+DIGITS = 4
+"""Significant digits of a number that is tried: a command line is to be read."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One key that is searched: an interval, or a list of values as Hydra writes them."""
+
+    key: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    values: tuple[str, ...] = ()
+    ordered: bool = False
+
+    def draw(self, trial: Any) -> str:
+        """The value that Optuna's ``trial`` is to try, as text."""
+        if self.ordered:
+            return self.values[trial.suggest_int(self.key, 0, len(self.values) - 1)]
+        if self.values:
+            return str(trial.suggest_categorical(self.key, self.values))
+        if self.whole:
+            low, high = int(self.low), int(self.high)
+            return str(trial.suggest_int(self.key, low, high, log=self.log))
+        return self._text(trial.suggest_float(self.key, self.low, self.high, log=self.log))
+
+    def _text(self, value: float) -> str:
+        short = f"{value:.{DIGITS}g}"
+        return short if self.low <= float(short) <= self.high else repr(value)
+
+    @property
+    def probes(self) -> Sequence[str]:
+        """Values with which the command must be sound."""
+        if self.values:
+            return self.values
+        if self.whole:
+            return str(int(self.low)), str(int(self.high))
+        return repr(self.low), repr(self.high)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched, and the words that all trials share."""
+
+    dimensions: tuple[Dimension, ...]
+    fixed: tuple[str, ...]
+
+    def draw(self, trial: Any) -> list[str]:
+        """The overrides of Optuna's ``trial``, those that are searched."""
+        return [f"{one.key}={one.draw(trial)}" for one in self.dimensions]
+
+
+def read(command: str, words: Sequence[str]) -> Space:
+    """The space of a study of ``lipsort COMMAND WORDS...``.
+
+    Raises:
+        UsageError: a word is wrong, or nothing is searched; all faults together.
+    """
+    functions = create_functions()
+    # No annotations: Hydra would check the values against them as they stand here, as text.
+    functions.register("log", lambda low, high: _log(low, high))
+    parser = OverridesParser(functions)
+    dimensions: list[Dimension] = []
+    fixed, faults = [], []
+    for word in words:
+        try:
+            found = parser.parse_override(word)
+            if not found.is_sweep_override():
+                fixed.append(word)
+                continue
+            dimensions.append(_dimension(found))
+        except (HydraException, ValueError) as error:
+            # The first words say where in the text, the last what.
+            faults.append(f"found {word!r}; allowed: {ALLOWED} ({str(error).splitlines()[-1]})")
+    keys = [one.key for one in dimensions]
+    faults += [f"{key}: found twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+    if not dimensions and not faults:
+        faults.append(
+            f"found nothing to search among {' '.join(words) or 'no words'}; give a key several "
+            f"values: {ALLOWED}, as in 'optimizer.lr=log(1e-3,1)'"
+        )
+    if faults:
+        raise UsageError("\n".join(faults))
+    space = Space(tuple(dimensions), tuple(fixed))
+    with Composer(command) as composer:
+        for probe in _probes(space):
+            composer.check(probe, multirun=False)
+    return space
+
+
+def _log(low: float, high: float) -> IntervalSweep:
+    """``log(a,b)``: an interval by orders of magnitude."""
+    return IntervalSweep(start=float(low), end=float(high), tags={"log"})
+
+
+def _dimension(override: Override) -> Dimension:
+    key, sweep = str(override.get_key_element()), override.value()
+    if isinstance(sweep, IntervalSweep):
+        return _interval(key, sweep)
+    if isinstance(sweep, Glob):
+        raise ValueError("a pattern names no values")
+    if isinstance(sweep, ChoiceSweep) and any(isinstance(v, IntervalSweep) for v in sweep.list):
+        raise ValueError("an interval is no value of a list")
+    values = tuple(override.sweep_string_iterator())
+    if len(set(values)) != len(values):
+        raise ValueError("a value comes twice")
+    if not values:
+        raise ValueError("it holds no value")
+    return Dimension(key, values=values, ordered=isinstance(sweep, RangeSweep))
+
+
+def _interval(key: str, sweep: IntervalSweep) -> Dimension:
+    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+    assert low is not None and high is not None
+    if not -math.inf < low < high < math.inf:
+        raise ValueError("the first end is below the second, both are numbers")
+    if log and low <= 0:
+        raise ValueError("a logarithm needs ends above 0")
+    # Only int(...) makes whole numbers of ends, which are floats otherwise.
+    return Dimension(key, low, high, log, isinstance(low, int))
+
+
+def _probes(space: Space) -> Iterator[list[str]]:
+    """Command lines that hold every probe of every dimension at least once."""
+    for place in range(max(len(one.probes) for one in space.dimensions)):
+        yield [
+            *space.fixed,
+            *(f"{d.key}={d.probes[min(place, len(d.probes) - 1)]}" for d in space.dimensions),
+        ]

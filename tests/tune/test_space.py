@@ -1,0 +1,88 @@
+"""The grammar of search spaces: Hydra's sweeps and ``log``, checked before anything is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from lipsort_cli.errors import UsageError
+from lipsort_cli.tune.space import Dimension, read
+
+
+class Highest:
+    """An Optuna trial that draws the largest of everything."""
+
+    def suggest_float(self, _: str, low: float, high: float, log: bool) -> float:
+        return high
+
+    def suggest_int(self, _: str, low: int, high: int, log: bool = False) -> int:
+        return high
+
+    def suggest_categorical(self, _: str, values: tuple[str, ...]) -> str:
+        return values[-1]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected", "drawn"),
+    [
+        ("optimizer.lr=log(1e-3,1)", Dimension("optimizer.lr", 1e-3, 1, log=True), "1"),
+        (
+            "optimizer.lr=tag(log,interval(1e-3,0.123456))",
+            Dimension("optimizer.lr", 1e-3, 0.123456, log=True),
+            "0.123456",
+        ),
+        ("optimizer.momentum=interval(0,0.5)", Dimension("optimizer.momentum", 0, 0.5), "0.5"),
+        (
+            "training.epochs=int(log(1,100))",
+            Dimension("training.epochs", 1, 100, log=True, whole=True),
+            "100",
+        ),
+        (
+            "training.epochs=range(1,4)",
+            Dimension("training.epochs", values=("1", "2", "3"), ordered=True),
+            "3",
+        ),
+        (
+            "model.widths=choice([64,64],[128])",
+            Dimension("model.widths", values=("[64,64]", "[128]")),
+            "[128]",
+        ),
+        ("activation=maxmin,relu", Dimension("activation", values=("maxmin", "relu")), "relu"),
+    ],
+)
+def test_sweeps_are_dimensions(word: str, expected: Dimension, drawn: str) -> None:
+    space = read("train", ["data=digits", word])
+    assert space.fixed == ("data=digits",)
+    assert space.dimensions == (expected,)
+    assert space.draw(Highest()) == [f"{expected.key}={drawn}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to search among no words.*log\\(1e-3,1\\)"),
+        (["training.epochs=3"], "nothing to search among training.epochs=3"),
+        (["optimizer.lr=log(1,x)"], "'optimizer.lr=log\\(1,x\\)'; allowed: log"),
+        (["optimizer.lr=log(1)"], "missing a required argument"),
+        (["optimizer.lr=log(0,1)"], "a logarithm needs ends above 0"),
+        (["optimizer.lr=log(1,1)"], "the first end is below the second"),
+        (["optimizer.lr=interval(0,inf)"], "both are numbers"),
+        (["optimizer.lr=log(1,2),3"], "an interval is no value of a list"),
+        (["activation=glob(*)"], "a pattern names no values"),
+        (["seed=1,1"], "a value comes twice"),
+        (["seed=range(5,1)"], "it holds no value"),
+        (["seed=1,2", "seed=3,4"], "seed: found twice"),
+        (["optimizer.lr=log(1"], "optimizer.lr=log"),
+        (["optimizer.lr=interval(-1,1)"], "optimizer.lr: found -1"),
+        (["optimizer.rate=log(1,2)"], "optimizer.rate"),
+        (["activation=maxmin,sofa"], "activation: found sofa"),
+        (["seed=1,2", "training.epochs=0"], "training.epochs: found 0"),
+    ],
+)
+def test_what_cannot_be_searched_is_said(words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=f"(?s){said}"):
+        read("train", words)
+
+
+def test_every_value_is_checked_beforehand() -> None:
+    with pytest.raises(UsageError, match="model.widths"):
+        read("train", ["seed=range(0,5)", "model.widths=choice([64],[65])"])
