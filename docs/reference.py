@@ -16,6 +16,7 @@ from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 
 PYTHON = {
+    "The front door": ("lipsort_cli.library",),
     "Layers": ("lipsort_cli.layers",),
     "Optimizers": ("lipsort_cli.optim",),
     "Networks": ("lipsort_cli.zoo",),

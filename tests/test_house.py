@@ -20,7 +20,7 @@ ORDER = [
     "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
     "directed_text", "layers",
     "norms", "zoo", "attacks", "export", "figures", "optim", "inspection", "processes",
-    "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory",
+    "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory", "library",
     "commands", "cli", "app", "__main__",
 ]  # fmt: skip
 """Folders and modules of the package: each imports only what stands before it, lazily or not."""

@@ -49,7 +49,7 @@ def issue_certificate(
     directory: Path,
     network_path: Path,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: ArrayLike | None = None,
     *,
     norm: str = "l2",
     arithmetic: str = "binary32",
@@ -59,18 +59,23 @@ def issue_certificate(
 ) -> IssuedCertificate:
     """Write ``certificate.json``, ``points.csv`` and the data covered into ``directory``.
 
-    ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]``, ``index [N]``:
-    positions in the data set (default ``0..N-1``), ``eps``: radii whose counts are stated.
+    ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]`` (None: the network's
+    own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
+    ``0..N-1``), ``eps``: radii whose counts are stated.
     """
     directory, network_path = Path(directory), Path(network_path)
     network = load_network(network_path)
     if network.classes < 2:
         raise UsageError(f"{network_path} has one output; a classifier needs two or more")
-    array, target = check_inputs(network, inputs), np.asarray(labels)
+    array = check_inputs(network, inputs)
     if len(array) == 0:
         raise UsageError("no points: a certificate needs at least one")
-    points, routes, route = _certified(network, array, target, norm, arithmetic)
-    target = target.astype(np.int64)
+    points, routes, route = _certified(network, array, labels, norm, arithmetic)
+    target = points.predictions
+    if labels is None:
+        source = "; ".join(filter(None, (source, "labels are the network's own predictions")))
+    else:
+        target = np.asarray(labels).astype(np.int64)
     if target.min() < 0 or target.max() >= network.classes:
         raise UsageError(f"labels: expected 0 to {network.classes - 1}")
     positions = np.arange(len(array)) if index is None else np.asarray(index)
@@ -110,7 +115,7 @@ def issue_certificate(
 def _certified(
     network: Network,
     inputs: NDArray[np.floating[Any]],
-    labels: NDArray[np.int64],
+    labels: ArrayLike | None,
     norm: str,
     arithmetic: str,
 ) -> tuple[CertifiedPoints, list[Route], NDArray[np.int64]]:

@@ -122,6 +122,7 @@ def issued_routes(network: Network, claim: str = "") -> list[Route]:
     Of a mixed norm, such as that of the first dense layer from L1 to L2, a route is made where it
     gives a smaller constant than changing the norm of the inputs does.
     """
+    check_norm(claim or "l2")
     plain = {norm: Route(norm, tuple(issued_bounds(network, norm)), norm) for norm in NORMS}
     routes = list(plain.values())
     if not claim or not any(layer.op == "dense" for layer in split(network).body):

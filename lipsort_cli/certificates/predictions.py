@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsort_cli.certificates.points import certify_points, check_inputs
+from lipsort_cli.certificates.points import certify_points, check_inputs, issued_routes
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.rounding import down, norm_up
+
+if TYPE_CHECKING:
+    from lipsort_cli.certificates.runs import Predictor
+    from lipsort_cli.data.unseen import Batch, Unseen
 
 
 class Predictions(NamedTuple):
@@ -71,6 +75,28 @@ def predict_points(
         margins = first - logits[row, second]
     known = tuple(names) or tuple(map(str, range(network.classes)))
     return Predictions(points.predictions, second, margins, radii, known)
+
+
+def predicted(
+    predictor: Predictor, unseen: Unseen, *, norm: str, arithmetic: str, units: str = "raw"
+) -> Iterator[tuple[Batch, Predictions]]:
+    """Each batch of new data, with what the run's network says of it, as :func:`predict_points`."""
+    network, routes = predictor.network, issued_routes(predictor.network, norm)
+    for batch in unseen.batches():
+        shape = (len(batch.inputs), *network.input_shape)
+        yield (
+            batch,
+            predict_points(
+                network,
+                batch.inputs.reshape(shape),
+                norm=norm,
+                arithmetic=arithmetic,
+                units=units,
+                routes=routes,
+                values=batch.values.reshape(shape),
+                names=predictor.taken.classes,
+            ),
+        )
 
 
 def deviation_radii(

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.points import issued_routes
-from lipsort_cli.certificates.predictions import Predictions, predict_points
+from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.certificates.runs import open_predictor
 from lipsort_cli.config.predict import PredictConfig
 from lipsort_cli.console import console, follow_up, located, results_line, say
@@ -62,22 +61,13 @@ def run(config: PredictConfig, directory: Path) -> None:
     for note in unseen.notes:
         say(note)
     norm = config.norm or predictor.norm
-    routes = issued_routes(predictor.network, norm)
     seen = Seen()
     make_folder(directory)
     path = directory / f"predictions.{config.format}"
     with replacing(path) as file, _WRITERS[config.format](file, unseen) as write:
-        for batch in unseen.batches():
-            found = predict_points(
-                predictor.network,
-                batch.inputs,
-                norm=norm,
-                arithmetic=config.arithmetic,
-                units=config.units,
-                routes=routes,
-                values=batch.values,
-                names=predictor.taken.classes,
-            )
+        for batch, found in predicted(
+            predictor, unseen, norm=norm, arithmetic=config.arithmetic, units=config.units
+        ):
             write(_columns(batch, found))
             seen.add(batch, found)
         if not seen.rows:

@@ -58,11 +58,12 @@ class Taken:
 
     @classmethod
     def of(cls, recorded: Any, shape: tuple[int, ...], classes: int) -> Taken:
-        """From the fingerprint ``data`` in ``run.json``, for a network of this shape."""
-        found = recorded if isinstance(recorded, dict) else {}
-        inputs = {k: v for k, v in found.get("inputs", {}).items() if k != "shape"}
+        """From the fingerprint ``data`` in ``run.json``; else from the network alone: floats."""
+        found = recorded or {}
+        inputs = {"shape": shape, **found.get("inputs", {})}
+        inputs["shape"] = tuple(inputs["shape"])
         names = found.get("classes") or map(str, range(classes))
-        return cls(shape, tuple(names), tuple(found.get("features", ())), **inputs)
+        return cls(classes=tuple(names), features=tuple(found.get("features", ())), **inputs)
 
     @property
     def unit(self) -> bool:
@@ -229,12 +230,21 @@ def _array(path: Path, key: str | None, taken: Taken) -> Unseen:
         rows, labels, name = _opened(path, key)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"data.path: {path} cannot be read: {error}") from error
-    view, single = _view(rows, taken, name)
     if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iuUS"):
         raise UsageError(
             f"{path}: labels of shape {list(labels.shape)} and type {labels.dtype}; needed are "
             f"[{len(rows)}] whole numbers or words"
         )
+    return from_rows(rows, taken, name, labels)
+
+
+def from_rows(rows: Any, taken: Taken, name: str, labels: NDArray[Any] | None = None) -> Unseen:
+    """Rows [N, ...] of an array, or a single input, and labels [N]: numbers or names of classes.
+
+    Raises:
+        UsageError: as :func:`open_unseen`.
+    """
+    view, single = _view(rows, taken, name)
 
     def batches() -> Iterator[Batch]:
         if single:
@@ -246,7 +256,7 @@ def _array(path: Path, key: str | None, taken: Taken) -> Unseen:
             batch = _rows(np.asarray(rows[start : start + step]), start, view, taken, name)
             if labels is not None:
                 words = [str(label) for label in labels[start : start + step].tolist()]
-                batch = batch._replace(labels=_classes(words, taken, f"{path}: labels"))
+                batch = batch._replace(labels=_classes(words, taken, f"{name}: labels"))
             yield batch
 
     return Unseen(name, labels is not None, False, (), batches)
