@@ -71,13 +71,7 @@ def issue_certificate(
     if len(array) == 0:
         raise UsageError("no points: a certificate needs at least one")
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
-    target = points.predictions
-    if labels is None:
-        source = "; ".join(filter(None, (source, "labels are the network's own predictions")))
-    else:
-        target = np.asarray(labels).astype(np.int64)
-    if target.min() < 0 or target.max() >= network.classes:
-        raise UsageError(f"labels: expected 0 to {network.classes - 1}")
+    target, source = _labelled(points, labels, network.classes, source)
     positions = np.arange(len(array)) if index is None else np.asarray(index)
     directory.mkdir(parents=True, exist_ok=True)
     encoding, encoded = encode_inputs(array)
@@ -110,6 +104,19 @@ def issue_certificate(
     columns = {**certificate["points"], "radius": points.radii.tolist()}
     write(directory / TABLE, points_table(columns))
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
+
+
+def _labelled(
+    points: CertifiedPoints, labels: ArrayLike | None, classes: int, source: str
+) -> tuple[NDArray[np.int64], str]:
+    """Each point's label, and the source, which says so where labels are predictions."""
+    if labels is None:
+        own = "labels are the network's own predictions"
+        return points.predictions, f"{source}; {own}" if source else own
+    target = np.asarray(labels).astype(np.int64)
+    if target.min() < 0 or target.max() >= classes:
+        raise UsageError(f"labels: expected 0 to {classes - 1}")
+    return target, source
 
 
 def _certified(
