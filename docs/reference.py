@@ -27,7 +27,8 @@ PYTHON = {
 
 def cell(text: object) -> str:
     """Text for a cell of a Markdown table."""
-    return re.sub(r"([|<*_\[\]])", r"\\\1", " ".join(str(text).split()))
+    words = " ".join(str(text).split()).replace("<", "&lt;")
+    return re.sub(r"([|*_\[\]])", r"\\\1", words)
 
 
 def keys(found: list[catalog.Key]) -> str:
@@ -38,7 +39,7 @@ def keys(found: list[catalog.Key]) -> str:
         limits = allowed(key.field.metadata)
         says = cell(key.help) + (f" ({cell(limits)})" if limits else "")
         lines.append(f"| `{key.name}` | {default} | {says} |")
-    return "\n".join(lines) if found else "No keys of its own."
+    return "\n".join(lines) if found else ""
 
 
 def value(default: object) -> str:
