@@ -21,8 +21,9 @@ from lipsort_cli.layers.convolutions import (
 )
 from lipsort_cli.layers.dense import Dense
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
-from lipsort_cli.layers.residual import Concatenate, Residual
+from lipsort_cli.layers.residual import Concatenate, Residual, Sum
 from lipsort_cli.layers.scaling import Normalize, Scale
+from lipsort_cli.layers.select import Select
 
 __all__ = [
     "AbsoluteValue",
@@ -44,8 +45,10 @@ __all__ = [
     "ReshapedConvolution",
     "Residual",
     "Scale",
+    "Select",
     "SpaceToDepth",
     "SpectralConvolution",
+    "Sum",
     "TransposedConvolution",
     "check_group_size",
     "group_sort",

@@ -59,6 +59,27 @@ class Residual(nn.Module):
         return abs(float(self.skip.detach())) + abs(float(self.branch.detach())) * inner
 
 
+class Sum(nn.Module):
+    """y = f_1(x) + f_2(x) + ...: constant at most the sum of theirs; an empty branch is x."""
+
+    def __init__(self, branches: Iterable[Iterable[nn.Module]]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+        if len(self.branches) == 0:
+            raise ValueError("found no branches; allowed: at least one")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, ...] to what every branch returns."""
+        first, *others = (branch(x) for branch in self.branches)
+        for other in others:
+            first = first + other
+        return first
+
+    def lipschitz(self, norm: str) -> float:
+        """From ``norm`` to itself."""
+        return math.fsum(lipschitz_constant(branch, norm) for branch in self.branches)
+
+
 class Concatenate(nn.Module):
     """y = (f_1(x), f_2(x), ...) along the channel or feature axis.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,8 @@ from lipsort_cli.layers import (
     Normalize,
     Residual,
     Scale,
+    Select,
+    Sum,
     TransposedConvolution,
 )
 from lipsort_cli.layers.distance import Distance
@@ -110,12 +113,15 @@ class Writer:
                         "branch": float(layer.branch).hex(),
                     }
                 ]
-            case Concatenate():
+            case Sum() | Concatenate():
                 branches = [
                     self.operations(branch, f"{name}.branches.{b}", x)[0]  # type: ignore[arg-type]
                     for b, branch in enumerate(layer.branches)
                 ]
-                return [{"op": "concatenate", "branches": branches}]
+                return [{"op": type(layer).__name__.lower(), "branches": branches}]
+            case Select():
+                weights = self._weights(name, layer.places, None)
+                return [{"op": "select", "weight": weights["weight"], "shape": [*layer.shape]}]
             case AveragePool():
                 pool = {"op": "average_pool", "kernel": layer.kernel, "stride": layer.stride}
                 # The scale of a normalized mean is an operation of its own.
@@ -172,6 +178,10 @@ def _without_weights(layer: nn.Module, x: Tensor) -> Graph:
             return {"op": "l2_pool", "kernel": layer.kernel, "stride": layer.stride}
         case nn.ReLU():
             return {"op": "relu"}
+        case nn.Hardtanh():
+            ends = {"low": layer.min_val, "high": layer.max_val}
+            spelled = {k: float(v).hex() if math.isfinite(v) else None for k, v in ends.items()}
+            return {"op": "clip", **spelled}
         case nn.LeakyReLU():
             return {"op": "leaky_relu", "slope": float(layer.negative_slope).hex()}
         case AbsoluteValue():

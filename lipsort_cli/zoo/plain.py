@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.certificates import Network, load_network
-from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale
+from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale, Select, Sum
 from lipsort_cli.layers.distance import OrderStatistics, rank_weights
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import OrderStatistic
@@ -110,6 +110,8 @@ def _module(layer: Layer, dtype: torch.dtype) -> nn.Module:
             return Maxout(layer.size, axis)
         case "scale":
             return Scale(layer.numbers[0])
+        case "clip":
+            return nn.Hardtanh(layer.numbers[0], layer.numbers[1])
         case "leaky_relu":
             return nn.LeakyReLU(layer.numbers[0])
         case "space_to_depth":
@@ -124,8 +126,9 @@ def _module(layer: Layer, dtype: torch.dtype) -> nn.Module:
             return L2Pool(layer.size, layer.stride)
         case "residual":
             return WeightedSum(layer.numbers[0], layer.numbers[1], _chain(layer.parts[0], dtype))
-        case "concatenate":
-            return Concatenate([list(_chain(part, dtype)) for part in layer.parts])
+        case "sum" | "concatenate" as op:
+            branches = [list(_chain(part, dtype)) for part in layer.parts]
+            return (Sum if op == "sum" else Concatenate)(branches)
     return _weighted(layer)
 
 
@@ -150,6 +153,8 @@ def _weighted(layer: Layer) -> nn.Module:
             bias=bias is not None,
             padding_mode="circular" if layer.circular else "zeros",
         )
+    elif layer.op == "select":
+        return Select(weight, layer.out_shape)
     elif layer.op == "distance":
         return OrderedDistance(weight, bias, layer.numbers[0])
     elif layer.op == "order_statistic":

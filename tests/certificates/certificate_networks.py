@@ -38,14 +38,14 @@ def entries(
     for index, layer in enumerate(layers):
         entry, name = dict(layer), f"{prefix}.{index}"
         if "weight" in entry:
-            for key in ("weight", "bias"):
+            for key in ("weight",) if entry["op"] == "select" else ("weight", "bias"):
                 values = entry.get(key)
                 entry[key] = None if values is None else f"{name}.{key}"
                 if values is not None:
                     tensors[f"{name}.{key}"] = np.asarray(values, dtype=np.float32)
         if entry["op"] == "residual":
             entry["layers"] = entries(entry["layers"], f"{name}.layers", tensors)
-        if entry["op"] == "concatenate":
+        if entry["op"] in ("sum", "concatenate"):
             entry["branches"] = [
                 entries(branch, f"{name}.branches.{number}", tensors)
                 for number, branch in enumerate(entry["branches"])

@@ -101,6 +101,28 @@ def _scale(node: Node, arithmetic: Any, values: np.ndarray) -> np.ndarray:
     return arithmetic.multiply(values, arithmetic.constant(node.fields["factor"]))
 
 
+def _clip(node: Node, arithmetic: Any, values: np.ndarray) -> np.ndarray:
+    """min(max(x, low), high); None: no such end."""
+    low, high = node.fields["low"], node.fields["high"]
+    if low is not None:
+        values = arithmetic.maximum(values, arithmetic.constant(low))
+    return values if high is None else arithmetic.minimum(values, arithmetic.constant(high))
+
+
+def _select(node: Node, arithmetic: Any, values: np.ndarray) -> np.ndarray:
+    """x at the places of the weight; zero where it is -1."""
+    assert node.weight is not None
+    zero = arithmetic.take(np.zeros(len(values)))
+    columns = [zero if place < 0 else values[:, int(place)] for place in node.weight]
+    return np.stack(columns, axis=1)
+
+
+def _sum(node: Node, arithmetic: Any, values: np.ndarray) -> np.ndarray:
+    """f1(x) + f2(x) + ..."""
+    parts = [evaluate(part, arithmetic, values) for part in node.branches]
+    return arithmetic.total(np.stack(parts, axis=-1))
+
+
 def _grouped(node: Node, values: np.ndarray) -> np.ndarray:
     """``[N, groups, members, pixels]``: contiguous features, or channels at each pixel."""
     pixels = math.prod(node.shape[1:])
@@ -314,6 +336,9 @@ DEFINITIONS: dict[str, Definition] = {
     "tanh": lambda node, arithmetic, values: arithmetic.tanh(values),
     "sigmoid": lambda node, arithmetic, values: arithmetic.sigmoid(values),
     "scale": _scale,
+    "clip": _clip,
+    "select": _select,
+    "sum": _sum,
     "convolution": _convolution,
     "transposed_convolution": _convolution,
     "space_to_depth": _space_to_depth,

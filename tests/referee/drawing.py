@@ -266,6 +266,38 @@ def _concatenate(pen: Pen, shape: Shape, depth: int) -> Drawn:
     return Node("concatenate", shape, (total, *shape[1:]), branches=branches)
 
 
+def _sum(pen: Pen, shape: Shape, depth: int) -> Drawn:
+    if depth >= 3:
+        return None
+    branches: list[list[Node]] = [[], [Node("abs", shape, shape)]]
+    for _ in range(pen.one_of(0, 1, 2)):
+        node = draw_operation(pen, shape, depth + 1)
+        if node.out_shape == shape:
+            branches.append([node])
+    first = pen.one_of(0, 0, 1, len(branches) - 1)
+    return Node("sum", shape, shape, branches=branches[first:])
+
+
+def _select(pen: Pen, shape: Shape, depth: int) -> Drawn:
+    inputs = math.prod(shape)
+    out = pen.one_of((pen.size(),), (pen.size(),), (2, pen.one_of(1, 3), pen.one_of(1, 2)))
+    places = pen.rng.integers(-1, inputs, math.prod(out))
+    if pen.rng.random() < 0.3:
+        out, places = shape, pen.rng.permutation(inputs)
+    if len(out) not in (1, 3):
+        return None
+    weight = places.astype(np.float32)
+    return Node("select", shape, out, {"shape": list(out)}, weight)
+
+
+def _clip(pen: Pen, shape: Shape, depth: int) -> Drawn:
+    low, high = sorted(float(np.float32(pen.constant())) for _ in range(2))
+    if low == high:
+        return None
+    ends = {"low": pen.one_of(low, low, None), "high": pen.one_of(high, high, None)}
+    return Node("clip", shape, shape, ends)
+
+
 def _distance(pen: Pen, shape: Shape, depth: int) -> Drawn:
     if len(shape) != 1:
         return None
@@ -309,6 +341,9 @@ DRAWINGS: dict[str, Callable[[Pen, Shape, Any], Drawn]] = {
     "scale": _reals("scale", "factor"),
     "leaky_relu": _reals("leaky_relu", "slope"),
     "flatten": _flatten,
+    "clip": _clip,
+    "select": _select,
+    "sum": _sum,
     "normalize": _normalize,
     "dense": _dense,
     "convolution": _convolution,

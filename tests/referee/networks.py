@@ -19,7 +19,19 @@ NEEDS_IMAGE = (
     "max_pool",
     "l2_pool",
 )
-ELEMENTWISE = ("", "relu", "abs", "tanh", "sigmoid", "identity", "scale", "leaky_relu", "residual")
+ELEMENTWISE = (
+    "",
+    "relu",
+    "abs",
+    "tanh",
+    "sigmoid",
+    "identity",
+    "scale",
+    "leaky_relu",
+    "residual",
+    "clip",
+    "sum",
+)
 NEEDS_FLAT = ("dense", "distance", "order_statistic", "extension")
 
 
@@ -151,12 +163,13 @@ def _entries(chain: list[Node], prefix: str, tensors: dict[str, np.ndarray]) -> 
         if node.weight is not None:
             entry["weight"] = f"{name}.weight"
             tensors[entry["weight"]] = np.ascontiguousarray(node.weight, dtype=np.float32)
-            entry["bias"] = None if node.bias is None else f"{name}.bias"
+            if node.op != "select":
+                entry["bias"] = None if node.bias is None else f"{name}.bias"
             if node.bias is not None:
                 tensors[entry["bias"]] = np.asarray(node.bias, dtype=np.float32)
         if node.op == "residual":
             entry["layers"] = _entries(node.branches[0], f"{name}.layers", tensors)
-        if node.op == "concatenate":
+        if node.op in ("sum", "concatenate"):
             entry["branches"] = [
                 _entries(branch, f"{name}.branches.{number}", tensors)
                 for number, branch in enumerate(node.branches)

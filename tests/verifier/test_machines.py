@@ -63,6 +63,9 @@ def layers(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
         "sigmoid": {"op": "sigmoid"},
         "leaky_relu": {"op": "leaky_relu", "slope": real(0, 2)},
         "scale": {"op": "scale", "factor": real(0.01, 9)},
+        "clip": {"op": "clip", "low": (-0.5).hex(), "high": rng.choice([None, (0.75).hex()])},
+        "select": {"op": "select", "weight": rng.integers(-1, 144, 24), "shape": [6, 2, 2]},
+        "sum": {"op": "sum", "branches": [inner, [], [mixed]]},
         "groupsort": {"op": "groupsort", "group_size": int(rng.choice([1, 2, 4]))},
         "maxout": {"op": "maxout", "group_size": int(rng.choice([1, 2, 4]))},
         "space_to_depth": {"op": "space_to_depth", "block": int(rng.integers(1, 4))},
@@ -116,7 +119,7 @@ def test_every_operation_is_in_the_tables() -> None:
     from lipsort_cli.zoo.plain import plain_module
 
     known = operation.names()
-    assert len(known) >= 24 and set(layers(np.random.default_rng(0))) == set(known)
+    assert len(known) >= 27 and set(layers(np.random.default_rng(0))) == set(known)
     schema = json.loads((DOCS / "certificate.schema.json").read_text())
     entry = schema["$defs"]["layer"]["properties"]
     assert sorted(entry["op"]["enum"]) == known

@@ -45,6 +45,7 @@ SMOOTH = {name for name in names() if getattr(find(name), "smooth", False)}
 TINY, LARGE = 1e-42, 1e25
 SCALES = [TINY, 1e-30, 1e-3, 1.0, 1e3, 1e12, LARGE]
 CONSTANTS = [*SCALES, 0.0, 2.0**-150, 0.1, -1.0]
+ZERO = (0.0).hex()
 DECAYS = [0.0, 1e-9, 0.3, 0.999, 1 - 2.0**-30]
 
 
@@ -71,6 +72,19 @@ FLAT: dict[str, Callable[[np.random.Generator, Draw, float, int], Layers]] = {
         {"op": "normalize", "mean": [float(draw(1)[0]).hex()], "std": [within(c).hex()]}
     ],
     "scale": lambda rng, draw, c, n: [{"op": "scale", "factor": c.hex()}],
+    "clip": lambda rng, draw, c, n: [
+        {
+            "op": "clip",
+            "low": float(np.float32(-abs(c) - 1e-3)).hex(),
+            "high": rng.choice([None, ZERO]),
+        }
+    ],
+    "select": lambda rng, draw, c, n: [
+        {"op": "select", "weight": rng.integers(-1, n, 3), "shape": [3]}
+    ],
+    "sum": lambda rng, draw, c, n: [
+        {"op": "sum", "branches": [[], [{"op": "scale", "factor": c.hex()}], [{"op": "abs"}]]}
+    ],
     "leaky_relu": lambda rng, draw, c, n: [{"op": "leaky_relu", "slope": c.hex()}],
     "residual": lambda rng, draw, c, n: [
         {"op": "residual", "skip": c.hex(), "branch": (-0.3 * c).hex(), "layers": [{"op": "abs"}]}
@@ -171,7 +185,7 @@ def shifted(net: Network, rng: np.random.Generator) -> Network:
     """The network with +-1000 added to its weights, if it has any."""
     tensors = dict(net.tensors())
     for name, value in tensors.items():
-        if name.endswith("weight") and net.layers[0].op != "order_statistic":
+        if name.endswith("weight") and net.layers[0].op not in ("order_statistic", "select"):
             signs = np.float32(1000) * rng.choice([-1, 1], value.shape[-1:]).astype(np.float32)
             tensors[name] = value + signs
     return build_network(net.graph(), tensors)
@@ -238,6 +252,9 @@ def layers(n: int) -> dict[str, nn.Module]:
         "leaky_relu": nn.LeakyReLU(0.1),
         "residual": own.Residual([own.Dense(n, n)], 0.3),
         "concatenate": own.Concatenate([[], [own.Dense(n, 3)]]),
+        "sum": own.Sum([[], [own.Dense(n, n)], [nn.ReLU()]]),
+        "select": own.Select(torch.arange(-1, n), [n + 1]),
+        "clip": nn.ReLU6(),
         "groupsort": own.GroupSort(n),
         "groupsort (all)": own.FullSort(1),
         "maxout": own.Maxout(n),

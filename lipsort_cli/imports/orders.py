@@ -1,0 +1,283 @@
+"""Sorts and maxima: GroupSort, MaxMin and FullSort however they are spelled; pools of windows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lipsort_cli.imports.affine import affine, convolution
+from lipsort_cli.imports.linear import NOTHING, ONE, Window, image, padded
+from lipsort_cli.imports.model import Node
+from lipsort_cli.imports.moves import Handler
+from lipsort_cli.imports.states import ZERO, Places, State, Trace, Value, natural
+
+MOST_SORTED = 8
+"""Members of a group up to which a maximum is taken as the end of a sort, which a minimum shares.
+"""
+
+
+def sorted_groups(trace: Trace, value: Value, node: Node) -> Value:
+    """``[..., k]`` with the last axis ascending."""
+    size = value.shape[-1]
+    if size == 1:
+        return value
+    rows = value.places.reshape(-1, size)
+    if len(value.sources) == 1:
+        state = value.sources[0]
+        for shape in dict.fromkeys([state.shape, (state.width,)]):
+            own = _contiguous(shape, size)
+            found = None if own is None else _rows(own, rows)
+            if found is not None:
+                base = trace.settle(Value.whole(state, state.shape), shape, node.name)
+                made = trace.state("groupsort", [base], shape, node.name, group_size=size)
+                return Value((made,), found.reshape(value.shape))
+    base = trace.settle(value, (value.places.size,), node.name)
+    made = trace.state("groupsort", [base], base.shape, node.name, group_size=size)
+    return Value.whole(made, value.shape)
+
+
+def _contiguous(shape: tuple[int, ...], size: int) -> Places | None:
+    """The groups ``[groups, size]`` that ``groupsort`` sorts in a state of that shape."""
+    if len(shape) not in (1, 3) or shape[0] % size:
+        return None
+    places = np.arange(math.prod(shape), dtype=np.int64)
+    return places.reshape(shape[0] // size, size, -1).swapaxes(1, 2).reshape(-1, size)
+
+
+def _rows(own: Places, wanted: Places) -> Places | None:
+    """For each wanted group the one of ``own`` with the same members; None where one is missing."""
+    first = np.full(int(own.max()) + 1, -1)
+    first[own[:, 0]] = np.arange(len(own))
+    lowest = wanted.min(axis=1)
+    if (lowest < 0).any() or (first[lowest] < 0).any():
+        return None
+    found = own[first[lowest]]
+    return found if (np.sort(wanted, axis=1) == found).all() else None
+
+
+def top_k(trace: Trace, node: Node) -> list[Value]:
+    """Sorts along an axis; their values only."""
+    if len(node.outputs) > 1 and node.outputs[1]:
+        return [*_top_k(trace, node), *[None]]  # type: ignore[list-item]
+    return _top_k(trace, node)
+
+
+def _top_k(trace: Trace, node: Node) -> list[Value]:
+    value = node.value()
+    axis = node.get("axis", -1) % len(value.shape)
+    count = node.get("k", 0) if node.version < 10 else int(node.constant(1).reshape(-1)[0])
+    largest = bool(node.get("largest", 1))
+    if not node.get("sorted", 1) and count < value.shape[axis]:
+        node.refuse("leaves its outputs in no order (sorted=0)")
+    if not node.get("sorted", 1):
+        node.refuse("leaves the order of its outputs open (sorted=0)")
+    turned = value.at(np.moveaxis(value.places, axis, -1))
+    ascending = sorted_groups(trace, turned, node)
+    places = ascending.places[..., ::-1] if largest else ascending.places
+    return [ascending.at(np.moveaxis(places[..., :count], -1, axis))]
+
+
+def _reduced(node: Node, value: Value) -> tuple[Value, tuple[int, ...]]:
+    """The reduced axes as one last axis ``[..., k]``, and the shape of what remains."""
+    rank = len(value.shape)
+    axes = node.get("axes", None)
+    if axes is None and node.input(1) is not None:
+        axes = node.constant(1).reshape(-1).tolist()
+    if not axes:
+        if node.get("noop_with_empty_axes", 0):
+            node.refuse("reduces no axis")
+        axes = list(range(rank))
+    axes = sorted({int(axis) % rank for axis in axes})
+    rest = [axis for axis in range(rank) if axis not in axes]
+    places = value.places.transpose(*rest, *axes)
+    places = places.reshape(*(value.shape[axis] for axis in rest), -1)
+    kept = node.get("keepdims", 1)
+    shape = tuple(
+        1 if axis in axes else value.shape[axis] for axis in range(rank) if kept or axis in rest
+    )
+    return value.at(places), shape
+
+
+def extreme_of(trace: Trace, groups: Value, node: Node, largest: bool) -> Value:
+    """The largest or smallest of the last axis ``[..., k]``."""
+    size = groups.shape[-1]
+    if size <= MOST_SORTED:
+        ascending = sorted_groups(trace, groups, node)
+        return ascending.at(ascending.places[..., -1 if largest else 0])
+    if not largest:
+        turned = affine(trace, groups, node, -ONE, NOTHING)
+        return affine(trace, extreme_of(trace, turned, node, True), node, -ONE, NOTHING)
+    base = trace.settle(groups, (groups.places.size,), node.name)
+    made = trace.state("maxout", [base], (base.width // size,), node.name, group_size=size)
+    return Value.whole(made, groups.shape[:-1])
+
+
+def reduce_extreme(largest: bool) -> Handler:
+    """ReduceMax and ReduceMin."""
+
+    def handle(trace: Trace, node: Node) -> list[Value]:
+        groups, shape = _reduced(node, node.value())
+        made = extreme_of(trace, groups, node, largest)
+        return [made.at(made.places.reshape(shape))]
+
+    return handle
+
+
+def reduce_sum(mean: bool) -> Handler:
+    """ReduceMean and ReduceSum."""
+
+    def handle(trace: Trace, node: Node) -> list[Value]:
+        value = node.value()
+        groups, shape = _reduced(node, value)
+        made = _totals(trace, groups, node)
+        if mean:
+            made = affine(trace, made, node, ONE / groups.shape[-1], NOTHING)
+        return [made.at(made.places.reshape(shape))]
+
+    return handle
+
+
+def _totals(trace: Trace, groups: Value, node: Node) -> Value:
+    """Sums of the last axis ``[..., k]``: ones, as a kernel of each row's own."""
+    *rows, size = groups.shape
+    count = math.prod(rows)
+    base = trace.settle(groups, (count, size, 1), node.name)
+    made = convolution(trace, base, node, np.ones((count, 1, size, 1)), groups=count)
+    return Value.whole(made, rows)
+
+
+def global_pool(largest: bool) -> Handler:
+    """GlobalMaxPool and GlobalAveragePool."""
+
+    def handle(trace: Trace, node: Node) -> list[Value]:
+        value = node.value()
+        channels, *sizes = value.shape[1:]
+        shape = (1, channels, *[1] * len(sizes))
+        square = len(sizes) == 2 and sizes[0] == sizes[1]
+        if not largest and square and value.shape[0] == 1:
+            state = trace.settle(value, natural(value.shape), node.name)
+            return [Value.whole(_pool(trace, state, node, "average_pool", sizes[0], 1), shape)]
+        groups = value.at(value.places.reshape(1, channels, -1))
+        if largest:
+            made = extreme_of(trace, groups, node, True)
+        else:
+            made = _totals(trace, groups, node)
+            made = affine(trace, made, node, ONE / groups.shape[-1], NOTHING)
+        return [made.at(made.places.reshape(shape))]
+
+    return handle
+
+
+def _pool(trace: Trace, state: State, node: Node, op: str, kernel: int, stride: int) -> State:
+    channels, *sizes = state.shape
+    made = [(size - kernel) // stride + 1 for size in sizes]
+    return trace.state(op, [state], (channels, *made), node.name, kernel=kernel, stride=stride)
+
+
+def _windows(node: Node, value: Value) -> tuple[Window, list[np.ndarray], bool]:
+    """For each axis where every tap of every window lies ``[windows, kernel]``, in the image.
+
+    The last tells whether a window reaches beyond the pads: one that starts there is left out.
+    """
+    kernel = node.get("kernel_shape", None)
+    if kernel is None or len(kernel) != len(value.shape) - 2 or value.shape[0] != 1:
+        node.refuse(f"a window {kernel} on {list(value.shape)}")
+    sizes = value.shape[2:]
+    window = Window.of(node, sizes, kernel)
+    found, over = [], False
+    for size, k, s, d, (before, after) in zip(
+        sizes, window.kernel, window.strides, window.dilations, window.pads, strict=True
+    ):
+        room = size + before + after - d * (k - 1) - 1
+        if room < 0:
+            node.refuse(f"a window of {k} does not fit {size}")
+        count = room // s + 1
+        if node.get("ceil_mode", 0) and room % s:
+            # A window may start within the image or the first pad only.
+            count += (room // s + 1) * s < size + before
+        starts = np.arange(count) * s - before
+        found.append(starts[:, None] + d * np.arange(k))
+        over |= bool(found[-1].max(initial=0) >= size + after)
+    return window, found, over
+
+
+def _gathered(value: Value, taps: list[np.ndarray]) -> Places:
+    """Places ``[1, C, windows..., taps]``, ZERO - 1 outside of the image."""
+    places = value.places.reshape(value.shape[1], -1)
+    sizes, axes = value.shape[2:], len(taps)
+    flat: np.ndarray = np.zeros((1,) * (2 * axes), dtype=np.int64)
+    inside: np.ndarray = np.ones((1,) * (2 * axes), dtype=bool)
+    for axis, (size, tap) in enumerate(zip(sizes, taps, strict=True)):
+        shape = [1] * (2 * axes)
+        shape[axis], shape[axes + axis] = tap.shape
+        tap = tap.reshape(shape)
+        flat = flat * size + np.clip(tap, 0, size - 1)
+        inside = inside & (tap >= 0) & (tap < size)
+    counts = [tap.shape[0] for tap in taps]
+    chosen = np.where(inside, places[:, flat], ZERO - 1)
+    return chosen.reshape(1, value.shape[1], *counts, -1)
+
+
+def _plain(window: Window, over: bool) -> bool:
+    """Whether lipsort's own pools have it: square, without pads."""
+    return (
+        len(window.kernel) == 2
+        and all(len(set(a)) == 1 for a in (window.kernel, window.strides))
+        and set(window.dilations) == {1}
+        and not over
+    )
+
+
+def max_pool(trace: Trace, node: Node) -> list[Value]:
+    """Windows of any shape; what lies in the pads does not count."""
+    if len(node.outputs) > 1 and node.outputs[1]:
+        node.refuse("its indices are used")
+    if node.get("storage_order", 0):
+        node.refuse("storage_order is not 0")
+    value = node.value()
+    window, taps, over = _windows(node, value)
+    if _plain(window, over) and not any(map(any, window.pads)):
+        state = trace.settle(value, natural(value.shape), node.name)
+        made = _pool(trace, state, node, "max_pool", window.kernel[0], window.strides[0])
+        return [Value.whole(made, (1, *made.shape))]
+    places = _gathered(value, taps)
+    # A window's own members stand in for what it lacks: a maximum does not count them twice.
+    filled = np.where(places < ZERO, places.max(axis=-1, keepdims=True), places)
+    if (filled < ZERO).any():
+        node.refuse("a window lies in the pads altogether")
+    return [extreme_of(trace, value.at(filled), node, True)]
+
+
+def average_pool(trace: Trace, node: Node) -> list[Value]:
+    """Windows of any shape; pads are counted or not, as the node says."""
+    value = node.value()
+    window, taps, over = _windows(node, value)
+    padding, counted = any(map(any, window.pads)), bool(node.get("count_include_pad", 0))
+    if over and counted:
+        node.refuse("ceil_mode with count_include_pad: runtimes disagree about what is counted")
+    if _plain(window, over) and (counted or not padding):
+        around = image(padded(value, window.pads), node)
+        state = trace.settle(around, natural(around.shape), node.name)
+        made = _pool(trace, state, node, "average_pool", window.kernel[0], window.strides[0])
+        return [Value.whole(made, (1, *made.shape))]
+    places = _gathered(value, taps)
+    members = np.full(places.shape, True) if counted else places >= ZERO
+    counts = members.sum(axis=-1)
+    if not counts.all():
+        node.refuse("a window lies in the pads altogether")
+    found = _totals(trace, value.at(np.maximum(places, ZERO)), node)
+    return [affine(trace, found, node, 1 / counts, NOTHING)]
+
+
+ORDERS: dict[str, Handler] = {
+    "TopK": top_k,
+    "ReduceMax": reduce_extreme(True),
+    "ReduceMin": reduce_extreme(False),
+    "ReduceMean": reduce_sum(True),
+    "ReduceSum": reduce_sum(False),
+    "GlobalMaxPool": global_pool(True),
+    "GlobalAveragePool": global_pool(False),
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+}

@@ -1,0 +1,221 @@
+"""Values of a foreign graph as components of states, and states as operations of lipsort.
+
+A tensor of the graph, for a batch of one, is an array of places in one or more *states*: what
+reshapes, transposes, slices, splits and joins is done on the places alone, and costs no layer. A
+layer that needs numbers in an order of its own *settles* a value: into a state as it is, behind
+``flatten`` or ``select``, or behind ``concatenate`` where they lie in several. States made in the
+same way are the same, so the maximum and the minimum of one pair are two places of one sort.
+
+States form a graph with one source. Its *dominator* is the latest state that all paths to a state
+pass; what lies between is written as chains inside ``sum``, ``residual`` and ``concatenate``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+Places = NDArray[np.int64]
+ZERO = -1
+"""The place of a constant zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What the operation ``op`` makes of ``parents``; ``weight`` and ``bias`` in binary64.
+
+    ``node`` is the node of the file that it stands for.
+    """
+
+    op: str
+    shape: Shape
+    parents: tuple[State, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+    weight: NDArray[np.float64] | None = None
+    bias: NDArray[np.float64] | None = None
+    node: str = ""
+    dominator: State | None = None
+    depth: int = 0
+
+    @property
+    def width(self) -> int:
+        """Components."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor: ``places`` of its shape count through the components of ``sources`` in turn."""
+
+    sources: tuple[State, ...]
+    places: Places
+
+    @classmethod
+    def whole(cls, state: State, shape: Sequence[int]) -> Value:
+        """All of ``state``, in order, in the shape that the graph has for it."""
+        return cls((state,), np.arange(state.width, dtype=np.int64).reshape(shape))
+
+    @property
+    def shape(self) -> Shape:
+        """The tensor's shape."""
+        return self.places.shape
+
+    def at(self, places: Places) -> Value:
+        """Some of the same numbers; sources that are not met any more are left out."""
+        ends = np.cumsum([source.width for source in self.sources])
+        used = np.searchsorted(ends, places.ravel()[places.ravel() >= 0], side="right")
+        kept = tuple(self.sources[k] for k in dict.fromkeys(used.tolist()))
+        if kept == self.sources:
+            return Value(self.sources, places)
+        offsets = dict(zip(kept, np.cumsum([0, *(s.width for s in kept)]), strict=False))
+        lookup = np.full(int(ends[-1]) + 1, ZERO)
+        for source, end in zip(self.sources, ends, strict=True):
+            if source in offsets:
+                start = offsets[source]
+                lookup[end - source.width : end] = np.arange(start, start + source.width)
+        return Value(kept, lookup[places])
+
+    def is_whole(self) -> bool:
+        """Whether it is one state, every component once and in order."""
+        if len(self.sources) != 1 or self.places.size != self.sources[0].width:
+            return False
+        return bool((self.places.ravel() == np.arange(self.places.size)).all())
+
+
+def aligned(values: Sequence[Value]) -> tuple[Value, list[Places]]:
+    """The places of ``values`` counted through all their sources together."""
+    sources = tuple(dict.fromkeys(s for value in values for s in value.sources))
+    starts = dict(zip(sources, np.cumsum([0, *(s.width for s in sources)]), strict=False))
+    found = []
+    for value in values:
+        runs = [np.arange(starts[s], starts[s] + s.width) for s in value.sources]
+        lookup = np.concatenate([*runs, [ZERO]]).astype(np.int64)
+        found.append(lookup[value.places])
+    return Value(sources, np.zeros(0, dtype=np.int64)), found
+
+
+def natural(shape: Sequence[int]) -> Shape:
+    """The shape of a state for a tensor ``[1, ...]``: an image, or flat."""
+    return tuple(shape[1:]) if len(shape) == 4 and shape[0] == 1 else (math.prod(shape),)
+
+
+class Trace:
+    """Makes states, each only once."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.input = State("input", shape)
+        self._known: dict[Any, State] = {}
+        self._joins: dict[State, list[tuple[State, tuple[State, ...]]]] = {}
+
+    def state(
+        self,
+        op: str,
+        parents: Sequence[State],
+        shape: Sequence[int],
+        node: str,
+        weight: NDArray[Any] | None = None,
+        bias: NDArray[Any] | None = None,
+        **fields: Any,
+    ) -> State:
+        """The state that ``op`` makes."""
+        weight, bias = (None if a is None else np.asarray(a, np.float64) for a in (weight, bias))
+        digests = [None if a is None else (a.shape, _digest(a)) for a in (weight, bias)]
+        key = (op, tuple(map(id, parents)), tuple(shape), repr(sorted(fields.items())), *digests)
+        if key not in self._known:
+            top = _common(parents)
+            self._known[key] = State(
+                op, tuple(shape), tuple(parents), fields, weight, bias, node, top, top.depth + 1
+            )
+        return self._known[key]
+
+    def settle(self, value: Value, shape: Shape, node: str) -> State:
+        """A state of ``shape`` whose components are the value's numbers in their order."""
+        if len(value.sources) > 1:
+            value = self._on_joins(value)
+        value = value.at(value.places)
+        sources = value.sources or (self.input,)
+        base = sources[0] if len(sources) == 1 else self._join(sources, node)
+        if Value((base,), value.places).is_whole():
+            if base.shape == shape:
+                return base
+            if len(shape) == 1:
+                return self.state("flatten", [base], shape, node)
+        places = value.places.ravel()
+        if base.op == "dense" and len(shape) == 1 and len(places) <= 2 * base.width:
+            return self._rows(base, places, shape, node)
+        return self.state("select", [base], shape, node, places)
+
+    def _rows(self, base: State, places: Places, shape: Shape, node: str) -> State:
+        """A dense layer's outputs chosen, by choosing its rows."""
+        assert base.weight is not None
+        weight = np.concatenate([base.weight, np.zeros((1, base.weight.shape[1]))])[places]
+        bias = None if base.bias is None else np.append(base.bias, 0.0)[places]
+        return self.state("dense", base.parents, shape, base.node or node, weight, bias)
+
+    def _join(self, sources: tuple[State, ...], node: str) -> State:
+        shapes = [source.shape for source in sources]
+        if len(shapes[0]) != 3 or any(len(s) != 3 or s[1:] != shapes[0][1:] for s in shapes):
+            flat = [self.settle(Value.whole(s, s.shape), (s.width,), node) for s in sources]
+            joined = self.state("concatenate", flat, (sum(s.width for s in flat),), node)
+        else:
+            total = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+            joined = self.state("concatenate", sources, total, node)
+        for source in sources:
+            joins = self._joins.setdefault(source, [])
+            if all(known is not joined for known, _ in joins):
+                joins.append((joined, sources))
+        return joined
+
+    def _on_joins(self, value: Value) -> Value:
+        """Take from an earlier join what it holds, where another source is made from it.
+
+        A block that appends to all that came before it is then a chain of short containers.
+        """
+        for source in value.sources:
+            for joined, held in reversed(self._joins.get(source, [])):
+                if any(_dominates(joined, other) for other in value.sources if other not in held):
+                    moved = {s: Value.whole(s, s.shape) for s in value.sources}
+                    start = 0
+                    for member in held:
+                        places = np.arange(start, start + member.width, dtype=np.int64)
+                        if member in moved:
+                            moved[member] = Value((joined,), places)
+                        start += member.width
+                    whole, parts = aligned([moved[s] for s in value.sources])
+                    lookup = np.concatenate([*(part.ravel() for part in parts), [ZERO]])
+                    return self._on_joins(
+                        Value(whole.sources, lookup[value.places]).at(lookup[value.places])
+                    )
+        return value
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _common(states: Iterable[State]) -> State:
+    """The latest state that dominates all of them."""
+    first, *others = states
+    for other in others:
+        while first is not other:
+            if first.depth >= other.depth:
+                assert first.dominator is not None
+                first = first.dominator
+            else:
+                assert other.dominator is not None
+                other = other.dominator
+    return first
+
+
+def _dominates(first: State, second: State) -> bool:
+    while second.depth > first.depth:
+        assert second.dominator is not None
+        second = second.dominator
+    return second is first
