@@ -19,7 +19,7 @@ ORDER = [
     "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
     "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
     "directed_text", "layers",
-    "norms", "zoo", "attacks", "export", "figures", "optim", "inspection", "processes",
+    "norms", "zoo", "imports", "attacks", "export", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory", "library",
     "commands", "cli", "app", "__main__",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lipsort_cli.data import Dataset
     from lipsort_cli.data.unseen import Taken
 
+CLASSIFIERS = ("train", "import")
+"""Commands whose runs hold a classifier."""
 PLACES = ("path", "root")
 """Keys of a data configuration that name files."""
 
@@ -41,8 +44,10 @@ class TrainedRun(NamedTuple):
         return self.directory / NETWORK
 
 
-def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
-    """Load what a training run left, with its first ``points`` test points (0: all of them).
+def open_run(directory: str | Path, points: int = 0, data: Any = None) -> TrainedRun:
+    """Load a classifier's run, with its first ``points`` test points (0: all of them).
+
+    ``data``: those of an imported network; None: what the run itself names.
 
     Raises LipsortError when files are missing, or the data can no longer be loaded or are not
     those of the run.
@@ -52,13 +57,12 @@ def open_run(directory: str | Path, points: int = 0) -> TrainedRun:
         raise LipsortError(
             f"{directory / NETWORK} is missing: {directory} is no finished training run"
         )
-    config = run_config(directory, "train")
-    dataset = run_data(directory, config.data)
+    config, dataset = judged_on(directory, data)
     count = len(dataset.test.labels) if points == 0 else min(points, len(dataset.test.labels))
     return TrainedRun(
         directory,
         config,
-        np.ascontiguousarray(dataset.test.inputs[:count].numpy()),
+        fitting(dataset.test.inputs[:count].numpy(), load_network(directory / NETWORK)),
         dataset.test.labels[:count].numpy().astype(np.int64),
         dataset.bounds,
         dataset.name,
@@ -82,8 +86,11 @@ def open_predictor(directory: str | Path) -> Predictor:
     from lipsort_cli.data.unseen import Taken
 
     directory = Path(directory)
-    config, recorded = run_config(directory, "train"), read_record(directory).get("data")
-    if not isinstance(recorded, dict) or "inputs" not in recorded:
+    record = read_record(directory)
+    config, recorded = run_config(directory, str(record["command"])), record.get("data")
+    if recorded is None and record["command"] == "import":
+        pass  # without data nothing is known of inputs but their shape
+    elif not isinstance(recorded, dict) or "inputs" not in recorded:
         raise LipsortError(
             f"{directory / 'run.json'} does not say how the run's inputs were read, so new data "
             "cannot be compared with them; train again"
@@ -91,6 +98,45 @@ def open_predictor(directory: str | Path) -> Predictor:
     network = load_network(directory / NETWORK)
     taken = Taken.of(recorded, network.input_shape, network.classes)
     return Predictor(network, taken, config.evaluation.norm, config.data)
+
+
+def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
+    """The configuration of a classifier's run, and the data that it is judged on.
+
+    An imported network may be judged on any ``data``, and must be where it was imported without.
+    """
+    from lipsort_cli.data import load
+
+    command = str(read_record(directory)["command"])
+    config = run_config(directory, command)
+    if command != "import":
+        if data is not None:
+            raise UsageError(
+                f"data: found {data.name}; {directory} is a run of `lipsort {command}`, which is "
+                "judged on its own data: leave it out"
+            )
+        return config, run_data(directory, config.data)
+    if data is not None:
+        return config, load(data)
+    if config.data is None:
+        raise UsageError(
+            f"data: required, and not given; {directory} is a network imported without data: "
+            "add data=OPTION"
+        )
+    return config, run_data(directory, config.data)
+
+
+def fitting(inputs: NDArray[np.float32], network: Network) -> NDArray[np.float32]:
+    """``inputs`` in the network's shape: theirs, or flat where the network takes flat ones.
+
+    Raises UsageError where they do not fit.
+    """
+    shape, wanted = inputs.shape[1:], network.input_shape
+    if shape != wanted and (len(wanted) > 1 or math.prod(shape) != wanted[0]):
+        raise UsageError(
+            f"data: found inputs of shape {list(shape)}; the network takes {list(wanted)}"
+        )
+    return np.ascontiguousarray(inputs.reshape(len(inputs), *wanted))
 
 
 def run_config(directory: Path, command: str) -> Any:

@@ -31,6 +31,9 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
     if command.many:
         return _many(command, overrides, positional, query)
     if not command.takes:
+        if command.argument and len(positional) == 1:
+            value = f"{command.argument}={quoted(positional[0])}"
+            return [value if text is positional[0] else text for text in overrides]
         if positional:
             raise UsageError(
                 f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "

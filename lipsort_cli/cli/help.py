@@ -52,7 +52,8 @@ def show(command: Command, words: list[str]) -> None:
     refuse = [
         f"{group}: found {option}; allowed: {', '.join(catalog.group_options(group, command.name))}"
         for group, option in chosen.items()
-        if group in GROUPS and option not in catalog.group_options(group, command.name)
+        if group in GROUPS
+        and option not in (catalog.NONE, *catalog.group_options(group, command.name))
     ]
     if refuse:
         raise UsageError("\n".join(refuse))

@@ -23,7 +23,7 @@ from lipsort_cli.runs import write_atomic, write_json
 
 def run(config: AttackConfig, directory: Path) -> None:
     """Attack ``config.run``; writes ``attack.json`` and ``attack.csv`` into ``directory``."""
-    trained = open_run(config.run, config.points)
+    trained = open_run(config.run, config.points, config.data)
     network = load_network(trained.network)
     norm, eps = resolve_radii(trained, config.norm, config.eps)
     points = certify_points(

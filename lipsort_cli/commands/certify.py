@@ -9,7 +9,7 @@ from rich.table import Table
 from lipsort_cli.certificates import certified_accuracy, issue_certificate
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.runs import open_run, resolve_radii
+from lipsort_cli.certificates.runs import CLASSIFIERS, open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_least, at_most, share_down
@@ -21,7 +21,7 @@ from lipsort_cli.runs import read_record
 
 def run(config: CertifyConfig, directory: Path) -> None:
     """Certify ``config.run``: a classifier's test points, or the distance that a critic proves."""
-    if read_record(Path(config.run))["command"] == "train":
+    if read_record(Path(config.run))["command"] in CLASSIFIERS:
         _certify_classifier(config, directory)
     else:
         _certify_critic(config, directory)
@@ -31,6 +31,8 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
     from lipsort_cli.gan.critic_runs import open_critic
     from lipsort_cli.wasserstein.bounds import certificate
 
+    if config.data is not None:
+        raise UsageError(f"data: found {config.data.name}; a critic has samples: leave it out")
     if config.eps is not None:
         raise UsageError(
             f"eps: found {config.eps}; a critic's certificate states a distance between two "
@@ -55,7 +57,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
 
 
 def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
-    trained = open_run(config.run, config.points)
+    trained = open_run(config.run, config.points, config.data)
     norm, eps = resolve_radii(trained, config.norm, config.eps)
     claim = Claim("classification", norm, config.arithmetic, len(trained.labels), tuple(eps))
     protect(directory, trained.directory, claim, replace=config.replace)

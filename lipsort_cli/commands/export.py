@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates import Network, load_network
-from lipsort_cli.certificates.runs import open_run
+from lipsort_cli.certificates.runs import CLASSIFIERS, open_run
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most
@@ -39,7 +39,7 @@ class Exported(NamedTuple):
 
 def run(config: ExportConfig, directory: Path) -> None:
     """Write the formats asked for into ``directory/export``, with the run's certificate."""
-    trained = _open(Path(config.run), config.points)
+    trained = _open(Path(config.run), config.points, config.data)
     network = load_network(trained.network)
     target = directory / "export"
     make_folder(target)
@@ -79,9 +79,9 @@ def run(config: ExportConfig, directory: Path) -> None:
     _last_words(trained, target, config.formats, "certificate.json" in copied)
 
 
-def _open(directory: Path, points: int) -> Exported:
-    if read_record(directory)["command"] == "train":
-        run = open_run(directory, points)
+def _open(directory: Path, points: int, data: Any) -> Exported:
+    if read_record(directory)["command"] in CLASSIFIERS:
+        run = open_run(directory, points, data)
         return Exported(directory, run.network, run.inputs)
     from lipsort_cli.gan.critic_runs import open_critic
 

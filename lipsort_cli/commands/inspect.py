@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import issued_routes, route_constant
-from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
+from lipsort_cli.certificates.runs import CLASSIFIERS, fitting, judged_on, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.inspection import words
@@ -88,19 +89,22 @@ def run(config: InspectConfig, directory: Path) -> None:
 
 def _open(directory: Path, config: InspectConfig) -> Subject:
     command = str(read_record(directory)["command"])
-    own = run_config(directory, command)
-    if command == "estimate-wasserstein":
+    path = directory / (NETWORK if command != "wgan" else "critic.safetensors")
+    network = load_network(path)
+    if command in CLASSIFIERS:
+        own, dataset = judged_on(directory, config.data)
+        test, norm = dataset.test, own.evaluation.norm
+        inputs = torch.from_numpy(fitting(test.inputs[: config.points].numpy(), network))
+        labels = test.labels[: config.points]
+    elif command == "estimate-wasserstein":
         from lipsort_cli.gan.critic_runs import open_critic
 
         rows = open_critic(directory).rows(config.points)
-        inputs, labels, norm = torch.from_numpy(rows), None, own.norm
+        inputs, labels, norm = torch.from_numpy(rows), None, run_config(directory, command).norm
     else:
-        test = run_data(directory, own.data).test
-        inputs = test.inputs[: config.points]
-        labels = test.labels[: config.points] if command == "train" else None
-        norm = own.evaluation.norm if command == "train" else own.norm
-    path = directory / (NETWORK if command != "wgan" else "critic.safetensors")
-    network = load_network(path)
+        own = run_config(directory, command)
+        inputs = run_data(directory, own.data).test.inputs[: config.points]
+        labels, norm = None, own.norm
     chosen = config.norm or norm
     return Subject(
         directory,

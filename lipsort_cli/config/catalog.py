@@ -23,6 +23,8 @@ from lipsort_cli.config.tree import config_root, group_files, heading
 _DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
 _PATH = re.compile(r"\b(files?|folders?|directory)\b")
 
+NONE = "null"
+"""What a defaults list says of a group of which nothing need be chosen."""
 PRESETS = "experiment"
 """The group of presets: each sets several groups and keys at once."""
 

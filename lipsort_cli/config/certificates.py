@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, option
 from lipsort_cli.config.registry import command
@@ -25,7 +26,7 @@ DEFAULT_EPS = {
 
 @command(
     "certify",
-    takes=("train", "estimate-wasserstein", "wgan"),
+    takes=("train", "estimate-wasserstein", "wgan", "import"),
     examples=(
         ("The newest run", "lipsort certify"),
         ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
@@ -41,6 +42,7 @@ class CertifyConfig:
     """
 
     run: str = option(REQUIRED, "run directory to certify")
+    data: Any = None
     norm: str | None = option(
         None,
         "norm of the perturbation; null: that of the run's evaluation",
@@ -67,7 +69,7 @@ class CertifyConfig:
 
 @command(
     "attack",
-    takes=("train",),
+    takes=("train", "import"),
     senseless="an attack looks for inputs that change the predicted class, and a critic has none",
     examples=(
         ("The newest run", "lipsort attack"),
@@ -80,6 +82,7 @@ class AttackConfig:
     """Attack a trained run, to sandwich its certificate from above."""
 
     run: str = option(REQUIRED, "run directory to attack")
+    data: Any = None
     norm: str | None = like(CertifyConfig, "norm", None)
     arithmetic: str = like(CertifyConfig, "arithmetic", "binary32", "certificate that is attacked")
     methods: list[str] = option(
@@ -103,7 +106,7 @@ class AttackConfig:
 
 @command(
     "export",
-    takes=("train", "estimate-wasserstein", "wgan"),
+    takes=("train", "estimate-wasserstein", "wgan", "import"),
     examples=(
         ("The newest run", "lipsort export"),
         ("A run by its directory", "lipsort export outputs/train/DATE/TIME"),
@@ -115,6 +118,7 @@ class ExportConfig:
     """Export a trained run as a plain network."""
 
     run: str = option(REQUIRED, "run directory to export")
+    data: Any = None
     formats: list[str] = option(
         ["safetensors", "onnx", "torch_export"],
         "files that are written",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lipsort_cli.config.options import REQUIRED, option
 from lipsort_cli.config.registry import command
@@ -10,7 +11,7 @@ from lipsort_cli.config.registry import command
 
 @command(
     "inspect",
-    takes=("train", "estimate-wasserstein", "wgan"),
+    takes=("train", "estimate-wasserstein", "wgan", "import"),
     many=True,
     examples=(
         ("The newest run", "lipsort inspect"),
@@ -23,6 +24,7 @@ class InspectConfig:
     """Look inside networks: singular values, gradients, active units."""
 
     run: str = option(REQUIRED, "run directory to inspect; the results go there")
+    data: Any = None
     runs: list[str] = option([], "run directories that are drawn beside each other, run first")
     points: int = option(
         64, "test points measured at, from the first on", minimum=1, maximum=100_000

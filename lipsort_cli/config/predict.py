@@ -38,7 +38,7 @@ class UnseenData(TableOptions):
 
 @command(
     "predict",
-    takes=("train",),
+    takes=("train", "import"),
     argument="data.path",
     senseless="a critic has no classes",
     examples=(

@@ -11,6 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from keyword import iskeyword
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from lipsort_cli.config.options import REQUIRED
@@ -128,8 +129,8 @@ class Command:
 
     @property
     def module(self) -> str:
-        """Import path of the module that implements it."""
-        return f"lipsort_cli.commands.{self.key}"
+        """Import path of the module that implements it; a word of Python's ends in ``_``."""
+        return f"lipsort_cli.commands.{self.key}" + "_" * iskeyword(self.key)
 
 
 COMMANDS: dict[str, Command] = {}

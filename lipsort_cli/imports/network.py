@@ -47,14 +47,19 @@ class Imported:
     rounding: float
 
 
-def import_network(model: Model) -> Imported:
-    """Trace the model for one input and write down its layers.
+def import_network(model: Model, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Imported:
+    """Trace the model for one input and write down its layers, behind ``(x - mean) / std`` if any.
 
     Raises Refused, naming the node that is not understood.
     """
     trace = Trace(model.shape)
     known: dict[str, Value | np.ndarray | None] = {"": None, **model.constants()}
-    known[model.input] = Value.whole(trace.input, (1, *model.shape))
+    first = trace.input
+    if mean:
+        count = max(len(mean), len(std))
+        numbers = [[float(v) for v in a] * (count if len(a) == 1 else 1) for a in (mean, std)]
+        first = trace.state("normalize", [first], first.shape, "", mean=numbers[0], std=numbers[1])
+    known[model.input] = Value.whole(first, (1, *model.shape))
     for proto in model.proto.graph.node:
         node = _node(proto, model, known)
         made = _made(trace, node)

@@ -20,7 +20,7 @@ from lipsort_cli.reports.rows import Comparison, Row, compare
 from lipsort_cli.reports.screen import show
 from lipsort_cli.reports.sections import not_counted, section, summary
 
-COMMANDS = ("train", "estimate-wasserstein", "wgan")
+COMMANDS = ("train", "estimate-wasserstein", "wgan", "import")
 """Commands whose runs have figures of their own."""
 
 

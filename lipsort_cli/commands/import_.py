@@ -1,0 +1,77 @@
+"""`lipsort import MODEL.onnx`: a network from elsewhere becomes a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lipsort_cli.config.imported import ImportConfig
+from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.directed_text import at_most, share_down
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.imports.model import read_model
+from lipsort_cli.imports.network import Imported
+from lipsort_cli.imports.run import make_run, rounding_words
+from lipsort_cli.norms import NAMES
+from lipsort_cli.runs import RunRecord
+
+
+def run(config: ImportConfig, directory: Path) -> None:
+    """Import ``config.file`` into ``directory``."""
+    from lipsort_cli.data import load
+
+    model = read_model(config.file, tuple(config.input_shape) or None)
+    dataset = None if config.data is None else load(config.data)
+    with RunRecord.recording(
+        directory,
+        "import",
+        config=config,
+        seed=config.seed,
+        data=None if dataset is None else dataset.fingerprint,
+    ):
+        try:
+            imported, agreement, results = make_run(model, config, directory, dataset)
+        except LipsortError as error:
+            words = str(error)
+            raise type(error)(
+                words if words.startswith(config.file) else f"{config.file}: {words}"
+            ) from None
+    console.print(
+        f"{Path(config.file).name}: {_layers(imported)}; {results['parameters']:,} numbers",
+        markup=False,
+    )
+    console.print(
+        f"Outputs agree with those of {agreement.runtime} at {agreement.points} "
+        f"{'random inputs' if dataset is None else f'test inputs of {dataset.name}'}: apart by at "
+        f"most {at_most(agreement.largest_difference, 3)} of the largest output (empirical)",
+        markup=False,
+    )
+    console.print(rounding_words(imported), markup=False)
+    _figures(config, results)
+    results_line("Results", directory, "model.safetensors", "results.json", "summary.md")
+    known = [] if dataset is not None else ["data=OPTION"]
+    follow_up("lipsort", "certify", directory, *known)
+
+
+def _layers(imported: Imported) -> str:
+    network = imported.network
+    count = sum(1 for _ in network.walk())
+    shape = "x".join(map(str, network.input_shape))
+    return f"{count} layers from {shape} to {network.classes} outputs"
+
+
+def _figures(config: ImportConfig, results: dict[str, Any]) -> None:
+    norm = NAMES[config.evaluation.norm]
+    if "clean_accuracy" in results:
+        certified = results["certified_accuracy"]
+        shares = ", ".join(f"{share_down(v)} at {k}" for k, v in certified["eps"].items())
+        console.print(
+            f"Accuracy {results['clean_accuracy']:.2%} (empirical); certified in {norm}, "
+            f"{certified['arithmetic']} arithmetic: {shares} (proven)",
+            markup=False,
+        )
+    console.print(
+        f"Lipschitz constant at most {at_most(results['lipschitz_bound'], 6)} (proven, {norm} to "
+        f"{norm})",
+        markup=False,
+    )

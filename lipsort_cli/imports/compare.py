@@ -1,0 +1,93 @@
+"""Whether the imported network computes what the file does: at some inputs, so empirical."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipsort_cli.certificates import Network, evaluate
+from lipsort_cli.imports.model import Model, Refused, package
+
+TOLERANCE = 1e-5
+"""Largest difference of an output, over the largest output, that rounding may explain."""
+_FEW = 16
+"""Inputs of the reference evaluator, which is slow."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """``largest_difference``: of any output, over the largest output in size; empirical."""
+
+    runtime: str
+    points: int
+    largest_difference: float
+    evidence: str = "empirical"
+
+
+def compare(
+    model: Model,
+    network: Network,
+    inputs: NDArray[np.float32],
+    prepared: NDArray[np.float32] | None = None,
+) -> Agreement:
+    """Compare at ``inputs [N, *shape]`` of the network; the file gets ``prepared`` instead, if any.
+
+    By ONNX Runtime, where it is installed, else by onnx's reference evaluator. One by one, and as
+    one batch where the file takes any.
+
+    Raises:
+        Refused: outputs differ by more than rounding explains, or depend on the batch.
+    """
+    fed = (inputs if prepared is None else prepared).astype(model.dtype)
+    runtime, run = _session(model)
+    count = len(inputs) if runtime == "ONNX Runtime" else min(_FEW, len(inputs))
+    wanted = evaluate(network, inputs[:count], "real").logits
+    largest = float(np.abs(wanted).max(initial=np.finfo(np.float32).tiny))
+    found = []
+    # One by one what the batch is compared with; all of them where there is no batch.
+    alone = count if model.fixed else min(_FEW, count)
+    found.append(np.concatenate([run(fed[k : k + 1]) for k in range(alone)]))
+    if not model.fixed:
+        found.append(run(fed[:count]))
+    worst = 0.0
+    for outputs in found:
+        if outputs.shape != (len(outputs), network.classes):
+            raise Refused(
+                f"{model.source}: {runtime} returns {list(outputs.shape)} for a batch of {count}; "
+                "an input's output must be a row of its own"
+            )
+        apart = np.abs(outputs - wanted[: len(outputs)]).max()
+        worst = max(worst, float(apart) / largest) if np.isfinite(apart) else np.inf
+    if worst > TOLERANCE:
+        raise Refused(
+            f"{model.source}: outputs of the imported network differ from {runtime}'s by "
+            f"{worst:.3g} of the largest output, more than {TOLERANCE:g}: "
+            "this importer misunderstands the file, or the file rounds in a way of its own"
+        )
+    return Agreement(runtime, count, worst)
+
+
+def _session(model: Model):  # type: ignore[no-untyped-def]
+    """The name of what runs the file, and a function of a batch."""
+    try:
+        import onnxruntime
+    except ImportError:
+        evaluator = package().reference.ReferenceEvaluator(model.proto)
+        return "onnx's reference evaluator", lambda x: evaluator.run(None, {model.input: x})[0]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return "ONNX Runtime", lambda x: session.run(None, {model.input: x})[0]
+
+
+def random_inputs(shape: tuple[int, ...], count: int, seed: int) -> NDArray[np.float32]:
+    """Half of them in [0, 1], half standard normal: ``[count, *shape]``."""
+    rng = np.random.default_rng(seed)
+    found = rng.standard_normal((count, *shape))
+    found[::2] = rng.random((len(found[::2]), *shape))
+    return found.astype(np.float32)

@@ -1,0 +1,164 @@
+"""A run directory of an imported network, as later commands take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from lipsort_cli.certificates.files import NETWORK
+from lipsort_cli.certificates.points import (
+    certified_accuracy,
+    certify_points,
+    lipschitz_bound,
+)
+from lipsort_cli.certificates.runs import fitting
+from lipsort_cli.directed_text import at_most
+from lipsort_cli.errors import UsageError
+from lipsort_cli.imports.compare import Agreement, compare, random_inputs
+from lipsort_cli.imports.model import Model
+from lipsort_cli.imports.network import Imported, import_network
+from lipsort_cli.norms import NAMES
+from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.verifier.graph import Network, graph_text
+
+if TYPE_CHECKING:
+    from lipsort_cli.config.imported import ImportConfig
+    from lipsort_cli.data import Dataset
+
+SUMMARY = "summary.md"
+
+
+def network_bytes(network: Network) -> bytes:
+    """The content of ``model.safetensors``."""
+    tensors = {name: np.ascontiguousarray(value) for name, value in network.tensors().items()}
+    return save(tensors, metadata={"lipsort_graph": graph_text(network)})
+
+
+def scaling(values: Sequence[float], shape: Sequence[int], key: str) -> NDArray[np.float32]:
+    """Means or deviations as they are taken off inputs ``[N, *shape]``.
+
+    Raises UsageError where they are neither one nor one a channel.
+    """
+    if len(values) not in (1, shape[0]):
+        raise UsageError(
+            f"{key}: found {len(values)} numbers; allowed: one, or {shape[0]}, one a channel"
+        )
+    return np.array(values, np.float32).reshape(-1, *[1] * (len(shape) - 1))
+
+
+def make_run(
+    model: Model, config: ImportConfig, directory: Path, dataset: Dataset | None
+) -> tuple[Imported, Agreement, dict[str, Any]]:
+    """Import, compare, and write network, results and summary into ``directory``."""
+    mean, std = list(config.mean), list(config.std)
+    if mean or std:
+        mean, std = mean or [0.0], std or [1.0]
+    imported = import_network(model, mean, std)
+    if dataset is None:
+        inputs = random_inputs(model.shape, config.points, config.seed)
+    else:
+        inputs = fitting(dataset.test.inputs[: config.points].numpy(), imported.network)
+    prepared = None
+    if mean:
+        first, second = (scaling(v, model.shape, k) for v, k in ((mean, "mean"), (std, "std")))
+        prepared = (inputs - first) / second
+    agreement = compare(model, imported.network, inputs, prepared)
+    write_atomic(directory / NETWORK, network_bytes(imported.network))
+    results = _results(model, imported, agreement, config, dataset)
+    write_json(directory / "results.json", results)
+    write_atomic(
+        directory / SUMMARY, summary(model, imported, agreement, results, config.evaluation.norm)
+    )
+    return imported, agreement, results
+
+
+def _results(
+    model: Model,
+    imported: Imported,
+    agreement: Agreement,
+    config: ImportConfig,
+    dataset: Dataset | None,
+) -> dict[str, Any]:
+    network, norm = imported.network, config.evaluation.norm
+    found: dict[str, Any] = {
+        "evidence": {"lipschitz_bound": "proven", "clean_accuracy": "empirical"},
+        "source": {
+            "file": Path(model.source).name,
+            "sha256": model.sha256,
+            "operator_set": str(model.opset),
+            "producer": f"{model.proto.producer_name} {model.proto.producer_version}".strip(),
+            "evidence": "imported",
+        },
+        "agreement": asdict(agreement),
+        "rounding": rounding_words(imported),
+        "layers": [
+            {"op": layer.op, "nodes": nodes}
+            for layer, nodes in zip(network.layers, imported.nodes, strict=True)
+        ],
+        "parameters": sum(int(value.size) for value in network.tensors().values()),
+        "lipschitz_bound": lipschitz_bound(network, norm).value,
+    }
+    if dataset is None or network.classes < 2:
+        return found
+    inputs, labels = fitting(dataset.test.inputs.numpy(), network), dataset.test.labels.numpy()
+    arithmetic = "real" if network.smooth() else "binary32"
+    points = certify_points(network, inputs, labels, norm=norm, arithmetic=arithmetic)
+    return found | {
+        "clean_accuracy": float((points.predictions == labels).mean()),
+        "certified_accuracy": {
+            "norm": norm,
+            "eps": certified_accuracy(points, config.evaluation.eps),
+            "evidence": "proven",
+            "arithmetic": arithmetic,
+            "points": len(labels),
+            "routes": points.shares(),
+        },
+        "lipschitz_bound": points.lipschitz,
+    }
+
+
+def summary(
+    model: Model, imported: Imported, agreement: Agreement, results: dict[str, Any], norm: str
+) -> str:
+    """What the run is, for a reader."""
+    network, norm = imported.network, NAMES[norm]
+    lines = [
+        f"# {Path(model.source).name}, imported",
+        "",
+        f"A network of {results['parameters']:,} numbers from {list(network.input_shape)} to "
+        f"{network.classes} outputs, read from an ONNX file (operator set {model.opset}, "
+        f"{results['source']['producer'] or 'of no named producer'}, SHA-256 {model.sha256}).",
+        "",
+        "What later commands certify is the network in `model.safetensors`: the layers below. "
+        f"Its outputs are those of {agreement.runtime} at {agreement.points} inputs up to "
+        f"{at_most(agreement.largest_difference, 3)} of the largest (empirical). "
+        + rounding_words(imported),
+        "",
+        f"Its Lipschitz constant is at most {at_most(results['lipschitz_bound'], 6)}, from {norm} "
+        f"to {norm} (proven).",
+        "",
+        "| layer | operation | from | stands for |",
+        "|---|---|---|---|",
+    ]
+    for place, (layer, nodes) in enumerate(zip(network.layers, imported.nodes, strict=True)):
+        shape = "x".join(map(str, layer.shape))
+        names = ", ".join(f"`{name}`" for name in nodes)
+        lines.append(f"| {place} | {layer.op} | {shape} | {names} |")
+    return "\n".join([*lines, ""])
+
+
+def rounding_words(imported: Imported) -> str:
+    """Whether weights are those of the file."""
+    if not imported.rounded:
+        return "All weights are exactly those of the file, or of what follows from them."
+    return (
+        f"{imported.rounded:,} weights were folded from several, or were finer than float32, and "
+        f"are rounded to it, by at most {at_most(imported.rounding, 3)} of themselves: "
+        "certificates are about the network with the rounded ones."
+    )
