@@ -76,12 +76,8 @@ def _session(model: Model):  # type: ignore[no-untyped-def]
     except ImportError:
         evaluator = package().reference.ReferenceEvaluator(model.proto)
         return "onnx's reference evaluator", lambda x: evaluator.run(None, {model.input: x})[0]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    contents = model.proto.SerializeToString()
+    session = onnxruntime.InferenceSession(contents, providers=["CPUExecutionProvider"])
     return "ONNX Runtime", lambda x: session.run(None, {model.input: x})[0]
 
 

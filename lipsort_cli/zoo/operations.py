@@ -80,29 +80,17 @@ class Writer:
             case Extension():
                 weights = self._weights(name, layer.centres, layer.bias)
                 return [{"op": "extension", **weights}]
-            case Convolution():
-                shape = layer.geometry
+            case Convolution() | TransposedConvolution():
+                shape, transposed = layer.geometry, isinstance(layer, TransposedConvolution)
                 entry = {
-                    "op": "convolution",
-                    **self._weights(name, layer.weight, layer.bias),
-                    "stride": shape.stride,
-                    "padding": shape.padding,
-                    "padding_mode": shape.padding_mode,
-                    "dilation": shape.dilation,
-                    "groups": shape.groups,
-                }
-                return [entry]
-            case TransposedConvolution():
-                shape = layer.geometry
-                entry = {
-                    "op": "transposed_convolution",
+                    "op": "transposed_convolution" if transposed else "convolution",
                     **self._weights(name, layer.weight, layer.bias),
                     "stride": shape.stride,
                     "padding": shape.padding,
                     "dilation": shape.dilation,
                     "groups": shape.groups,
                 }
-                return [entry]
+                return [entry if transposed else {**entry, "padding_mode": shape.padding_mode}]
             case Residual():
                 inner, _ = self.operations(layer.layers, f"{name}.layers", x)
                 return [

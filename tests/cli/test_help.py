@@ -81,6 +81,7 @@ def test_the_examples_of_a_page_are_sound(command: Command) -> None:
             else:
                 overrides.append("command=train")
         run = ["run=/tmp/x"] if command.takes else []
+        run += [f"{command.argument}=/tmp/x"] if command.argument else []
         with Composer(command.name) as composer:
             composer.check([*run, *overrides], multirun="-m" in words)
 

@@ -145,7 +145,7 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Trial, tuple[str, ...]]] = {
 def test_mutants_of_the_recurrence_are_reported(name: str, monkeypatch: Patch) -> None:
     mutate, trial, ops = MUTANTS[name]
     mutate(monkeypatch)
-    assert found(trial, *ops, rounds=300)
+    assert found(trial, *ops, rounds=900)
 
 
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
