@@ -89,7 +89,7 @@ def open_predictor(directory: str | Path) -> Predictor:
     record = read_record(directory)
     config, recorded = run_config(directory, str(record["command"])), record.get("data")
     if recorded is None and record["command"] == "import":
-        pass  # without data nothing is known of inputs but their shape
+        pass  # Without data nothing is known of inputs but their shape
     elif not isinstance(recorded, dict) or "inputs" not in recorded:
         raise LipsortError(
             f"{directory / 'run.json'} does not say how the run's inputs were read, so new data "
