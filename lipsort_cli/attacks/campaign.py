@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipsort_cli.arithmetic import certified_arithmetic
+from lipsort_cli.attacks.auto import autoattack
 from lipsort_cli.attacks.deepfool import deepfool
 from lipsort_cli.attacks.edge_search import edge_search
 from lipsort_cli.attacks.fgsm import fgsm
@@ -46,7 +47,10 @@ class Campaign:
         self.bounds = bounds
         self.steps = steps
         self.restarts = restarts
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
+        self.remarks: list[str] = []
+        """What AutoAttack finds suspicious: gradients that vanish, what only Square has found."""
         self.dtype = torch.float32 if arithmetic == "binary32" else torch.float64
         self.module = plain_module(network, self.dtype)
         self.layer_bounds = issued_bounds(network, norm)
@@ -115,6 +119,8 @@ class Campaign:
         elif method == "foolbox":
             found = self._foolbox(x, y)
             findings.record(found, self.fooled(found, y))
+        elif method == "autoattack":
+            self._autoattack(findings, eps)
         else:
             for radius in eps:
                 if method == "fgsm":
@@ -132,6 +138,19 @@ class Campaign:
                         generator=self.generator,
                     )
                 findings.record(found, self.fooled(found, y))
+
+    def _autoattack(self, findings: Findings, eps: Sequence[float]) -> None:
+        """At each radius, against the points that are not known to fall within it."""
+        for radius in eps:
+            rows = torch.from_numpy(np.flatnonzero(findings.nearest > radius))
+            if not len(rows):
+                continue
+            x, y = findings.inputs[rows], findings.labels[rows]
+            found, said = autoattack(
+                self.module, x, y, radius, norm=self.norm, bounds=self.bounds, seed=self.seed
+            )
+            findings.record(found, self.fooled(found, y), rows)
+            self.remarks += [f"autoattack at {radius}: {words}" for words in said]
 
     def _foolbox(self, inputs: Tensor, labels: Tensor) -> Tensor:
         try:

@@ -14,7 +14,7 @@ from lipsort_cli.certificates import CertifiedPoints, certify_points, load_netwo
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.runs import TrainedRun, open_run, resolve_radii
 from lipsort_cli.config.certificates import AttackConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -47,6 +47,8 @@ def run(config: AttackConfig, directory: Path) -> None:
         eps,
         lambda done: console.print(f"attacked {done} of {total} points"),
     )
+    for remark in campaign.remarks:
+        warn(remark)
     failures = np.flatnonzero(findings.nearest <= points.radii)
     failures = failures[points.radii[failures] > 0]
     _write(directory, config, trained, points, findings.nearest, failures, eps)

@@ -87,13 +87,16 @@ class AttackConfig:
     arithmetic: str = like(CertifyConfig, "arithmetic", "binary32", "certificate that is attacked")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
-        "adversaries; foolbox needs the extra 'attacks'",
-        choices=["fgsm", "pgd", "deepfool", "rounding", "foolbox"],
+        "adversaries; autoattack and foolbox need the extra 'attacks'",
+        choices=["fgsm", "pgd", "deepfool", "rounding", "autoattack", "foolbox"],
         filled=True,
         distinct=True,
     )
     eps: list[float] | None = like(
-        CertifyConfig, "eps", None, "radii of FGSM and PGD; null: the run's own, in its own norm"
+        CertifyConfig,
+        "eps",
+        None,
+        "radii of FGSM, PGD and AutoAttack; null: the run's own, in its own norm",
     )
     points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
     steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
