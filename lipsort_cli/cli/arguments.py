@@ -62,7 +62,9 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
 
 
 def _whole(command: Command, text: str) -> str:
-    """``data=FILE`` of a command whose argument is ``data.path`` is that argument."""
+    """``data=FILE`` of a command whose argument is ``data.path`` is that argument; auto is null."""
+    if text in ("model.widths=auto", "training.steps=auto"):
+        return text.replace("auto", "null")
     short = command.argument and f"{command.argument.partition('.')[0]}="
     return command.argument + text[len(short) - 1 :] if short and text.startswith(short) else text
 

@@ -11,14 +11,14 @@ import torch
 from rich.table import Table
 
 from lipsort_cli.certificates import load_network
-from lipsort_cli.config.models import ExtensionModel
+from lipsort_cli.config.models import ExtensionModel, MlpModel
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.norms import DUAL, NAMES
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
-from lipsort_cli.training.device import resolve_device
+from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
 from lipsort_cli.wasserstein.build import build_source
@@ -52,6 +52,7 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
         rng=stream(config.seed, SPLIT),
         device=device,
     )
+    chosen = config.fit(source.dim)
     with RunRecord.recording(
         directory,
         "estimate-wasserstein",
@@ -62,6 +63,9 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
     ) as record:
         task = build_task(config, source, device)
         console.print(_headline(config, source))
+        if chosen:
+            console.print(f"chosen by the dimension: {' '.join(chosen)}")
+        _say_what_is_unseen(config, source.dim)
         if not engine.run(task, engine.Session.of(config, record)):
             return
         save_network(task.network, directory / "model.safetensors")
@@ -76,7 +80,8 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
 def build_task(
     config: EstimateWassersteinConfig, source: Source, device: torch.device
 ) -> CriticTask:
-    """The task of a configuration, ready to train."""
+    """The task of a configuration, ready to train; what it leaves open is chosen."""
+    config.fit(source.dim)
     shared: dict[str, Any] = {
         key: getattr(config, key) for key in ("optimizer", "schedule", "training", "seed")
     }
@@ -88,7 +93,7 @@ def build_task(
             transport_points=config.evaluation.transport_points,
             **shared,
         )
-    return make_task(
+    task = make_task(
         source,
         device,
         model=config.model,
@@ -97,6 +102,8 @@ def build_task(
         norm=config.norm,
         **shared,
     )
+    set_threads(config.threads, sum(p.numel() for p in task.network.parameters()))
+    return task
 
 
 def evaluate_critic(
@@ -236,6 +243,18 @@ def _headline(config: EstimateWassersteinConfig, source: Source) -> str:
         f"{_describe(config)}; dimension {source.dim}{known}; ground metric {metric} "
         f"(the critic's gradient has {dual} norm at most 1)"
     )
+
+
+def _say_what_is_unseen(config: EstimateWassersteinConfig, dim: int) -> None:
+    """Warn of a first layer that keeps only a part of what tells points apart."""
+    widths = getattr(config.model, "widths", [])
+    if config.norm == "l2" and isinstance(config.model, MlpModel) and widths and widths[0] < dim:
+        share = at_most((widths[0] / dim) ** 0.5, 2)
+        warn(
+            f"model.widths: a first layer of {widths[0]} rows keeps at first {share} of a distance "
+            f"in {dim} dimensions, and what it never learns to see is missing from every lower "
+            "bound; model.widths=auto is as wide as the data"
+        )
 
 
 def _notes(results: dict[str, Any]) -> list[str]:

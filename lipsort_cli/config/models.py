@@ -18,7 +18,12 @@ PADDINGS = ("zeros", "circular")
 class MlpModel(Option):
     """Fully connected network of any widths (model.widths=[256,256,256])."""
 
-    widths: list[int] = option([256, 256, 256], "hidden widths", minimum=1, maximum=65536)
+    widths: list[int] | None = option(
+        [256, 256, 256],
+        "hidden widths; auto or null: as the data's dimension asks for",
+        minimum=1,
+        maximum=65536,
+    )
     bias: bool = option(True, "dense layers have a bias")
     dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
     input_dropout: float = option(0.0, "dropout of inputs", minimum=0, below=1)
@@ -33,8 +38,21 @@ class MlpModel(Option):
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""
-        if not self.widths and self.dropout > 0:
+        if self.widths == [] and self.dropout > 0:
             yield "model.dropout: a network without hidden layers (model.widths=[]) has none"
+
+    def fit(self, dim: int, group: int) -> bool:
+        """Choose widths that are left open for points of ``dim`` coordinates; whether it did.
+
+        Three layers of 128 up to so many dimensions. Beyond, two that are as wide as the data, up
+        to 1024: w orthonormal rows keep only a share sqrt(w / dim) of a random direction. Both are
+        multiples of ``group`` features.
+        """
+        if self.widths is not None:
+            return False
+        width = min(max(dim, 128), 1024)
+        self.widths = [-(-width // group) * group] * (3 if dim <= 128 else 2)
+        return True
 
 
 @dataclass

@@ -50,7 +50,7 @@ class LipschitzNetwork:
             for key in ("channels", "widths"):
                 yield from undivided(
                     f"model.{key}",
-                    getattr(self.model, key, []),
+                    getattr(self.model, key, None) or [],
                     self.activation.group,
                     f"activation={self.activation.name}",
                 )

@@ -7,17 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lipsort_cli.config.distributions import OF_IMAGES
-from lipsort_cli.config.models import ExtensionModel, ImageModel
+from lipsort_cli.config.learning import StiefelOptimizer
+from lipsort_cli.config.models import ExtensionModel, ImageModel, MlpModel
 from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
 from lipsort_cli.config.registry import COMMANDS, GROUPS, command, commands_of
 from lipsort_cli.config.train import LipschitzNetwork, Session, unmatched
+
+_NARROW = 128
+"""Dimensions up to which a critic of the default widths sees everything."""
 
 
 @dataclass
 class CriticTraining:
     """How long and on what the critic is trained."""
 
-    steps: int = option(1000, "steps at most", minimum=1)
+    steps: int | None = option(
+        None,
+        "steps at most; auto or null: 1000, with widths that fit high dimensions 300",
+        minimum=1,
+    )
     batch_size: int = option(256, "points of each side a step", minimum=1, maximum=MOST_POINTS)
     precision: str = option(
         "float32",
@@ -38,6 +46,11 @@ class CriticTraining:
         20, "stop after so many looks that gain less than the tolerance; 0: never", minimum=0
     )
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+
+    @property
+    def total(self) -> int:
+        """Steps at most."""
+        return 1000 if self.steps is None else self.steps
 
 
 @dataclass
@@ -106,6 +119,20 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
     confidence: float = option(0.95, "of the bounds for the populations", above=0, below=1)
     training: CriticTraining = field(default_factory=CriticTraining)
     evaluation: WassersteinEvaluation = field(default_factory=WassersteinEvaluation)
+
+    def fit(self, dim: int) -> list[str]:
+        """Choose what is left open, for points of ``dim`` coordinates; what was chosen."""
+        chosen: dict[str, Any] = {}
+        wide = False
+        if isinstance(self.model, MlpModel) and self.model.fit(dim, self.activation.group):
+            chosen["model.widths"] = self.model.widths
+            wide = dim > _NARROW
+        if wide and isinstance(self.optimizer, StiefelOptimizer) and self.optimizer.rank is None:
+            # Steps in all directions gained nothing here and cost several times as much.
+            self.optimizer.rank = chosen["optimizer.rank"] = 64
+        if self.training.steps is None and chosen:
+            self.training.steps = chosen["training.steps"] = 300 if wide else self.training.total
+        return [f"{key}={value}".replace(" ", "") for key, value in chosen.items()]
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""

@@ -95,6 +95,8 @@ def build_critic(
     if isinstance(model, ImageModel):
         means = [0.0] * (shape or (dim,))[0] if channel_means is None else list(channel_means)
         return _image_critic(model, activation, constraint, shape or (dim,), scale, means)
+    if model.widths is None:
+        model.fit(dim, activation.group)
     network = build_mlp(
         [dim],
         1,

@@ -62,7 +62,7 @@ class CriticTask(Task):
         training: CriticTraining,
         seed: int,
     ) -> None:
-        super().__init__([network], device, training.steps, training.gradient_clip)
+        super().__init__([network], device, training.total, training.gradient_clip)
         self.source, self.network, self.optimizer = source, network, optimizer
         self.rates = Rates(optimizer, schedule)
         self.norm, self.training, self.seed = norm, training, seed

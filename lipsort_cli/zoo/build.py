@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ def build_network(
         return build_order(model, input_shape, outputs)
     if isinstance(model, DistanceModel):
         return build_distance(model, input_shape, outputs)
+    if model.widths is None:
+        model.fit(math.prod(input_shape), activation.group)
     return build_mlp(
         input_shape,
         outputs,

@@ -1,0 +1,61 @@
+"""Defaults that fit the data: what is left open is chosen by its dimension, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lipsort_cli.cli.arguments import with_runs
+from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.schema import find
+from lipsort_cli.config.typed import to_typed
+
+Chosen = Callable[..., tuple[Any, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def chosen() -> Chosen:
+    with Composer("estimate-wasserstein") as composer:
+
+        def choose(dim: int, *overrides: str) -> tuple[Any, list[str]]:
+            command = find("estimate-wasserstein")
+            assert command is not None
+            words = with_runs(command, list(overrides), query=False)
+            config = to_typed(composer.compose(words), "estimate-wasserstein")
+            return config, config.fit(dim)
+
+        yield choose  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("dim", "widths", "rank", "steps"),
+    [
+        (2, [128, 128, 128], None, 1000),
+        (128, [128, 128, 128], None, 1000),
+        (129, [130, 130], 64, 300),
+        (784, [784, 784], 64, 300),
+        (3072, [1024, 1024], 64, 300),
+    ],
+)
+def test_widths_follow_the_dimension(
+    chosen: Chosen, dim: int, widths: list[int], rank: int | None, steps: int
+) -> None:
+    config, words = chosen(dim, "activation=maxmin", "model.widths=auto")
+    assert (config.model.widths, config.optimizer.rank) == (widths, rank)
+    assert config.training.total == steps
+    assert words[0] == f"model.widths={widths}".replace(" ", "")
+    assert config.fit(dim) == []  # nothing is open any more
+
+
+def test_what_is_said_stays(chosen: Chosen) -> None:
+    own = ["model.widths=[32,32]", "optimizer.rank=5", "training.steps=7"]
+    config, words = chosen(784, *own)
+    assert words == []
+    assert (config.model.widths, config.optimizer.rank) == ([32, 32], 5)
+    config, words = chosen(784, *own[1:])
+    assert words == ["model.widths=[784,784]"]
+    assert (config.optimizer.rank, config.training.total) == (5, 7)
+    assert chosen(784, "optimizer=adam")[1] == ["model.widths=[784,784]", "training.steps=300"]
+    assert chosen(784, own[0])[0].training.total == 1000
