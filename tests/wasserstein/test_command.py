@@ -295,6 +295,17 @@ def test_two_classes_of_a_data_set(compose: Compose, tmp_path: Path) -> None:
             run(compose(*overrides, f"distribution.q={bad}"), tmp_path / "bad")
 
 
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(("dim", "said"), [(8, False), (9, True)])
+def test_a_first_layer_that_cannot_see_everything_is_said(
+    dim: int, said: bool, compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["distribution=cone", f"distribution.dim={dim}", "training.steps=1"]
+    estimate(compose(*overrides, "evaluation.certificate=false"), tmp_path)
+    output = capsys.readouterr()
+    assert ("a first layer of 8 rows" in output.out + output.err) == said
+
+
 def test_printed_bounds_are_rounded_to_the_side_they_hold_on() -> None:
     value = 0.99999999
     assert directed({"kind": "lower", "value": value}) == ("at least", "0.999999")

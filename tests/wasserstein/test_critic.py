@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.config.models import MlpModel
 from lipsort_cli.layers import Dense
 from lipsort_cli.wasserstein.bounds import (
     SavedCritic,
@@ -44,7 +45,7 @@ def critic_of(
     torch.manual_seed(seed)
     name = "orthonormal" if norm == "l2" else "linf"
     return build_critic(
-        SimpleNamespace(widths=[16, 8], bias=True, dropout=0.0, lipschitz=1.0),
+        MlpModel(widths=[16, 8]),
         SimpleNamespace(name=activation, group_size=4),
         SimpleNamespace(name=name, method=method, sharpness=4.0),
         norm=norm,
