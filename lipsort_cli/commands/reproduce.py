@@ -28,13 +28,24 @@ def reproduce(
     quick: Annotated[
         bool, Option("--quick", help="Small versions, minutes (the default).")
     ] = False,
-    full: Annotated[bool, Option("--full", help="Long versions, many hours.")] = False,
+    standard: Annotated[
+        bool, Option("--standard", help="At most an hour an experiment on two cores.")
+    ] = False,
+    full: Annotated[bool, Option("--full", help="Published sizes, many hours.")] = False,
     seeds: Annotated[int, Option(metavar="N", help="Seeds 0 to N-1.")] = 3,
     workers: Annotated[
         int | None, Option(metavar="N", help="Jobs at a time; as many as cores if left out.")
     ] = None,
     out: Annotated[
-        Path | None, Option(metavar="FOLDER", help="Results (outputs/reproduce/quick or full).")
+        Path | None, Option(metavar="FOLDER", help="Results (outputs/reproduce/SIZE).")
+    ] = None,
+    kept: Annotated[
+        Path | None,
+        Option("--record", metavar="FOLDER", help="Keep results there as JSON, write their page."),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        Option("--page", metavar="FOLDER", help="Write FOLDER.md from kept results, run nothing."),
     ] = None,
     listing: Annotated[bool, Option("--list", help="Print each job's command, run none.")] = False,
 ) -> int:
@@ -47,18 +58,28 @@ def reproduce(
     wrong; 130 interrupted.
     """
     from lipsort_cli.reproduction.plan import choose, plan, prepare
+    from lipsort_cli.reproduction.sizes import MODES
     from lipsort_cli.reproduction.studies import STUDIES
 
-    if quick and full:
-        raise UsageError("found --quick and --full; allowed: one of them")
+    if page is not None:
+        from lipsort_cli.reproduction.record import write_page
+
+        results_line("Page", write_page(page))
+        return 0
+    chosen = [
+        f"--{name}" for name, given in zip(MODES, (quick, standard, full), strict=True) if given
+    ]
+    if len(chosen) > 1:
+        raise UsageError(f"found {' and '.join(chosen)}; allowed: one of them")
+    mode = chosen[0].strip("-") if chosen else MODES[0]
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}; allowed: 1 to {MOST_SEEDS}")
     workers = _cores() if workers is None else workers
     if not 1 <= workers <= 1024:
         raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
     studies = choose(STUDIES, experiments or [])
-    out = out or Path("outputs", "reproduce", "full" if full else "quick")
-    made = plan(studies, out, list(range(seeds)), full=full)
+    out = out or Path("outputs", "reproduce", mode)
+    made = plan(studies, out, list(range(seeds)), mode)
     if listing:
         for job in made.jobs:
             state = "finished" if job.finished else "to do"
@@ -73,7 +94,7 @@ def reproduce(
     if todo:
         prepare(todo)
     failed = _run(todo, workers, out)
-    return _conclude(made, out, failed, seeds=seeds, full=full)
+    return _conclude(made, out, failed, seeds=seeds, mode=mode, kept=kept)
 
 
 def _cores() -> int:
@@ -110,12 +131,23 @@ def _run(todo: list[Job], workers: int, out: Path) -> dict[str, str]:
     return failed
 
 
-def _conclude(made: Plan, out: Path, failed: dict[str, str], *, seeds: int, full: bool) -> int:
+def _conclude(
+    made: Plan,
+    out: Path,
+    failed: dict[str, str],
+    *,
+    seeds: int,
+    mode: str,
+    kept: Path | None = None,
+) -> int:
     from lipsort_cli.reproduction import page
+    from lipsort_cli.reproduction.record import record, write_page
 
     began = time.monotonic()
     findings: dict[int, Finding | str] = page.judged(made, out)
-    page.write(made, findings, out, seeds=seeds, full=full)
+    page.write(made, findings, out, seeds=seeds, mode=mode)
+    if kept is not None and record(made, findings, kept, seeds=seeds, mode=mode):
+        results_line("Page", write_page(kept))
     _show(made, findings)
     words = [
         page.verdict(
@@ -145,9 +177,10 @@ def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
             console.print(f"  not measured: {reason}")
             continue
         for check in finding.checks:
-            console.print(f"  {'holds' if check.holds else 'FAILS'}: {check.claim}")
+            word = "holds" if check.holds else "FAILS"
+            console.print(f"  {word}, {check.side}: {check.claim}")
             console.print(f"    here: {check.measured}")
             console.print(f"    published: {check.published}")
-            for words in [] if check.holds else check.words:
+            for words in [] if check.holds else [*check.words, check.reason]:
                 console.print(f"    tested: {words}")
     console.print()

@@ -33,7 +33,7 @@ class OrthonormalConstraint(Constraint):
     made_by: ClassVar[str] = "layers.constraints.orthonormal:Orthonormal"
 
 
-@choice("constraint", "bjorck")
+@choice("constraint", "bjorck", presets=("bjorck_authors",))
 class BjorckConstraint(Constraint):
     """Orthonormal through differentiable Bjorck iterations in every forward pass (L2)."""
 

@@ -86,7 +86,7 @@ def build_report(
     """
     if spread not in SPREADS:
         raise UsageError(f"spread: found {spread!r}; allowed: {', '.join(SPREADS)}")
-    runs, broken = collect(directories, commands)
+    runs, broken = collect(directories, commands) if directories else ([], [])
     comparisons = [
         compare(command, own, group=group, pool=pool)
         for command in commands

@@ -62,7 +62,8 @@ class Job:
 def expand(preset: str, out: Path, seeds: Iterable[int], extra: tuple[str, ...] = ()) -> list[Job]:
     """The jobs of a preset: all combinations of what its sweep lists, for each of ``seeds``.
 
-    ``extra`` overrides come last and hold for all jobs.
+    ``extra`` overrides come last and hold for all jobs; those of a key that the sweep lists take
+    the place of its list.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -70,6 +71,8 @@ def expand(preset: str, out: Path, seeds: Iterable[int], extra: tuple[str, ...] 
     config = composed(command, preset)
     params = dict(config.hydra.sweeper.params or {})
     params["seed"] = ",".join(map(str, seeds))
+    params |= {key: value for key, value in map(_parted, extra) if key in params}
+    extra = tuple(text for text in extra if _parted(text)[0] not in params)
     parser = OverridesParser.create()
     choices = []
     for key, value in params.items():
@@ -92,6 +95,11 @@ def expand(preset: str, out: Path, seeds: Iterable[int], extra: tuple[str, ...] 
             Job(command, overrides, _place(out, preset, command, overrides, arm, base), arm, preset)
         )
     return jobs
+
+
+def _parted(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key, value
 
 
 def follow_up(command: str, overrides: tuple[str, ...], of: Iterable[Job], out: Path) -> Job:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_json
+from lipsort_cli.reports.blocks import Table
 from lipsort_cli.reports.found import log_of
-from lipsort_cli.reproduction.jobs import Job
+from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.statistics import Sample
 
 
@@ -63,11 +65,65 @@ def at(*path: str, file: str = "results.json") -> Metric:
     return metric
 
 
+SIDES = {"paper": "as published", "ours": "ours"}
+"""What the presets' folders are called in tables."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of a preset: its finished jobs, which differ in nothing but the seed."""
+
+    preset: str
+    values: tuple[tuple[str, str], ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def side(self) -> str:
+        """``as published`` or ``ours``."""
+        return SIDES.get(self.preset.partition("/")[0], "")
+
+    def __getitem__(self, key: str) -> str:
+        return dict(self.values).get(key, "")
+
+    @property
+    def label(self) -> str:
+        """What tells it from other arms: the preset's name and what its sweep lists."""
+        name = self.preset.partition("/")[2].partition(":")[0].replace("_", " ")
+        words = [v if k in GROUPS else f"{k.rpartition('.')[2]} {v}" for k, v in self.values]
+        return ", ".join([name, *words])
+
+    def sample(self, metric: Metric) -> Sample:
+        """A figure by seed.
+
+        Raises:
+            LipsortError: a job's results do not hold it, or two jobs have one seed.
+        """
+        found: dict[int, float] = {}
+        for outcome in self.outcomes:
+            if outcome.job.seed in found:
+                raise LipsortError(f"{self.label}: several jobs have seed {outcome.job.seed}")
+            try:
+                found[outcome.job.seed] = metric(outcome)
+            except KeyError as error:
+                raise LipsortError(f"{outcome.directory}: no {error} among its results") from error
+        return Sample(found)
+
+
+def seconds(outcome: Outcome) -> float:
+    """Processor seconds of the job, evaluation included."""
+    return float(outcome.file(MARK).get("cpu_seconds", 0.0))
+
+
+def steps(outcome: Outcome) -> float:
+    """Steps of training."""
+    return float(max((entry.get("step", 0) for entry in log_of(outcome.directory)), default=0))
+
+
 class Outcomes:
     """All finished jobs, to be looked up by preset and arm.
 
-    ``full`` presets answer to the name of their quick version, so that what is asserted is written
-    once.
+    ``paper/full`` presets answer to the name of their small version, so that what is asserted is
+    written once.
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
@@ -92,17 +148,34 @@ class Outcomes:
         Raises:
             LipsortError: two of them have one seed, so that the arm does not tell them apart.
         """
-        found: dict[int, float] = {}
-        for outcome in self.of(preset, **arm):
-            if outcome.job.seed in found:
-                raise LipsortError(f"{preset}: {arm} fits several jobs of seed {outcome.job.seed}")
-            try:
-                found[outcome.job.seed] = metric(outcome)
-            except KeyError as error:
-                raise LipsortError(f"{outcome.directory}: no {error} among its results") from error
-        return Sample(found)
+        return Arm(preset, (), tuple(self.of(preset, **arm))).sample(metric)
+
+    def arms(self, *presets: str, **arm: object) -> list[Arm]:
+        """Every setting of the presets that has finished jobs, in the order of their sweeps."""
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], list[Outcome]] = {}
+        for preset in presets:
+            for outcome in self.of(preset, **arm):
+                values = tuple((k, v) for k, v in outcome.job.arm.items() if k != "seed")
+                found.setdefault((preset, values), []).append(outcome)
+        return [Arm(*key, tuple(outcomes)) for key, outcomes in found.items()]
+
+
+Column = tuple[str, Metric, int]
+"""Title, figure and decimal places of a table's column."""
+
+
+def table(title: str, arms: Sequence[Arm], columns: Sequence[Column], caption: str) -> Table:
+    """One row an arm: what it is, its figures, steps and processor seconds."""
+    rows = [
+        [arm.side, arm.label, *(arm.sample(metric).text(places) for _, metric, places in columns),
+         f"{arm.sample(steps).mean:.0f}", f"{arm.sample(seconds).mean:.1f}"]
+        for arm in arms
+    ]  # fmt: skip
+    header = ["", "setting", *(name for name, _, _ in columns), "steps", "s"]
+    caption += " Mean ± standard deviation over seeds; s: processor seconds a job."
+    return Table(title, header, rows, caption, keys=2)
 
 
 def short(preset: str) -> str:
-    """``paper/full/NAME`` and ``paper/NAME`` to ``NAME``."""
-    return preset.removeprefix("paper/").removeprefix("full/")
+    """``paper/full/NAME`` to ``paper/NAME``."""
+    return preset.replace("paper/full/", "paper/")

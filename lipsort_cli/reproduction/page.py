@@ -10,6 +10,7 @@ from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import read_json
 from lipsort_cli.reports import build_report
 from lipsort_cli.reports.blocks import Block, Heading, Paragraph, Table
+from lipsort_cli.reports.build import COMMANDS
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import Outcomes
 from lipsort_cli.reproduction.plan import Plan
@@ -60,16 +61,34 @@ def verdicts(plan: Plan, findings: dict[int, Finding | str]) -> Table:
         missing = [job for job in plan.members[study.number] if not job.finished]
         if isinstance(finding, str) or not finding.checks:
             reason = finding if isinstance(finding, str) else "no job has finished"
-            rows.append([str(study.number), study.claim, "", reason, MISSING])
+            rows.append([str(study.number), study.claim, "", "", reason, "", MISSING])
             continue
         for check in finding.checks:
             word = HOLDS if check.holds else FAILS
             if missing:
                 word = f"{word}, {len(missing)} jobs missing"
-            rows.append([str(study.number), check.claim, check.published, check.measured, word])
+            rows.append(
+                [
+                    str(study.number),
+                    check.claim,
+                    check.side,
+                    check.published,
+                    check.measured,
+                    check.evidence,
+                    word,
+                ]
+            )
     return Table(
         "The paper's claims, and this machine",
-        ["", "claim", "published", "this machine (mean ± deviation over seeds)", "verdict"],
+        [
+            "",
+            "claim",
+            "arm",
+            "published",
+            "this machine (mean ± deviation over seeds)",
+            "evidence",
+            "verdict",
+        ],
         rows,
         METHOD,
         keys=1,
@@ -78,18 +97,19 @@ def verdicts(plan: Plan, findings: dict[int, Finding | str]) -> Table:
 
 
 def write(
-    plan: Plan, findings: dict[int, Finding | str], out: Path, *, seeds: int, full: bool
+    plan: Plan, findings: dict[int, Finding | str], out: Path, *, seeds: int, mode: str
 ) -> None:
     """Write ``report.md``, ``report.html`` and ``report.json`` into ``out``."""
     blocks: list[Block] = [
-        Paragraph(_circumstances(plan.jobs, seeds, full)),
+        Paragraph(_circumstances(plan.jobs, seeds, mode)),
         verdicts(plan, findings),
     ]
     for study in plan.studies:
         blocks += _section(study, findings[study.number], plan.members[study.number])
     blocks.append(Heading("All runs"))
+    comparable = any(job.command in COMMANDS for job in plan.jobs)
     build_report(
-        [out / "jobs"],
+        [out / "jobs"] if comparable else [],  # theory alone has no runs to compare
         out,
         title="The paper, reproduced",
         pool=("seed", "data.subset_seed"),
@@ -107,35 +127,35 @@ def _section(study: Study, finding: Finding | str, jobs: list[Job]) -> list[Bloc
         blocks.append(Paragraph(f"{len(missing)} of {len(jobs)} jobs have not finished."))
     blocks += finding.blocks
     rows = [
-        [HOLDS if check.holds else FAILS, words]
+        [HOLDS if check.holds else FAILS, check.side, words]
         for check in finding.checks
-        for words in check.words
+        for words in [*check.words, *([check.reason] if check.reason and not check.holds else [])]
     ]
     if rows:
-        blocks.append(Table("What was tested", ["claim", "test"], rows, right=frozenset()))
+        blocks.append(Table("What was tested", ["claim", "arm", "test"], rows, right=frozenset()))
     if study.presets:
         names = ", ".join(dict.fromkeys(job.preset for job in jobs if ":" not in job.preset))
         blocks.append(Paragraph(f"Presets: {names}."))
     return blocks
 
 
-def _circumstances(jobs: list[Job], seeds: int, full: bool) -> str:
-    seconds = used = 0.0
-    for job in jobs:
-        if job.finished:
-            mark = read_json(job.directory / MARK)
-            seconds += float(mark.get("seconds", 0.0))
-            used += float(mark.get("cpu_seconds", 0.0))
-    version = "full" if full else "quick"
+def spent(jobs: list[Job], key: str) -> float:
+    """Minutes that the finished jobs took: ``seconds`` or ``cpu_seconds``."""
+    marks = [read_json(job.directory / MARK) for job in jobs if job.finished]
+    return sum(float(mark.get(key, 0.0)) for mark in marks) / 60
+
+
+def _circumstances(jobs: list[Job], seeds: int, mode: str) -> str:
     return (
-        f"The {version} version: {len(jobs)} jobs, {seeds} seeds, {seconds / 60:.1f} minutes of "
-        f"jobs ({used / 60:.1f} of processor time) on {_processor()}, {os.cpu_count()} "
-        "cores. Clean accuracies and attacks are empirical; certified accuracies, Lipschitz bounds "
-        "and lower bounds of W1 are proven, rounding included."
+        f"The {mode} version: {len(jobs)} jobs, {seeds} seeds, {spent(jobs, 'seconds'):.1f} "
+        f"minutes of jobs ({spent(jobs, 'cpu_seconds'):.1f} of processor time) on {processor()}, "
+        f"{os.cpu_count()} cores. Clean accuracies and attacks are empirical; certified "
+        "accuracies, Lipschitz bounds and lower bounds of W1 are proven, rounding included."
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

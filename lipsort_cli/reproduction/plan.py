@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.reproduction.jobs import Job, command_of, composed, expand
+from lipsort_cli.reproduction.jobs import Job, command_of, composed
+from lipsort_cli.reproduction.sizes import jobs_of
 from lipsort_cli.reproduction.study import Study
-
-THREADED = ("train", "estimate-wasserstein", "wgan")
-"""Commands that run one thread each: workers fill the machine."""
 
 
 @dataclass
@@ -46,21 +44,19 @@ def choose(studies: Sequence[Study], wanted: Iterable[str]) -> list[Study]:
     return sorted(chosen, key=lambda study: study.number) or list(studies)
 
 
-def plan(studies: list[Study], out: Path, seeds: Sequence[int], *, full: bool) -> Plan:
-    """All jobs of ``studies`` under ``out``: quick presets, or with ``full`` the long ones."""
+def plan(studies: list[Study], out: Path, seeds: Sequence[int], mode: str) -> Plan:
+    """All jobs of ``studies`` under ``out`` in the size ``mode``."""
     made = Plan(studies)
     known: dict[Path, Job] = {}
     expanded: dict[str, list[Job]] = {}
     for study in studies:
         own: list[Job] = []
-        for name in study.presets:
-            preset = f"paper/full/{name}" if full else f"paper/{name}"
+        for preset in study.presets:
             if preset not in expanded:
-                extra = ("threads=1",) if command_of(preset) in THREADED else ()
-                expanded[preset] = expand(preset, out, seeds, extra)
-            own += expanded[preset]
+                expanded[preset] = jobs_of(preset, out, seeds, mode)
+            own += filter(study.needs, expanded[preset])
         if study.follow is not None:
-            own += study.follow(list(own), out)
+            own += study.follow(list(own), out, mode)
         made.members[study.number] = own
         for job in own:
             if job.directory not in known:
@@ -81,7 +77,7 @@ def prepare(jobs: Iterable[Job]) -> None:
 
     found: dict[str, Any] = {}
     for preset in dict.fromkeys(job.preset for job in jobs if ":" not in job.preset and job.preset):
-        if not preset.startswith("paper/"):
+        if not preset.startswith(("paper/", "ours/")):
             continue
         node = composed(command_of(preset), preset).get("data")
         if node is not None and issubclass(OmegaConf.get_type(node) or object, DownloadedData):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
@@ -12,9 +13,10 @@ import torch
 from lipsort_cli.certificates import lipschitz_bound
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.norms import NAMES
-from lipsort_cli.theory import conversions, lattice, relu
-from lipsort_cli.theory.exact import ExactNetwork, Vector
+from lipsort_cli.theory import conversions, gradients, lattice, relu
+from lipsort_cli.theory.exact import Affine, ExactNetwork, Vector
 from lipsort_cli.theory.steep import steep_data
+from lipsort_cli.theory.universality import errors
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import network_bytes
 
@@ -48,6 +50,9 @@ def check_all(
     """
     checks: list[Callable[[], Claim]] = [
         no_relu_bends_fully,
+        lambda: one_steepest_gradient(seed, quick),
+        lambda: singular_values_become_one(seed, quick),
+        lambda: universality(quick),
         shallow_relu_bends_by_one,
         absolute_value_by_maxmin,
         maxmin_by_absolute_value,
@@ -123,6 +128,83 @@ def trained_bends(bends: dict[str, dict[int, relu.Bent]]) -> Claim:
         EMPIRICAL,
         holds,
         f"ReLU {listed} hidden layers; MaxMin {maxmin:.4f} with 1",
+    )
+
+
+# --- gradients of norm 1, and universality ------------------------------------------------------
+
+
+def one_steepest_gradient(seed: int, quick: bool) -> Claim:
+    """Theorem 1 on drawn networks, every pattern of slopes; :mod:`.gradients` says why."""
+    draw = random.Random(seed)
+    networks = patterns = steep = 0
+    holds = True
+    for inputs, width in itertools.product((1, 2, 3, 4), (2, 3, 4)):
+        for _ in range(1 if quick else 4):
+            weights = gradients.random_weights(inputs, [width, width], draw)
+            count, found = gradients.steepest(weights)
+            networks, patterns, steep = networks + 1, patterns + count, steep + len(found)
+            holds &= len(found) <= 1 and all(map(gradients.singular_values_one, weights))
+    return Claim(
+        "theorem_1",
+        "a network R^n -> R of norm-constrained weights and monotone activations has one gradient "
+        "of norm 1 at most: ReLU, leaky ReLU, tanh, sigmoid",
+        PROVEN,
+        holds and steep > 0,
+        f"{networks} orthonormal rational networks, n = 1 to 4, {patterns:,} patterns, {steep} "
+        "networks with such a gradient; slopes between 0 and 1 and any network: proof in "
+        "lipsort_cli/theory/gradients.py",
+    )
+
+
+def singular_values_become_one(seed: int, quick: bool) -> Claim:
+    """Theorem 2 as a program, and the rewritten network beside the one it was made from."""
+    draw = random.Random(seed)
+    points = rewritten = 0
+    holds = True
+    for size, depth in ((2, 1), (2, 3), (4, 2)) if quick else ((2, 1), (2, 3), (4, 2), (6, 3)):
+        network = gradients.wasteful(size, depth, draw)
+        made = gradients.rewritten(network)
+        before, after = (
+            [layer.weight for layer in one.layers if isinstance(layer, Affine)]
+            for one in (network, made)
+        )
+        holds &= network.constrained("l2") and not all(map(gradients.singular_values_one, before))
+        holds &= all(map(gradients.singular_values_one, after))
+        inputs = [[Fraction(draw.randint(-40, 40), 8) for _ in range(2 * size)] for _ in range(20)]
+        holds &= all(network(x) == made(x) for x in inputs)
+        points, rewritten = points + len(inputs), rewritten + 1
+    return Claim(
+        "theorem_2",
+        "a network of gradient norm 1 keeps its function when all singular values are made 1",
+        PROVEN,
+        holds,
+        f"{rewritten} MaxMin networks with singular values 0 and 1/2, rewritten in rational "
+        f"numbers: every weight orthonormal exactly, equal at {points} points",
+    )
+
+
+def universality(quick: bool) -> Claim:
+    """The lattice construction on ever finer grids."""
+    found = {dim: errors(dim) for dim in ((1, 2) if quick else (1, 2, 3))}
+    holds = all(
+        one.found <= one.bound + 1e-12
+        and (  # evaluated in binary64
+            after is None or after.found < one.found
+        )
+        for series in found.values()
+        for one, after in itertools.zip_longest(series, series[1:])
+    )
+    listed = "; ".join(
+        f"{dim} dimensions: " + ", ".join(f"{e.found:.3f} with {e.points}" for e in series)
+        for dim, series in found.items()
+    )
+    return Claim(
+        "universality",
+        "the sup-norm error of GroupSort networks falls as points grow, and is at most 2 h",
+        PROVEN,
+        holds,
+        f"measured on a fine grid, {listed}; the bound holds everywhere, both being 1-Lipschitz",
     )
 
 

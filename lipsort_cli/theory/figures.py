@@ -10,6 +10,7 @@ import torch
 from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.theory.lattice import interpolate
 from lipsort_cli.theory.relu import Bent
+from lipsort_cli.theory.universality import errors
 
 _STYLES = ("-", "--", "-.", ":")
 _POINTS = [-4.0, -2.5, -1.0, 0.5, 1.5, 3.0, 4.0]
@@ -20,6 +21,29 @@ def draw_all(folder: Path, bends: dict[str, dict[int, Bent]]) -> None:
     """Draw every picture into ``folder``."""
     draw_bends(folder / "absolute_value.png", bends)
     draw_lattice(folder / "lattice.png")
+    draw_universality(folder / "universality.png")
+
+
+@drawing
+def draw_universality(path: Path) -> None:
+    """Sup-norm error of the lattice construction over the number of points, and its bound."""
+    with picture(path, height=4.4) as (_, axes):
+        for dim in (1, 2, 3):
+            series = errors(dim)
+            points = [one.points for one in series]
+            colour, style = COLOURS[dim - 1], _STYLES[dim - 1]
+            label = f"{dim} dimension" + "s" * (dim > 1)
+            axes.plot(points, [e.found for e in series], style, marker="o", color=colour,
+                      label=label)  # fmt: skip
+            axes.plot(points, [e.bound for e in series], style, color=colour, alpha=0.4)
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="points that the network takes exactly",
+            ylabel="largest error on the cube",
+            title="Universality: the error falls as points grow\n(faint: the bound, everywhere)",
+        )
+        axes.legend(fontsize=8)
 
 
 @drawing

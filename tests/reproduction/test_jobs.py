@@ -19,9 +19,13 @@ from lipsort_cli.reproduction.studies import STUDIES
 
 def test_a_preset_becomes_the_product_of_its_sweep(tmp_path: Path) -> None:
     made = expand("paper/gradient_norm", tmp_path, [0, 5], ("threads=1",))
-    arms = {(j.arm["activation"], j.arm["model.lipschitz"], j.seed) for j in made}
-    assert arms == {(a, k, s) for a in ("maxmin", "relu") for k in ("1", "10") for s in (0, 5)}
-    assert len({job.directory for job in made}) == len(made) == 8
+    sets = ("none", "spectral", "parseval", "bjorck_authors")
+    arms = {(j.arm["activation"], j.arm["constraint"], j.seed) for j in made}
+    assert arms == {(a, k, s) for a in ("maxmin", "relu") for k in sets for s in (0, 5)}
+    assert len({job.directory for job in made}) == len(made) == 16
+    fewer = expand("paper/gradient_norm", tmp_path, [0], ("constraint=none", "training.epochs=1"))
+    assert [job.arm["constraint"] for job in fewer] == ["none"] * 2
+    assert all(job.overrides[-1] == "training.epochs=1" for job in fewer)
     assert made[0].overrides[-1] == "threads=1"
     assert made[0].line.startswith("lipsort train experiment=paper/gradient_norm ")
     assert not made[0].finished
@@ -41,9 +45,9 @@ def test_directories_change_with_what_determines_the_result(
 def test_plans_share_jobs_between_experiments(tmp_path: Path) -> None:
     chosen = choose(STUDIES, ["7", "robustness_l2"])
     assert [study.number for study in chosen] == [5, 7]
-    made = plan(chosen, tmp_path, [0], full=False)
+    made = plan(chosen, tmp_path, [0], "quick")
     shared = {j.directory for j in made.members[5]} & {j.directory for j in made.members[7]}
-    assert len(shared) == 2
+    assert len(shared) == 2, "the MaxMin networks of both arms, and none of ReLU"
     assert len(made.jobs) == len({job.directory for job in made.jobs})
     assert choose(STUDIES, []) == list(STUDIES)
     with pytest.raises(UsageError, match=r"found '12'; allowed: 1 \(expressivity\)"):
@@ -110,9 +114,13 @@ def test_outcomes_are_found_by_preset_and_arm(tmp_path: Path) -> None:
         (job.directory / "results.json").write_text(json.dumps({"a": {"0.1": index}}))
     outcomes = Outcomes(made)
     assert len(list(outcomes)) == 3
-    arm = {"activation": "maxmin", "model__lipschitz": 1}
-    assert outcomes.sample(at("a", "0.1"), "gradient_norm", **arm).by_seed == {0: 0.0, 1: 1.0}
-    assert outcomes.sample(at("a", "0.1"), "gradient_norm", activation="relu").by_seed == {}
+    name = "paper/gradient_norm"
+    arm = {"activation": "maxmin", "constraint": "none"}
+    assert outcomes.sample(at("a", "0.1"), name, **arm).by_seed == {0: 0.0, 1: 1.0}
+    assert outcomes.sample(at("a", "0.1"), name, activation="relu").by_seed == {}
+    assert [len(one.outcomes) for one in outcomes.arms(name)] == [2, 1]
+    first = outcomes.arms(name)[0]
+    assert (first.side, first.label) == ("as published", "gradient norm, maxmin, none")
     made[3].directory.mkdir(parents=True)
     (made[3].directory / MARK).write_text("{broken")
     assert not made[3].finished

@@ -11,12 +11,13 @@ import yaml
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.tree import config_root, heading
 from lipsort_cli.reproduction.jobs import command_of
+from lipsort_cli.reproduction.sizes import FULL, QUICK
 from lipsort_cli.reproduction.studies import STUDIES
 from lipsort_cli.reproduction.studies.generator import DISTANCE
 from lipsort_cli.reproduction.worker import perform
 
-PAPER = [name for name in group_options("experiment") if name.startswith("paper/")]
-QUICK = [name for name in PAPER if not name.startswith("paper/full/")]
+PAPER = [name for name in group_options("experiment") if name.startswith(("paper/", "ours/"))]
+SMALLER = [name for name in PAPER if not name.startswith("paper/full/")]
 
 SMALL = {
     "train": [
@@ -29,7 +30,8 @@ SMALL = {
         "evaluation.points=20", "evaluation.confidence_points=20", "threads=1", "device=cpu",
     ],
     "wgan": [
-        "data=digits", "training.steps=2", "training.batch_size=8", "training.frames=1",
+        "data=digits", "data.train_per_class=null", "training.steps=2", "training.batch_size=8",
+        "training.frames=1",
         "evaluation.samples=40", "evaluation.critic_steps=0", "evaluation.transport_points=0",
         "evaluation.sliced=5", "threads=1", "device=cpu",
     ],
@@ -42,42 +44,55 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lipsort_cli.commands.train._draw", lambda *_: None)
 
 
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose generator critics look at, and whose classifier judges others."""
+    directory: Path = tmp_path_factory.mktemp("generator")
+    perform("wgan", SMALL["wgan"], directory)
+    return directory
+
+
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     "preset",
     [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        name if name in SMALLER else pytest.param(name, marks=pytest.mark.slow)
         for name in PAPER
         if command_of(name) in SMALL
     ],
 )
-def test_runs_small(preset: str, tmp_path: Path) -> None:
+def test_runs_small(preset: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     command = command_of(preset)
     overrides = [f"experiment={preset}", "hydra.mode=RUN", *SMALL[command]]
-    if "generator" in preset:
-        trained = tmp_path / "generator"
-        trained.mkdir()
-        perform("wgan", ["data=digits", *SMALL["wgan"]], trained)
-        overrides.append(f"distribution.run='{trained}'")
+    if command == "wgan" or "generator" in preset:
+        key = "evaluation.classifier" if command == "wgan" else "distribution.run"
+        overrides.append(f"{key}='{request.getfixturevalue('generator')}'")
     if "lenet" in preset:
         overrides += ["model.channels=[4,4]", "model.kernel=3"]
-    overrides.append("critic.widths=[16,16]" if command == "wgan" else "model.widths=[16,16]")
+    if command == "wgan":
+        own = preset.endswith("/wgan") and "ours" not in preset
+        overrides += ["model.channels=[4,4]", "model.widths=[8]"] if own else ["critic.widths=[8]"]
+        overrides += [] if own else ["critic.channels=[]"]
+    else:
+        size = 18 if "groupsort" in preset else 16
+        overrides.append(f"model.widths=[{size},{size}]")
     perform(command, overrides, tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["lipschitz_bound"] > 0 or command == "wgan"
 
 
-@pytest.mark.parametrize("preset", QUICK)
-def test_has_a_full_version_that_sweeps_at_least_as_much(preset: str) -> None:
-    full = f"paper/full/{preset.removeprefix('paper/')}"
+@pytest.mark.parametrize("preset", [name for name in SMALLER if name.startswith("paper/")])
+def test_small_versions_change_sizes_of_the_published_ones(preset: str) -> None:
+    full = preset.replace("paper/", "paper/full/")
     assert full in PAPER
-    path = config_root() / "experiment" / f"{full}.yaml"
-    assert f"/experiment/{preset}" in yaml.safe_load(path.read_text())["defaults"]
+    path = config_root() / "experiment" / f"{preset}.yaml"
+    assert yaml.safe_load(path.read_text())["defaults"][0] == f"/experiment/{full}"
     texts = [heading(config_root() / "experiment" / f"{name}.yaml")[1] for name in (preset, full)]
     assert texts[0] != texts[1] and all(len(text) > 20 for text in texts)
 
 
 def test_every_preset_belongs_to_an_experiment() -> None:
-    used = {f"paper/{name}" for study in STUDIES for name in study.presets}
-    assert used | {f"paper/{DISTANCE}"} == set(QUICK)
+    used = {preset for study in STUDIES for preset in study.presets} | set(DISTANCE)
+    assert used == set(SMALLER)
+    assert set(QUICK) | set(FULL) <= used
     assert [study.number for study in STUDIES] == sorted({study.number for study in STUDIES})

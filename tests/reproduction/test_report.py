@@ -9,20 +9,20 @@ import pytest
 
 from lipsort_cli.app import run
 from lipsort_cli.commands.reproduce import _conclude
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.reproduction import page
 from lipsort_cli.reproduction.jobs import MARK
 from lipsort_cli.reproduction.plan import Plan, choose, plan
 from lipsort_cli.reproduction.statistics import Sample, greater
 from lipsort_cli.reproduction.studies import STUDIES
-from lipsort_cli.reproduction.study import Check
+from lipsort_cli.reproduction.study import Check, ordering
 
 EPS = ("0.3", "0.5", "1.0", "1.58")
 
 
 def made(out: Path, gain: float, seeds: int = 3) -> Plan:
     """Experiment 5 with results by hand: MaxMin is certified ``gain`` further than ReLU."""
-    planned = plan(choose(STUDIES, ["5"]), out, range(seeds), full=False)
+    planned = plan(choose(STUDIES, ["5"]), out, range(seeds), "quick")
     for job in planned.jobs:
         shift = gain if job.arm["activation"] == "maxmin" else 0.0
         job.directory.mkdir(parents=True)
@@ -41,15 +41,17 @@ def made(out: Path, gain: float, seeds: int = 3) -> Plan:
 
 
 def conclude(planned: Plan, out: Path) -> int:
-    return _conclude(planned, out, {}, seeds=3, full=False)
+    return _conclude(planned, out, {}, seeds=3, mode="quick", kept=out / "kept")
 
 
 def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert conclude(made(tmp_path, 0.1), tmp_path) == 0
     shown = capsys.readouterr().out
-    assert "holds: MaxMin is certified further" in shown and "1 of 1 experiments hold" in shown
+    for side in ("as published", "ours"):
+        assert f"holds, {side}: MaxMin is certified further" in shown
+    assert "1 of 1 experiments hold" in shown
     text = (tmp_path / "report.md").read_text()
-    for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "3 seeds", "6.0 minutes"):
+    for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "3 seeds", "12.0 minutes"):
         assert words in text, words
     html = (tmp_path / "report.html").read_text()
     assert "data:image/png;base64" in html and "http://" not in html.replace("www.w3.org", "")
@@ -92,11 +94,43 @@ def test_a_check_needs_something_to_hold() -> None:
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reproduce", "6", "--list", "--seeds", "1", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and all("lipsort train experiment=paper/gradient" in x for x in lines)
+    assert len(lines) == 12 and all("gradient_norm" in x for x in lines)
     assert not list(tmp_path.iterdir()), "a list writes nothing"
     for bad, words in ((["0"], "experiment: found '0'"), (["--seeds", "0"], "--seeds: found 0"),
                        (["--workers", "0"], "--workers: found 0")):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             run(["reproduce", *bad])
-    with pytest.raises(UsageError, match="one of them"):
+    with pytest.raises(UsageError, match="found --quick and --full; allowed: one of them"):
         run(["reproduce", "--quick", "--full"])
+
+
+def test_a_page_is_written_from_kept_results(tmp_path: Path) -> None:
+    """By the run itself, and again by anyone: the same bytes, in the order of experiments."""
+    conclude(made(tmp_path, 0.1), tmp_path)
+    kept = tmp_path / "kept"
+    one = json.loads((kept / "robustness_l2.json").read_text())
+    assert one["number"] == 5 and len(one["checks"]) == 2 and one["mode"] == "quick"
+    assert (kept / "text.md").write_text("## Differences from the paper\n\nSome.\n")
+    (kept / "theory.json").write_text(json.dumps({**one, "number": 4, "title": "Another"}))
+    assert run(["reproduce", "--page", str(kept)]) == 0
+    text = (tmp_path / "kept.md").read_text()
+    places = [text.index(w) for w in ("| 4. Another |", "| 5. ", "Differences", "## 4.", "## 5.")]
+    assert places == sorted(places)
+    for words in (
+        "holds: certified at 0.3",
+        "54.46",
+        "kept/robustness_l2-2.png",
+        "What was tested",
+    ):
+        assert words in text, words
+    (kept / "theory.json").write_text("{}")
+    with pytest.raises(LipsortError, match="damaged results"):
+        run(["reproduce", "--page", str(kept)])
+    with pytest.raises(UsageError, match="found no results"):
+        run(["reproduce", "--page", str(tmp_path / "jobs")])
+
+
+def test_a_claim_that_fails_says_why_it_may(tmp_path: Path) -> None:
+    check = Check("a", "b", (), exact=(("c", False),), side="ours", reason="too few steps")
+    assert not check.holds and check.reason
+    assert ordering("d", "ours", []).holds is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.errors import UsageError
 from lipsort_cli.runs import read_json, read_record
-from lipsort_cli.theory import claims, conversions, relu
+from lipsort_cli.theory import claims, conversions, gradients, relu
 from lipsort_cli.theory.exact import (
     Activation,
     ExactNetwork,
@@ -29,6 +30,7 @@ from lipsort_cli.theory.exact import (
 )
 from lipsort_cli.theory.lattice import interpolate
 from lipsort_cli.theory.steep import steep_data
+from lipsort_cli.theory.universality import errors, target
 
 F = Fraction
 RATIONAL = st.fractions(min_value=-4, max_value=4, max_denominator=50)
@@ -244,6 +246,60 @@ def test_group_size_is_checked() -> None:
         Activation("sort", 2)([F(1)])
 
 
+# --- gradients of norm 1, and universality ------------------------------------------------------
+
+
+def test_steepest_gradients_are_those_of_all_patterns() -> None:
+    """By brute force over every pattern; and two of them where a slope may be negative."""
+    weights = gradients.random_weights(2, [3, 3], random.Random(1))
+    first, middle, last = (np.array(w, float) for w in weights)
+    lengths = []
+    for one in itertools.product((0, 1), repeat=3):
+        for two in itertools.product((0, 1), repeat=3):
+            found = last @ np.diag(two) @ middle @ np.diag(one) @ first
+            lengths.append(float(np.linalg.norm(found)))
+    listed = [float(gradients.dot(g, g)) ** 0.5 for g in gradients.gradients(weights)]
+    assert {round(x, 9) for x in listed} == {round(x, 9) for x in lengths}
+    unit = [[F(3, 5)], [F(4, 5)]]
+    assert gradients.steepest([unit, [[F(3, 5), F(4, 5)]]]) == (4, [[F(1)]])
+    assert gradients.steepest([unit, [[F(4, 5), F(3, 5)]]]) == (4, [])
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 5), (5, 2), (1, 4), (4, 1)], ids=str)
+def test_completed_weights_keep_what_has_full_length(shape: tuple[int, int]) -> None:
+    draw = random.Random(3)
+    rows, columns = shape
+    left, right = (gradients.random_orthogonal(n, draw) for n in shape)
+    values = [F(1), F(1, 2), F(0), F(1)][: min(shape)]
+    weight = [
+        [sum((left[i][k] * s * right[k][j] for k, s in enumerate(values)), F(0))
+         for j in range(columns)]
+        for i in range(rows)
+    ]  # fmt: skip
+    made = gradients.completed(weight)
+    assert gradients.singular_values_one(made)
+    assert gradients.singular_values_one(weight) == (len(values) == 1)
+    space = gradients.isometric_space(weight)
+    assert len(space) == values.count(F(1))
+    for u in space:
+        back = gradients.applied(gradients.transposed(weight), u)
+        assert gradients.applied(gradients.transposed(made), u) == back
+
+
+def test_a_network_that_loses_gradient_is_not_the_same_once_rewritten() -> None:
+    half = ExactNetwork((affine([[F(1, 2)]]),), 1)
+    assert gradients.rewritten(half)([1]) in ([F(1)], [F(-1)])
+
+
+def test_universality_is_measured_on_the_network_itself() -> None:
+    points = [[F(2 * k + 1, 8)] for k in range(4)]
+    network = interpolate(points, [target(x) for x in points])
+    places = [[F(k, 40)] for k in range(41)]
+    worst = max(abs(float(network(x)[0] - target(x))) for x in places)
+    found = {one.points: one for one in errors(1, fine=41)}[4]
+    assert found.found == pytest.approx(worst, abs=1e-12) and found.bound == 1 / 4
+
+
 # --- the command --------------------------------------------------------------------------------
 
 
@@ -256,10 +312,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         os.chdir(before)
     (run,) = tmp_path.glob("outputs/theory/*/*")
     found = read_json(run / "results.json")["claims"]
-    assert len(found) == 13 and all(claim["holds"] for claim in found)
+    assert len(found) == 16 and all(claim["holds"] for claim in found)
     assert {claim["evidence"] for claim in found} == {"proven", "empirical"}
     assert read_record(run)["status"] == "finished"
-    assert {p.name for p in (run / "figures").iterdir()} == {"absolute_value.png", "lattice.png"}
+    pictures = {"absolute_value.png", "lattice.png", "universality.png"}
+    assert {p.name for p in (run / "figures").iterdir()} == pictures
     assert "Results: " in capsys.readouterr().out
     with pytest.raises(UsageError, match="holds a run already"):
         lipsort(["theory", str(run)])

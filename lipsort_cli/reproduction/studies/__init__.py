@@ -2,7 +2,7 @@
 
 from lipsort_cli.reproduction.studies.classification import CLASSIFICATION
 from lipsort_cli.reproduction.studies.expressivity import EXPRESSIVITY
-from lipsort_cli.reproduction.studies.generator import GENERATOR
+from lipsort_cli.reproduction.studies.generator import GENERATOR_STUDY
 from lipsort_cli.reproduction.studies.gradient_norm import GRADIENT_NORM
 from lipsort_cli.reproduction.studies.interpretable import INTERPRETABLE
 from lipsort_cli.reproduction.studies.robustness_l2 import ROBUSTNESS_L2
@@ -18,6 +18,6 @@ STUDIES = (
     ROBUSTNESS_L2,
     GRADIENT_NORM,
     INTERPRETABLE,
-    GENERATOR,
+    GENERATOR_STUDY,
     THEORY,
 )

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipsort_cli.reports.blocks import Picture, Table
+from lipsort_cli.reports.blocks import Block, Picture
 from lipsort_cli.reproduction.jobs import Job, follow_up
-from lipsort_cli.reproduction.outcomes import Metric, Outcomes
-from lipsort_cli.reproduction.statistics import greater
-from lipsort_cli.reproduction.study import Check, Finding, Study
+from lipsort_cli.reproduction.outcomes import SIDES, Metric, Outcomes, short, table
+from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
 
-MAIN = "robustness_l2"
-LABELS = ("MaxMin, L2-constrained", "ReLU, PGD-trained", "ReLU, plain")
+MAIN = tuple(f"{side}/robustness_l2" for side in SIDES)
+OTHERS = ("paper/robustness_linf_pgd", "paper/robustness_linf_plain")
+LABELS = ("constrained", "PGD-trained", "plain")
 
 
-def follow(jobs: list[Job], out: Path) -> list[Job]:
-    """For each seed, `lipsort inspect` of the three networks together."""
+def needs(job: Job) -> bool:
+    """The MaxMin networks of 5, and both others of 4."""
+    return short(job.preset) in OTHERS or job.arm.get("activation") == "maxmin"
+
+
+def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
+    """For each seed and side, `lipsort inspect` of the three networks together."""
+    by_key = {(short(job.preset), job.seed): job for job in jobs}
     made = []
-    for seed in sorted({job.seed for job in jobs}):
-        own = [job for job in jobs if job.seed == seed and job.arm.get("activation") != "relu"]
-        names = [job.preset.rpartition("/")[2] for job in own]
-        if len(own) != len(LABELS):
-            continue
-        chosen = [own[names.index(name)] for name in (MAIN, *_OTHERS)]
+    for main in (job for job in jobs if short(job.preset) in MAIN):
+        chosen = [main, *(by_key[other, main.seed] for other in OTHERS)]
         folders = ",".join(f"'{job.directory.absolute()}'" for job in chosen)
-        overrides = (f"run='{chosen[0].directory.absolute()}'", f"runs=[{folders}]")
+        overrides = (f"run='{main.directory.absolute()}'", f"runs=[{folders}]")
         made.append(follow_up("inspect", overrides, chosen, out))
     return made
-
-
-_OTHERS = ("robustness_linf_pgd", "robustness_linf_plain")
 
 
 def figure(position: int, key: str) -> Metric:
@@ -41,39 +40,35 @@ def figure(position: int, key: str) -> Metric:
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
     """Gradients of constrained and PGD-trained networks are smoother than plain ones'."""
-    chosen = f"{MAIN}:inspect"
-    smooth, aligned = (
-        [outcomes.sample(figure(index, key), chosen) for index in range(len(LABELS))]
-        for key in ("smoothness", "alignment")
-    )
-    rows = [
-        [label, s.text(3), a.text(3)] for label, s, a in zip(LABELS, smooth, aligned, strict=True)
-    ]
-    table = Table(
+    arms = outcomes.arms(*(f"{main}:inspect" for main in MAIN))
+    made = table(
         "Input gradients",
-        ["network", "smoothness", "alignment with the image"],
-        rows,
-        "Empirical, over 64 test images and all seeds: smoothness is that of the picture of the "
-        "margin's gradient, alignment its cosine with the image; more is easier to read.",
-    )
-    blocks: list[Table | Picture] = [table]
-    for outcome in outcomes.of(chosen)[:1]:
-        path = outcome.directory / "figures" / "input_gradients.png"
+        arms,
+        [(f"{key}, {label}", figure(index, key), 3)
+         for key in ("smoothness", "alignment") for index, label in enumerate(LABELS)],
+        "Empirical, over 64 test images: smoothness is that of the picture of the margin's "
+        "gradient, alignment its cosine with the image; more is easier to read.",
+    )  # fmt: skip
+    blocks: list[Block] = [made]
+    for arm in arms:
+        path = arm.outcomes[0].directory / "figures" / "input_gradients.png"
         if path.is_file():
-            text = "Input gradients of the three networks for the same images, first seed: the "
-            blocks.append(
-                Picture(path, text + "constrained network's show strokes, the plain one's noise.")
-            )
-    check = Check(
+            text = f"Input gradients for the same images, {arm.side}, first seed: "
+            blocks.append(Picture(path, text + ", ".join(LABELS) + "."))
+    return Finding([_check(outcomes, side) for side in SIDES], blocks)
+
+
+def _check(outcomes: Outcomes, side: str) -> Check:
+    chosen = f"{side}/robustness_l2:inspect"
+    samples = [outcomes.sample(figure(i, "smoothness"), chosen) for i in range(len(LABELS))]
+    pairs = [
+        (f"smoothness of the gradient, {label} - plain", sample, samples[2], 0.0)
+        for label, sample in zip(LABELS[:2], samples[:2], strict=True)
+    ]
+    return ordering(
         "Gradients of constrained networks are easier to read than those of plain ones",
-        "smoothness: " + "; ".join(f"{n} {s.text(2)}" for n, s in zip(LABELS, smooth, strict=True)),
-        (
-            ("smoothness of the gradient, constrained - plain", greater(smooth[0], smooth[2])),
-            ("smoothness of the gradient, PGD-trained - plain", greater(smooth[1], smooth[2])),
-        ),
-        published="shown as pictures",
-    )
-    return Finding([check], list(blocks))
+        SIDES[side], pairs, places=2, published="shown as pictures",
+    )  # fmt: skip
 
 
 INTERPRETABLE = Study(
@@ -82,6 +77,7 @@ INTERPRETABLE = Study(
     "Interpretable gradients",
     "Gradients of Lipschitz-constrained networks show what the network looks at.",
     judge,
-    (MAIN, *_OTHERS),
+    (*MAIN, *OTHERS),
     follow,
+    needs,
 )

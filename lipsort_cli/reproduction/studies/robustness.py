@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lipsort_cli.reports.blocks import Picture
+from lipsort_cli.reproduction.draw import Curve, curves
 from lipsort_cli.reproduction.jobs import Job, follow_up
-from lipsort_cli.reproduction.outcomes import Metric, Outcome, Outcomes, at
-from lipsort_cli.reproduction.statistics import Sample
+from lipsort_cli.reproduction.outcomes import Arm, Column, Metric, Outcome, Outcomes, at
 
 FGSM_POINTS = 500
 
@@ -35,7 +37,7 @@ def _percent(metric: Metric) -> Metric:
     return lambda outcome: 100 * metric(outcome)
 
 
-def attack_by_fgsm(jobs: list[Job], out: Path) -> list[Job]:
+def attack_by_fgsm(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     """`lipsort attack` with FGSM alone, of every run: PGD is part of the run itself."""
     return [
         follow_up(
@@ -56,14 +58,35 @@ def attack_by_fgsm(jobs: list[Job], out: Path) -> list[Job]:
 def radii(outcomes: Outcomes, preset: str) -> list[float]:
     """The radii that the runs of a preset were evaluated at."""
     found = outcomes.of(preset)
-    if not found:
-        return []
-    return sorted(map(float, found[0].results["certified_accuracy"]["eps"]))
+    return sorted(map(float, found[0].results["certified_accuracy"]["eps"])) if found else []
+
+
+def columns(kind: Callable[[float], Metric], eps: Sequence[float]) -> list[Column]:
+    """A column for each radius."""
+    return [(f"{value:g}", kind(value), 1) for value in eps]
 
 
 def over_radii(
-    outcomes: Outcomes, metric: object, eps: list[float], preset: str, **arm: object
-) -> list[Sample]:
-    """A figure at every radius; ``metric`` makes it from the radius."""
-    assert callable(metric)
-    return [outcomes.sample(metric(value), preset, **arm) for value in eps]
+    path: Path,
+    arms: Sequence[Arm],
+    kinds: dict[str, Callable[[float], Metric]],
+    eps: list[float],
+    words: str,
+    caption: str,
+) -> Picture:
+    """Accuracy over the radius, a curve for each arm and kind."""
+    lines: list[Curve] = [
+        (f"{arm.label}, {arm.side}{name}", [0.0, *eps],
+         [arm.sample(clean), *(arm.sample(kind(value)) for value in eps)])
+        for arm in arms for name, kind in kinds.items()
+    ]  # fmt: skip
+    curves(
+        path,
+        lines,
+        xlabel=f"{words} radius (raw pixels)",
+        ylabel="accuracy (%)",
+        title=f"MNIST, {words}",
+        styles=("-", ":") if len(kinds) > 1 else ("-", "--"),
+        ylim=(-2, 102),
+    )
+    return Picture(path, caption)

@@ -12,7 +12,7 @@ from lipsort_cli.reproduction.study import Check, Finding, Study
 NAME = "theory"
 
 
-def follow(jobs: list[Job], out: Path) -> list[Job]:
+def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     """`lipsort theory`, once: it has no seed to vary."""
     return [single("theory", ("{directory}",), NAME, out)]
 
@@ -38,6 +38,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
                 f"{sum(c['holds'] for c in claims)} of {len(claims)} claims hold",
                 (),
                 published="proven in the paper",
+                side="ours",
+                evidence="proven",
                 exact=tuple((f"{c['name']} ({c['evidence']})", bool(c["holds"])) for c in claims),
             )
         )
@@ -47,6 +49,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
 _CAPTIONS = {
     "absolute_value": "MaxMin represents |x| exactly; a norm-constrained ReLU network cannot bend "
     "from -1 to 1.",
+    "universality": "The largest error of the lattice construction falls as its points grow, in 1 "
+    "to 3 dimensions; faint: the bound that holds everywhere.",
     "lattice": "The lattice construction takes given values of a 1-Lipschitz function exactly.",
 }
 
