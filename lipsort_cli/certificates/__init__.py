@@ -8,6 +8,7 @@ from lipsort_cli.certificates.classification import IssuedCertificate, issue_cer
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
     EvaluatedLogits,
+    LayerwiseBound,
     certified_accuracy,
     certify_points,
     evaluate,
@@ -15,8 +16,8 @@ from lipsort_cli.certificates.points import (
     load_network,
 )
 from lipsort_cli.certificates.w1 import W1Certificate, issue_w1_certificate
-from lipsort_cli.verifier.bounds import LayerBound, LayerwiseBound
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.layer import LayerBound
 
 __all__ = [
     "CertifiedPoints",

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.verifier.bounds import LayerBound, Route, product
+from lipsort_cli.verifier.bounds import Route, chain_constant
 from lipsort_cli.verifier.data import pixels
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.layer import LayerBound
+from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.strictjson import sha256
 
@@ -69,10 +71,13 @@ def route_entries(network: Network, routes: Sequence[Route], *, body: bool) -> l
     """The ``routes`` field of a certificate; ``body``: with the constants without the head."""
     made = []
     for route in routes:
-        constants = {"network": product(route.bounds).value.hex()}
+        spans = {"network": route.bounds}
         if body:
-            inner = route.bounds[: len(split(network).body)]
-            constants["body"] = product(inner).value.hex()
+            spans["body"] = route.bounds[: len(split(network).body)]
+        constants = {
+            name: float(chain_constant(bounds, Binary64()).value).hex()
+            for name, bounds in spans.items()
+        }
         layers = _layer_entries(route.bounds)
         made.append(
             {

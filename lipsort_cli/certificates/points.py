@@ -10,23 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsort_cli.certificates.search import find_bound, find_bounds, find_route
 from lipsort_cli.config.certificates import REFUSED_ARITHMETICS
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.verifier.bounds import (
-    LayerBound,
-    LayerwiseBound,
-    Route,
-    chain_constant,
-    layer_bound,
-    layer_bounds,
-    layer_norms,
-    network_constant,
-)
+from lipsort_cli.verifier.bounds import Route, chain_constant, layer_norms, network_constant
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, read_network
-from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.layer import Layer, LayerBound
 from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import Head, Radii, output_errors, routed_radii, split
+from lipsort_cli.verifier.radii import Head, Radii, certified_radii, output_errors, split
 from lipsort_cli.verifier.rounding import (
     ARITHMETICS,
     NORMS,
@@ -49,6 +41,13 @@ class EvaluatedLogits(NamedTuple):
 
     logits: NDArray[np.float64]
     error: NDArray[np.float64]
+
+
+class LayerwiseBound(NamedTuple):
+    """Upper bound ``value`` of a network's constant, and the bounds of its ``layers``."""
+
+    value: float
+    layers: tuple[LayerBound, ...]
 
 
 class CertifiedPoints(NamedTuple):
@@ -112,7 +111,7 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
             "this process flushes subnormal numbers to zero, which the bounds do not allow; "
             "start a new process without torch.set_flush_denormal(True)"
         )
-    pairs = zip(network.layers, layer_bounds(network, norm), strict=True)
+    pairs = zip(network.layers, find_bounds(network, norm), strict=True)
     return [_raised(layer, bound, norm) for layer, bound in pairs]
 
 
@@ -136,7 +135,7 @@ def issued_routes(network: Network, claim: str = "") -> list[Route]:
             if before == after:
                 bounds.append(plain[after].bounds[place])
             else:
-                found = layer_bound(layer, after, entry=before)
+                found = find_bound(layer, after, before)
                 bounds.append(replace(found, value=float(up(found.value * (1 + INFLATION)))))
         mixed = Route(norm, tuple(bounds), claim)
         if route_constant(network, mixed, claim) < route_constant(network, route, claim):
@@ -149,11 +148,11 @@ def _raised(layer: Layer, bound: LayerBound, norm: str) -> LayerBound:
     if bound.method in EXACT_METHODS:
         return bound
     if layer.parts:
-        parts = tuple(
-            tuple(_raised(*pair, norm) for pair in zip(chain, part, strict=True))
+        parts = [
+            [_raised(*pair, norm) for pair in zip(chain, part, strict=True)]
             for chain, part in zip(layer.parts, bound.parts, strict=True)
-        )
-        bound = layer_bound(layer, norm, replace(bound, parts=parts))
+        ]
+        bound = find_bound(layer, norm, parts=parts)
     return replace(bound, value=float(up(bound.value * (1 + INFLATION))))
 
 
@@ -185,7 +184,7 @@ def evaluate(
     arithmetic: str,
     *,
     norm: str = "l2",
-    bounds: list[LayerBound] | None = None,
+    bounds: Sequence[LayerBound] | None = None,
 ) -> EvaluatedLogits:
     """Logits of ``inputs [N, *input_shape]`` in binary64, and how far they can be off.
 
@@ -194,7 +193,8 @@ def evaluate(
     """
     array = check_inputs(network, inputs)
     try:
-        logits, errors = output_errors(network, array, norm, resolve_arithmetic(arithmetic), bounds)
+        known = find_route(network, norm) if bounds is None else Route(norm, tuple(bounds), norm)
+        logits, errors = output_errors(network, array, resolve_arithmetic(arithmetic), known)
     except Unsupported as error:
         raise UsageError(str(error)) from None
     return EvaluatedLogits(logits, errors)
@@ -254,8 +254,13 @@ def _best(
     """
     slopes = [_slopes(network, route, norm) for route in routes]
     order = sorted(range(len(routes)), key=lambda place: float(slopes[place].mean()))
-    chosen = np.full(len(inputs), order[0])
-    first = routed_radii(network, inputs, labels, norm, arithmetic, routes, chosen, GUARD)
+
+    def judge(rows: Any, place: int) -> Radii:
+        own = None if labels is None else labels[rows]
+        route = routes[place]
+        return certified_radii(network, inputs[rows], own, norm, arithmetic, route, GUARD)
+
+    chosen, first = np.full(len(inputs), order[0]), judge(slice(None), order[0])
     predictions, radii = first.predictions, first.radii
     labels = predictions if labels is None else labels
     known = (labels >= 0) & (labels < network.classes)
@@ -269,10 +274,7 @@ def _best(
         rows = np.flatnonzero(known & (predictions == labels) & ~(reach <= radii))
         if not len(rows):
             continue
-        only = np.full(len(rows), place)
-        made = routed_radii(
-            network, inputs[rows], labels[rows], norm, arithmetic, routes, only, GUARD
-        )
+        made = judge(rows, place)
         better = rows[made.radii > radii[rows]]
         radii[better], chosen[better] = made.radii[made.radii > radii[rows]], place
     return first, chosen

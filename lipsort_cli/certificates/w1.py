@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from lipsort_cli.certificates.files import (
 )
 from lipsort_cli.certificates.points import GUARD, best_route, check_inputs, load_network
 from lipsort_cli.errors import UsageError
-from lipsort_cli.verifier.bounds import network_constant
+from lipsort_cli.verifier.bounds import Route, network_constant
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.format import FORMAT, VERSION
 from lipsort_cli.verifier.graph import Network
@@ -25,7 +27,7 @@ from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import SLACK
 from lipsort_cli.verifier.rounding import down
 from lipsort_cli.verifier.tensors import digest_array
-from lipsort_cli.verifier.w1 import check_measure, w1_lower_bound
+from lipsort_cli.verifier.w1 import check_measure, gap
 from lipsort_cli.verifier.words import assumptions, w1_statement
 
 
@@ -61,8 +63,7 @@ def issue_w1_certificate(
         raise UsageError(f"a critic has one output, {network_path} has {network.classes}")
     tensors = _tensors(network, {"x": (x, x_weights), "y": (y, y_weights)})
     routes = [best_route(network, norm)]
-    first, second = tensors.get("x_weights"), tensors.get("y_weights")
-    value = w1_lower_bound(network, tensors["x"], tensors["y"], first, second, norm, routes, GUARD)
+    value = w1_lower_bound(network, tensors, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))
     directory.mkdir(parents=True, exist_ok=True)
     lipschitz = float(network_constant(network, routes, norm, Binary64()).value)
@@ -91,6 +92,29 @@ def issue_w1_certificate(
         },
     )
     return W1Certificate(value, path, lipschitz)
+
+
+@np.errstate(all="ignore")
+def w1_lower_bound(
+    network: Network,
+    tensors: dict[str, NDArray[Any]],
+    norm: str,
+    routes: Sequence[Route],
+    guard: float = 1.0,
+) -> float:
+    """The largest bound that one of ``routes`` proves, rounded down; 0.0 where none does.
+
+    ``tensors``: see :data:`lipsort_cli.verifier.w1.Tensors`. ``guard`` multiplies the bound of
+    evaluation errors.
+    """
+    best, m = 0.0, Binary64()
+    for route in routes:
+        constant = float(route.constant(network, norm, m).value)
+        found, lost = gap(network, m, tensors, route)
+        rest = down(float(down(float(found))) - float((lost * guard).value))
+        if rest > 0 and 0 < constant < math.inf:
+            best = max(best, float(down(rest / constant)))
+    return best
 
 
 def _tensors(

@@ -1,32 +1,23 @@
-"""Proven Lipschitz constants of layers and chains; each layer's comes from its operation."""
+"""Lipschitz constants of layers, chains and networks: claims, and their proofs (T1, T1m, T2)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 from .errors import Invalid
 from .graph import Network
-from .layer import Layer
+from .layer import Layer, LayerBound
 from .linear import mixed_norm
-from .machine import Binary64
-from .operation import LayerBound, of
+from .operation import of
 from .rounding import conversion
-
-__all__ = ["LayerBound", "LayerwiseBound", "Route", "layer_bound", "layer_bounds", "product"]
 
 MIXED = "norms of rows or columns"
 """How the constant of a layer from one norm to another is proven."""
-
-
-@dataclass(frozen=True)
-class LayerwiseBound:
-    """Upper bound ``value`` of a chain's constant: the upward-rounded product of its layers'."""
-
-    value: float
-    layers: tuple[LayerBound, ...]
+WITNESSED = ("residual", "cholesky", "frequencies")
+"""Methods whose proofs start from a witness."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +31,6 @@ class Route:
     norm: str
     bounds: tuple[LayerBound, ...]
     inputs: str
-
-    @classmethod
-    def of(cls, network: Network, norm: str, inputs: str = "") -> Route:
-        """The bounds derived here."""
-        pairs = layer_norms(network.layers, inputs or norm, norm)
-        bounds = (
-            layer_bound(layer, after, entry=before)
-            for layer, (before, after) in zip(network.layers, pairs, strict=True)
-        )
-        return cls(norm, tuple(bounds), inputs or norm)
 
     @property
     def name(self) -> str:
@@ -73,48 +54,6 @@ def layer_norms(layers: Sequence[Layer], inputs: str, norm: str) -> list[tuple[s
     return found
 
 
-def network_constant(network: Network, routes: Sequence[Route], norm: str, m: Any) -> Any:
-    """The best of what the routes say."""
-    constants = [route.constant(network, norm, m) for route in routes]
-    return reduce(lambda first, second: first.min(second), constants)
-
-
-def layer_bounds(network: Network, norm: str) -> list[LayerBound]:
-    """A bound of every layer in ``norm`` (``l2``, ``linf`` or ``l1``)."""
-    return [layer_bound(layer, norm) for layer in network.layers]
-
-
-def layer_bound(
-    layer: Layer, norm: str, hint: LayerBound | None = None, entry: str = ""
-) -> LayerBound:
-    """A proven bound of one layer from ``entry`` (without: ``norm``) to ``norm``.
-
-    Where there is a choice, method and witness of ``hint`` pick the proof, and its ``parts`` are
-    the proven bounds of the layers inside a container. Without a hint the tightest is taken. A bad
-    witness costs tightness, never soundness.
-    """
-    if hint is None:
-        parts = tuple(tuple(layer_bound(item, norm) for item in part) for part in layer.parts)
-        hint = LayerBound(layer.index, layer.op, 0.0, parts=parts)
-    if entry and entry != norm:
-        crossed = float(_crossed(layer, entry, norm, Binary64()).value)
-        return replace(hint, value=crossed, method=MIXED, witness=0.0)
-    value, method, witness = of(layer).bound(layer, norm, Binary64(), hint)
-    return replace(hint, value=float(value.value), method=method, witness=witness)
-
-
-def _crossed(layer: Layer, entry: str, norm: str, m: Any) -> Any:
-    """The constant of a dense layer from one norm to another."""
-    if layer.op != "dense":
-        raise Invalid(layer.place, f"only a dense layer leads from {entry} to {norm}")
-    return mixed_norm(m, m.array(layer.weight), entry, norm)
-
-
-def product(bounds: Sequence[LayerBound]) -> LayerwiseBound:
-    """The bound of a chain of layers."""
-    return LayerwiseBound(float(chain_constant(bounds, Binary64()).value), tuple(bounds))
-
-
 def chain_constant(bounds: Sequence[LayerBound], m: Any) -> Any:
     """The product of bounds, as an upper bound of the machine ``m``."""
     constant = m.upper(1.0)
@@ -124,18 +63,44 @@ def chain_constant(bounds: Sequence[LayerBound], m: Any) -> Any:
     return constant
 
 
+def network_constant(network: Network, routes: Sequence[Route], norm: str, m: Any) -> Any:
+    """The best of what the routes say."""
+    constants = [route.constant(network, norm, m) for route in routes]
+    return reduce(lambda first, second: first.min(second), constants)
+
+
+def proven(layer: Layer, claim: LayerBound, norms: tuple[str, str], m: Any, where: str) -> Any:
+    """The constant between the norms before and after ``layer`` by the proof that a claim names.
+
+    Raises Invalid for a proof that there is not; ``where`` the claim stands.
+    """
+    before, after = norms
+    crossing = before != after
+    if crossing and layer.op != "dense":
+        raise Invalid(where, f"only a dense layer leads from {before} to {after}")
+    known = (MIXED,) if crossing else of(layer).proofs(after)
+    if claim.method not in known or (claim.witness and claim.method not in WITNESSED):
+        reason = f"{claim.method!r} from {claim.witness!r} proves nothing; known: {known}"
+        raise Invalid(f"{where}.method", reason)
+    if crossing:
+        return mixed_norm(m, m.array(layer.weight), before, after)
+    return of(layer).bound(layer, after, m, claim)
+
+
 def prove_chain(
-    layers: Sequence[Layer], claims: Sequence[LayerBound], norm: str, m: Any, inputs: str = ""
+    layers: Sequence[Layer],
+    claims: Sequence[LayerBound],
+    norm: str,
+    m: Any,
+    inputs: str = "",
+    where: str = "layers",
 ) -> None:
-    """Prove every claim on an exact machine. Raises Invalid at the first that is not proven."""
+    """Prove every claim on the machine ``m``. Raises Invalid at the first that is not proven."""
     pairs = layer_norms(layers, inputs or norm, norm)
-    for layer, claim, (before, after) in zip(layers, claims, pairs, strict=True):
-        for part, inner in zip(layer.parts, claim.parts, strict=True):
-            prove_chain(part, inner, after, m)
-        if before == after:
-            bound = of(layer).bound(layer, after, m, claim)[0]
-        else:
-            bound = _crossed(layer, before, after, m)
-        proven = bound <= m.upper(claim.value)
-        if not proven:
-            raise Invalid(f"{layer.place}.bound", "is not proven in exact arithmetic")
+    for layer, claim, norms in zip(layers, claims, pairs, strict=True):
+        at = f"{where}[{layer.index}]"
+        for place, (part, inner) in enumerate(zip(layer.parts, claim.parts, strict=True)):
+            prove_chain(part, inner, norms[1], m, where=f"{at}.parts[{place}]")
+        bound = proven(layer, claim, norms, m, at)
+        if not bound <= m.upper(claim.value):
+            raise Invalid(f"{at}.bound", f"claims {claim.value!r}, proven is {bound}")

@@ -1,4 +1,4 @@
-"""Carrying points through a network, with a proven bound of rounding errors at and near each.
+"""Carrying points through a network, with a proven bound of rounding errors at and near each (T4).
 
 The recurrence is that of :class:`lipsort_cli.verifier.state.State`; what an operation contributes
 is in its module.
@@ -12,28 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .bounds import Route, layer_norms
 from .errors import Invalid
-from .layer import Layer
+from .graph import Network
+from .layer import Layer, LayerBound
 from .linear import Linear
 from .machine import Binary64
-from .operation import LayerBound, of
+from .operation import of
 from .rounding import Arithmetic
 from .state import State
 
 CHUNK = 1024
 STATE = 1 << 22
 """Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
-
-
-def chunks(layers: Sequence[Layer], count: int, share: int = 1) -> Iterator[slice]:
-    """Slices that cover ``range(count)``; the split changes memory, and results by rounding.
-
-    ``share``: so many times smaller, for a machine whose numbers are larger.
-    """
-    widest = max((inner.width for layer in layers for inner in layer.walk()), default=1)
-    size = min(CHUNK, max(1, STATE // widest)) // share or 1
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
 
 
 def propagate(
@@ -52,17 +43,40 @@ def propagate(
     """
     state = State.at(Binary64() if m is None else m, inputs, entry or norm, arithmetic)
     with np.errstate(all="ignore"):
-        for layer, bound in zip(layers, bounds, strict=True):
-            if state.norm != norm and layer.op == "dense":
-                Linear.of(layer, arithmetic, state.m).step(layer, state, bound.value, norm)
-            else:
-                of(layer).step(layer, state, bound)
+        carry(state, layers, bounds, norm)
     if state.norm != norm:
         raise Invalid("routes", f"no dense layer leads from {entry} to {norm}")
     return state
 
 
-def carry(state: State, layers: Sequence[Layer], bounds: Sequence[LayerBound]) -> None:
-    """Carry ``state`` through a chain."""
-    for layer, bound in zip(layers, bounds, strict=True):
-        of(layer).step(layer, state, bound)
+def carry(
+    state: State, layers: Sequence[Layer], bounds: Sequence[LayerBound], norm: str = ""
+) -> None:
+    """Carry ``state`` through a chain; its norm changes to ``norm`` at the first dense layer."""
+    pairs = layer_norms(layers, state.norm, norm or state.norm)
+    for layer, bound, (before, after) in zip(layers, bounds, pairs, strict=True):
+        if before != after:
+            Linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value, after)
+        else:
+            of(layer).step(layer, state, bound)
+
+
+def sweep(
+    network: Network,
+    layers: Sequence[Layer],
+    route: Route,
+    inputs: NDArray[np.floating[Any]],
+    arithmetic: Arithmetic,
+    m: Any,
+) -> Iterator[tuple[slice, State]]:
+    """Carry ``inputs [N, ...]`` through the first ``layers`` of ``network``, some at a time.
+
+    How many changes memory, and results by rounding.
+    """
+    flat = inputs.reshape(len(inputs), network.inputs)
+    widest = max((layer.width for layer in network.walk()), default=1)
+    size = min(CHUNK, max(1, STATE // widest)) // m.bulk or 1
+    for start in range(0, len(flat), size):
+        part = slice(start, min(start + size, len(flat)))
+        yield part, propagate(layers, route.bounds[: len(layers)], flat[part], route.norm,
+                              arithmetic, m, route.inputs)  # fmt: skip

@@ -106,6 +106,10 @@ class Grid:
         """The largest along an axis."""
         return Grid(np.asarray(self.values.max(axis=axis), dtype=object), self.shift)
 
+    def total(self) -> Fraction:
+        """The sum of all numbers."""
+        return Fraction(int(self.values.sum()), 1 << self.shift)
+
     def bits(self) -> int:
         """``e`` with ``|numbers| < 2 ** e``, as small as possible."""
         return int(abs(self.values).max(initial=0)).bit_length() - self.shift
@@ -116,7 +120,7 @@ class Exact:
 
     largest = math.inf
     tiny = rounding = 0.0
-    guard = 1.0
+    guard, bulk = 1.0, 4
     exactly = True
     ranks, cut = 150, 2.0**-140
     """As many ranks are kept, and that share of a sum is lost, powers of the decay being cut."""
@@ -140,9 +144,6 @@ class Exact:
     def uppers(self, values: Grid) -> Any:
         unit = self.upper(Fraction(1, 1 << values.shift))
         return np.frompyfunc(lambda whole: self.arb(whole) * unit, 1, 1)(values.values)
-
-    numbers = uppers
-    """The same for numbers of either sign."""
 
     def array(self, values: NDArray[np.floating[Any]]) -> Grid:
         return Grid.of(values)
@@ -187,6 +188,9 @@ class Exact:
     def most(self, bound: Any) -> Any:
         return self._larger.reduce(bound, axis=1)
 
+    def holds(self, bound: Any, number: Fraction) -> bool:
+        return bool(bound <= self.upper(number))
+
     def fits(self, bound: Any, limit: float) -> NDArray[np.bool_]:
         return np.asarray(bound <= self.upper(limit), dtype=bool)
 
@@ -199,9 +203,10 @@ class Exact:
     def multiply(self, left: Integers, right: Integers) -> Integers:
         return self._integers(self._matrix(left) * self._matrix(right))
 
-    def bilinear(self, function: Callable[[Any, Any], Any], left: Grid, right: Grid) -> Grid:
-        made = np.asarray(function(left.values, right.values), dtype=object)
-        return Grid(made, left.shift + right.shift)
+    def bilinear(self, function: Callable[..., Any], *values: Grid) -> Grid:
+        *others, last = values
+        made = self.select(lambda *arrays: function(*arrays, last.values), *others)
+        return Grid(made.values, made.shift + last.shift)
 
     def _matrix(self, values: Integers) -> Any:
         return self.fmpz_mat(*values.shape, values.reshape(-1).tolist())
@@ -257,12 +262,6 @@ class Exact:
         made = np.frompyfunc(nearest, 1, 1)(self.uppers(values))
         return Grid(np.asarray(made, dtype=object), shift), self.upper(Fraction(4, 1 << shift))
 
-    def ranked(
-        self, function: Callable[..., Any], values: Grid, weight: Grid, shares: Grid
-    ) -> Grid:
-        found = self.select(lambda *both: function(*both, shares.values), values, weight)
-        return Grid(found.values, found.shift + shares.shift)
-
     def powers(self, decay: float, count: int) -> Grid:
         number = Fraction(decay)
         share, values = (1 - number) * (1 << _POWERS), []
@@ -271,10 +270,6 @@ class Exact:
             values.append(whole)
             whole = whole * number.numerator // number.denominator
         return Grid(np.array(values, dtype=object), _POWERS)
-
-    def join(self, parts: Sequence[Grid]) -> Grid:
-        shift = max(part.shift for part in parts)
-        return Grid(np.concatenate([part.at(shift) for part in parts], axis=1), shift)
 
     def settle(self, values: Grid) -> tuple[Grid, Any]:
         shift = max(0, self.bits - values.bits())
@@ -285,8 +280,3 @@ class Exact:
 
     def lost(self, count: int, sizes: Any, small: Any, unit: Any) -> Any:
         return sizes * self.upper(0) + unit
-
-    def exact_zero(self, count: int) -> Any:
-        zero = np.empty(count, dtype=object)
-        zero[:] = [self.arb(0)] * count
-        return zero

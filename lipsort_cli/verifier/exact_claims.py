@@ -6,8 +6,7 @@ false is INVALID; what is still undecided is UNSUPPORTED.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,18 @@ from numpy.typing import NDArray
 from .bounds import Route, network_constant, prove_chain
 from .data import Points
 from .errors import Invalid, Unsupported
-from .evaluation import chunks, propagate
-from .exact import Exact, Grid, flint
+from .evaluation import sweep
+from .exact import Exact, flint
 from .graph import Network
 from .radii import Head, gaps, split
-from .rounding import ARITHMETICS, REAL, Arithmetic, conversion
+from .rounding import ARITHMETICS, Arithmetic, conversion
 from .tensors import parse_tensors
+from .w1 import judge_value
 
 BITS = (96, 1024)
 """Kept of activations: at first, and where that does not decide."""
-SHARE = 4
-"""Integers take more memory than floats: so many times fewer points at a time."""
+Verdicts = NDArray[np.int64]
+"""1 proven, -1 certainly not proven, 0 undecided."""
 
 
 def check_exactly(
@@ -40,27 +40,44 @@ def check_exactly(
     claim = certificate["claim"]
     with flint().ctx.workprec(256):
         m = Exact(BITS[0])
-        for route in routes:
-            prove_chain(network.layers, route.bounds, route.norm, m, route.inputs)
+        for place, route in enumerate(routes):
+            where = f"routes[{place}].layers"
+            prove_chain(network.layers, route.bounds, route.norm, m, route.inputs, where)
         constant = network_constant(network, routes, claim["norm"], m)
         if constant > m.upper(certificate["lipschitz"]["network"]):
             raise Invalid("lipschitz.network", "is below what the layer bounds give exactly")
-        if points is None:
-            _check_w1(claim, network, routes, data)
-            return "Confirmed in exact arithmetic: layer bounds and the bound's value"
+    if points is None:
+        tensors, _ = parse_tensors(data, "data")
+        value, norm = claim["value"], claim["norm"]
+
+        def judge(m: Exact, _: Any) -> Verdicts:
+            return np.array([judge_value(network, m, tensors, routes, norm, value)])
+
+        _settle(judge, np.zeros(1, dtype=np.int64), lambda _: "claim.value")
+        return "Confirmed in exact arithmetic: layer bounds and the bound's value"
     stored = certificate["points"]
     radii, chosen = np.array(stored["radius"]), np.array(stored["route"])
-    check_radii(
-        network,
-        points.inputs,
-        points.labels,
-        radii,
-        claim["norm"],
-        ARITHMETICS[claim["arithmetic"]],
-        routes,
-        chosen,
-    )
+    arithmetic = ARITHMETICS[claim["arithmetic"]]
+    check_radii(network, *points, radii, claim["norm"], arithmetic, routes, chosen)
     return f"Confirmed in exact arithmetic: layer bounds and {(radii > 0).sum()} radii"
+
+
+def _settle(
+    judge: Callable[[Exact, NDArray[np.int64]], Verdicts],
+    rows: NDArray[np.int64],
+    name: Callable[[int], str],
+) -> None:
+    """Judge ``rows``, with more bits those left open. Raises Invalid or Unsupported."""
+    for bits in BITS:
+        with flint().ctx.workprec(bits + 160):
+            verdicts = judge(Exact(bits), rows)
+        if (verdicts < 0).any():
+            raise Invalid(name(rows[verdicts < 0][0]), "is not proven in exact arithmetic")
+        rows = rows[verdicts == 0]
+        if not len(rows):
+            return
+    reason = f"exact arithmetic of {BITS[-1]} bits cannot decide whether it is proven"
+    raise Unsupported(name(rows[0]), reason)
 
 
 def check_radii(
@@ -74,26 +91,14 @@ def check_radii(
     chosen: NDArray[np.int64],
 ) -> None:
     """Every radius above 0, by the route chosen. Raises Invalid or Unsupported at the first."""
-    flat = inputs.reshape(len(inputs), network.inputs)
     for place, route in enumerate(routes):
+
+        def judge(m: Exact, rows: NDArray[np.int64], route: Route = route) -> Verdicts:
+            claimed = (inputs[rows], labels[rows], radii[rows])
+            return _judge(network, m, route, arithmetic, norm, *claimed)
+
         rows = np.flatnonzero((radii > 0) & (chosen == place))
-        for bits in BITS:
-            with flint().ctx.workprec(bits + 160):
-                m = Exact(bits)
-                factor = conversion(m, norm, route.inputs, network.inputs)
-                judged = list(
-                    _judge(network, m, route, arithmetic, factor, flat, labels, radii, rows)
-                )
-            verdicts = np.concatenate(judged) if judged else np.zeros(0, dtype=int)
-            if (verdicts < 0).any():
-                row = rows[verdicts < 0][0]
-                raise Invalid(f"points.radius[{row}]", "is not proven in exact arithmetic")
-            rows = rows[verdicts == 0]
-            if not len(rows):
-                break
-        if len(rows):
-            reason = f"exact arithmetic of {BITS[-1]} bits cannot decide whether it is proven"
-            raise Unsupported(f"points.radius[{rows[0]}]", reason)
+        _settle(judge, rows, lambda row: f"points.radius[{row}]")
 
 
 def _judge(
@@ -101,23 +106,19 @@ def _judge(
     m: Exact,
     route: Route,
     arithmetic: Arithmetic,
-    factor: Any,
-    flat: NDArray[Any],
+    norm: str,
+    inputs: NDArray[Any],
     labels: NDArray[np.int64],
     radii: NDArray[np.float64],
-    rows: NDArray[np.int64],
-) -> Iterator[NDArray[Any]]:
-    """For some ``rows`` at a time: 1 proven, -1 certainly not proven, 0 undecided."""
-    parts = split(network)
+) -> Verdicts:
+    parts, verdicts = split(network), np.zeros(len(inputs), dtype=np.int64)
     head = Head.of(parts, network.classes, route.norm, arithmetic, m)
-    bounds = route.bounds[: len(parts.body)]
-    for some in chunks(network.layers, len(rows), SHARE):
-        part = rows[some]
+    factor = conversion(m, norm, route.inputs, network.inputs)
+    for part, state in sweep(network, parts.body, route, inputs, arithmetic, m):
         radius = np.array([m.upper(float(value)) * factor for value in radii[part]], dtype=object)
-        state = propagate(parts.body, bounds, flat[part], route.norm, arithmetic, m, route.inputs)
-        found = gaps(head, state, labels[part])
-        row, own = np.arange(len(part)), labels[part]
-        lead = m.numbers(_lead(found.logits, row, own))
+        own = labels[part]
+        found, row = gaps(head, state, own), np.arange(len(own))
+        lead = m.uppers(found.logits[row, own][:, None] - found.logits)
         rest = lead - found.lost - found.speed * radius[:, None]
         holds = np.asarray(rest > 0, dtype=bool)
         holds[row, own] = True
@@ -126,57 +127,6 @@ def _judge(
         cut = (found.own + found.own[row, own][:, None] + pairs) * 16
         false = np.asarray(rest + cut < 0, dtype=bool)
         false[row, own] = False
-        fits = state.fits(radius)
-        yield np.where(false.any(axis=1) | ~fits, -1, np.where(holds.all(axis=1), 1, 0))
-
-
-def _lead(logits: Grid, row: NDArray[Any], labels: NDArray[np.int64]) -> Grid:
-    return logits[row, labels][:, None] - logits
-
-
-def _check_w1(
-    claim: dict[str, Any], network: Network, routes: Sequence[Route], data: bytes
-) -> None:
-    tensors, _ = parse_tensors(data, "data")
-    undecided = False
-    for bits in BITS:
-        m = Exact(bits)
-        value = m.upper(claim["value"])
-        for route in routes:
-            means, lost = [], m.upper(0)
-            for side in "xy":
-                samples = tensors[side].reshape(len(tensors[side]), network.inputs)
-                mean, own = _mean(network, m, route, samples, tensors.get(f"{side}_weights"))
-                means.append(mean)
-                lost = lost + own
-            gap = m.upper(abs(means[0] - means[1]))
-            wanted = value * route.constant(network, claim["norm"], m)
-            if claim["value"] == 0 or wanted <= gap - lost:
-                return
-            undecided = not wanted > gap + lost
-        if not undecided:
-            raise Invalid("claim.value", "is not proven in exact arithmetic")
-    reason = f"exact arithmetic of {BITS[-1]} bits cannot decide whether it is proven"
-    raise Unsupported("claim.value", reason)
-
-
-def _mean(
-    network: Network,
-    m: Exact,
-    route: Route,
-    samples: NDArray[Any],
-    weights: NDArray[np.float64] | None,
-) -> tuple[Fraction, Any]:
-    """The weighted mean of the critic as evaluated, and what the machine may have cut off."""
-    total, mass, worst = Fraction(0), Fraction(0), m.upper(0)
-    shares = np.ones(len(samples)) if weights is None else weights
-    for part in chunks(network.layers, len(samples), SHARE):
-        state = propagate(
-            network.layers, route.bounds, samples[part], route.norm, REAL, m, route.inputs
-        )
-        products = state.values[:, 0] * Grid.of(shares[part])
-        total += Fraction(int(products.values.sum()), 1 << products.shift)
-        sums = Grid.of(shares[part])
-        mass += Fraction(int(sums.values.sum()), 1 << sums.shift)
-        worst = worst.max(m.most(state.own[None, :])[0])
-    return total / mass, worst
+        refuted = false.any(axis=1) | ~state.fits(radius)
+        verdicts[part] = np.where(refuted, -1, holds.all(axis=1))
+    return verdicts

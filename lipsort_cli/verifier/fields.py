@@ -12,9 +12,6 @@ from .strictjson import parse_hex
 Check = Callable[[Any, str], Any]
 """Takes a value and its place; returns the value to use, or raises :class:`Invalid`."""
 
-_SHA = re.compile(r"[0-9a-f]{64}\Z")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
-
 
 def record(**fields: Check) -> Check:
     """An object with exactly these fields."""
@@ -83,32 +80,24 @@ def choice(*allowed: str) -> Check:
     return check
 
 
-def word(value: Any, where: str) -> str:
-    """A short name, whose meaning is checked where it is used."""
-    if not isinstance(value, str) or len(value) > 60:
-        raise Invalid(where, f"expected a short name, found {value!r:.60}")
-    return value
+def matching(pattern: str, expected: str) -> Check:
+    """A string of which all matches ``pattern``."""
+    matcher = re.compile(pattern, re.DOTALL)
+
+    def check(value: Any, where: str) -> str:
+        if not isinstance(value, str) or not matcher.fullmatch(value):
+            raise Invalid(where, f"expected {expected}, found {value!r:.60}")
+        return value
+
+    return check
 
 
-def text(value: Any, where: str) -> str:
-    """A string of reasonable length."""
-    if not isinstance(value, str) or len(value) > 10_000:
-        raise Invalid(where, "expected a string")
-    return value
-
-
-def digest(value: Any, where: str) -> str:
-    """A SHA-256 in lower-case hexadecimal."""
-    if not isinstance(value, str) or not _SHA.match(value):
-        raise Invalid(where, "expected 64 lower-case hexadecimal digits")
-    return value
-
-
-def file_name(value: Any, where: str) -> str:
-    """The name of a file beside the certificate; no folders, so nothing else can be read."""
-    if not isinstance(value, str) or not _NAME.match(value):
-        raise Invalid(where, "expected the plain name of a file beside the certificate")
-    return value
+word = matching(".{0,60}", "a short name")
+"""Its meaning is checked where it is used."""
+text = matching(".{0,10000}", "a string of at most 10,000 characters")
+digest = matching("[0-9a-f]{64}", "64 lower-case hexadecimal digits")
+file_name = matching("[A-Za-z0-9][A-Za-z0-9._-]{0,199}", "the plain name of a file beside it")
+"""No folders, so nothing else can be read."""
 
 
 def _join(where: str, key: str) -> str:

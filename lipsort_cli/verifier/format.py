@@ -17,6 +17,7 @@ from .fields import (
     integer,
     listing,
     number,
+    optional,
     record,
     text,
     word,
@@ -44,7 +45,7 @@ def _layer(value: Any, where: str) -> dict[str, Any]:
     return dict(fields(value, where))
 
 
-def routes(**constants: Check) -> Check:
+def _routes(**constants: Check) -> Check:
     """Norms in which bounds were taken, each with those bounds and their products."""
     layers = listing(_layer, minimum=1)
     route = record(
@@ -56,7 +57,7 @@ def routes(**constants: Check) -> Check:
 COMMON: dict[str, Check] = {
     "format": choice(FORMAT),
     "version": integer(VERSION, VERSION),
-    "kind": choice("classification", "w1_lower_bound"),
+    "kind": word,
     "digest": digest,
     "statement": text,
     "assumptions": listing(text),
@@ -74,7 +75,7 @@ CLASSIFICATION = record(
         domain=choice("every input of the ball that the arithmetic represents"),
         arithmetic=choice(*ARITHMETICS),
     ),
-    routes=routes(body=number(), network=number()),
+    routes=_routes(body=number(), network=number()),
     data=record(
         file=file_name,
         file_sha256=digest,
@@ -100,6 +101,25 @@ CLASSIFICATION = record(
 )
 
 
+_MEASURE = record(count=integer(1), samples_sha256=digest, weights_sha256=optional(digest))
+W1 = record(
+    **COMMON,
+    claim=record(
+        property=choice("lower bound of Wasserstein-1"),
+        norm=choice(*NORMS),
+        units=choice("raw input"),
+        measures=choice("the two weighted samples stored, weights divided by their sum"),
+        arithmetic=choice("real"),
+        value=number(),
+    ),
+    routes=_routes(network=number()),
+    data=record(file=file_name, file_sha256=digest, source=text),
+    x=_MEASURE,
+    y=_MEASURE,
+)
+KINDS = {"classification": CLASSIFICATION, "w1_lower_bound": W1}
+
+
 def parse_certificate(data: bytes) -> dict[str, Any]:
     """Parse, check the digest, then the structure. Raises Invalid or Unsupported."""
     value = parse(data, "certificate")
@@ -114,13 +134,9 @@ def parse_certificate(data: bytes) -> dict[str, Any]:
         again = "; issue it again: lipsort certify RUN replace=true" if version == 1 else ""
         raise Unsupported("version", f"{version!r:.40}; known is {VERSION}{again}")
     kind = value.get("kind")
-    if kind == "classification":
-        return dict(CLASSIFICATION(value, ""))
-    if kind == "w1_lower_bound":
-        from .w1 import W1
-
-        return dict(W1(value, ""))
-    raise Unsupported("kind", f"{kind!r:.40}; known are 'classification' and 'w1_lower_bound'")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise Unsupported("kind", f"{kind!r:.40}; known are {', '.join(KINDS)}")
+    return dict(KINDS[kind](value, ""))
 
 
 def content_digest(certificate: dict[str, Any]) -> str:

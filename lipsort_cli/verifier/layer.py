@@ -1,4 +1,4 @@
-"""One operation of a network as data."""
+"""One operation of a network as data, and what is claimed of it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,21 @@ class Layer:
     @property
     def place(self) -> str:
         """Where the graph has this layer, for messages: ``layers[2].branches[0][1]``."""
-        if not self.name:
-            return f"layers[{self.index}]"
-        text = ""
-        for part in self.name.split("."):
-            text += f"[{part}]" if part.isdigit() else f".{part}"
-        return text[1:]
+        parts = (self.name or f"layers.{self.index}").split(".")
+        return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts)[1:]
+
+
+@dataclass(frozen=True)
+class LayerBound:
+    """Upper bound ``value`` of one layer's Lipschitz constant, how it is proven, and from what.
+
+    ``witness`` is the ``c^2`` of a spectral bound (0.0: none). ``parts`` are the bounds of the
+    layers inside a container.
+    """
+
+    index: int
+    op: str
+    value: float
+    method: str = ""
+    witness: float = 0.0
+    parts: tuple[tuple[LayerBound, ...], ...] = ()

@@ -22,6 +22,9 @@ from .layer import Layer
 from .rounding import DUAL, UNIT, Arithmetic, ceiling, gamma
 from .state import State
 
+SUMS = {"linf": "largest absolute row sum", "l1": "largest absolute column sum"}
+"""Methods by which the norm of a matrix is known."""
+
 
 def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
     """At least ``sup ||W x||_norm`` over ``||x||_entry <= 1``, for a matrix ``W`` of ``m``.

@@ -49,6 +49,8 @@ class Binary64:
     than the roundings charged)."""
     rounding = 4 * UNIT
     """Covers a subtraction of two matrices, as a share of the sum of their norms."""
+    bulk = 1
+    """So many times more memory than floats its numbers take."""
     exactly = False
     """Whether values are those of real arithmetic, up to what ``settle`` cuts off."""
 
@@ -106,6 +108,10 @@ class Binary64:
         """The largest of each row of bounds."""
         return Up(bound.value.max(axis=1))
 
+    def holds(self, bound: Up, number: Fraction) -> bool:
+        """Whether a bound is at most ``number``; NaN is not."""
+        return bool(float(bound.value) <= number)
+
     def fits(self, bound: Up, limit: float) -> NDArray[np.bool_]:
         """Whether each bound is at most ``limit``; NaN is not."""
         return np.asarray(bound.value <= limit)
@@ -118,9 +124,9 @@ class Binary64:
         """A product of matrices."""
         return np.asarray(left @ right)
 
-    def bilinear(self, function: Callable[[Any, Any], Any], left: Floats, right: Floats) -> Floats:
-        """``function`` adds up products of one number of each."""
-        return np.asarray(function(left, right))
+    def bilinear(self, function: Callable[..., Any], *values: Floats) -> Floats:
+        """``function`` adds up products of the last values with what it selects of the others."""
+        return np.asarray(function(*values))
 
     def lost_in_product(self, first: Floats, second: Floats) -> Up:
         """What the Frobenius norm of a product of matrices can be off by."""
@@ -156,16 +162,6 @@ class Binary64:
         """A smooth function with slopes of at most 1, and what each component may be off by."""
         return np.asarray(function(values)), (2 * SMOOTH_ULPS + 8) * 2 * UNIT
 
-    def ranked(
-        self, function: Callable[..., Any], values: Floats, weight: Floats, shares: Floats
-    ) -> Floats:
-        """``function`` adds up selected numbers times ``shares``."""
-        return np.asarray(function(values, weight, shares))
-
-    def join(self, parts: Sequence[Floats]) -> Floats:
-        """Activations side by side."""
-        return np.concatenate(parts, axis=1)
-
     def settle(self, values: Floats) -> tuple[Floats, float]:
         """Activations as they are kept, and what keeping them cost each component."""
         return values, 0.0
@@ -174,7 +170,3 @@ class Binary64:
         """What ``count`` of this machine's own roundings of sums of ``sizes`` can amount to."""
         own = sizes * gamma(count, UNIT) if count else sizes * 0.0
         return own + small * (2 * BINARY64.tiny)
-
-    def exact_zero(self, count: int) -> Up:
-        """No error, ``[N]``."""
-        return Up(np.zeros(count))

@@ -33,23 +33,15 @@ def onnx_bytes(network: Network) -> bytes:
     builder = Builder()
     for layer in network.layers:
         of(layer).onnx(layer, builder, "logits" if layer is network.layers[-1] else "")
-    graph = b"".join(
-        [
-            *(_bytes(1, node) for node in builder.nodes),
-            _string(2, "lipsort"),
-            *(_bytes(5, constant) for constant in builder.constants),
-            _bytes(11, _value("input", network.input_shape)),
-            _bytes(12, _value("logits", (network.classes,))),
-        ]
+    graph = _message(
+        *((1, node) for node in builder.nodes),
+        (2, "lipsort"),
+        *((5, constant) for constant in builder.constants),
+        (11, _value("input", network.input_shape)),
+        (12, _value("logits", (network.classes,))),
     )
-    return b"".join(
-        [
-            _integer(1, IR_VERSION),
-            _string(2, "lipsort"),
-            _bytes(7, graph),
-            _bytes(8, _integer(2, OPERATOR_SET)),
-        ]
-    )
+    version = _message((2, OPERATOR_SET))
+    return _message((1, IR_VERSION), (2, "lipsort"), (7, graph), (8, version))
 
 
 def check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
@@ -83,8 +75,8 @@ class Builder:
         name = f"{layer.name}.{key}"
         kind = 1 if array.dtype == np.float32 else 7
         raw = np.ascontiguousarray(array, dtype="<f4" if kind == 1 else "<i8").tobytes()
-        sizes = b"".join(_integer(1, size) for size in array.shape)
-        self.constants.append(sizes + _integer(2, kind) + _string(8, name) + _bytes(9, raw))
+        sizes = ((1, size) for size in array.shape)
+        self.constants.append(_message(*sizes, (2, kind), (8, name), (9, raw)))
         return [name]
 
     def tensors(self, layer: Layer) -> list[str]:
@@ -112,14 +104,12 @@ class Builder:
         """Add a node that takes the running value and makes the next one."""
         made = output or f"value.{len(self.nodes)}"
         self.nodes.append(
-            b"".join(
-                [
-                    *(_string(1, name) for name in [self.value, *(constants or [])]),
-                    *(_string(2, name) for name in [made, *(extra or [])]),
-                    _string(3, f"{op}.{len(self.nodes)}"),
-                    _string(4, op),
-                    *(_bytes(5, _attribute(*item)) for item in (attributes or {}).items()),
-                ]
+            _message(
+                *((1, name) for name in [self.value, *(constants or [])]),
+                *((2, name) for name in [made, *(extra or [])]),
+                (3, f"{op}.{len(self.nodes)}"),
+                (4, op),
+                *((5, _attribute(*item)) for item in (attributes or {}).items()),
             )
         )
         self.value = made
@@ -127,11 +117,30 @@ class Builder:
 
 def _attribute(name: str, value: int | float | list[int]) -> bytes:
     if isinstance(value, list):
-        return _string(1, name) + b"".join(_integer(8, item) for item in value) + _integer(20, 7)
-    if isinstance(value, float):
-        number = _varint(2 << 3 | 5) + struct.pack("<f", value)
-        return _string(1, name) + number + _integer(20, 1)
-    return _string(1, name) + _integer(3, value) + _integer(20, 2)
+        return _message((1, name), *((8, item) for item in value), (20, 7))
+    is_float = isinstance(value, float)
+    return _message((1, name), (2 if is_float else 3, value), (20, 1 if is_float else 2))
+
+
+def _value(name: str, shape: tuple[int, ...]) -> bytes:
+    """Float32 of this shape; the size of the batch is free."""
+    sizes = [_message((2, "N")), *(_message((1, size)) for size in shape)]
+    tensor = _message((1, 1), (2, _message(*((1, size) for size in sizes))))
+    return _message((1, name), (2, _message((1, tensor))))
+
+
+def _message(*fields: tuple[int, int | float | str | bytes]) -> bytes:
+    """A message of protobuf, field by field: its number and its value."""
+    parts = []
+    for number, value in fields:
+        if isinstance(value, int):
+            parts += [_varint(number << 3), _varint(value)]
+        elif isinstance(value, float):
+            parts += [_varint(number << 3 | 5), struct.pack("<f", value)]
+        else:
+            raw = value.encode("utf-8") if isinstance(value, str) else value
+            parts += [_varint(number << 3 | 2), _varint(len(raw)), raw]
+    return b"".join(parts)
 
 
 def _varint(value: int) -> bytes:
@@ -142,21 +151,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     parts.append(value)
     return bytes(parts)
-
-
-def _integer(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _bytes(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _string(number: int, value: str) -> bytes:
-    return _bytes(number, value.encode("utf-8"))
-
-
-def _value(name: str, shape: tuple[int, ...]) -> bytes:
-    sizes = [_bytes(1, _string(2, "N")), *(_bytes(1, _integer(1, size)) for size in shape)]
-    tensor = _integer(1, 1) + _bytes(2, b"".join(sizes))
-    return _string(1, name) + _bytes(2, _bytes(1, tensor))

@@ -7,51 +7,27 @@ folder; an operation without a file is refused, never guessed. To add one is to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import Unsupported
-from .layer import Layer
+from .layer import Layer, LayerBound
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from .onnx import Builder
     from .parsing import Entry
     from .state import State
 
 FOLDER = Path(__file__).with_name("operations")
+SIZES = ("group_size", "block", "kernel")
+"""Names of fields that are ``Layer.size``."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
-@dataclass(frozen=True)
-class LayerBound:
-    """Upper bound ``value`` of one layer's Lipschitz constant, how it was proven, and from what.
-
-    ``witness`` is the ``c^2`` of a spectral bound (0.0: none). ``parts`` are the bounds of the
-    layers inside a container.
-    """
-
-    index: int
-    op: str
-    value: float
-    method: str = ""
-    witness: float = 0.0
-    parts: tuple[tuple[LayerBound, ...], ...] = ()
-
-    def walk(self) -> Iterator[LayerBound]:
-        """This bound and all inside it."""
-        yield self
-        for part in self.parts:
-            for bound in part:
-                yield from bound.walk()
-
-
-class Operation:
+class Operation(ABC):
     """All that is known of one operation.
 
     ``m`` is the machine that evaluates: binary64 rounded outwards, or exact. Both take the same
@@ -75,43 +51,37 @@ class Operation:
 
     def describe(self, layer: Layer) -> dict[str, Any]:
         """The entry's fields in their one canonical form."""
-        found: dict[str, Any] = {}
-        for key in self.fields:
-            if key in ("weight", "bias"):
-                there = getattr(layer, key) is not None
-                found[key] = f"{layer.name}.{key}" if there else None
-            elif key in self.reals:
-                found[key] = layer.numbers[self.reals.index(key)].hex()
-            elif key in ("layers", "branches"):
-                chains = [[described(item) for item in part] for part in layer.parts]
-                found[key] = chains[0] if key == "layers" else chains
-            else:
-                size = key in ("group_size", "block", "kernel")
-                found[key] = layer.size if size else getattr(layer, key)
-        return found
+        chains = [[described(item) for item in part] for part in layer.parts]
+        found = {
+            **{key: number.hex() for key, number in zip(self.reals, layer.numbers, strict=False)},
+            **{key: layer.size for key in SIZES},
+            **{
+                key: None if getattr(layer, key) is None else f"{layer.name}.{key}"
+                for key in ("weight", "bias")
+            },
+            "branches": chains,
+            "layers": chains[0] if chains else [],
+        }
+        return {key: found[key] if key in found else getattr(layer, key) for key in self.fields}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         """The Lipschitz constant from ``norm`` to ``norm``, as an upper bound of ``m``."""
         return m.upper(1.0)
 
-    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
-        """The constant with its method and witness; ``hint`` says which proof to try, if any.
+    def proofs(self, norm: str) -> tuple[str, ...]:
+        """Those of its methods that there are from ``norm`` to ``norm``."""
+        return self.methods
 
-        A container finds the bounds of the layers inside it in ``hint.parts``.
+    def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
+        """The constant on ``m`` by the method, witness and parts of ``claim``.
+
+        A bad witness costs tightness, never soundness.
         """
-        return self.constant(layer, norm, m), self.methods[0], 0.0
+        return self.constant(layer, norm, m)
 
-    def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
-        """The layer at ``[N, n]``, exact for numbers of any type: for all that only select."""
-        raise NotImplementedError(layer.op)
-
+    @abstractmethod
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
-        """Carry values and errors over the layer, whose proven constant is ``bound``.
-
-        The default serves what moves, selects or changes signs, and so rounds nothing.
-        """
-        state.values = state.m.select(lambda array: self.values(layer, array), state.values)
-        state.selected(layer, bound.value)
+        """Carry values and errors over the layer, whose proven constant is ``bound``."""
 
     def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
         """Add the layer's nodes; the last one makes ``output`` (empty: a value of any name)."""
@@ -123,6 +93,19 @@ class Operation:
     def attributes(self, layer: Layer) -> dict[str, Any]:
         """Of the single node."""
         return {}
+
+
+class Selection(Operation):
+    """What moves, selects or changes signs, and so rounds nothing."""
+
+    @abstractmethod
+    def values(self, layer: Layer, values: Any) -> Any:
+        """The layer at ``[N, n]``, for numbers of any type."""
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """Select among values; errors grow with the constant."""
+        state.values = state.m.select(lambda array: self.values(layer, array), state.values)
+        state.selected(layer, bound.value)
 
 
 def described(layer: Layer) -> dict[str, Any]:

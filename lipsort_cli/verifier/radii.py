@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import LayerBound, Route, layer_bounds
-from .evaluation import chunks, propagate
+from .bounds import Route
+from .evaluation import sweep
 from .graph import Network
 from .layer import Layer
 from .linear import Linear
@@ -172,46 +172,41 @@ def leading(logits: Floats) -> NDArray[np.int64]:
     return found
 
 
+@np.errstate(all="ignore")
 def certified_radii(
     network: Network,
     inputs: NDArray[np.floating],
     labels: NDArray[np.int64] | None,
     norm: str,
     arithmetic: Arithmetic,
-    bounds: Sequence[LayerBound] | None = None,
+    route: Route,
     guard: float = 1.0,
-    entry: str = "",
 ) -> Radii:
-    """Predictions and certified radii of ``inputs [N, *input_shape]`` with ``labels [N]``.
+    """Predictions and certified radii in ``norm`` of ``inputs [N, *input_shape]``, by ``route``.
 
     Without labels, the radius within which each point keeps its own prediction.
 
-    ``bounds`` must be proven bounds of the layers in ``norm``; by default they are derived here.
-    Radii are in the norm ``entry`` where one is given (see :class:`Route`), else in ``norm``.
     ``guard >= 1`` multiplies the error bound of binary64: an issuer takes more than 1, so that
     another machine's sums confirm its radii. A radius of 0.0 means: not certified. That is the
     answer for wrong predictions, ties, NaN, infinities and whatever might overflow.
     """
-    bounds = layer_bounds(network, norm) if bounds is None else bounds
-    m, parts = Binary64(guard), split(network)
-    head = Head.of(parts, network.classes, norm, arithmetic, m)
-    flat = inputs.reshape(len(inputs), network.inputs)
+    count, classes = len(inputs), network.classes
     found = Radii(
-        np.zeros(len(flat), dtype=np.int64),
-        np.zeros(len(flat)),
-        np.ones((len(flat), network.classes), dtype=bool),
-        np.zeros((len(flat), network.classes)),
+        np.zeros(count, dtype=np.int64),
+        np.zeros(count),
+        np.ones((count, classes), dtype=bool),
+        np.zeros((count, classes)),
     )
-    for part in chunks(network.layers, len(flat)):
-        values = flat[part].astype(np.float64)
-        finite = np.asarray(np.isfinite(values).all(axis=1))
-        values = np.where(finite[:, None], values, 0.0)
-        body = bounds[: len(parts.body)]
-        state = propagate(parts.body, body, values, norm, arithmetic, m, entry)
-        with np.errstate(all="ignore"):
-            made = _radii(head, state, None if labels is None else labels[part], finite)
-        found.predictions[part], found.radii[part], found.possible[part] = made[:3]
-        found.logits[part] = made[3]
+    m, parts = Binary64(guard), split(network)
+    head = Head.of(parts, classes, route.norm, arithmetic, m)
+    factor = conversion(m, norm, route.inputs, network.inputs).value
+    finite = np.isfinite(inputs.reshape(count, network.inputs)).all(axis=1)
+    known = np.where(finite.reshape(-1, *[1] * (inputs.ndim - 1)), inputs, 0)
+    for part, state in sweep(network, parts.body, route, known, arithmetic, m):
+        found.predictions[part], radii, found.possible[part], found.logits[part] = _radii(
+            head, state, None if labels is None else labels[part], finite[part]
+        )
+        found.radii[part] = radii if factor == 1 else np.maximum(down(radii / factor), 0.0)
     return found
 
 
@@ -219,13 +214,12 @@ def _radii(
     head: Head, state: State, labels: NDArray[np.int64] | None, finite: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], Floats]:
     classes = len(head.rows.value)
-    allowed = np.ones(len(finite), bool)
+    allowed = np.ones(len(finite), dtype=bool)
     if labels is not None:
         allowed = (labels >= 0) & (labels < classes)
-    chosen = None if labels is None else np.where(allowed, labels, 0)
-    logits, lost, speed, own, chosen = gaps(head, state, chosen)
-    row = np.arange(len(chosen))
-    predictions = leading(logits)
+    given = None if labels is None else np.where(allowed, labels, 0)
+    logits, lost, speed, own, chosen = gaps(head, state, given)
+    row, predictions = np.arange(len(chosen)), leading(logits)
     labels = chosen if labels is None else labels
     doubt = ((head.rows * (state.own * state.m.guard)[:, None] + own) * 4.0).value
     leader = logits[row, predictions][:, None] - doubt.max(axis=1)[:, None]
@@ -240,61 +234,17 @@ def _radii(
     return predictions, np.where(good, smallest, 0.0), possible, logits
 
 
-def routed_radii(
-    network: Network,
-    inputs: NDArray[np.floating],
-    labels: NDArray[np.int64] | None,
-    norm: str,
-    arithmetic: Arithmetic,
-    routes: Sequence[Route],
-    chosen: NDArray[np.int64],
-    guard: float = 1.0,
-) -> Radii:
-    """Radii in ``norm``, those of each point by way of ``routes[chosen]``, ``chosen [N]``.
-
-    Predictions are the same by every route.
-    """
-    count = len(inputs)
-    found = Radii(
-        np.zeros(count, dtype=np.int64),
-        np.zeros(count),
-        np.ones((count, network.classes), dtype=bool),
-        np.zeros((count, network.classes)),
-    )
-    for place, route in enumerate(routes):
-        rows = np.flatnonzero(chosen == place)
-        if not len(rows):
-            continue
-        own = None if labels is None else labels[rows]
-        made = certified_radii(network, inputs[rows], own, route.norm, arithmetic,
-                               route.bounds, guard, route.inputs)  # fmt: skip
-        factor = conversion(Binary64(), norm, route.inputs, network.inputs).value
-        radii = made.radii if factor == 1.0 else np.maximum(down(made.radii / factor), 0.0)
-        found.predictions[rows], found.radii[rows] = made.predictions, radii
-        found.possible[rows], found.logits[rows] = made.possible, made.logits
-    return found
-
-
 def output_errors(
-    network: Network,
-    inputs: NDArray[np.floating],
-    norm: str,
-    arithmetic: Arithmetic,
-    bounds: Sequence[LayerBound] | None = None,
-    entry: str = "",
+    network: Network, inputs: NDArray[np.floating], arithmetic: Arithmetic, route: Route
 ) -> tuple[Floats, Floats]:
     """Binary64 logits ``[N, C]`` and, for each point ``[N]``, a bound of every logit's distance
     between them and what ``arithmetic`` (``real``: exact arithmetic) gives; infinite when unknown.
     """
-    bounds = layer_bounds(network, norm) if bounds is None else bounds
-    flat = inputs.reshape(len(inputs), network.inputs)
-    logits, errors, m = np.zeros((len(flat), network.classes)), np.zeros(len(flat)), Binary64()
-    for part in chunks(network.layers, len(flat)):
-        values = flat[part].astype(np.float64)
-        state = propagate(network.layers, bounds, values, norm, arithmetic, m, entry)
+    logits, errors = np.zeros((len(inputs), network.classes)), np.zeros(len(inputs))
+    for part, state in sweep(network, network.layers, route, inputs, arithmetic, Binary64()):
         logits[part] = state.values
         bound = (state.own + state.d0).value
-        fits = state.fits(np.zeros(len(values)))
-        sound = fits & np.isfinite(values).all(axis=1) & ~np.isnan(bound)
+        sound = state.fits(np.zeros(len(bound))) & ~np.isnan(bound)
+        sound &= np.isfinite(inputs[part].reshape(len(bound), -1)).all(axis=1)
         errors[part] = np.where(sound, bound, np.inf)
     return logits, errors

@@ -85,22 +85,6 @@ def down(value: Bound) -> Bound:
     return np.nextafter(value, -np.inf)
 
 
-def add_up(*terms: Bound) -> Bound:
-    """A sum, rounded up after every addition."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = up(total + term)
-    return total
-
-
-def mul_up(*factors: Bound) -> Bound:
-    """A product of non-negative factors, rounded up after every multiplication."""
-    product = factors[0]
-    for factor in factors[1:]:
-        product = up(product * factor)
-    return product
-
-
 def inflate(value: Bound, count: int) -> Bound:
     """Upper bound of a non-negative sum of ``count`` terms that was computed in binary64."""
     return up(value * (1 + (count + 8) * 2 * UNIT) + count * 2.0**-500)
@@ -158,6 +142,9 @@ class Up:
     def __init__(self, value: Bound) -> None:
         """``value``: the bound, already rounded up."""
         self.value = value
+
+    def __repr__(self) -> str:
+        return repr(float(self.value))
 
     def __add__(self, other: Up | float) -> Up:
         return Up(up(self.value + _value(other)))

@@ -1,14 +1,9 @@
-"""Proven upper bounds of the largest singular value of a matrix.
+"""Proven upper bounds of the largest singular value of a matrix: T1.
 
-One fact serves every method: for any ``c`` and any matrix ``R``,
+    ||W||^2 = lambda_max(W W') <= c^2 + ||c^2 I - W W' - R R'||_F    for any c and any matrix R
 
-    ||W||^2 = lambda_max(W W') <= c^2 + ||c^2 I - W W' - R R'||_F ,
-
-because ``c^2 I - W W' = R R' + E >= -||E||``. With ``R = 0`` this is the residual bound, good for
-orthonormal weights (``c = 1``); with ``R`` a floating-point Cholesky factor it is tight for any
-weight, and whether the factorisation was accurate plays no part in the proof. The Gram matrix is
-taken on the smaller side. Rounding errors of the two products are bounded by
-``gamma * || |A| |A|' ||_F <= gamma * ||A||_F^2``; an exact machine has none.
+``residual`` takes ``R = 0``, ``cholesky`` a floating-point Cholesky factor: whether that is
+accurate plays no part in the proof. The Gram matrix is taken on the smaller side.
 """
 
 from __future__ import annotations
@@ -19,46 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .hints import centers, largest_eigenvalue
-from .rounding import UNIT
 
-TIGHT = 1 + 2.0**-24
+def scaled(weight: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
+    """``W / 2^e`` and ``e``, ``2^e`` just above max |W|.
 
-
-def spectral_bound(
-    weight: NDArray[np.float32], m: Any, method: str = "", witness: float = 0.0
-) -> tuple[Any, str, float]:
-    """Upper bound of the largest singular value of ``weight [out, in]``, its method and witness.
-
-    ``method`` and ``witness`` pick the proof; without a method the tightest is taken. A bad witness
-    costs tightness, never soundness. It is ``c^2`` in units of ``4 ** e``, 2^e just above max |W|.
+    A power of two scales exactly, and keeps every product far from under- and overflow.
     """
-    largest = float(np.abs(weight).max())
-    if largest == 0.0:
-        return m.upper(0.0), "zero", 0.0
-    # A power of two scales exactly, and keeps every product below far from under- and overflow.
-    exponent = math.frexp(largest)[1]
-    scaled = np.ldexp(weight.astype(np.float64), -exponent)
-    matrix = m.array(scaled if len(scaled) <= scaled.shape[1] else np.ascontiguousarray(scaled.T))
-    frobenius = m.norm(matrix.reshape(-1), "l2")
-    one = math.ldexp(1.0, -2 * exponent)
-    best = frobenius * frobenius, "frobenius", 0.0
-    if method in ("", "residual"):
-        square = square_bound(matrix, one, m, factorize=False)
-        best = (square, "residual", one) if square < best[0] else best
-    if method == "cholesky":
-        tries = iter([witness])
-    elif method or (best[1] == "residual" and best[0] < m.upper(one * TIGHT)):
-        tries = iter([])
+    exponent = math.frexp(float(np.abs(weight).max()))[1]
+    return np.ldexp(weight.astype(np.float64), -exponent), exponent
+
+
+def spectral_bound(weight: NDArray[np.float32], m: Any, method: str, witness: float) -> Any:
+    """Upper bound of the largest singular value of ``weight [out, in]``, by one of the methods.
+
+    ``witness`` is ``c^2`` in units of ``4 ** e``.
+    """
+    array, exponent = scaled(weight)
+    if method == "zero":
+        return m.upper(math.inf if array.any() else 0.0)
+    matrix = m.array(array if len(array) <= array.shape[1] else np.ascontiguousarray(array.T))
+    if method == "frobenius":
+        frobenius = m.norm(matrix.reshape(-1), "l2")
+        square = frobenius * frobenius
     else:
-        room = 8 * sum(matrix.shape) * UNIT * best[0].value
-        tries = centers(largest_eigenvalue(matrix @ matrix.T) + room)
-    for center in tries:
-        square = square_bound(matrix, center, m, factorize=True)
-        if square < m.upper(math.inf):
-            best = (square, "cholesky", center) if square < best[0] else best
-            break
-    return m.root(best[0]) * 2.0**exponent, best[1], best[2]
+        square = square_bound(matrix, witness, m, factorize=method == "cholesky")
+    return m.root(square) * 2.0**exponent
 
 
 def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:

@@ -50,7 +50,7 @@ class State:
     @classmethod
     def at(cls, m: Any, inputs: NDArray[np.floating[Any]], norm: str, kind: Arithmetic) -> State:
         """Exact inputs ``[N, n]``."""
-        zero = m.exact_zero(len(inputs))
+        zero = m.uppers(m.array(np.zeros(len(inputs))))
         return cls(m, norm, kind, m.array(inputs), zero, zero, zero, m.upper(1.0))
 
     def size(self) -> Any:

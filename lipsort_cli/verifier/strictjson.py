@@ -21,52 +21,45 @@ MOST_LISTS = 1 << 17
 MOST_VALUES = 1 << 23
 """Values in one text at most: columns of more than a million points."""
 
-_HEX = re.compile(r"(-?)0x([01])(?:\.([0-9a-f]{1,13}))?p([+-][0-9]{1,4})\Z")
+_HEX = re.compile(r"-?0x[01](\.[0-9a-f]{1,13})?p[+-][0-9]{1,4}\Z")
 
 
 def parse(text: bytes | str, where: str) -> Any:
     """Parse JSON strictly. Raises :class:`Invalid` or :class:`Unsupported`, never another."""
     if len(text) > LARGEST_TEXT:
         raise Unsupported(where, f"larger than {LARGEST_TEXT} bytes")
+
+    def refuse(reason: str) -> Any:
+        raise Invalid(where, reason)
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in items:
+            if key in found:
+                refuse(f"key {key[:60]!r} occurs twice")
+            found[key] = value
+        return found
+
+    def number(literal: str) -> float:
+        value = float(literal)
+        return value if math.isfinite(value) else refuse(f"{literal[:40]} is out of range")
+
     try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        _count(text, where)
+        text = text.decode("utf-8") if isinstance(text, bytes) else text
+        # What would take long to parse, or more memory than its size suggests.
+        lists, values = (sum(map(text.count, marks)) for marks in ("[{", ",:"))
+        if lists > MOST_LISTS:
+            raise Unsupported(where, f"{lists} lists and objects, more than {MOST_LISTS}")
+        if values > MOST_VALUES:
+            raise Unsupported(where, f"more than {MOST_VALUES} values")
         return json.loads(
             text,
-            object_pairs_hook=lambda items: _pairs(items, where),
-            parse_constant=lambda name: _refuse(where, f"{name} is not a number of JSON"),
-            parse_float=lambda literal: _number(literal, where),
+            object_pairs_hook=pairs,
+            parse_constant=lambda name: refuse(f"{name} is not a number of JSON"),
+            parse_float=number,
         )
     except (ValueError, RecursionError) as error:
         raise Invalid(where, f"not JSON ({str(error)[:120]})") from None
-
-
-def _count(text: str, where: str) -> None:
-    """Refuse what would take long to parse, or more memory than its size suggests."""
-    lists = text.count("[") + text.count("{")
-    if lists > MOST_LISTS:
-        raise Unsupported(where, f"{lists} lists and objects, more than {MOST_LISTS}")
-    if text.count(",") + text.count(":") > MOST_VALUES:
-        raise Unsupported(where, f"more than {MOST_VALUES} values")
-
-
-def _pairs(items: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in items:
-        if key in found:
-            raise Invalid(where, f"key {key[:60]!r} occurs twice")
-        found[key] = value
-    return found
-
-
-def _number(literal: str, where: str) -> float:
-    value = float(literal)
-    return value if math.isfinite(value) else _refuse(where, f"{literal[:40]} is out of range")
-
-
-def _refuse(where: str, reason: str) -> Any:
-    raise Invalid(where, reason)
 
 
 def canonical(value: Any) -> bytes:
@@ -82,23 +75,20 @@ def sha256(data: bytes) -> str:
 
 
 def parse_hex(text: Any, where: str) -> float:
-    """A finite binary64 number in the form of ``float.hex``; other spellings are refused."""
+    """A finite binary64 number in the form of ``float.hex``, which may leave out zeros at the end
+    of the fraction; other spellings are refused.
+    """
     if not isinstance(text, str) or not _HEX.match(text):
         raise Invalid(where, f"expected a hexadecimal float such as '0x1.8p+0', found {text!r:.60}")
     try:
         value = float.fromhex(text)
     except (OverflowError, ValueError):
         raise Invalid(where, f"{text!r} is out of range") from None
-    if value.hex() != text and value.hex() != _lengthen(text):
+    if _shortest(text) != _shortest(value.hex()):
         raise Invalid(where, f"{text!r} is not the normal form of a binary64 number")
     return value
 
 
-def _lengthen(text: str) -> str:
-    """Fill the fraction to 13 digits, as ``float.hex`` writes it."""
-    match = _HEX.match(text)
-    assert match is not None
-    sign, lead, fraction, exponent = match.groups()
-    if lead == "0" and not (fraction or "").strip("0"):
-        return f"{sign}0x0.0p+0"
-    return f"{sign}0x{lead}.{(fraction or '').ljust(13, '0')}p{int(exponent):+d}"
+def _shortest(text: str) -> tuple[str, int]:
+    mantissa, _, exponent = text.partition("p")
+    return mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa, int(exponent)

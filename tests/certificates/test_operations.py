@@ -14,9 +14,9 @@ from certificate_networks import convolution, entries, image_layers, network, sa
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.export.compare import compare
-from lipsort_cli.verifier.bounds import layer_bound
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.evaluation import propagate
 from lipsort_cli.verifier.graph import Network
@@ -135,8 +135,8 @@ def test_no_pair_of_inputs_is_moved_apart_further(name: str, norm: str) -> None:
     net = build(name)
     rng = np.random.default_rng(2)
     order = {"l2": 2, "linf": np.inf, "l1": 1}[norm]
-    bound = layer_bound(net.layers[0], norm).value
-    bounds = [layer_bound(layer, norm) for layer in net.layers]
+    bound = find_bound(net.layers[0], norm).value
+    bounds = [find_bound(layer, norm) for layer in net.layers]
     x = rng.standard_normal((60, net.inputs))
     step = rng.standard_normal((60, net.inputs)) * (rng.random((60, net.inputs)) < 0.3)
     step[20:40] = np.eye(net.inputs)[rng.integers(net.inputs, size=20)]
@@ -405,7 +405,7 @@ def test_a_wasserstein_certificate_of_an_extension(tmp_path: Path) -> None:
 
 def test_issued_bounds_leave_room_inside_containers() -> None:
     net = image_network("concatenate")
-    derived = [layer_bound(layer, "l2") for layer in net.layers]
+    derived = [find_bound(layer, "l2") for layer in net.layers]
     for issued, bound in zip(issued_bounds(net, "l2"), derived, strict=True):
         assert issued.value > bound.value or bound.method == "1-Lipschitz"
         for left, right in zip(issued.parts, bound.parts, strict=True):
@@ -417,6 +417,6 @@ def test_unit_roundoff_matters() -> None:
     x = np.random.default_rng(3).random((5, *IMAGE), dtype=np.float32)
     for name in ("convolution", "average_pool", "l2_pool", "residual", "transposed"):
         net = image_network(name)
-        bounds = [layer_bound(layer, "l2") for layer in net.layers]
+        bounds = [find_bound(layer, "l2") for layer in net.layers]
         state = propagate(net.layers, bounds, x.reshape(5, -1).astype(float), "l2", BINARY32)
         assert (state.d0.value > 0).all() and (state.d1.value > 0).all()

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate, lipschitz_bound
 from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.certificates.search import find_route
 from lipsort_cli.norms import NAMES, ORDER
 from lipsort_cli.norms import conversion as about
-from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.exact import Exact, flint
 from lipsort_cli.verifier.format import content_digest
 from lipsort_cli.verifier.linear import mixed_norm
@@ -313,7 +313,7 @@ def test_mixed_routes_are_sound_and_taken_only_where_they_pay(norm: str, kind: s
     for other in NORMS:
         if other == norm:
             continue
-        mixed = Route.of(net, other, norm)
+        mixed = find_route(net, other, norm)
         radii = certify_points(
             net, x, labels, norm=norm, arithmetic="binary32", routes=[mixed]
         ).radii
@@ -324,7 +324,7 @@ def test_mixed_routes_are_sound_and_taken_only_where_they_pay(norm: str, kind: s
             ["pgd", "deepfool", "rounding"], x, labels, radii, [median, 4 * median]
         )
         assert (findings.nearest[radii > 0] > radii[radii > 0]).all()
-        better = Route.of(net, other, other).constant(net, norm, Binary64()).value
+        better = find_route(net, other, other).constant(net, norm, Binary64()).value
         assert (mixed.name in kept) == (mixed.constant(net, norm, Binary64()).value < better)
 
 
@@ -378,7 +378,7 @@ def test_without_a_dense_layer_before_the_head_no_route_crosses(
     assert [route.name for route in issued_routes(net, "l1")] == ["l2", "linf", "l1"]
     with pytest.raises(Exception, match="no dense layer leads"):
         certify_points(
-            net, x, labels, norm="l1", arithmetic="real", routes=[Route.of(net, "l2", "l1")]
+            net, x, labels, norm="l1", arithmetic="real", routes=[find_route(net, "l2", "l1")]
         )
     path = save(net, tmp_path / "model.safetensors")
     issue_certificate(tmp_path, path, x, labels, norm="l1")

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from lipsort_cli.certificates.search import find_bounds, find_route
+from lipsort_cli.certificates.w1 import w1_lower_bound
 from lipsort_cli.verifier import graph as _graph
-from lipsort_cli.verifier.bounds import Route, layer_bounds
+from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.verifier.operation import names as _names
-from lipsort_cli.verifier.radii import output_errors, routed_radii, split
+from lipsort_cli.verifier.radii import certified_radii, output_errors, split
 from lipsort_cli.verifier.rounding import ARITHMETICS
 from lipsort_cli.verifier.rounding import NORMS as _NORMS
 from lipsort_cli.verifier.verify import verify as _verify
-from lipsort_cli.verifier.w1 import w1_lower_bound
 
 HEADER = {"format": "lipsort-graph", "version": 1}
 NORMS = ("l2", "linf", "l1")
@@ -49,12 +50,12 @@ def build(graph: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
 
 def bounds(network: Any, norm: str) -> list[float]:
     """The proven constant of every layer of the chain."""
-    return [bound.value for bound in layer_bounds(network, norm)]
+    return [bound.value for bound in find_bounds(network, norm)]
 
 
 def crossed(network: Any, before: str, after: str) -> float:
     """The proven constant of a first dense layer from one norm to another."""
-    return Route.of(network, after, before).bounds[0].value
+    return find_route(network, after, before).bounds[0].value
 
 
 def errors(
@@ -62,7 +63,8 @@ def errors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The verifier's logits ``[N, C]`` and its bound ``[N]`` of what an arithmetic differs."""
     try:
-        return output_errors(network, _shaped(network, inputs), norm, ARITHMETICS[arithmetic])
+        route = find_route(network, norm)
+        return output_errors(network, _shaped(network, inputs), ARITHMETICS[arithmetic], route)
     except Unsupported as fault:
         raise Refused(str(fault)) from None
 
@@ -72,11 +74,10 @@ def radii(
 ) -> np.ndarray:
     """Certified radii ``[N]``, by the best route through any norm."""
     kind, shaped = ARITHMETICS[arithmetic], _shaped(network, inputs)
-    routes = _routes(network, norm)
     try:
         found = [
-            routed_radii(network, shaped, labels, norm, kind, routes, np.full(len(labels), place))
-            for place in range(len(routes))
+            certified_radii(network, shaped, labels, norm, kind, route)
+            for route in _routes(network, norm)
         ]
     except Unsupported as fault:
         raise Refused(str(fault)) from None
@@ -93,16 +94,12 @@ def wasserstein(
     norm: str,
 ) -> float:
     """The proven lower bound of W1 between two weighted samples."""
+    tensors = {"x": _shaped(network, x), "y": _shaped(network, y)}
+    for side, weights in (("x", x_weights), ("y", y_weights)):
+        if weights is not None:
+            tensors[f"{side}_weights"] = weights
     try:
-        return w1_lower_bound(
-            network,
-            _shaped(network, x),
-            _shaped(network, y),
-            x_weights,
-            y_weights,
-            norm,
-            _routes(network, norm),
-        )
+        return w1_lower_bound(network, tensors, norm, _routes(network, norm))
     except Unsupported as fault:
         raise Refused(str(fault)) from None
 
@@ -115,8 +112,8 @@ def _routes(network: Any, claim: str) -> list[Route]:
     crossing = any(layer.op == "dense" for layer in split(network).body)
     mixed = [norm for norm in NORMS if norm != claim and crossing]
     return [
-        *(Route.of(network, norm) for norm in NORMS),
-        *(Route.of(network, norm, claim) for norm in mixed),
+        *(find_route(network, norm) for norm in NORMS),
+        *(find_route(network, norm, claim) for norm in mixed),
     ]
 
 

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.verifier.bounds import layer_bound
+from lipsort_cli.certificates.search import find_bound
+from lipsort_cli.verifier.bounds import WITNESSED, prove_chain, proven
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.layer import Layer, LayerBound
 from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.operations._kernel_bounds import convolution_bound as bound_on
 from lipsort_cli.verifier.operations._kernels import BITS, circle, convolve
 from lipsort_cli.verifier.parsing import Parser
 
 
-def convolution_bound(found: Layer, norm: str, method: str = "", witness: float = 0.0) -> float:
-    return float(bound_on(found, norm, Binary64(), method, witness)[0].value)
+def convolution_bound(found: Layer, norm: str, method: str, witness: float = 0.0) -> float:
+    claim = LayerBound(0, found.op, 0.0, method, witness if method in WITNESSED else 0.0)
+    return float(proven(found, claim, (norm, norm), Binary64(), "layer").value)
 
 
 METHODS = ("residual", "rows", "frequencies", "absolute sums")
@@ -107,10 +108,9 @@ def test_bounds_hold_and_values_agree(data: st.DataObject) -> None:
         "l1": np.abs(explicit).sum(axis=0).max(),
     }
     for norm, true in norms.items():
-        bound = layer_bound(found, norm)
+        bound = find_bound(found, norm)
         assert bound.value >= true * (1 - 1e-13), norm
-        again = layer_bound(found, norm, bound)
-        assert (again.value, again.method) == (bound.value, bound.method)
+        prove_chain([found], [bound], norm, Binary64())
     for method in METHODS:
         for witness in (0.0, 1e-9, 1.0, 50.0, 1e300):
             assert convolution_bound(found, "l2", method, witness) >= norms["l2"] * (1 - 1e-13)
@@ -144,12 +144,12 @@ def test_orthogonal_kernels_are_bounded_by_one(mode: str) -> None:
     kernel = block_orthogonal(rng, 32, 3)
     for weight in (kernel, kernel[:10], kernel[:, :7]):
         found = layer(weight, (weight.shape[1], 12, 12), padding=1, padding_mode=mode)
-        value = layer_bound(found, "l2").value
+        value = find_bound(found, "l2").value
         assert 1 - 1e-6 <= value <= 1 + 1e-6
     patch = orthogonal(rng, 16).reshape(16, 4, 2, 2)
-    assert layer_bound(layer(patch, (4, 8, 8), stride=2), "l2").value <= 1 + 1e-6
+    assert find_bound(layer(patch, (4, 8, 8), stride=2), "l2").value <= 1 + 1e-6
     back = layer(patch, (16, 4, 4), "transposed_convolution", stride=2)
-    assert layer_bound(back, "l2").value <= 1 + 1e-6
+    assert find_bound(back, "l2").value <= 1 + 1e-6
     assert convolution_bound(layer(kernel, (32, 9, 9)), "l2", "residual", 1.0) <= 1 + 1e-5
 
 
@@ -159,9 +159,9 @@ def test_one_part_in_a_million_above_one_is_seen() -> None:
     kernel = (block_orthogonal(rng, 8, 3) * (1 + 2.0**-18)).astype(np.float32)
     found = layer(kernel, (8, 10, 10), padding=1, padding_mode="circular")
     true = np.linalg.norm(matrix(found), 2)
-    for method in ("", *METHODS):
+    for method in METHODS:
         assert convolution_bound(found, "l2", method, 1.0001) >= true * (1 - 1e-14)
-    assert layer_bound(found, "l2").value >= 1 + 2.0**-19
+    assert find_bound(found, "l2").value >= 1 + 2.0**-19
 
 
 def test_almost_orthogonal_kernels_are_bounded_by_one() -> None:
@@ -190,17 +190,17 @@ def test_arbitrary_kernels_are_bounded_tightly(shape: tuple[int, ...]) -> None:
     if sides[0] == sides[1]:
         found = layer(weight, (shape[1], 8, 8), padding=sides[0], padding_mode="circular")
         true = np.linalg.norm(matrix(found), 2)
-        assert true * (1 - 1e-13) <= layer_bound(found, "l2").value <= true * (1 + 1e-6)
+        assert true * (1 - 1e-13) <= find_bound(found, "l2").value <= true * (1 + 1e-6)
     zeros = layer(weight, (shape[1], 8, 8), padding=sides[0])
     true = np.linalg.norm(matrix(zeros), 2)
-    assert true * (1 - 1e-13) <= layer_bound(zeros, "l2").value <= true * 1.15
+    assert true * (1 - 1e-13) <= find_bound(zeros, "l2").value <= true * 1.15
 
 
 def test_row_sums_are_rational_sums() -> None:
     rng = np.random.default_rng(4)
     weight = rng.standard_normal((3, 4, 3, 3)).astype(np.float32)
     exact = max(sum(abs(Fraction(float(v))) for v in row.reshape(-1)) for row in weight)
-    value = Fraction(layer_bound(layer(weight, (4, 9, 9)), "linf").value)
+    value = Fraction(find_bound(layer(weight, (4, 9, 9)), "linf").value)
     assert exact <= value <= exact * Fraction(1000001, 1000000)
 
 
@@ -213,14 +213,14 @@ def test_roots_of_unity_are_accurate() -> None:
 
 def test_special_kernels() -> None:
     zero = layer(np.zeros((2, 2, 3, 3)), (2, 5, 5))
-    assert layer_bound(zero, "l2").value == 0
+    assert find_bound(zero, "l2").value == 0
     with np.errstate(under="ignore"):
         for size in (2.0**-149, 2.0**-120, float(np.finfo(np.float32).max)):
             weight = np.full((1, 1, 2, 2), size, dtype=np.float32)
             found = layer(weight, (1, 4, 4), padding=0, padding_mode="circular")
             assert found.out_shape == (1, 3, 3)
             true = 4 * Fraction(float(weight[0, 0, 0, 0])) * Fraction(3, 4)
-            assert layer_bound(found, "l2").value >= float(true)
+            assert find_bound(found, "l2").value >= float(true)
 
 
 def test_circular_padding_where_outputs_would_repeat_is_refused() -> None:

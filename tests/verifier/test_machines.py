@@ -14,15 +14,16 @@ import pytest
 
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import GUARD, issued_routes
+from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.verifier import operation
-from lipsort_cli.verifier.bounds import Route, layer_bounds, network_constant, prove_chain
+from lipsort_cli.verifier.bounds import network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.evaluation import propagate
 from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.exact_claims import check_radii
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import routed_radii
+from lipsort_cli.verifier.radii import certified_radii
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL
 from lipsort_cli.verifier.verify import verify
 
@@ -149,7 +150,7 @@ def test_both_machines_bound_the_same_errors(op: str) -> None:
         x = (rng.standard_normal((3, net.inputs)) * scale).astype(np.float32)
         x[1] = np.rint(x[1])
         for norm in ("l2", "linf", "l1"):
-            bounds = layer_bounds(net, norm)
+            bounds = find_bounds(net, norm)
             with flint.ctx.workprec(256):
                 prove_chain(net.layers, bounds, norm, Exact(96))
             for kind in ARITHMETICS.values():
@@ -246,10 +247,9 @@ def test_routes_lead_from_one_norm_to_another() -> None:
         kind = ARITHMETICS["binary32"]
         found = certify_points(net, x, labels, norm=norm, arithmetic="binary32", routes=routes)
         each = []
-        for place, route in enumerate(routes):
-            only = np.full(9, place)
-            by_it = routed_radii(net, x, labels, norm, kind, routes, only, GUARD).radii
-            own = routed_radii(net, x, labels, route.norm, kind, routes, only, GUARD).radii
+        for route in routes:
+            by_it = certified_radii(net, x, labels, norm, kind, route, GUARD).radii
+            own = certified_radii(net, x, labels, route.norm, kind, route, GUARD).radii
             each.append(own * worth.get((norm, route.norm), 1.0))
             np.testing.assert_allclose(by_it, each[-1], rtol=1e-12)
         np.testing.assert_allclose(found.radii, np.max(each, axis=0), rtol=1e-12)
@@ -257,4 +257,4 @@ def test_routes_lead_from_one_norm_to_another() -> None:
         with pytest.raises(Invalid):
             check_radii(net, x, labels, found.radii * 1.001, norm, kind, routes, found.route)
         constant = network_constant(net, routes, norm, Binary64()).value
-        assert constant <= Route.of(net, norm).constant(net, norm, Binary64()).value * (1 + 1e-6)
+        assert constant <= find_route(net, norm).constant(net, norm, Binary64()).value * (1 + 1e-6)

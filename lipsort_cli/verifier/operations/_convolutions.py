@@ -1,8 +1,10 @@
 """What a convolution and its transpose share."""
 
-from ..linear import Linear
+import math
+
+from ..linear import SUMS, Linear
 from ._base import Any, Builder, Entry, Invalid, Layer, LayerBound, Operation, State
-from ._kernel_bounds import convolution_bound
+from ._kernel_bounds import Folded
 from ._kernels import absolute_sums, convolve, terms_summed
 
 
@@ -10,8 +12,7 @@ class Kernel(Operation):
     """A linear operator on images, given by its kernel."""
 
     fields: tuple[str, ...] = ("weight", "bias", "stride", "padding", "dilation", "groups")
-    methods = ("residual", "rows", "frequencies", "absolute sums", "zero",
-               "largest absolute row sum", "largest absolute column sum")  # fmt: skip
+    methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
 
     def geometry(self, entry: Entry, inputs_axis: int) -> dict[str, Any]:
         """Integers and kernel, with ``groups`` that divide the channels."""
@@ -30,8 +31,20 @@ class Kernel(Operation):
             raise Invalid(f"{entry.at}.weight", reason)
         return {**found, "weight": weight}
 
-    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
-        return convolution_bound(layer, norm, m, hint.method, hint.witness)
+    def proofs(self, norm: str) -> tuple[str, ...]:
+        return (SUMS[norm],) if norm in SUMS else self.methods[: -len(SUMS)]
+
+    def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
+        assert layer.weight is not None
+        if claim.method == "zero":
+            return m.upper(math.inf if layer.weight.any() else 0.0)
+        rows, columns = absolute_sums(layer, m, abs(m.array(layer.weight)))
+        if norm != "l2":
+            return rows if norm == "linf" else columns
+        if claim.method == "absolute sums":
+            return m.root(rows * columns)
+        kernel = Folded.of(layer, m)
+        return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """A dense layer with as many terms as taps and input channels of a group."""

@@ -2,10 +2,10 @@
 
 import math
 
-from ._base import Any, Builder, Entry, Invalid, Layer, Operation, Unsupported
+from ._base import Any, Builder, Entry, Invalid, Layer, Selection, Unsupported
 
 
-class Grouped(Operation):
+class Grouped(Selection):
     """1-Lipschitz in every norm, as sorting is; rounds nothing."""
 
     fields = ("group_size",)

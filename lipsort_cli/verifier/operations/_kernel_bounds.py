@@ -1,4 +1,4 @@
-"""Proven upper bounds of the L2 norm of convolutions.
+"""Proven upper bounds of the L2 norm of convolutions: T1c.
 
 With the blocks ``B_q`` of :mod:`_kernels`, ``A A'`` is the stationary operator with blocks
 ``R_d = sum_q B_q B_(q-d)'`` (``A' A``: the same with transposed blocks), so
@@ -6,30 +6,25 @@ With the blocks ``B_q`` of :mod:`_kernels`, ``A A'`` is the stationary operator 
     residual      ||A||^2 <= c^2 + ||R_0 - c^2 I||_F + sum_(d != 0) ||R_d||_F
     rows          ||A||^2 <= max_i (M v)_i / v_i,  M = sum_d |R_d|,  any v > 0   (Schur's test)
     frequencies   ||A||   <= max_f ||B(f)||_2,  B(f) = sum_q B_q e^(i f q), over the frequencies
-                  of a torus; each ||B(f)||^2 <= c^2 + ||c^2 I - B B* - L L*||_F with a
-                  floating-point Cholesky factor L, whose accuracy plays no part in the proof
-    absolute sums ||A||^2 <= (largest row sum) (largest column sum)
-
-The first is tight for orthogonal, the second for almost-orthogonal (AOL) kernels, the third for
-all. Every product's rounding is bounded by ``gamma`` times the product of the factors' norms. The
-same formulas serve exact arithmetic, where nothing is lost.
+                  of a torus; each by T1 with a floating-point Cholesky factor
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hints import centers, largest_square
+from ..errors import Unsupported
 from ..layer import Layer
-from ..rounding import UNIT, gamma, inflate, mul_up, norm_up, up
-from ..spectral import square_bound
-from ._kernels import BITS, absolute_sums, circle, folded, folded_size, periods
+from ..rounding import UNIT, Up, gamma, inflate, up
+from ..spectral import scaled, square_bound
+from ._kernels import BITS, circle, folded, folded_size, periods
 
 FOLDED = 1 << 26
 """Components of folded blocks up to which more than absolute sums is tried."""
@@ -37,78 +32,111 @@ WORK = 3e11
 """Multiplications that the frequencies of one layer may take."""
 LARGEST_PERIOD = 1 << 14
 SIDE = 1536
-TIGHT = 1 + 2.0**-22
 _UNDERFLOW = 2.0**-900
 
 
-def convolution_bound(
-    layer: Layer, norm: str, m: Any, method: str = "", witness: float = 0.0
-) -> tuple[Any, str, float]:
-    """Upper bound of the layer's constant in ``norm`` on ``m``, its method and its witness."""
-    assert layer.weight is not None
-    rows, columns = absolute_sums(layer, m, abs(m.array(layer.weight)))
-    if norm != "l2":
-        name = "row" if norm == "linf" else "column"
-        return (rows if norm == "linf" else columns), f"largest absolute {name} sum", 0.0
-    largest = float(np.abs(layer.weight).max())
-    if largest == 0.0:
-        return m.upper(0.0), "zero", 0.0
-    best: tuple[Any, str, float] = (m.root(rows * columns), "absolute sums", 0.0)
-    if method == "absolute sums" or folded_size(layer) > FOLDED:
-        return best
-    # A power of two scales exactly, and keeps every product far from under- and overflow.
-    exponent = math.frexp(largest)[1]
-    scaled = np.ldexp(layer.weight.astype(np.float64), -exponent)
-    one = math.ldexp(1.0, -2 * exponent)
-    groups = [
-        m.select(lambda kernel: folded(layer, kernel), m.array(part))
-        for part in np.split(scaled, layer.groups)
-    ]
+@dataclass(frozen=True)
+class Folded:
+    """A convolution on the machine ``m`` as operators of stride 1, ``blocks`` one a group.
 
-    def offer(square: Any, name: str, number: float) -> None:
-        nonlocal best
-        root = m.root(square) * 2.0**exponent
-        if root < best[0]:
-            best = root, name, number
+    Weights are divided by ``2 ** exponent``, and are at most 1.
+    """
 
-    if method in ("", "residual", "rows"):
-        residual, rows = (
-            reduce(_larger, squares)
-            for squares in zip(*(_spatial(blocks, one, m) for blocks in groups), strict=True)
-        )
-        if method != "rows":
-            offer(residual, "residual", one)
-        if method != "residual":
-            offer(rows, "rows", 0.0)
-    if _work(layer, groups) > WORK or max(periods(layer)) > LARGEST_PERIOD:
-        return best
-    if method == "frequencies":
-        offer(
-            reduce(_larger, [_frequencies(layer, b, witness, m) for b in groups]), method, witness
-        )
-    elif not method and not best[0] < m.upper(TIGHT):
-        symbols = (symbol for blocks in groups for symbol, _ in _symbols(layer, blocks, m))
-        for center in centers(largest_square(symbols)):
-            square = reduce(_larger, [_frequencies(layer, b, center, m) for b in groups])
-            if square < m.upper(math.inf):
-                offer(square, "frequencies", center)
-                break
-    return best
+    layer: Layer
+    m: Any
+    blocks: list[Any]
+    exponent: int
 
+    @classmethod
+    def of(cls, layer: Layer, m: Any) -> Folded:
+        """Raises Unsupported beyond ``FOLDED`` components."""
+        assert layer.weight is not None
+        if folded_size(layer) > FOLDED:
+            raise Unsupported(layer.place, f"more than {FOLDED} components of folded blocks")
+        weight, exponent = scaled(layer.weight)
+        groups = (m.array(part) for part in np.split(weight, layer.groups))
+        blocks = [m.select(lambda kernel: folded(layer, kernel), group) for group in groups]
+        return cls(layer, m, blocks, exponent)
 
-def _larger(first: Any, second: Any) -> Any:
-    return first.max(second)
+    def square(self, method: str, witness: float) -> Any:
+        """Bound of the square of the norm."""
+        if method == "frequencies":
+            return self.frequencies(witness)
+        return self.spatial(witness)[method == "rows"]
 
+    def spatial(self, center: float) -> tuple[Any, Any]:
+        """By ``residual`` with ``c^2 = center``, and by ``rows``; the better of both sides."""
+        residual: list[Any] = []
+        rows: list[Any] = []
+        for blocks in self.blocks:
+            sides = [blocks, self.m.select(lambda array: array.swapaxes(2, 3), blocks)]
+            sides.sort(key=lambda side: int(side.shape[2]))
+            found = [_one_side(side, center, self.m) for side in sides
+                     if side is sides[0] or side.shape[2] <= SIDE]  # fmt: skip
+            for kept, squares in zip((residual, rows), zip(*found, strict=True), strict=True):
+                kept.append(reduce(lambda one, other: one.min(other), squares))
+        return self._largest(residual), self._largest(rows)
 
-def _spatial(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
-    """Squares of the residual and the rows bound, the better of both sides."""
-    sides = [blocks, m.select(lambda array: array.swapaxes(2, 3), blocks)]
-    sides.sort(key=lambda side: int(side.shape[2]))
-    found = [_one_side(side, one, m) for side in sides if side is sides[0] or side.shape[2] <= SIDE]
-    residual, rows = found[0]
-    for other in found[1:]:
-        residual, rows = residual.min(other[0]), rows.min(other[1])
-    return residual, rows
+    def _largest(self, bounds: list[Any]) -> Any:
+        return reduce(lambda one, other: one.max(other), bounds)
+
+    def too_long(self) -> bool:
+        """Whether there are more frequencies than are tried."""
+        first, second = periods(self.layer)
+        height, _, rows, columns = self.blocks[0].shape
+        small, large = sorted((rows, columns))
+        each = 4.0 * small * small * (large + 2 * small) + 4.0 * rows * columns * height
+        work = len(self.blocks) * (first // 2 + 1) * second * each
+        return work > WORK or max(first, second) > LARGEST_PERIOD
+
+    def frequencies(self, center: float) -> Any:
+        """With ``c^2 = center`` for all; infinite where a factorisation fails."""
+        m = self.m
+        if self.too_long():
+            raise Unsupported(self.layer.place, f"more than {WORK:g} products for frequencies")
+        squares = []
+        for blocks in self.blocks:
+            worst = most = m.upper(0.0)
+            for symbol, lost in self._symbols(blocks):
+                most = most.max(lost)
+                square = square_bound(symbol, center, m, factorize=True)
+                if not square < m.upper(math.inf):  # NaN too: a maximum would hide it
+                    return m.upper(math.inf)
+                worst = worst.max(square)
+            whole = m.root(worst) + most
+            squares.append(whole * whole)
+        return self._largest(squares)
+
+    def symbols(self) -> Iterator[Any]:
+        """``B(f)`` of all groups."""
+        return (symbol for blocks in self.blocks for symbol, _ in self._symbols(blocks))
+
+    def _symbols(self, blocks: Any) -> Iterator[tuple[Any, Any]]:
+        """``B(f)`` for half of the torus, and what each may be off by; as real matrices.
+
+        ``[[Re, -Im], [Im, Re]]`` has the norm of ``Re + i Im``. Conjugate frequencies have the same
+        norm, so half of them suffice.
+        """
+        m, (first, second) = self.m, periods(self.layer)
+        down, across = circle(first), circle(second)
+        if blocks.shape[2] > blocks.shape[3]:
+            blocks = m.select(lambda array: array.swapaxes(2, 3), blocks)
+        height, width = blocks.shape[:2]
+        sums = m.select(lambda array: array.sum(axis=(0, 1)).reshape(-1), abs(blocks))
+        lost = m.norm(m.enlarge(sums, height * width), "l2") * m.unity(4 * height * width + 32)
+
+        def matrix(array: NDArray[Any], roots: NDArray[Any]) -> NDArray[Any]:
+            real, imaginary = (np.tensordot(part, array, axes=2) for part in roots)
+            return np.block([[real, -imaginary], [imaginary, real]])
+
+        for f in range(first // 2 + 1):
+            for g in range(second):
+                roots = np.empty((2, height, width), dtype=object)
+                for q in range(height):
+                    for p in range(width):
+                        (a, b), (c, d) = down[f * q % first], across[g * p % second]
+                        roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
+                yield m.bilinear(matrix, blocks, m.fractions(roots, BITS)), lost
 
 
 def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
@@ -133,9 +161,10 @@ def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
     count = (2 * height - 1) * (2 * width - 1)
     if not m.exactly:
         # Each entry of each R_d is off by at most gamma times the norms of its two rows.
-        lengths = norm_up(blocks.transpose(2, 0, 1, 3).reshape(size, -1), "l2")
-        lost = mul_up(gamma(height * width * inner + 2, UNIT), count, lengths)
-        sums = up(inflate(sums, 2 * count) + mul_up(lost[:, None], lengths[None, :]) + _UNDERFLOW)
+        lengths = m.norm(blocks.transpose(2, 0, 1, 3).reshape(size, -1), "l2")
+        lost = lengths * (Up(gamma(height * width * inner + 2, UNIT)) * float(count))
+        lost = lost[:, None] * lengths[None, :]
+        sums = up(inflate(sums, 2 * count) + lost.value + _UNDERFLOW)
     return residual, _schur(sums, m)
 
 
@@ -164,52 +193,3 @@ def _schur(matrix: Any, m: Any, steps: int = 100) -> Any:
     shares = m.array(leader)
     ratios = m.divide(m.product(matrix, shares[None, :]), shares[:, None])
     return m.largest_sum(m.enlarge(ratios, len(floats) + 2), 1)
-
-
-def _work(layer: Layer, groups: list[Any]) -> float:
-    first, second = periods(layer)
-    height, _, rows, columns = groups[0].shape
-    small, large = sorted((rows, columns))
-    each = 4.0 * small * small * (large + 2 * small) + 4.0 * rows * columns * height
-    return len(groups) * (first // 2 + 1) * second * each
-
-
-def _symbols(layer: Layer, blocks: Any, m: Any) -> Iterator[tuple[Any, Any]]:
-    """``B(f)`` for half of the torus, and what each may be off by; as real matrices.
-
-    ``[[Re, -Im], [Im, Re]]`` has the norm of ``Re + i Im``. Conjugate frequencies have the same
-    norm, so half of them suffice.
-    """
-    first, second = periods(layer)
-    down, across = circle(first), circle(second)
-    if blocks.shape[2] > blocks.shape[3]:
-        blocks = m.select(lambda array: array.swapaxes(2, 3), blocks)
-    height, width = blocks.shape[:2]
-    sums = m.select(lambda array: array.sum(axis=(0, 1)).reshape(-1), abs(blocks))
-    lost = m.norm(m.enlarge(sums, height * width), "l2") * m.unity(4 * height * width + 32)
-
-    def matrix(array: NDArray[Any], roots: NDArray[Any]) -> NDArray[Any]:
-        real, imaginary = (np.tensordot(part, array, axes=2) for part in roots)
-        return np.block([[real, -imaginary], [imaginary, real]])
-
-    for f in range(first // 2 + 1):
-        for g in range(second):
-            roots = np.empty((2, height, width), dtype=object)
-            for q in range(height):
-                for p in range(width):
-                    (a, b), (c, d) = down[f * q % first], across[g * p % second]
-                    roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
-            yield m.bilinear(matrix, blocks, m.fractions(roots, BITS)), lost
-
-
-def _frequencies(layer: Layer, blocks: Any, center: float, m: Any) -> Any:
-    """Square of the bound with ``c^2 = center``; infinite where a factorisation fails."""
-    worst = most = m.upper(0.0)
-    for symbol, lost in _symbols(layer, blocks, m):
-        most = most.max(lost)
-        square = square_bound(symbol, center, m, factorize=True)
-        if not square < m.upper(math.inf):  # NaN too: a maximum would hide it
-            return m.upper(math.inf)
-        worst = worst.max(square)
-    whole = m.root(worst) + most
-    return whole * whole

@@ -1,18 +1,20 @@
 """Pixels to channels and back: channel ``c b^2 + i b + j`` is pixel ``(i, j)`` of each block."""
 
-from ._base import Any, Builder, Layer, Operation, np
+from abc import abstractmethod
+
+from ._base import Any, Builder, Layer, Selection, np
 
 
-class Shuffle(Operation):
+class Shuffle(Selection):
     """A permutation of components: 1-Lipschitz in every norm; rounds nothing."""
 
     fields = ("block",)
     order: tuple[int, ...] = ()
     """Axes of the image cut into parts, in the order in which they come out."""
 
+    @abstractmethod
     def parts(self, layer: Layer) -> list[int]:
         """The image cut into blocks."""
-        raise NotImplementedError
 
     def values(self, layer: Layer, values: Any) -> Any:
         moved = values.reshape(len(values), *self.parts(layer)).transpose(self.order)

@@ -1,5 +1,7 @@
 """What smooth functions share: in real arithmetic only, as libraries differ."""
 
+from abc import abstractmethod
+
 from ._base import Any, Layer, LayerBound, Operation, State, Unsupported
 
 
@@ -9,13 +11,13 @@ class Smooth(Operation):
     smooth = True
     slope = 1.0
 
+    @abstractmethod
     def function(self, values: Any) -> Any:
         """By NumPy."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ball(self, x: Any) -> Any:
         """Of one ball."""
-        raise NotImplementedError
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(self.slope)

@@ -1,9 +1,9 @@
 """``abs``: |x|, component by component."""
 
-from ._base import Any, Layer, Operation, np
+from ._base import Any, Layer, Selection, np
 
 
-class Abs(Operation):
+class Abs(Selection):
     """1-Lipschitz in every norm; rounds nothing."""
 
     node = "Abs"

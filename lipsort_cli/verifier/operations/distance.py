@@ -58,8 +58,8 @@ class Distance(Operation):
             shares = _shares(layer, kept)
             exactly = m.powers(layer.numbers[0], kept) if m.exactly else shares
             raised = _raised(layer, shares, state.arithmetic)
-            distances = m.ranked(_weighted, state.values, weight, exactly)
-            above = m.ranked(_weighted, state.values, weight, m.array(raised))
+            distances = m.bilinear(_weighted, state.values, weight, exactly)
+            above = m.bilinear(_weighted, state.values, weight, m.array(raised))
         state.values = distances + bias
         sizes = m.norm(m.enlarge(above + abs(bias), layer.inputs + 8), state.norm)
         # Weights of ranks are raised a little where they may be flushed, hence the room.

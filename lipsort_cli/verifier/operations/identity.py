@@ -1,9 +1,9 @@
 """``identity``: x."""
 
-from ._base import Any, Layer, LayerBound, Operation, State
+from ._base import Any, Layer, LayerBound, Selection, State
 
 
-class Identity(Operation):
+class Identity(Selection):
     """Nothing is done, so nothing is lost."""
 
     node = "Identity"

@@ -2,11 +2,11 @@
 
 from functools import reduce
 
-from ._base import Any, Layer, np
+from ._base import Any, Layer, Selection, np
 from ._windows import Pool, taps
 
 
-class MaxPool(Pool):
+class MaxPool(Pool, Selection):
     """Rounds nothing."""
 
     node = "MaxPool"

@@ -4,7 +4,7 @@ If no +-x_i falls by more than d, the votes for level t - d are at least those t
 no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i.
 """
 
-from ._base import Any, Entry, Invalid, Layer, NDArray, Operation, np
+from ._base import Any, Entry, Invalid, Layer, NDArray, Selection, np
 
 LARGEST_VOTES = 2.0**24
 """Whole numbers up to this, and their sums, are exact in binary32."""
@@ -12,7 +12,7 @@ _BLOCK = 32
 _PIECE = 1 << 21
 
 
-class OrderStatistic(Operation):
+class OrderStatistic(Selection):
     """Rounds nothing: votes are whole numbers, and the value is chosen."""
 
     fields = ("weight", "bias")

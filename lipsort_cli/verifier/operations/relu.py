@@ -1,9 +1,9 @@
 """``relu``: max(x, 0), component by component."""
 
-from ._base import Any, Layer, Operation, np
+from ._base import Any, Layer, Selection, np
 
 
-class Relu(Operation):
+class Relu(Selection):
     """1-Lipschitz in every norm; rounds nothing."""
 
     node = "Relu"

@@ -1,21 +1,10 @@
 """``residual``: skip * x + branch * f(x), f a chain of layers."""
 
-from dataclasses import replace
-
-from ._base import (
-    Any,
-    Entry,
-    Invalid,
-    Layer,
-    LayerBound,
-    Operation,
-    State,
-    carry,
-    chain_constant,
-)
+from ._base import Any, Entry, Invalid, Layer, LayerBound, State
+from ._branches import Branches
 
 
-class Residual(Operation):
+class Residual(Branches):
     """The constant is |skip| + |branch| times that of f, by the triangle inequality."""
 
     fields = ("skip", "branch", "layers")
@@ -29,15 +18,14 @@ class Residual(Operation):
             raise Invalid(f"{entry.at}.layers", reason)
         return {**super().parse(entry), "parts": (inner,)}
 
-    def bound(self, layer: Layer, norm: str, m: Any, hint: LayerBound) -> tuple[Any, str, float]:
+    def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
         skip, branch = (m.upper(abs(number)) for number in layer.numbers)
-        return skip + branch * chain_constant(hint.parts[0], m), self.methods[0], 0.0
+        return skip + branch * self.constants(claim, m)[0]
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Four roundings of two products and a sum, constants rounded too."""
         skip, share = layer.numbers
-        branch = replace(state)
-        carry(branch, layer.parts[0], bound.parts[0])
+        (branch,) = self.carried(layer, state, bound)
 
         def mixed(left: Any, right: Any) -> Any:
             return left * abs(skip) + right * abs(share)

@@ -6,10 +6,10 @@ chosen, at most m times, so the constant is sqrt(m) in L2, m in L1 and 1 in L-in
 
 import math
 
-from ._base import Any, Builder, Entry, Invalid, Layer, Operation, np
+from ._base import Any, Builder, Entry, Invalid, Layer, Selection, np
 
 
-class Select(Operation):
+class Select(Selection):
     """Rounds nothing. The places are whole numbers from -1 to the number of inputs - 1."""
 
     fields = ("weight", "shape")
