@@ -18,8 +18,8 @@ from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.layer import Layer, LayerBound
 from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.operation import of
-from lipsort_cli.verifier.operations._kernel_bounds import FOLDED, Folded
-from lipsort_cli.verifier.operations._kernels import absolute_sums, folded_size
+from lipsort_cli.verifier.operations._kernel_bounds import FOLDED, Folded, too_long
+from lipsort_cli.verifier.operations._kernels import absolute_sums, folded_shape
 from lipsort_cli.verifier.rounding import UNIT
 from lipsort_cli.verifier.spectral import scaled, square_bound
 
@@ -103,13 +103,13 @@ def _kernel_proof(layer: Layer) -> Proof:
     m, one = Binary64(), math.ldexp(1.0, -2 * scaled(layer.weight)[1])
     rows, columns = absolute_sums(layer, m, m.array(np.abs(scaled(layer.weight)[0])))
     best = Proof(rows * columns, "absolute sums")
-    if folded_size(layer) > FOLDED:
+    if math.prod(folded_shape(layer)) > FOLDED:
         return best
     kernel = Folded.of(layer, m)
     residual, rows = kernel.spatial(one)
     for proof in (Proof(residual, "residual", one), Proof(rows, "rows")):
         best = proof if proof.square < best.square else best
-    if kernel.too_long() or best.square < m.upper(one * TIGHT_KERNEL):
+    if too_long(layer) or best.square < m.upper(one * TIGHT_KERNEL):
         return best
     for center in centers(largest_square(kernel.symbols())):
         square = kernel.frequencies(center)

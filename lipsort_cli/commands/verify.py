@@ -20,12 +20,16 @@ def verify(
         str | None,
         Option(metavar="PATH", help="Deployed network to check (.safetensors, .onnx)."),
     ] = None,
+    patience: Annotated[
+        float | None,
+        Option(metavar="SECONDS", help="Work of one core that the certificate may ask for."),
+    ] = None,
 ) -> int:
     """Re-derive every claim of a certificate, independently.
 
     Exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does not exist;
-    3 UNSUPPORTED (an unknown version, operation or arithmetic).
+    3 UNSUPPORTED (an unknown version, operation or arithmetic, or more work than its size allows).
     """
     from lipsort_cli.verifier.__main__ import judge
 
-    return judge(certificate, exact=exact, data=data, network=network)
+    return judge(certificate, exact=exact, data=data, network=network, patience=patience)

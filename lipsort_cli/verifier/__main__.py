@@ -44,7 +44,14 @@ def _missing(certificate: str, data: str | None, network: str | None) -> str | N
     return None
 
 
-def judge(certificate: str, *, exact: bool, data: str | None, network: str | None) -> int:
+def judge(
+    certificate: str,
+    *,
+    exact: bool,
+    data: str | None,
+    network: str | None,
+    patience: float | None = None,
+) -> int:
     """Verify, and print the verdict; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
 
     2: a path does not exist or holds no data set.
@@ -53,7 +60,7 @@ def judge(certificate: str, *, exact: bool, data: str | None, network: str | Non
     if missing:
         print(f"lipsort: {missing}", file=sys.stderr)
         return 2
-    verdict = verify(certificate, exact=exact, data=data, network=network)
+    verdict = verify(certificate, exact=exact, data=data, network=network, patience=patience)
     if verdict.status == "MISUSED":
         print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
     else:
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="lipsort verify",
         description="Re-derive every claim of a certificate from weights and data.",
         epilog="exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does "
-        "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic)",
+        "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic, or too much work)",
     )
     parser.add_argument("certificate", help="certificate.json, or the folder that holds it")
     parser.add_argument(
@@ -79,10 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)"
     )
-    options = parser.parse_args(arguments)
-    return judge(
-        options.certificate, exact=options.exact, data=options.data, network=options.network
+    parser.add_argument(
+        "--patience", type=float, metavar="SECONDS", help="work of one core that may be asked for"
     )
+    return judge(**vars(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

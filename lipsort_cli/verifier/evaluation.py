@@ -61,6 +61,12 @@ def carry(
             of(layer).step(layer, state, bound)
 
 
+def chunk_size(network: Network, bulk: int) -> int:
+    """How many points are carried at a time, numbers taking ``bulk`` times a float's memory."""
+    widest = max((layer.width for layer in network.walk()), default=1)
+    return min(CHUNK, max(1, STATE // widest)) // bulk or 1
+
+
 def sweep(
     network: Network,
     layers: Sequence[Layer],
@@ -74,8 +80,7 @@ def sweep(
     How many changes memory, and results by rounding.
     """
     flat = inputs.reshape(len(inputs), network.inputs)
-    widest = max((layer.width for layer in network.walk()), default=1)
-    size = min(CHUNK, max(1, STATE // widest)) // m.bulk or 1
+    size = chunk_size(network, m.bulk)
     for start in range(0, len(flat), size):
         part = slice(start, min(start + size, len(flat)))
         yield part, propagate(layers, route.bounds[: len(layers)], flat[part], route.norm,

@@ -7,6 +7,7 @@ false is INVALID; what is still undecided is UNSUPPORTED.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from .bounds import Route, network_constant, prove_chain
 from .data import Points
+from .effort import Budget, points_work
 from .errors import Invalid, Unsupported
 from .evaluation import sweep
 from .exact import Exact, flint
@@ -25,6 +27,8 @@ from .w1 import judge_value
 
 BITS = (96, 1024)
 """Kept of activations: at first, and where that does not decide."""
+LONGER = 8
+"""So many times longer the second try takes."""
 Verdicts = NDArray[np.int64]
 """1 proven, -1 certainly not proven, 0 undecided."""
 
@@ -35,6 +39,7 @@ def check_exactly(
     points: Points | None,
     routes: Sequence[Route],
     data: bytes,
+    budget: Budget,
 ) -> str:
     """Judge a certificate that binary64 has confirmed; returns a line for the report."""
     claim = certificate["claim"]
@@ -53,22 +58,33 @@ def check_exactly(
         def judge(m: Exact, _: Any) -> Verdicts:
             return np.array([judge_value(network, m, tensors, routes, norm, value)])
 
-        _settle(judge, np.zeros(1, dtype=np.int64), lambda _: "claim.value")
+        count = sum(len(tensors[side]) for side in "xy") * len(routes)
+        again = partial(_again, budget, network, count)
+        _settle(judge, np.zeros(1, dtype=np.int64), lambda _: "claim.value", again)
         return "Confirmed in exact arithmetic: layer bounds and the bound's value"
     stored = certificate["points"]
     radii, chosen = np.array(stored["radius"]), np.array(stored["route"])
     arithmetic = ARITHMETICS[claim["arithmetic"]]
-    check_radii(network, *points, radii, claim["norm"], arithmetic, routes, chosen)
+    check_radii(network, *points, radii, claim["norm"], arithmetic, routes, chosen, budget)
     return f"Confirmed in exact arithmetic: layer bounds and {(radii > 0).sum()} radii"
+
+
+def _again(budget: Budget | None, network: Network, count: int, rows: int) -> None:
+    """Count the work of judging ``rows`` with more bits, of ``count`` points each."""
+    if budget is not None:
+        budget.spend(LONGER * points_work(network, count * rows, exact=True))
 
 
 def _settle(
     judge: Callable[[Exact, NDArray[np.int64]], Verdicts],
     rows: NDArray[np.int64],
     name: Callable[[int], str],
+    again: Callable[[int], None],
 ) -> None:
     """Judge ``rows``, with more bits those left open. Raises Invalid or Unsupported."""
     for bits in BITS:
+        if bits > BITS[0]:
+            again(len(rows))
         with flint().ctx.workprec(bits + 160):
             verdicts = judge(Exact(bits), rows)
         if (verdicts < 0).any():
@@ -89,6 +105,7 @@ def check_radii(
     arithmetic: Arithmetic,
     routes: Sequence[Route],
     chosen: NDArray[np.int64],
+    budget: Budget | None = None,
 ) -> None:
     """Every radius above 0, by the route chosen. Raises Invalid or Unsupported at the first."""
     for place, route in enumerate(routes):
@@ -98,7 +115,8 @@ def check_radii(
             return _judge(network, m, route, arithmetic, norm, *claimed)
 
         rows = np.flatnonzero((radii > 0) & (chosen == place))
-        _settle(judge, rows, lambda row: f"points.radius[{row}]")
+        again = partial(_again, budget, network, 1)
+        _settle(judge, rows, lambda row: f"points.radius[{row}]", again)
 
 
 def _judge(

@@ -11,6 +11,7 @@ import numpy as np
 
 from .classification import check_classification, check_table
 from .data import Points, stored_points
+from .effort import Budget, claimed_work
 from .errors import Invalid, Refused, Unsupported
 from .format import parse_certificate
 from .graph import Network, parse_network
@@ -54,19 +55,24 @@ def verify(
     exact: bool = False,
     data: str | os.PathLike[str] | None = None,
     network: str | os.PathLike[str] | None = None,
+    patience: float | None = None,
 ) -> Verdict:
     """Re-derive every claim of the certificate at ``path`` (a file, or the folder that holds it).
 
     ``data``: take inputs and labels from this data set instead of the stored copy; the points are
     those at the certificate's indices. ``network``: check this deployed network (safetensors with
     its graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``: judge every
-    inequality once more in exact arithmetic.
+    inequality once more in exact arithmetic. ``patience``: about the seconds of one core that all
+    this may take; by default 3.5, and more for files of more than 10 MB.
     """
-    paths = [None if name is None else Path(name) for name in (data, network)]
+    if patience is not None and not patience > 0:
+        reason = f"found {patience}; allowed: a number of seconds above 0"
+        return Verdict("MISUSED", field="--patience", reason=reason)
+    own, deployed = (None if name is None else Path(name) for name in (data, network))
     try:
         # Bounds that overflow become infinite or NaN, and prove nothing: no reason to warn.
         with np.errstate(all="ignore"):
-            return _verify(Path(path), exact, *paths)
+            return _verify(Path(path), exact, own, deployed, patience)
     except Refused as fault:
         return Verdict(type(fault).__name__.upper(), field=fault.field, reason=fault.reason)
     except (MemoryError, RecursionError) as fault:
@@ -76,21 +82,28 @@ def verify(
         return Verdict("UNSUPPORTED", field="verifier", reason=f"cannot judge: {fault!r:.200}")
 
 
-def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -> Verdict:
+def _verify(
+    path: Path, exact: bool, data: Path | None, deployed: Path | None, patience: float | None
+) -> Verdict:
     if not gradual_underflow():
         raise Unsupported("process", "this process flushes subnormal numbers to zero")
     if path.is_dir():
         path = path / CERTIFICATE
-    certificate = parse_certificate(read_bytes(path, "certificate", LARGEST_TEXT))
-    network = _network(certificate, path.parent, deployed)
+    text = read_bytes(path, "certificate", LARGEST_TEXT)
+    certificate = parse_certificate(text)
+    network, size = _network(certificate, path.parent, deployed)
     points, contents = None, b""
-    if certificate["kind"] == "w1_lower_bound":
-        if data is not None:
-            raise Unsupported("--data", "a Wasserstein certificate covers its stored samples only")
+    if certificate["kind"] == "w1_lower_bound" and data is not None:
+        raise Unsupported("--data", "a Wasserstein certificate covers its stored samples only")
+    if data is None:
         contents = _data_bytes(certificate, path.parent)
+    budget = Budget.of(len(text) + size + len(contents), exact, patience)
+    for machine in (False, True)[: 1 + exact]:
+        budget.spend(claimed_work(certificate, network, machine))
+    if certificate["kind"] == "w1_lower_bound":
         routes = check_w1(certificate, network, contents)
     else:
-        points = _points(certificate, path.parent, data)
+        points = _points(certificate, contents, data)
         routes = check_classification(certificate, network, points)
         if (path.parent / TABLE).is_file():
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
@@ -98,11 +111,14 @@ def _verify(path: Path, exact: bool, data: Path | None, deployed: Path | None) -
     if exact:
         from .exact_claims import check_exactly
 
-        lines.append(check_exactly(certificate, network, points, routes, contents))
+        lines.append(check_exactly(certificate, network, points, routes, contents, budget))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 
-def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -> Network:
+def _network(
+    certificate: dict[str, Any], folder: Path, deployed: Path | None
+) -> tuple[Network, int]:
+    """The network certified, and the size of its file."""
     stored = certificate["network"]
     other = deployed is not None and deployed.suffix != ".onnx"
     path = deployed if deployed is not None and other else folder / stored["file"]
@@ -118,7 +134,7 @@ def _network(certificate: dict[str, Any], folder: Path, deployed: Path | None) -
         from .onnx import check_onnx
 
         check_onnx(certificate, network, deployed)
-    return network
+    return network, len(contents)
 
 
 def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:
@@ -129,10 +145,9 @@ def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:
     return contents
 
 
-def _points(certificate: dict[str, Any], folder: Path, data: Path | None) -> Points:
+def _points(certificate: dict[str, Any], contents: bytes, data: Path | None) -> Points:
     if data is None:
-        encoding = certificate["data"]["encoding"]
-        return stored_points(_data_bytes(certificate, folder), encoding, "data.file")
+        return stored_points(contents, certificate["data"]["encoding"], "data.file")
     from .external import certified_points
 
     return certified_points(certificate, data)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lipsort_cli.certificates import evaluate, issue_certificate, issue_w1_certificate
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.strictjson import parse_hex
+from lipsort_cli.verifier.strictjson import MOST_LISTS, parse, parse_hex
 from lipsort_cli.verifier.verify import verify
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -183,3 +183,9 @@ def test_wasserstein_weights(tmp_path: Path) -> None:
         issue_w1_certificate(tmp_path, path, np.array([[np.nan]]), y)
     with pytest.raises(UsageError, match="at least one"):
         issue_w1_certificate(tmp_path, path, np.zeros((0, 1)), y)
+
+
+def test_what_a_certificate_may_hold_is_read() -> None:
+    columns = [[f"0x1.{i:013x}p-3" for i in range(50_000)], list(range(50_000)), [[]] * 1_000]
+    assert parse(json.dumps(columns), "x") == columns
+    assert MOST_LISTS > 100_000

@@ -157,6 +157,19 @@ def test_fields_of_an_honest_certificate_made_long(folder: Path, size: int) -> N
         assert timed(folder) in (*REFUSALS, *(["VALID"] * repeated_truth)), place
 
 
+def kernel(op: str = "transposed_convolution", **changes: int) -> dict[str, Any]:
+    entry = {"op": op, "weight": "layers.0.weight", "bias": None, "stride": 1, "padding": 0}
+    entry |= {"dilation": 1, "groups": 1, **changes}
+    return {**entry, "padding_mode": "zeros"} if op == "convolution" else entry
+
+
+def branches(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [{"op": "concatenate", "branches": [inner] * 30}]
+    return inner
+
+
 def graphs() -> dict[str, list[dict[str, Any]]]:
     """Chains of layers that are long, deep or wide."""
     deep: dict[str, Any] = {"op": "abs"}
@@ -178,6 +191,9 @@ def graphs() -> dict[str, list[dict[str, Any]]]:
         "a layer without end": [{"op": "flatten", "x": "a" * 5_000_000}],
         "an image from nothing": [image] * 3000,
         "unknown names": [{"op": f"op{number}"} for number in range(9000)],
+        "branches of branches": branches(3),
+        "many branches of branches": [{"op": "concatenate", "branches": [branches(1)] * 30}],
+        "a name of a million letters": [{"op": "x" * 1_000_000}],
         "names of files": [{"op": "../../errors"}, {"op": "__init__"}, {"op": "_groups"}],
     }
 
@@ -191,19 +207,22 @@ def test_graphs_without_end(folder: Path, kind: str) -> None:
 
 def test_shapes_that_promise_more_than_there_is(folder: Path) -> None:
     huge = 1 << 30
-    kernel = np.zeros((1, 1, 1, 1), dtype=np.float32)
-    weights = {"layers.0.weight": kernel}
-    entry = {"op": "convolution", "weight": "layers.0.weight", "bias": None, "stride": 1}
-    entry |= {"dilation": 1, "groups": 1, "padding_mode": "zeros"}
-    flatten = {"op": "flatten"}
-    for shape, layers, tensors in (
-        ([huge, huge, huge], [flatten], {}),
-        ([1] * 100_000, [flatten], {}),
-        ([1 << 27], [flatten], {}),
-        ([1, 3, 2], [{**entry, "padding": 8000}, flatten], weights),
-        ([1, 3, 2], [{**entry, "padding": (1 << 31) - 1}, flatten], weights),
-        ([1, 3, 2], [{"op": "average_pool", "kernel": 1, "stride": huge}, flatten], {}),
+    small, large = np.zeros((1, 1, 1, 1)), np.ones((1, 1, 1400, 1400))
+    flatten, conv = {"op": "flatten"}, kernel("convolution")
+    for shape, layers, weight in (
+        ([huge, huge, huge], [flatten], None),
+        ([1 << 20, 1 << 20], [flatten], None),
+        ([1] * 100_000, [flatten], None),
+        ([1 << 27], [flatten], None),
+        ([1 << 20], [{"op": "abs"}] * 9_000, None),
+        ([1, 3, 2], [{**conv, "padding": 8000}, flatten], small),
+        ([1, 3, 2], [{**conv, "padding": huge}, flatten], small),
+        ([1, 3, 2], [{**conv, "padding": (1 << 31) - 1}, flatten], small),
+        ([1, 3, 2], [kernel(stride=huge), flatten], small),
+        ([1, 2800, 2800], [conv, flatten], large),
+        ([1, 3, 2], [{"op": "average_pool", "kernel": 1, "stride": huge}, flatten], None),
     ):
+        tensors = {} if weight is None else {"layers.0.weight": weight.astype(np.float32)}
         graph = {**adapter.HEADER, "input_shape": shape, "classes": 6, "layers": layers}
         replace(folder, pack(tensors, {"lipsort_graph": json.dumps(graph)}))
         assert timed(folder) in REFUSALS, (shape[:3], layers[:1])

@@ -4,8 +4,8 @@ import math
 
 from ..linear import SUMS, Linear
 from ._base import Any, Builder, Entry, Invalid, Layer, LayerBound, Operation, State
-from ._kernel_bounds import Folded
-from ._kernels import absolute_sums, convolve, terms_summed
+from ._kernel_bounds import Folded, proof_work
+from ._kernels import absolute_sums, convolve, padded_size, terms_summed
 
 
 class Kernel(Operation):
@@ -45,6 +45,19 @@ class Kernel(Operation):
             return m.root(rows * columns)
         kernel = Folded.of(layer, m)
         return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
+
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        """Products with patches, patches formed, and the image with what is put around it."""
+        pixels, terms = math.prod(layer.out_shape[1:]), terms_summed(layer)
+        moves = 4.0 * terms * layer.groups * pixels + 20.0 * padded_size(layer)
+        return 2.0 * terms * layer.width, moves + super().work(layer, exact)[1]
+
+    def proof_work(self, layer: Layer, norm: str, method: str) -> tuple[float, float]:
+        products, moves = super().proof_work(layer, norm, method)
+        if norm == "l2" and method in ("residual", "rows", "frequencies"):
+            more = proof_work(layer, method)
+            return products + more[0], moves + more[1]
+        return products, moves
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """A dense layer with as many terms as taps and input channels of a group."""

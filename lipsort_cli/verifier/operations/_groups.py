@@ -20,6 +20,9 @@ class Grouped(Selection):
             raise Invalid(f"{entry.at}.group_size", reason)
         return {"size": size}
 
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        return 0.0, (16.0 + 4.0 * math.log2(layer.size)) * layer.inputs
+
     def grouped(self, layer: Layer, values: Any) -> Any:
         """``[N, n]`` as ``[N, groups, size, pixels]``."""
         return values.reshape(len(values), -1, layer.size, math.prod(layer.shape[1:]))

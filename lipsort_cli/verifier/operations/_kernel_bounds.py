@@ -24,7 +24,7 @@ from ..errors import Unsupported
 from ..layer import Layer
 from ..rounding import UNIT, Up, gamma, inflate, up
 from ..spectral import scaled, square_bound
-from ._kernels import BITS, circle, folded, folded_size, periods
+from ._kernels import BITS, circle, folded, folded_shape, periods
 
 FOLDED = 1 << 26
 """Components of folded blocks up to which more than absolute sums is tried."""
@@ -33,6 +33,28 @@ WORK = 3e11
 LARGEST_PERIOD = 1 << 14
 SIDE = 1536
 _UNDERFLOW = 2.0**-900
+
+
+def proof_work(layer: Layer, method: str) -> tuple[float, float]:
+    """About the multiply-adds and the numbers moved in a proof by correlations or frequencies."""
+    height, width, rows, columns = folded_shape(layer)
+    small, large = sorted((rows, columns))
+    if method != "frequencies":
+        shifts = (2.0 * height - 1) * (2 * width - 1) / 2 + 1
+        sides = float(small * large * (small + (large if large <= SIDE else 0)))
+        return (
+            layer.groups * shifts * height * width * sides,
+            layer.groups * shifts * 20.0 * small * large,
+        )
+    first, second = periods(layer)
+    each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
+    count = layer.groups * (first // 2 + 1.0) * second
+    return count * each, count * (20.0 * small * large + 1000.0 * height * width + 1e5)
+
+
+def too_long(layer: Layer) -> bool:
+    """Whether there are more frequencies than are tried."""
+    return proof_work(layer, "frequencies")[0] > WORK or max(periods(layer)) > LARGEST_PERIOD
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,7 @@ class Folded:
     def of(cls, layer: Layer, m: Any) -> Folded:
         """Raises Unsupported beyond ``FOLDED`` components."""
         assert layer.weight is not None
-        if folded_size(layer) > FOLDED:
+        if math.prod(folded_shape(layer)) > FOLDED:
             raise Unsupported(layer.place, f"more than {FOLDED} components of folded blocks")
         weight, exponent = scaled(layer.weight)
         groups = (m.array(part) for part in np.split(weight, layer.groups))
@@ -80,19 +102,10 @@ class Folded:
     def _largest(self, bounds: list[Any]) -> Any:
         return reduce(lambda one, other: one.max(other), bounds)
 
-    def too_long(self) -> bool:
-        """Whether there are more frequencies than are tried."""
-        first, second = periods(self.layer)
-        height, _, rows, columns = self.blocks[0].shape
-        small, large = sorted((rows, columns))
-        each = 4.0 * small * small * (large + 2 * small) + 4.0 * rows * columns * height
-        work = len(self.blocks) * (first // 2 + 1) * second * each
-        return work > WORK or max(first, second) > LARGEST_PERIOD
-
     def frequencies(self, center: float) -> Any:
         """With ``c^2 = center`` for all; infinite where a factorisation fails."""
         m = self.m
-        if self.too_long():
+        if too_long(self.layer):
             raise Unsupported(self.layer.place, f"more than {WORK:g} products for frequencies")
         squares = []
         for blocks in self.blocks:

@@ -96,6 +96,19 @@ def _adjoint(layer: Layer, images: Numbers, kernel: Numbers) -> tuple[Numbers, N
     return padded, np.ascontiguousarray(flipped).reshape(-1, *flipped.shape[2:])
 
 
+def padded_size(layer: Layer) -> float:
+    """Components of the image with what is put around and between its pixels."""
+    assert layer.weight is not None
+    total = float(layer.shape[0])
+    for size, kernel in zip(layer.shape[1:], layer.weight.shape[2:], strict=True):
+        if layer.op == "transposed_convolution":
+            around = max(layer.dilation * (kernel - 1) - layer.padding, 0)
+            total *= (size - 1) * layer.stride + 1 + 2 * around
+        else:
+            total *= size + 2 * layer.padding
+    return total
+
+
 def terms_summed(layer: Layer) -> int:
     """Products that one output of the layer adds up, at most."""
     assert layer.weight is not None
@@ -136,26 +149,26 @@ def reduced(layer: Layer) -> tuple[int, int]:
     return stride, 1 if stride == 1 else dilation
 
 
-def folded_size(layer: Layer) -> int:
-    """Components of all blocks of one group."""
+def folded_shape(layer: Layer) -> tuple[int, int, int, int]:
+    """Of the blocks of one group: ``[qh, qw, out, in s^2]``."""
     assert layer.weight is not None
     stride, dilation = reduced(layer)
     out, wide, *kernel = layer.weight.shape
-    sizes = [(dilation * (size - 1) // stride + 1) for size in kernel]
-    return out // layer.groups * wide * stride * stride * math.prod(sizes)
+    height, width = (dilation * (size - 1) // stride + 1 for size in kernel)
+    return height, width, out // layer.groups, wide * stride * stride
 
 
 def folded(layer: Layer, kernel: Numbers) -> Numbers:
-    """Blocks ``[qh, qw, out, in s^2]`` of one group's ``kernel [out, in, kh, kw]``; exact."""
+    """The blocks of one group's ``kernel [out, in, kh, kw]``; exact."""
     stride, dilation = reduced(layer)
     out, wide, height, width = kernel.shape
-    sizes = [(dilation * (size - 1) // stride + 1) for size in (height, width)]
-    blocks = np.zeros((*sizes, out, wide, stride, stride), dtype=kernel.dtype)
+    shape = folded_shape(layer)
+    blocks = np.zeros((*shape[:2], out, wide, stride, stride), dtype=kernel.dtype)
     for row in range(height):
         for column in range(width):
             (q, r), (p, c) = divmod(dilation * row, stride), divmod(dilation * column, stride)
             blocks[q, p, :, :, r, c] = kernel[:, :, row, column]
-    return blocks.reshape(*sizes, out, wide * stride * stride)
+    return blocks.reshape(shape)
 
 
 def periods(layer: Layer) -> tuple[int, int]:

@@ -19,6 +19,9 @@ class Smooth(Operation):
     def ball(self, x: Any) -> Any:
         """Of one ball."""
 
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        return 0.0, 80.0 * layer.width
+
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(self.slope)
 

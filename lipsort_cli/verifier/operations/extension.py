@@ -26,6 +26,12 @@ class Extension(Operation):
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.ones(layer.inputs, "l2") if norm == "linf" else m.upper(1.0)
 
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        """At worst every centre is decisive, and evaluated again; not so exactly."""
+        assert layer.weight is not None
+        again = 20.0 * len(layer.weight) if exact else 6.0 * layer.weight.size
+        return 2.0 * layer.weight.size, 12.0 * layer.inputs + again
+
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """As written: ``n + 8`` roundings of ``||x - w_j|| + |b_j|``; squares may underflow."""
         m, count = state.m, layer.inputs + 8

@@ -40,6 +40,11 @@ class OrderStatistic(Selection):
         # One input may be what all outputs choose.
         return m.upper(1.0) if norm == "linf" else m.ones(layer.width, norm)
 
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        literals, width = 2.0 * layer.inputs, layer.width
+        ahead = literals * (literals / _BLOCK + 1) * width
+        return ahead / 50 if exact else ahead / 1.4, 40.0 * literals + 12.0 * _BLOCK * width
+
     def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
         """The largest level whose votes reach the threshold; float32 adds whole numbers exactly."""
         assert layer.weight is not None and layer.bias is not None
