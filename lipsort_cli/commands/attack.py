@@ -51,7 +51,7 @@ def run(config: AttackConfig, directory: Path) -> None:
         warn(remark)
     failures = np.flatnonzero(findings.nearest <= points.radii)
     failures = failures[points.radii[failures] > 0]
-    _write(directory, config, trained, points, findings.nearest, failures, eps)
+    _write(directory, config, trained, points, findings.nearest, failures, eps, campaign.remarks)
     _draw(directory, config, trained, points, findings.nearest, eps)
     _show(config, trained, points, findings.nearest, eps, directory)
     if len(failures):
@@ -81,6 +81,7 @@ def _write(
     nearest: np.ndarray,
     failures: np.ndarray,
     eps: list[float],
+    remarks: list[str],
 ) -> None:
     shares = _shares(points, nearest, eps)
     found = np.isfinite(nearest)
@@ -103,6 +104,8 @@ def _write(
         result["median_distance_over_radius"] = float(
             np.median(nearest[tight] / points.radii[tight])
         )
+    if remarks:
+        result["remarks"] = remarks
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["index", "label", "prediction", "certified_radius", "smallest_distance_found"])
