@@ -30,7 +30,7 @@ PLACES = ("data.root", "data.path", "distribution.root")
 CHANGEABLE = (
     "device",
     "threads",
-    "tensorboard",
+    "tracker",
     "training.checkpoint_seconds",
     *PLACES,
     "data.download",

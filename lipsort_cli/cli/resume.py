@@ -11,6 +11,8 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -148,6 +150,8 @@ def _adjust(config: DictConfig, others: list[str]) -> None:
     for text in others:
         key, _, value = text.partition("=")
         try:
-            OmegaConf.update(config, key, value)
-        except OmegaConfBaseException as error:
+            listed = value.startswith("[")
+            found = OverridesParser.create().parse_override(text).value() if listed else value
+            OmegaConf.update(config, key, found)
+        except (HydraException, OmegaConfBaseException) as error:
             raise UsageError(f"{key}: found {value}; {first_line(error)}") from error

@@ -27,7 +27,12 @@ class Session:
         "auto", "auto, cpu, cuda, cuda:N, mps", pattern=r"auto|cpu|mps|cuda(:\d+)?"
     )
     threads: int = option(0, "CPU threads; 0: chosen for you", minimum=0, maximum=MOST_THREADS)
-    tensorboard: bool = option(False, "also write TensorBoard event files")
+    tracker: list[str] = option(
+        [],
+        "also log to these: tensorboard, mlflow, wandb (offline); each an extra of its name",
+        choices=["tensorboard", "mlflow", "wandb"],
+        distinct=True,
+    )
     resume: str | None = option(None, "continue this interrupted run directory")
     objective: Any = option(
         None, "figure that a sweeper optimizes, or a list of them; null: the command's own"

@@ -21,7 +21,7 @@ RESULTS = "results.json"
 TRIAL = "trial.json"
 """Of a training that `lipsort tune` compares with others: it is judged only when it is resumed."""
 _CONFIG = Path(".hydra") / "config.yaml"
-_SKIPPED = ("checkpoint", "figures", "tensorboard")
+_SKIPPED = ("checkpoint", "figures", "tensorboard", "wandb", "mlruns")
 _ADDED = {"certificate.json": "certificate", "attack.json": "attack", "inspect.json": "inspect"}
 """Files that later commands put into a run, with the prefix of their figures."""
 

@@ -14,7 +14,7 @@ from lipsort_cli.reports.values import Figure
 
 EXECUTION = (
     "resume",
-    "tensorboard",
+    "tracker",
     "device",
     "threads",
     "*.root",

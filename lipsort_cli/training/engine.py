@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch.optim.optimizer import Optimizer
 
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
-from lipsort_cli.identity import Identity
+from lipsort_cli.identity import Identity, described
 from lipsort_cli.metrics import MetricsLog
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.checkpoint import (
@@ -36,7 +36,7 @@ from lipsort_cli.training.checkpoint import (
 from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.progress import TrainingProgress
-from lipsort_cli.training.trackers import Tracker, open_trackers
+from lipsort_cli.training.trackers import About, Trackers
 
 Line = tuple[str, dict[str, Any]]
 """What is logged at once: the split that it is of, and values by name."""
@@ -155,7 +155,8 @@ class Session:
     """Where and how a task is trained.
 
     ``directory`` holds its files; ``resume`` names the run that `lipsort COMMAND resume=` goes on
-    with, by default the same. ``alone``: other processes of a team do not take part.
+    with, by default the same. ``trackers`` are told ``settings``. ``alone``: other processes of a
+    team do not take part.
     """
 
     directory: Path
@@ -164,7 +165,8 @@ class Session:
     identity: Identity = Identity()
     seed: int = 0
     threads: int = 0
-    tensorboard: bool = False
+    trackers: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_seconds: float = 30.0
     alone: bool = False
 
@@ -177,7 +179,8 @@ class Session:
             identity=record.identity,
             seed=config.seed,
             threads=config.threads,
-            tensorboard=config.tensorboard,
+            trackers=config.tracker,
+            settings=described(config),
             checkpoint_seconds=config.training.checkpoint_seconds,
         )
 
@@ -226,7 +229,8 @@ def _train(task: Task, session: Session) -> None:
     restored = _restore(task, session)
     resume_at = at.step if restored else None
     log = MetricsLog(session.directory / "metrics.jsonl", resume_at=resume_at)
-    trackers = open_trackers(session.directory, session.tensorboard and team.leads, at.step)
+    about = About(session.directory, session.command, session.settings, at.step)
+    trackers = Trackers(session.trackers if team.leads else (), about)
     saved = time.monotonic()
     try:
         with (
@@ -259,8 +263,7 @@ def _train(task: Task, session: Session) -> None:
             raise Interrupted(f"a trial: trained in {at.step} steps, and not judged")
     finally:
         log.close()
-        for tracker in trackers:
-            tracker.close()
+        trackers.close(finished=task.finished)
 
 
 def _timed(task: Task, action: Callable[[], None], steps: int) -> None:
@@ -274,12 +277,11 @@ def _timed(task: Task, action: Callable[[], None], steps: int) -> None:
     (task.at.seconds,) = task.team.total([seconds if task.team.leads else 0.0])
 
 
-def _look(task: Task, log: MetricsLog, trackers: list[Tracker], progress: TrainingProgress) -> None:
+def _look(task: Task, log: MetricsLog, trackers: Trackers, progress: TrainingProgress) -> None:
     lines = 0
     for split, values in task.look():
         log.log(epoch=task.epoch, step=task.at.step, split=split, **values)
-        for tracker in trackers:
-            tracker.log(split, task.at.step, values)
+        trackers.log(split, task.at.step, values)
         if (trial := TRIAL.get()) is not None:
             trial.told(task.done, split, values)
         lines += 1

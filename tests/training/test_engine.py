@@ -164,7 +164,7 @@ def test_trackers_are_told_what_is_logged(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    engine.run(Toy(), session(tmp_path, tensorboard=True))
+    engine.run(Toy(), session(tmp_path, trackers=["tensorboard"]))
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 10))

@@ -22,6 +22,7 @@ from lipsort_cli.config.schema import find
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.files import write_json
 from lipsort_cli.training.classifier import ClassifierTask
 
 SMALL = [
@@ -255,7 +256,18 @@ def test_sweep_with_joblib_writes_one_run_a_job(tmp_path: Path) -> None:
 
 def test_tensorboard_is_written_when_asked_for(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    train(tmp_path, *SMALL, "tensorboard=true", "hydra.run.dir=run")
+    train(tmp_path, *SMALL, "tracker=[tensorboard]", "hydra.run.dir=run")
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_a_tracker_may_be_another_on_resuming(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(tmp_path, *SMALL, "hydra.run.dir=run")
+    (tmp_path / "run" / "results.json").unlink()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    write_json(tmp_path / "run" / "run.json", {**record, "status": "interrupted"})
+    train(tmp_path, "resume=run", "tracker=[tensorboard]")
+    assert (tmp_path / "run" / "results.json").is_file()
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 

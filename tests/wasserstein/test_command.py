@@ -235,7 +235,7 @@ def test_what_every_training_has_changes_a_critic_too(
 @pytest.mark.usefixtures("no_pictures")
 def test_tensorboard_is_written_when_asked_for(compose: Compose, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    estimate(compose("tensorboard=true", "training.steps=3"), tmp_path)
+    estimate(compose("tracker=[tensorboard]", "training.steps=3"), tmp_path)
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 

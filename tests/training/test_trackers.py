@@ -1,0 +1,117 @@
+"""Trackers: told what is logged, gone on with, and never in the way of a result."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lipsort_cli.config.train import Session as Options
+from lipsort_cli.errors import UsageError
+from lipsort_cli.training import trackers
+from lipsort_cli.training.trackers import KINDS, About, Tracker, Trackers
+
+
+def test_every_choice_is_a_tracker_and_an_extra() -> None:
+    import tomllib
+    from dataclasses import fields
+
+    allowed = next(f.metadata["choices"] for f in fields(Options) if f.name == "tracker")
+    assert set(allowed) == set(KINDS)
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(KINDS) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow"), ("wandb", "wandb")],
+)
+def test_one_that_is_not_installed_is_one_message(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf"tracker: found {name}.*pip install 'lipsort\[{name}\]"):
+        Trackers([name], About(tmp_path, "train"))
+
+
+class Broken(Tracker):
+    """Fails at what its class attribute names."""
+
+    at = ""
+
+    def __init__(self, about: About) -> None:
+        self._do("open")
+
+    def _do(self, what: str) -> None:
+        if what == self.at:
+            raise OSError(f"no space left to {what}")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self._do("log")
+
+    def close(self, finished: bool) -> None:
+        self._do("close")
+
+
+@pytest.mark.parametrize("what", ["open", "log", "close"])
+def test_a_trackers_failure_costs_no_result(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from test_engine import Toy, session
+
+    from lipsort_cli.training import engine
+
+    monkeypatch.setitem(trackers.KINDS, "wandb", Broken)
+    monkeypatch.setattr(Broken, "at", what)
+    assert engine.run(Toy(), session(tmp_path, trackers=["wandb"]))
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 9
+    said = capsys.readouterr().err
+    assert said.count("tracker wandb: OSError: no space left to") == 1
+
+
+def _two_starts(name: str, folder: Path) -> None:
+    """A run that is interrupted after step 4 and gone on with."""
+    about = About(folder, "train", {"optimizer.lr": 0.1, "model.widths": [3, 3]})
+    first = Trackers([name], about)
+    for step in (2, 4):
+        first.log("train", step, {"loss": 1 / step, "unknown": None})
+    first.close(finished=False)
+    second = Trackers([name], About(folder, "train", about.settings, 4))
+    second.log("validation", 6, {"accuracy": 1})
+    second.close(finished=True)
+
+
+def test_mlflow_holds_one_run_of_both_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "run").mkdir()
+    _two_starts("mlflow", tmp_path / "run")
+    client = mlflow.MlflowClient((tmp_path / "mlruns").as_uri())
+    (experiment,) = client.search_experiments(filter_string="name = 'lipsort train'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED" and run.info.run_name == "run"
+    assert run.data.params == {"optimizer.lr": "0.1", "model.widths": "[3, 3]"}
+    points = client.get_metric_history(run.info.run_id, "train/loss")
+    assert [(p.step, p.value) for p in points] == [(2, 0.5), (4, 0.25)]
+    assert run.data.metrics["validation/accuracy"] == 1
+    assert json.loads((tmp_path / "run" / "mlflow.json").read_text())["run"] == run.info.run_id
+
+
+def test_wandb_is_written_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    _two_starts("wandb", tmp_path)
+    found = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(found) == 2 and len({path.name for path in found}) == 1
+    # A process of its own writes them, and is waited for at the end of this one.
+    deadline = time.monotonic() + 30
+    while not all(path.stat().st_size > 100 for path in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
