@@ -74,7 +74,9 @@ def describe(entry: Any, owner: Any) -> str:
     hint = typing.get_type_hints(owner)[entry.name]
     metadata = entry.metadata
     if metadata.get("choices"):
-        return ", ".join(metadata["choices"])
+        several = typing.get_origin(hint) is list
+        names = ", ".join(metadata["choices"])
+        return f"a list of {names}, as in [{metadata['choices'][0]}]" if several else names
     limits = ranges.allowed(metadata)
     if not limits:
         return words(hint)
