@@ -57,6 +57,23 @@ class HkrLoss(Option):
     alpha: float = option(10.0, "weight of the hinge", minimum=0)
 
 
+@choice("loss", "logit_annealing")
+class LogitAnnealingLoss(Option):
+    """Cross-entropy with an offset that an example leaves as it gets ahead (BRONet's)."""
+
+    temperature: float = option(0.75, "softness of the softmax", above=0)
+    offset: float = option(2.0, "taken from the true logit", minimum=0)
+    focus: float = option(5.0, "power of 1 - p that an example counts with", minimum=0)
+
+
+@choice("loss", "emma")
+class EmmaLoss(Option):
+    """Cross-entropy against every class raised by a margin, at most to a tie (LiResNet's)."""
+
+    temperature: float = option(1.0, "sharpness of the softmax", above=0)
+    margin: float = option(2.25, "largest raise, in logits", above=0)
+
+
 @choice("optimizer", "stiefel", presets=("stiefel_critic",))
 class StiefelOptimizer(Option):
     """Steepest descent on the Stiefel manifold; other weights go to optimizer.rest."""

@@ -82,12 +82,51 @@ def hkr(margin: float, alpha: float) -> Loss:
     return loss
 
 
+def logit_annealing(temperature: float, offset: float, focus: float) -> Loss:
+    """-T (1 - p_y)^gamma log p_y with p = softmax((f - xi e_y) / T): each example's share fades.
+
+    ``temperature`` T, ``offset`` xi, ``focus`` gamma. Margins are asked for without end by
+    cross-entropy; here an example stops to count when it is far ahead, so that a network of few
+    degrees of freedom spends them on others (Lai et al., "Enhancing Certified Robustness via Block
+    Reflector Orthogonal Layers and Logit Annealing Loss", ICML 2025).
+    """
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        ahead = offset * functional.one_hot(labels, logits.shape[1])
+        log_p = -functional.cross_entropy((logits - ahead) / temperature, labels, reduction="none")
+        # 1 - p without cancellation; its root of any order has a slope everywhere.
+        missing = -torch.expm1(log_p)
+        tiny = torch.finfo(logits.dtype).tiny
+        return -temperature * (missing.clamp_min(tiny) ** focus * log_p).mean()
+
+    return loss
+
+
+def emma(temperature: float, margin: float) -> Loss:
+    """Cross-entropy in which each other class j is raised by min(m, f_y - f_j), if positive.
+
+    Every class is moved towards the true one, up to the ``margin`` m asked for but no further than
+    to a tie, so that all classes that could become rivals are pushed away at once; the raise is
+    taken as constant (Hu et al., "Unlocking Deterministic Robustness Certification on ImageNet",
+    NeurIPS 2023). ``temperature`` as in :func:`cross_entropy`.
+    """
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        true = logits.gather(1, labels[:, None])
+        raised = logits + (true - logits).clamp(0, margin).detach()
+        return functional.cross_entropy(temperature * raised, labels) / temperature
+
+    return loss
+
+
 LOSSES: dict[str, Callable[..., Loss]] = {
     "cross_entropy": cross_entropy,
     "multi_margin": multi_margin,
     "worst_class_hinge": worst_class_hinge,
     "certified_ramp": certified_ramp,
     "hkr": hkr,
+    "logit_annealing": logit_annealing,
+    "emma": emma,
 }
 
 

@@ -62,6 +62,30 @@ def test_certified_ramp_counts_what_is_missing() -> None:
     assert (ramp - bare).item() == pytest.approx(3.0 * sum(counts) / 2, rel=1e-5)
 
 
+def test_logit_annealing() -> None:
+    plain = LOSSES["cross_entropy"](temperature=1 / 0.75, margin=2.0)(LOGITS, LABELS)
+    assert torch.allclose(LOSSES["logit_annealing"](0.75, 2.0, 0.0)(LOGITS, LABELS), plain)
+    p = ((LOGITS - 2.0 * functional.one_hot(LABELS, 3)) / 0.75).softmax(1)[range(2), LABELS]
+    expected = (-0.75 * (1 - p) ** 5 * p.log()).mean()
+    assert torch.allclose(LOSSES["logit_annealing"](0.75, 2.0, 5.0)(LOGITS, LABELS), expected)
+    # Far ahead an example counts for nothing, and its gradient is finite.
+    far = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    LOSSES["logit_annealing"](0.75, 2.0, 0.5)(far, torch.tensor([0])).backward()
+    assert far.grad is not None and float(far.grad.abs().max()) == 0.0
+
+
+def test_emma_raises_every_class_at_most_to_a_tie() -> None:
+    raised = torch.tensor([[3.0, 2.5, 2.0], [0.0, 0.2, -1.0]])
+    expected = functional.cross_entropy(raised, LABELS)
+    assert torch.allclose(LOSSES["emma"](1.0, 1.5)(LOGITS, LABELS), expected)
+    tie = LOSSES["emma"](1.0, 100.0)(LOGITS[:1], LABELS[:1])
+    assert tie.item() == pytest.approx(math.log(3))
+    logits = LOGITS.clone().requires_grad_()
+    LOSSES["emma"](1.0, 100.0)(logits, LABELS).backward()
+    assert logits.grad is not None
+    assert torch.allclose(logits.grad[0], torch.tensor([-2.0, 1.0, 1.0]) / 6)
+
+
 @pytest.mark.parametrize("name", schema.GROUPS["loss"])
 def test_every_option_changes_the_loss(name: str) -> None:
     config: Any = schema.GROUPS["loss"][name]()
