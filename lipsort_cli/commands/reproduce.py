@@ -58,42 +58,25 @@ def reproduce(
     wrong; 130 interrupted.
     """
     from lipsort_cli.reproduction.plan import choose, plan, prepare
-    from lipsort_cli.reproduction.sizes import MODES
     from lipsort_cli.reproduction.studies import STUDIES
 
     if page is not None:
-        from lipsort_cli.reproduction.record import write_page
-
-        results_line("Page", write_page(page))
-        return 0
-    chosen = [
-        f"--{name}" for name, given in zip(MODES, (quick, standard, full), strict=True) if given
-    ]
-    if len(chosen) > 1:
-        raise UsageError(f"found {' and '.join(chosen)}; allowed: one of them")
-    mode = chosen[0].strip("-") if chosen else MODES[0]
+        return _write_page(page)
+    mode = _size(quick, standard, full)
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}; allowed: 1 to {MOST_SEEDS}")
     workers = _cores() if workers is None else workers
     if not 1 <= workers <= 1024:
         raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
-    studies = choose(STUDIES, experiments or [])
     out = out or Path("outputs", "reproduce", mode)
-    made = plan(studies, out, list(range(seeds)), mode)
+    made = plan(choose(STUDIES, experiments or []), out, list(range(seeds)), mode)
     if listing:
         for job in made.jobs:
             state = "finished" if job.finished else "to do"
             console.print(f"{state:9} {job.line}", soft_wrap=True)
         return 0
-    todo = made.unfinished
-    console.print(
-        f"{len(studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of them "
-        f"finished earlier; {workers} at a time; into {out}",
-        soft_wrap=True,
-    )
-    if todo:
-        prepare(todo)
-    failed = _run(todo, workers, out)
+    prepare(made.unfinished)
+    failed = _run(made, workers, out)
     return _conclude(made, out, failed, seeds=seeds, mode=mode, kept=kept)
 
 
@@ -104,11 +87,33 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _run(todo: list[Job], workers: int, out: Path) -> dict[str, str]:
+def _write_page(folder: Path) -> int:
+    from lipsort_cli.reproduction.record import write_page
+
+    results_line("Page", write_page(folder))
+    return 0
+
+
+def _size(*given: bool) -> str:
+    from lipsort_cli.reproduction.sizes import MODES
+
+    chosen = [name for name, wanted in zip(MODES, given, strict=True) if wanted]
+    if len(chosen) > 1:
+        raise UsageError(f"found --{' and --'.join(chosen)}; allowed: one of them")
+    return (chosen or list(MODES))[0]
+
+
+def _run(made: Plan, workers: int, out: Path) -> dict[str, str]:
     """Do the jobs with a progress bar; what failed, and why."""
     from lipsort_cli.reproduction.pool import run
     from lipsort_cli.training.progress import TrainingProgress
 
+    todo = made.unfinished
+    console.print(
+        f"{len(made.studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of "
+        f"them finished earlier; {workers} at a time; into {out}",
+        soft_wrap=True,
+    )
     failed: dict[str, str] = {}
     done = 0
     with TrainingProgress(len(todo), unit="job", interval=15.0) as progress:
