@@ -82,25 +82,10 @@ def build_task(
 ) -> CriticTask:
     """The task of a configuration, ready to train; what it leaves open is chosen."""
     config.fit(source.dim)
-    shared: dict[str, Any] = {
-        key: getattr(config, key) for key in ("optimizer", "schedule", "training", "seed")
-    }
     if isinstance(config.model, ExtensionModel):
-        return make_extension_task(
-            source,
-            device,
-            centres=config.model.centres,
-            transport_points=config.evaluation.transport_points,
-            **shared,
-        )
+        return make_extension_task(source, device, config)
     task = make_task(
-        source,
-        device,
-        model=config.model,
-        activation=config.activation,
-        constraint=config.constraint,
-        norm=config.norm,
-        **shared,
+        source, device, config, norm=config.norm, training=config.training, seed=config.seed
     )
     set_threads(config.threads, sum(p.numel() for p in task.network.parameters()))
     return task

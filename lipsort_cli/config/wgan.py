@@ -10,11 +10,12 @@ from lipsort_cli.config.activations import (
     Activation,
     FullsortActivation,
     GroupsortActivation,
+    LeakyActivation,
     MaxminActivation,
     ReluActivation,
 )
-from lipsort_cli.config.constraints import Constraint, OrthonormalConstraint
-from lipsort_cli.config.learning import StiefelAdamOptimizer
+from lipsort_cli.config.constraints import Constraint, NoConstraint, OrthonormalConstraint
+from lipsort_cli.config.learning import AdamOptimizer, StiefelAdamOptimizer
 from lipsort_cli.config.models import DcganCriticModel, ImageModel, MlpModel
 from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
 from lipsort_cli.config.registry import Option, choice, command
@@ -43,6 +44,14 @@ class CriticBase(Option):
     beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
+    def chosen_model(self) -> MlpModel | DcganCriticModel:
+        """The network of ``channels`` and ``widths``, in raw units."""
+        widths, lipschitz = list(self.widths), getattr(self, "lipschitz", 1.0)
+        if self.channels:
+            channels = list(self.channels)
+            return DcganCriticModel(channels=channels, widths=widths, lipschitz=lipschitz)
+        return MlpModel(widths=widths, lipschitz=lipschitz)
+
 
 @dataclass
 class KnownCritic(CriticBase):
@@ -52,14 +61,6 @@ class KnownCritic(CriticBase):
         1.0, "the critic's Lipschitz constant", minimum=2.0**-20, maximum=2.0**20
     )
     lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
-
-    def chosen_model(self) -> MlpModel | DcganCriticModel:
-        """The network of ``channels`` and ``widths``, in raw units."""
-        if self.channels:
-            return DcganCriticModel(
-                channels=list(self.channels), widths=list(self.widths), lipschitz=self.lipschitz
-            )
-        return MlpModel(widths=list(self.widths), lipschitz=self.lipschitz)
 
     def chosen_activation(self) -> Activation:
         """ReLU."""
@@ -110,6 +111,18 @@ class FreeCritic(CriticBase):
 
     lr: float = option(2e-4, "learning rate of Adam", above=0)
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
+
+    def chosen_activation(self) -> Activation:
+        """Leaky ReLU."""
+        return LeakyActivation(slope=self.slope)
+
+    def chosen_constraint(self) -> Constraint:
+        """None."""
+        return NoConstraint()
+
+    def chosen_optimizer(self) -> AdamOptimizer:
+        """Adam."""
+        return AdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
 
 
 @choice("critic", "clip")

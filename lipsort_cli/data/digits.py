@@ -9,12 +9,12 @@ from __future__ import annotations
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.config.data import DigitsData
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.pictures import ArrayView
 from lipsort_cli.errors import LipsortError
@@ -22,7 +22,7 @@ from lipsort_cli.errors import LipsortError
 _TEST = 360
 
 
-def load_digits(config: Any) -> Dataset:
+def load_digits(config: DigitsData) -> Dataset:
     """1,437 training and 360 test images [1, 8, 8], pixels k/16 in [0, 1], stratified by class."""
     images, labels = _embedded()
     inputs = torch.from_numpy(images).to(torch.float32).div(16).reshape(-1, 1, 8, 8)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lipsort_cli.config.data import DownloadedData, TorchvisionData
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.pictures import ArrayView, Reading, channels_last, scaled
 from lipsort_cli.errors import LipsortError, first_line
@@ -35,7 +36,7 @@ _PARTS: dict[str, dict[str, dict[str, Any]]] = {
 """How each class of torchvision is asked for its splits."""
 
 
-def load_downloaded(config: Any) -> Dataset:
+def load_downloaded(config: DownloadedData) -> Dataset:
     """The data set ``config.name`` under ``config.root``, in torchvision's layout.
 
     CIFAR-10 is also read from its official binary distribution (``cifar-10-batches-bin``). Where a
@@ -54,7 +55,7 @@ def load_downloaded(config: Any) -> Dataset:
         found = {}
         for part, arguments in _PARTS[label].items():
             found[part], names = _torchvision(config, root, label, part, arguments)
-    if "test" not in found:
+    if "test" not in found and isinstance(config, TorchvisionData):
         found["train"], found["test"] = held_out(found["train"], config.test, label)
     return make_dataset(
         config.name,
@@ -70,7 +71,7 @@ def load_downloaded(config: Any) -> Dataset:
 
 
 def _torchvision(
-    config: Any, root: Path, label: str, part: str, arguments: dict[str, Any]
+    config: DownloadedData, root: Path, label: str, part: str, arguments: dict[str, Any]
 ) -> tuple[Split, tuple[str, ...]]:
     """One split, and the names of its classes."""
     from lipsort_cli.data.torchvision_shim import import_torchvision
@@ -78,7 +79,7 @@ def _torchvision(
     if label in _IDX_NAMES:
         _check_idx(root / label / "raw", part == "train")
     dataset_class = getattr(import_torchvision("torchvision.datasets"), label)
-    if label == "EMNIST":
+    if label == "EMNIST" and isinstance(config, TorchvisionData):
         arguments = {**arguments, "split": config.split}
     try:
         dataset = dataset_class(str(root), **arguments, download=False)
@@ -99,7 +100,7 @@ def _torchvision(
     return _named(Split(data, targets), dataset, label)
 
 
-def _arrays(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _arrays(dataset: Any, config: DownloadedData, label: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels [N, C, H, W] and labels [N] of a data set of torchvision."""
     if not isinstance(getattr(dataset, "data", None), (np.ndarray, torch.Tensor)):
         return _pictures(dataset, config, label)
@@ -114,9 +115,11 @@ def _arrays(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.
     return torch.from_numpy(data), targets.to(torch.int64)
 
 
-def _pictures(dataset: Any, config: Any, label: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _pictures(
+    dataset: Any, config: DownloadedData, label: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of a data set whose pictures are files, read one by one."""
-    reading = Reading(colour="rgb", size=config.size)
+    reading = Reading(colour="rgb", size=getattr(config, "size", None))
     stacked: torch.Tensor | None = None
     targets = torch.empty(len(dataset), dtype=torch.int64)
     for row in range(len(dataset)):
@@ -195,7 +198,7 @@ def _check_idx(folder: Path, train: bool) -> None:
 
 def _download(
     dataset_class: Any,
-    config: Any,
+    config: DownloadedData,
     root: Path,
     arguments: dict[str, Any],
     label: str,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from lipsort_cli.config.data import FolderData
 from lipsort_cli.console import say
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
@@ -28,7 +28,7 @@ SPLITS = {
 """Names of folders that hold a split rather than a class, in any case."""
 
 
-def load_folder(config: Any) -> Dataset:
+def load_folder(config: FolderData) -> Dataset:
     """Pixels of all images under ``config.path``, [N, C, H, W]; classes by subfolder.
 
     Subfolders in the order of their names are the classes, with the images at any depth below; a

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsort_cli.config.registry import resolve
+from lipsort_cli.config.data import Subset
+from lipsort_cli.config.registry import Option, resolve
 from lipsort_cli.config.schema import option_of
 from lipsort_cli.data.dataset import Dataset, balanced
 
 
-def load(config: Any) -> Dataset:
+def load(config: Option) -> Dataset:
     """The data set of the configuration group ``data``, or a balanced part of it.
 
     Raises:
@@ -19,5 +20,6 @@ def load(config: Any) -> Dataset:
     """
     kind: Any = option_of("data", config.name)
     dataset: Dataset = resolve(kind.loader)(config)
-    count = getattr(config, "train_per_class", None)
-    return dataset if count is None else balanced(dataset, count, config.subset_seed)
+    if not isinstance(config, Subset) or config.train_per_class is None:
+        return dataset
+    return balanced(dataset, config.train_per_class, config.subset_seed)

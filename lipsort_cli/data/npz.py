@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.config.data import NpzData
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.delimited import few
@@ -25,7 +26,7 @@ MOST_CLASSES = 10_000
 """Beyond that, labels are rather identifiers than classes: each would cost an output."""
 
 
-def load_npz(config: Any) -> Dataset:
+def load_npz(config: NpzData) -> Dataset:
     """``x_train`` [N, ...], ``y_train`` [N], ``x_test`` [M, ...], ``y_test`` [M] of an .npz file.
 
     Inputs are floats (taken as they are), uint8 or uint16 (pixels, divided by 255 or 65,535; by

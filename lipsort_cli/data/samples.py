@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import say
 from lipsort_cli.data.delimited import Options
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
@@ -53,7 +54,7 @@ def load_samples(
     return found
 
 
-def load_pair(config: Any) -> tuple[Samples, Samples]:
+def load_pair(config: FilesDistribution) -> tuple[Samples, Samples]:
     """The two sample files of ``config``, made comparable.
 
     Columns of two tables are matched by name, which is said on screen. Numbers may be no binary64

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.config.data import TableData
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.arrow import Numbers
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
@@ -27,7 +27,7 @@ APART = 100.0
 """Standard deviations whose ratio is larger get a warning: one radius cannot suit both columns."""
 
 
-def load_table(config: Any) -> Dataset:
+def load_table(config: TableData) -> Dataset:
     """Rows of a CSV or Parquet file as inputs float32 [N, d], and the classes of a column by name.
 
     ``config.columns`` are the inputs, or all columns but ``config.label`` and ``config.split``.
@@ -82,7 +82,7 @@ def load_table(config: Any) -> Dataset:
     return replace(dataset, scale=_scale(dataset) if config.standardise else None)
 
 
-def _inputs(table: Table, config: Any) -> list[str]:
+def _inputs(table: Table, config: TableData) -> list[str]:
     """Names of the columns that are inputs."""
     special = [name for name in (config.label, config.split) if name is not None]
     for key, name in (("label", config.label), ("split", config.split)):
@@ -98,7 +98,7 @@ def _inputs(table: Table, config: Any) -> list[str]:
 
 
 def _read(
-    table: Table, config: Any, inputs: list[str]
+    table: Table, config: TableData, inputs: list[str]
 ) -> tuple[NDArray[np.float64], list[str], NDArray[np.str_] | None, NDArray[np.bool_]]:
     """Inputs [N, d], labels, splits, and which rows have no gap."""
     texts = [config.label] if config.split is None else [config.label, config.split]
@@ -158,7 +158,7 @@ def _classes(
 
 
 def _by_column(
-    everything: Split, splits: NDArray[np.str_], config: Any
+    everything: Split, splits: NDArray[np.str_], config: TableData
 ) -> tuple[Split, Split | float, Split]:
     """The splits that a column says; without validation rows, a share of the training ones."""
     roles = np.array([SPLITS.get(word.lower(), "") for word in splits.tolist()])

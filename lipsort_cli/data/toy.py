@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.config.data import ToyData
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -84,7 +84,7 @@ _CLASSES = {
 }
 
 
-def load_toy(config: Any) -> Dataset:
+def load_toy(config: ToyData) -> Dataset:
     """``config.points`` training points and a quarter as many for the test, float32 [n, 2].
 
     The points are part of the task, as the images of a data set are: they do not depend on the

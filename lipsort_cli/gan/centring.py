@@ -77,3 +77,18 @@ def with_running_centres(network: Network) -> Network:
         deep = deep or isinstance(layer, ConstrainedLayer)
         layers.append(layer)
     return Network(layers, network.input_shape, network.outputs)
+
+
+def without_centres(network: Network) -> Network:
+    """``network`` with running centres taken into the layers behind them: its saved form."""
+    layers: list[nn.Module] = []
+    centre: Tensor | None = None
+    for layer in network:
+        if isinstance(layer, RunningCentre):
+            centre = layer.mean
+        elif isinstance(layer, Dense) and centre is not None:
+            layers.append(without_centre(layer, centre))
+            centre = None
+        else:
+            layers.append(layer)
+    return Network(layers, network.input_shape, network.outputs)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import load_network
 from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
+from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import paths_from
 from lipsort_cli.gan.evaluation import SIDES, draw_rows
@@ -81,7 +82,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     return CriticRun(directory, network, samples, norm, name)
 
 
-def _judged(directory: Path, config: Any) -> Measures:
+def _judged(directory: Path, config: WganConfig) -> Measures:
     dataset = run_data(directory, config.data)
     generator = load_generator(directory / GENERATOR)
     rows = draw_rows(generator, dataset, config.evaluation.samples, config.seed)

@@ -12,22 +12,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Optimizer
 
-from lipsort_cli.config.models import ImageModel
-from lipsort_cli.config.wgan import KnownCritic, WganConfig
-from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centre
-from lipsort_cli.gan.convolutional import check_image, plain_convolutions
-from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution, Scale
-from lipsort_cli.layers.constraints import Unconstrained
-from lipsort_cli.optim import adam, build_optimizer
+from lipsort_cli.config import wgan as options
+from lipsort_cli.config.models import ImageModel, MlpModel
+from lipsort_cli.config.train import LipschitzNetwork
+from lipsort_cli.config.wgan import (
+    CriticBase,
+    FreeCritic,
+    KnownCritic,
+    SpectralNormCritic,
+    WganConfig,
+)
+from lipsort_cli.errors import UsageError
+from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centres
+from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution
+from lipsort_cli.optim import build_optimizer
 from lipsort_cli.wasserstein.critic import build_critic, running_constant
-from lipsort_cli.zoo import Network
+from lipsort_cli.zoo import Network, build_network
 
 Value = Callable[[Tensor], Tensor]
 
@@ -40,7 +48,7 @@ class Critic:
     norm = "l2"
     """The ground metric of that."""
 
-    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
+    def __init__(self, config: CriticBase, network: Network, optimizer: Optimizer) -> None:
         self.config = config
         self.network = network
         self.optimizer = optimizer
@@ -56,7 +64,7 @@ class Critic:
 
     def plain(self) -> Network:
         """The network in layers of this package, constraints applied, as it is saved."""
-        return plain_copy(self.network.eval())
+        return without_centres(self.network.eval())
 
 
 class LipschitzCritic(Critic):
@@ -70,7 +78,7 @@ class LipschitzCritic(Critic):
 
     def __init__(
         self,
-        config: Any,
+        config: CriticBase,
         network: Network,
         optimizer: Optimizer,
         *,
@@ -108,7 +116,9 @@ class LipschitzCritic(Critic):
 class ClipCritic(Critic):
     """Every weight and bias in [-clip, clip] (Arjovsky, Chintala, Bottou: "WGAN", 2017)."""
 
-    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
+    config: options.ClipCritic
+
+    def __init__(self, config: CriticBase, network: Network, optimizer: Optimizer) -> None:
         super().__init__(config, network, optimizer)
         self.after_step()
 
@@ -121,6 +131,8 @@ class ClipCritic(Critic):
 
 class PenaltyCritic(Critic):
     """penalty * mean (||grad f|| - 1)^2 between real and generated points (Gulrajani et al.)."""
+
+    config: options.GradientPenaltyCritic
 
     def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
         """The two-sided penalty at random points of the segments from real to fake."""
@@ -139,18 +151,6 @@ class SpectralCritic(Critic):
 
     The estimate is below the largest singular value, so the constant is a little above 1.
     """
-
-    def __init__(self, config: Any, network: Network, optimizer: Optimizer) -> None:
-        for layer in network:
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                nn.utils.parametrizations.spectral_norm(layer, n_power_iterations=config.iterations)
-        # The optimizer was made for the weights that are now parametrised.
-        own = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        super().__init__(config, network, _adam(own, config))
-
-
-def _adam(parameters: list[nn.Parameter], config: Any) -> Optimizer:
-    return adam(parameters, lr=config.lr, betas=(config.beta1, config.beta2))
 
 
 CRITICS: dict[str, type[Critic]] = {
@@ -184,30 +184,21 @@ def make_critic(
     Raises:
         UsageError: a convolutional critic for points that are no images.
     """
-    critic = config.critic
-    kind = CRITICS[critic.name]
-    if isinstance(critic, KnownCritic):
-        return _lipschitz(config, shape, centre, spread, device)
-    network = _plain(critic, shape, centre, spread).to(device)
-    return kind(critic, network, _adam(list(network.parameters()), critic))
-
-
-def _lipschitz(
-    config: WganConfig,
-    shape: Sequence[int],
-    centre: Tensor,
-    spread: float,
-    device: torch.device | None,
-) -> LipschitzCritic:
-    critic, chosen = config.critic, config.network()
+    critic, groups = config.critic, config.network()
     if critic.channels and config.model.name == "preset":
-        check_image(critic, shape)
-    images = isinstance(chosen.model, ImageModel)
-    centred = chosen.model.bias and (images or _centred(chosen.model.widths, centre))
+        _check_image(critic.channels, shape)
+    if not isinstance(critic, KnownCritic):
+        network = _free(critic, groups, shape, centre, spread).to(device)
+        return CRITICS[critic.name](critic, network, build_optimizer(network, groups.optimizer))
+    if isinstance(groups.model, MlpModel):
+        groups.model.fit(centre.numel(), groups.activation.group)
+    images = isinstance(groups.model, ImageModel)
+    # Where the first layer is wider than a point, centres are not taken off. Measured: digits, 64
+    # coordinates and 256 features, became worse by them; MNIST better.
+    narrow = images or centre.numel() >= max(groups.model.widths[:1], default=0)
+    centred = groups.model.bias and narrow
     network = build_critic(
-        chosen.model,
-        chosen.activation,
-        chosen.constraint,
+        groups,
         norm=config.norm,
         centre=centre.flatten().double().numpy().astype(np.float64),
         spread=spread,
@@ -219,79 +210,49 @@ def _lipschitz(
     return LipschitzCritic(
         critic,
         network,
-        build_optimizer(network, chosen.optimizer),
-        nominal=float(chosen.model.lipschitz),
+        build_optimizer(network, groups.optimizer),
+        nominal=float(groups.model.lipschitz),
         norm=config.norm,
-        exact=chosen.constraint.name == "orthonormal",
+        exact=groups.constraint.name == "orthonormal",
     )
 
 
-def _centred(widths: Sequence[int], centre: Tensor) -> bool:
-    """Whether centres are taken off: not where the first layer is wider than a point.
+def _check_image(channels: Sequence[int], shape: Sequence[int]) -> None:
+    """Refuse points that are no images, and images too small for so many halvings."""
+    if len(shape) != 3:
+        raise UsageError(
+            f"critic.channels: found {channels} for points of shape {list(shape)}, which "
+            "are no images [channels, height, width]; allowed: []"
+        )
+    most = int(math.log2(min(shape[1:])))
+    if len(channels) > most:
+        raise UsageError(
+            f"critic.channels: found {len(channels)} convolutions; an image of "
+            f"{shape[1]}x{shape[2]} pixels can be halved {most} times: give fewer"
+        )
 
-    Measured: digits, 64 coordinates and 256 features, became worse by them; MNIST better.
-    """
-    return centre.numel() >= max(widths[:1], default=0)
 
-
-def _plain(config: Any, shape: Sequence[int], centre: Tensor, spread: float) -> Network:
-    """Ordinary layers with leaky ReLU, on centred inputs of size about 1 in every coordinate."""
+def _free(
+    critic: FreeCritic,
+    groups: LipschitzNetwork,
+    shape: Sequence[int],
+    centre: Tensor,
+    spread: float,
+) -> Network:
+    """A network without constraints, on centred inputs of size about 1 in every coordinate."""
     size = spread / math.sqrt(centre.numel()) or 1.0
-    layers: list[nn.Module] = []
-    if config.channels:
-        convolutions = plain_convolutions(config, shape)  # checks that points are images
-        middle = centre.flatten(1).mean(1).tolist()
-        layers += [Normalize(middle, [size] * shape[0]), *convolutions]
-    layers.append(nn.Flatten())
-    if not config.channels:
-        layers.append(Normalize(centre.flatten().tolist(), [size] * centre.numel()))
-    features = int(nn.Sequential(*layers)(torch.zeros(1, *shape)).shape[1])
-    for width in config.widths:
-        layers += [nn.Linear(features, width), nn.LeakyReLU(config.slope)]
-        features = width
-    if config.name == "sn":
-        layers.append(Scale(config.lipschitz * size))  # nominally K in raw units
     # Without convolutions an image is a row of numbers, each with a centre of its own.
-    return Network(
-        [*layers, nn.Linear(features, 1)], shape if config.channels else [centre.numel()], 1
-    )
-
-
-def plain_copy(network: Network) -> Network:
-    """``network`` with torch's own layers as layers of this package: its saved form."""
-    layers: list[nn.Module] = []
-    centre: Tensor | None = None
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            dense = Dense(layer.in_features, layer.out_features, True, Unconstrained())
-            with torch.no_grad():
-                dense.parameter.copy_(layer.weight)
-                assert dense.bias is not None
-                dense.bias.copy_(layer.bias)
-            layers.append(dense)
-        elif isinstance(layer, nn.Conv2d):
-            layers.append(_copied_convolution(layer))
-        elif isinstance(layer, RunningCentre):
-            centre = layer.mean
-        elif isinstance(layer, Dense) and centre is not None:
-            layers.append(without_centre(layer, centre))
-            centre = None
-        else:
-            layers.append(layer)
-    return Network(layers, network.input_shape, network.outputs)
-
-
-def _copied_convolution(layer: nn.Conv2d) -> ReshapedConvolution:
-    copy = ReshapedConvolution(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size[0],
-        constraint=Unconstrained,
-        stride=layer.stride[0],
-        padding=int(layer.padding[0]),
-    )
-    with torch.no_grad():
-        copy.parts[0].copy_(layer.weight.flatten(1))
-        assert copy.bias is not None and layer.bias is not None
-        copy.bias.copy_(layer.bias)
-    return copy
+    means = (centre.flatten(1).mean(1) if critic.channels else centre.flatten()).tolist()
+    inputs = shape if critic.channels else [len(means)]
+    model = groups.model
+    if isinstance(critic, SpectralNormCritic):
+        model = replace(model, lipschitz=model.lipschitz * size)  # nominally K in raw units
+    layers = list(build_network(model, groups.activation, groups.constraint, inputs, 1))
+    if isinstance(critic, SpectralNormCritic):
+        for layer in layers:
+            if isinstance(layer, Dense):
+                spectral_norm(layer, "parameter", critic.iterations)
+            elif isinstance(layer, ReshapedConvolution):
+                spectral_norm(layer.parts, "0", critic.iterations)
+    layers.insert(0 if critic.channels else 1, Normalize(means, [size] * len(means)))
+    return Network(layers, inputs, 1)

@@ -54,7 +54,7 @@ class Dense(ConstrainedLayer):
     def weight(self) -> Tensor:
         """The constrained weight [out, in]."""
         # A constraint holds to the accuracy it is computed in: never in autocast's.
-        with torch.autocast(self.parameter.device.type, enabled=False):
+        with torch.autocast(next(self.parameters()).device.type, enabled=False):
             weight: Tensor = self.constraint(self.parameter)
         return weight
 

@@ -8,12 +8,12 @@ orthonormal head rows, a margin of m certifies the L2 radius m / sqrt(2).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lipsort_cli.config.registry import Option
 from lipsort_cli.layers.margins import worst_margin
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -130,6 +130,6 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
-def build_loss(config: Any) -> Loss:
+def build_loss(config: Option) -> Loss:
     """The loss of the configuration group ``loss``."""
     return LOSSES[config.name](**{k: v for k, v in vars(config).items() if k != "name"})

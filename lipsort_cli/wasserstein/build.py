@@ -10,7 +10,13 @@ import numpy as np
 import torch
 
 from lipsort_cli.config.data import DigitsData
-from lipsort_cli.config.distributions import DatasetDistribution
+from lipsort_cli.config.distributions import (
+    DatasetDistribution,
+    FilesDistribution,
+    GeneratorDistribution,
+    TranslatedCloudDistribution,
+)
+from lipsort_cli.config.registry import Option
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data.distributions import (
     AxisMixture,
@@ -41,7 +47,7 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
 
 
 def build_source(
-    config: Any,
+    config: Option,
     *,
     norm: str,
     holdout: float,
@@ -57,21 +63,22 @@ def build_source(
     """
     if config.name in PAIRS:
         return SyntheticSource(PAIRS[config.name](config), config.name, norm)
-    if config.name == "translated_cloud":
+    if isinstance(config, TranslatedCloudDistribution):
         return _cloud(config, norm)
-    if config.name == "generator":
+    if isinstance(config, GeneratorDistribution):
         return _generator(config, rng, device)
-    if config.name == "files":
+    if isinstance(config, FilesDistribution):
         p, q = load_pair(config)
         support = None if config.support is None else (config.support[0], config.support[1])
     else:
+        assert isinstance(config, DatasetDistribution)
         p, q, support = _dataset(config)
     return SampleSource(
         p, q, config.name, rng=rng, rows=config.rows, holdout=holdout, support=support
     )
 
 
-def _cloud(config: Any, norm: str) -> SampleSource:
+def _cloud(config: TranslatedCloudDistribution, norm: str) -> SampleSource:
     """Uniform measures on a Gaussian cloud and on its translate.
 
     W1 = ||t||, as for any measure and its translate. Coordinates are multiples of 2^-12, so that
@@ -122,7 +129,9 @@ def _dataset(config: DatasetDistribution) -> tuple[Samples, Samples, tuple[float
     return parts[0], parts[1], dataset.bounds
 
 
-def _generator(config: Any, rng: np.random.Generator, device: torch.device | None) -> SamplerSource:
+def _generator(
+    config: GeneratorDistribution, rng: np.random.Generator, device: torch.device | None
+) -> SamplerSource:
     """A trained generator against its data.
 
     The critic is shown training images; held out are test images, of which the generator has seen

@@ -8,9 +8,9 @@ orthonormal weights for L2, absolute row sums at most 1 for L-infinity, column s
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,52 +19,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lipsort_cli.arithmetic import certified_arithmetic
-from lipsort_cli.config.models import ImageModel
+from lipsort_cli.config.models import ImageModel, MlpModel
+from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
-from lipsort_cli.layers.constraints import Constraint, RowsL2
-from lipsort_cli.zoo import (
-    Network,
-    build_activation,
-    build_mlp,
-    build_network,
-    constraint_maker,
-    mlp_options,
-)
+from lipsort_cli.layers.constraints import RowsL2
+from lipsort_cli.zoo import Network, build_network
 
 
-class Transposed(Constraint):
-    """Weights whose transpose is in ``inner``: absolute column sums at most 1 from row sums."""
-
-    def __init__(self, inner: Constraint) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, parameter: Tensor) -> Tensor:
-        """The transposed weight of ``inner``."""
-        weight: Tensor = self.inner(parameter)
-        return weight.mT
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """The parameter of the transpose."""
-        return self.inner.right_inverse(weight.mT)
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """A transposed sample."""
-        return self.inner.sample(in_features, out_features).mT
-
-    def violation(self, weight: Tensor) -> float:
-        """That of the transpose."""
-        return self.inner.violation(weight.mT)
-
-    def retract_(self, parameter: Tensor) -> None:
-        """As ``inner`` does."""
-        self.inner.retract_(parameter)
+def power_of_two(size: float) -> float:
+    """The one nearest to ``size``, within 2^-60 and 2^60; 1 where there is no size."""
+    found = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
+    return min(max(found, 2.0**-60), 2.0**60)
 
 
 def build_critic(
-    model: Any,
-    activation: Any,
-    constraint: Any,
+    groups: LipschitzNetwork,
     *,
     norm: str,
     centre: NDArray[np.float64],
@@ -74,65 +43,40 @@ def build_critic(
     channel_means: Sequence[float] | None = None,
 ) -> Network:
     """A critic on points [N, d] in their own units, whatever these are; images [N, *shape] for a
-    convolutional ``model``.
+    convolutional model.
 
     ``centre`` [d] is taken off first: a mean that all points share would otherwise be most of what
     the first weight sees, and turning that weight would move all features alike. With ``centred``
     false only the first bias starts so that ``centre`` is at the origin. Where points are
     not of size about 1, they are divided by a power of two s near ``spread`` and the output is
-    multiplied by it: both exact, and the constant stays 1. ``model.lipschitz`` scales the whole.
-    Of images ``channel_means`` are taken off, where they are given.
+    multiplied by it: both exact, and the constant stays 1. The model's ``lipschitz`` scales the
+    whole. Of images ``channel_means`` are taken off, where they are given.
     """
-
-    inner = constraint_maker(constraint)
-
-    def make() -> Constraint:
-        return Transposed(inner()) if norm == "l1" else inner()
-
-    scale = 2.0 ** round(math.log2(spread)) if 0 < spread < math.inf else 1.0
-    scale = min(max(scale, 2.0**-60), 2.0**60)
-    dim = len(centre)
-    if isinstance(model, ImageModel):
-        means = [0.0] * (shape or (dim,))[0] if channel_means is None else list(channel_means)
-        return _image_critic(model, activation, constraint, shape or (dim,), scale, means)
-    if model.widths is None:
-        model.fit(dim, activation.group)
-    network = build_mlp(
-        [dim],
-        1,
-        model.widths,
-        lambda: build_activation(activation),
-        make,
-        **mlp_options(model) | {"lipschitz": model.lipschitz * scale},
+    dim, scale = len(centre), power_of_two(spread)
+    if isinstance(groups.model, MlpModel):
+        groups.model.fit(dim, groups.activation.group)
+    images = isinstance(groups.model, ImageModel)
+    inputs = tuple(shape or (dim,)) if images else (dim,)
+    model = replace(groups.model, lipschitz=groups.model.lipschitz * scale)
+    layers = list(
+        build_network(
+            model, groups.activation, groups.constraint, inputs, 1, transposed=norm == "l1"
+        )
     )
-    layers = list(network)
-    middle = centre if centred else np.zeros(dim)
-    if scale != 1.0 or np.any(middle):
-        layers.insert(1, Normalize(middle.tolist(), [scale] * dim))
-    first = next(layer for layer in layers if isinstance(layer, Dense))
-    if not centred and first.bias is not None:
-        with torch.no_grad():
-            start = torch.as_tensor(centre / scale, dtype=torch.float32)
-            first.bias.copy_(-first.weight @ start)
-    return Network(layers, [dim], 1)
-
-
-def _image_critic(
-    model: Any,
-    activation: Any,
-    constraint: Any,
-    shape: Sequence[int],
-    scale: float,
-    means: list[float],
-) -> Network:
-    """Convolutions on images less ``means``, divided by ``scale``, times it."""
-    scaled = copy.copy(model)
-    scaled.lipschitz = model.lipschitz * scale
-    network = build_network(scaled, activation, constraint, shape, 1)
-    if scale == 1.0 and not any(means):
-        return network
-    units = Normalize(means, [scale] * shape[0])
-    return Network([units, *network], shape, 1)
+    if images:
+        middle = [0.0] * inputs[0] if channel_means is None else list(channel_means)
+    else:
+        middle = centre.tolist() if centred else [0.0] * dim
+    if scale != 1.0 or any(middle):
+        # Points are rows once they are flat; images are normalised by channel.
+        layers.insert(0 if images else 1, Normalize(middle, [scale] * len(middle)))
+    if not (images or centred):
+        first = next(layer for layer in layers if isinstance(layer, Dense))
+        if first.bias is not None:
+            with torch.no_grad():
+                start = torch.as_tensor(centre / scale, dtype=torch.float32)
+                first.bias.copy_(-first.weight @ start)
+    return Network(layers, inputs, 1)
 
 
 def as_inputs(critic: nn.Module, rows: Tensor) -> Tensor:

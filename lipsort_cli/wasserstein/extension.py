@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lipsort_cli.config.wasserstein import CriticTraining
+from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.optim import build_optimizer
@@ -64,20 +64,13 @@ class ExtensionTask(CriticTask):
 
 
 def make_extension_task(
-    source: Source,
-    device: torch.device,
-    *,
-    centres: int,
-    transport_points: int,
-    optimizer: Any,
-    schedule: Any,
-    training: CriticTraining,
-    seed: int,
+    source: Source, device: torch.device, config: EstimateWassersteinConfig
 ) -> ExtensionTask:
-    """At most ``centres`` of them, from the training points only: what is held out stays unseen.
+    """At most ``model.centres`` of them, of training points only: what is held out stays unseen.
 
-    Exact transport of up to ``transport_points`` a side fixes the biases.
+    Exact transport of up to ``evaluation.transport_points`` a side fixes the biases.
     """
+    centres, seed = config.model.centres, config.seed
     torch.manual_seed(seed)
     # One more than wanted shows whether there are more.
     fitted = source.check(centres + 1, stream(seed, CENTRES))
@@ -86,12 +79,13 @@ def make_extension_task(
         fitted = source.check(centres, stream(seed, CENTRES))
     fitted = _carrying(fitted)
     network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
-    built = build_optimizer(network, optimizer)
+    optimizer = build_optimizer(network, config.optimizer)
     task = ExtensionTask(
-        source, network, built, schedule, device, norm="l2", training=training, seed=seed
-    )
+        source, network, optimizer, config.schedule, device,
+        norm="l2", training=config.training, seed=seed,
+    )  # fmt: skip
     task.fitted = fitted
-    task.solvable = max(len(fitted.x), len(fitted.y)) <= transport_points
+    task.solvable = max(len(fitted.x), len(fitted.y)) <= config.evaluation.transport_points
     task.whole = all_there and task.solvable
     if task.whole:
         task.check = fitted

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.training.device import mixed_forward, training_dtype
@@ -181,12 +182,8 @@ class CriticTask(Task):
 def make_task(
     source: Source,
     device: torch.device,
+    groups: LipschitzNetwork,
     *,
-    model: Any,
-    activation: Any,
-    constraint: Any,
-    optimizer: Any,
-    schedule: Any,
     norm: str,
     training: CriticTraining,
     seed: int,
@@ -195,20 +192,18 @@ def make_task(
     # Seeded before anything random exists: the weights are drawn next.
     torch.manual_seed(seed)
     network = build_critic(
-        model,
-        activation,
-        constraint,
+        groups,
         norm=norm,
         centre=source.centre,
         spread=source.spread,
         shape=source.shape,
         # Moved by steepest descent, critics that sort everything found less of the distance of
         # images when centred (docs/wasserstein.md); all others found more.
-        centred=activation.name != "fullsort",
+        centred=groups.activation.name != "fullsort",
     ).to(device)
-    built = build_optimizer(network, optimizer)
+    optimizer = build_optimizer(network, groups.optimizer)
     return CriticTask(
-        source, network, built, schedule, device, norm=norm, training=training, seed=seed
+        source, network, optimizer, groups.schedule, device, norm=norm, training=training, seed=seed
     )
 
 

@@ -6,8 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lipsort_cli.config.distance import DistanceModel
-from lipsort_cli.zoo.convolutional import BUILDERS, build_image_network
+from lipsort_cli.config.activations import Activation
+from lipsort_cli.config.constraints import Constraint
+from lipsort_cli.config.distance import DistanceModel, OrderModel
+from lipsort_cli.config.models import ImageModel, MlpModel
+from lipsort_cli.config.registry import Option
+from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, constraint_maker
 from lipsort_cli.zoo.mlp import build_mlp
@@ -22,7 +26,7 @@ def layer_text(model: Any) -> str:
     return f"{channels} | {widths}" if channels else widths
 
 
-def mlp_options(model: Any) -> dict[str, Any]:
+def mlp_options(model: MlpModel) -> dict[str, Any]:
     """What :func:`build_mlp` takes of the configuration ``model``."""
     return {
         key: getattr(model, key)
@@ -31,22 +35,31 @@ def mlp_options(model: Any) -> dict[str, Any]:
 
 
 def build_network(
-    model: Any, activation: Any, constraint: Any, input_shape: Sequence[int], outputs: int
+    model: Option,
+    activation: Activation,
+    constraint: Constraint,
+    input_shape: Sequence[int],
+    outputs: int,
+    *,
+    transposed: bool = False,
 ) -> Network:
-    """The network of the configuration groups ``model``, ``activation`` and ``constraint``."""
-    if model.name in BUILDERS:
+    """The network of the configuration groups ``model``, ``activation`` and ``constraint``.
+
+    ``transposed``: the transposes of dense weights are in the constraint set.
+    """
+    if isinstance(model, ImageModel):
         return build_image_network(model, activation, constraint, input_shape, outputs)
-    if model.name == "order_statistics":
+    if isinstance(model, OrderModel):
         return build_order(model, input_shape, outputs)
     if isinstance(model, DistanceModel):
         return build_distance(model, input_shape, outputs)
-    if model.widths is None:
-        model.fit(math.prod(input_shape), activation.group)
+    assert isinstance(model, MlpModel)
+    model.fit(math.prod(input_shape), activation.group)
     return build_mlp(
         input_shape,
         outputs,
-        model.widths,
+        model.widths or [],
         lambda: build_activation(activation),
-        constraint_maker(constraint),
+        constraint_maker(constraint, transposed),
         **mlp_options(model),
     )

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lipsort_cli.config.activations import Activation
+from lipsort_cli.config.constraints import Constraint
+from lipsort_cli.config.models import CnnModel, ImageModel, LenetModel, ResidualCnnModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import (
     AveragePool,
@@ -34,7 +37,11 @@ class Builder:
     """Appends layers and keeps track of the shape that they leave."""
 
     def __init__(
-        self, model: Any, activation: Any, constraint: Any, input_shape: Sequence[int]
+        self,
+        model: ImageModel,
+        activation: Activation,
+        constraint: Constraint,
+        input_shape: Sequence[int],
     ) -> None:
         if len(input_shape) != 3:
             raise UsageError(
@@ -80,11 +87,10 @@ class Builder:
                 f"{stage} of them and cannot be halved: give fewer"
             )
 
-    def halve(self, stage: int) -> None:
-        """Halve the image by the model's way: blocks of pixels lose nothing."""
+    def halve(self, stage: int, way: str) -> None:
+        """Halve the image, the model's ``way``: blocks of pixels lose nothing."""
         self.check_halves(stage)
         height, width = self.shape[1:]
-        way = self.model.downsampling
         out = self.model.channels[stage]
         if way in _POOLS:
             self.add(_POOLS[way]())
@@ -113,31 +119,30 @@ class Builder:
         return Dense(math.prod(self.shape), width, self.model.bias, constraint)
 
 
-def build_cnn(builder: Builder) -> None:
+def build_cnn(builder: Builder, model: CnnModel) -> None:
     """Blocks of 2x2 pixels into channels, then stages of convolutions of an odd kernel.
 
     A stage's first layer has the stage's channels; between stages the image is halved. Images with
     an odd side start with the first stage's convolutions, and are halved by kernels of 3 with
     stride 2, which is the one step that may lose something.
     """
-    model = builder.model
     same = model.kernel // 2
     if builder.shape[1] % 2 == 0 and builder.shape[2] % 2 == 0:
         builder.add(SpaceToDepth(2))
     for stage, channels in enumerate(model.channels):
         if stage:
-            builder.halve(stage)
+            builder.halve(stage, model.downsampling)
         for _ in range(model.blocks):
-            if model.name == "residual_cnn" and builder.shape[0] == channels:
-                builder.add(_residual(builder))
+            if isinstance(model, ResidualCnnModel) and builder.shape[0] == channels:
+                builder.add(_residual(builder, model))
             else:
                 builder.add(builder.convolution(channels, model.kernel, padding=same))
                 builder.activate()
 
 
-def _residual(builder: Builder) -> Residual:
+def _residual(builder: Builder, model: ResidualCnnModel) -> Residual:
     """(1 - a) x + a f(x), f two convolutions with their activations; a is learnt."""
-    model, channels = builder.model, builder.shape[0]
+    channels = builder.shape[0]
     layers: list[nn.Module] = []
     for _ in range(2):
         layers.append(builder.convolution(channels, model.kernel, padding=model.kernel // 2))
@@ -145,9 +150,8 @@ def _residual(builder: Builder) -> Residual:
     return Residual(layers, branch=model.branch)
 
 
-def build_lenet(builder: Builder) -> None:
+def build_lenet(builder: Builder, model: LenetModel) -> None:
     """LeCun et al. (1998) with padding: convolution, activation, pooling for each of channels."""
-    model = builder.model
     for stage, channels in enumerate(model.channels):
         builder.check_halves(stage)
         builder.add(builder.convolution(channels, model.kernel, padding=model.kernel // 2))
@@ -155,12 +159,11 @@ def build_lenet(builder: Builder) -> None:
         builder.add(_POOLS[model.pooling]())
 
 
-def build_dcgan_critic(builder: Builder) -> None:
+def build_dcgan_critic(builder: Builder, model: ImageModel) -> None:
     """Radford et al. (2016): strided convolutions, without normalisation over the batch.
 
     Each halves the image; a last row and column of an odd side share their windows with padding.
     """
-    model = builder.model
     for stage, channels in enumerate(model.channels):
         builder.check_halves(stage)
         builder.add(
@@ -169,7 +172,7 @@ def build_dcgan_critic(builder: Builder) -> None:
         builder.activate()
 
 
-BUILDERS: dict[str, Callable[[Builder], None]] = {
+BUILDERS: dict[str, Callable[[Builder, Any], None]] = {
     "cnn": build_cnn,
     "cnn_large": build_cnn,
     "residual_cnn": build_cnn,
@@ -179,7 +182,11 @@ BUILDERS: dict[str, Callable[[Builder], None]] = {
 
 
 def build_image_network(
-    model: Any, activation: Any, constraint: Any, input_shape: Sequence[int], outputs: int
+    model: ImageModel,
+    activation: Activation,
+    constraint: Constraint,
+    input_shape: Sequence[int],
+    outputs: int,
 ) -> Network:
     """A convolutional network of configuration groups, for images ``input_shape`` [C, H, W].
 
@@ -197,5 +204,5 @@ def build_image_network(
         torch.Size([2, 10])
     """
     builder = Builder(model, activation, constraint, input_shape)
-    BUILDERS[model.name](builder)
+    BUILDERS[model.name](builder, model)
     return builder.finish(outputs)

@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import nn
 
+from lipsort_cli.config.distance import DistanceModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import MaxPool
 from lipsort_cli.layers.distance import Distance
 from lipsort_cli.zoo.network import Network
 
 
-def build_distance(model: Any, input_shape: Sequence[int], outputs: int) -> Network:
+def build_distance(model: DistanceModel, input_shape: Sequence[int], outputs: int) -> Network:
     """Pooling, flatten, a :class:`~lipsort_cli.layers.distance.Distance` a width, and one as head.
 
     Every logit is 1-Lipschitz in L-infinity, so that a gap of g between two certifies the radius
@@ -47,7 +48,7 @@ def build_distance(model: Any, input_shape: Sequence[int], outputs: int) -> Netw
         channels, height, width = input_shape
         features = channels * (height // model.pool) * (width // model.pool)
     layers.append(nn.Flatten())
-    options = {
+    options: dict[str, Any] = {
         "decay": getattr(model, "decay", 0.0),
         "spread": model.spread,
         "sharpness": (model.sharpness, model.last_sharpness),

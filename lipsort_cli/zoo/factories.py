@@ -9,6 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from lipsort_cli.config.activations import Activation
+from lipsort_cli.config.constraints import Constraint as Choice
+from lipsort_cli.config.constraints import SpectralConstraint
 from lipsort_cli.config.registry import resolve
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.layers import (
@@ -20,14 +23,15 @@ from lipsort_cli.layers import (
 )
 from lipsort_cli.layers.activations import ACTIVATIONS
 from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.layers.constraints.transposed import Transposed
 
 
-def build_activation(config: Any, dim: int = -1) -> nn.Module:
+def build_activation(config: Activation, dim: int = -1) -> nn.Module:
     """A fresh activation of the configuration ``activation``, over axis ``dim``: 1 for images."""
     return ACTIVATIONS[config.name](config, dim)
 
 
-def build_constraint(config: Any) -> Constraint:
+def build_constraint(config: Choice) -> Constraint:
     """A fresh constraint of the configuration ``constraint``."""
     kind: Any = GROUPS["constraint"][config.name]
     names = [field.name for field in fields(kind) if field.name != "name"]
@@ -35,16 +39,24 @@ def build_constraint(config: Any) -> Constraint:
     return made
 
 
-def constraint_maker(config: Any) -> Callable[[], Constraint]:
-    """Makes the constraints of a network's layers, one a call, from the first layer on."""
+def constraint_maker(config: Choice, transposed: bool = False) -> Callable[[], Constraint]:
+    """Makes the constraints of a network's layers, one a call, from the first layer on.
+
+    ``transposed``: of weights whose transposes are in the sets.
+    """
     kind: Any = GROUPS["constraint"][config.name]
     first = [resolve(kind.first_made_by)] if kind.first_made_by else []
     makers = itertools.chain(first, itertools.repeat(lambda: build_constraint(config)))
-    return lambda: next(makers)()
+    return lambda: Transposed(next(makers)()) if transposed else next(makers)()
 
 
 def build_convolution(
-    config: Any, construction: str, in_channels: int, out_channels: int, kernel: int, **options: Any
+    config: Choice,
+    construction: str,
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    **options: Any,
 ) -> Convolution:
     """A convolution whose kernel is kept in the set of the configuration ``constraint``.
 
@@ -61,7 +73,7 @@ def build_convolution(
         return OrthogonalConvolution(in_channels, out_channels, kernel, **options)
     if config.name == "aol":
         return AolConvolution(in_channels, out_channels, kernel, **options)
-    if config.name in ("spectral", "spectral_ball"):
+    if isinstance(config, SpectralConstraint):
         # One power iteration with a warm start is enough; Gram iteration starts afresh.
         options |= {"iterations": 4 + config.iterations, "ball": config.name == "spectral_ball"}
         return SpectralConvolution(in_channels, out_channels, kernel, **options)

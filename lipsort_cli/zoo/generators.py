@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from lipsort_cli.config.generators import DcganGenerator, GeneratorBase, MlpGenerator
+from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import write_atomic
 
@@ -75,7 +76,7 @@ class Crop(nn.Module):
         return x[..., : self.height, : self.width]
 
 
-def _mlp(config: Any, shape: Sequence[int]) -> nn.Module:
+def _mlp(config: MlpGenerator, shape: Sequence[int]) -> nn.Module:
     layers: list[nn.Module] = []
     features = config.latent
     for width in config.widths:
@@ -87,7 +88,7 @@ def _mlp(config: Any, shape: Sequence[int]) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(features, math.prod(shape)))
 
 
-def _dcgan(config: Any, shape: Sequence[int]) -> nn.Module:
+def _dcgan(config: DcganGenerator, shape: Sequence[int]) -> nn.Module:
     if len(shape) != 3:
         raise UsageError(
             f"generator: found dcgan for points of shape {list(shape)}; it makes images "
@@ -115,12 +116,12 @@ def _dcgan(config: Any, shape: Sequence[int]) -> nn.Module:
     return nn.Sequential(*layers, Crop(height, width))
 
 
-BUILDERS = {"mlp": _mlp, "dcgan": _dcgan}
+BUILDERS: dict[str, Callable[[Any, Sequence[int]], nn.Module]] = {"mlp": _mlp, "dcgan": _dcgan}
 """Bodies by the name of their option."""
 
 
 def build_generator(
-    config: Any,
+    config: GeneratorBase,
     image_shape: Sequence[int],
     *,
     bounds: tuple[float, float] | None = (0.0, 1.0),
@@ -173,7 +174,9 @@ def sample(generator: Generator, count: int, seed: int, batch: int = 500) -> Ten
     return torch.cat(parts) if parts else torch.empty(0, *generator.shape)
 
 
-def save_generator(path: str | os.PathLike[str], generator: Generator, config: Any) -> None:
+def save_generator(
+    path: str | os.PathLike[str], generator: Generator, config: GeneratorBase
+) -> None:
     """Write ``generator.safetensors`` atomically: weights, and in the header how to build it.
 
     Raises:
@@ -181,7 +184,7 @@ def save_generator(path: str | os.PathLike[str], generator: Generator, config: A
     """
     header = {
         "format": _FORMAT,
-        "config": vars(config) if isinstance(config, SimpleNamespace) else asdict(config),
+        "config": asdict(config),
         "shape": list(generator.shape),
         "bounded": generator.bounded,
     }
@@ -208,7 +211,7 @@ def load_generator(path: str | os.PathLike[str]) -> Generator:
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise LipsortError(f"{path}: no generator of `lipsort wgan` (expected {_FORMAT})")
     try:
-        config = SimpleNamespace(**header["config"])
+        config: Any = GROUPS["generator"][header["config"]["name"]](**header["config"])
         shape = [int(side) for side in header["shape"]]
         generator = Generator(
             BUILDERS[config.name](config, shape),

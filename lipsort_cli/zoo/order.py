@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.config.distance import OrderModel
 from lipsort_cli.layers import Normalize
 from lipsort_cli.layers.order import Versus, WeightedOrder, signs
 from lipsort_cli.zoo.network import Network
@@ -26,7 +26,11 @@ class OrderNetwork(Network):
     progress: float = 1.0
 
     def __init__(
-        self, layers: Sequence[nn.Module], input_shape: Sequence[int], outputs: int, model: Any
+        self,
+        layers: Sequence[nn.Module],
+        input_shape: Sequence[int],
+        outputs: int,
+        model: OrderModel,
     ) -> None:
         super().__init__(layers, input_shape, outputs)
         self.radius, self.ramp, self.spread = model.radius, model.ramp, model.spread
@@ -77,7 +81,7 @@ class OrderNetwork(Network):
         return head.ahead(*self._bounds(inputs, level), labels)
 
 
-def build_order(model: Any, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
+def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
     """The network of the configuration ``model`` (order_statistics).
 
     Args:

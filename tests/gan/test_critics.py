@@ -17,6 +17,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.gan.critics import CRITICS, make_critic
 from lipsort_cli.gan.objectives import critic_loss, gradient_norms
 from lipsort_cli.gan.training import GanTask
+from lipsort_cli.layers import Dense
 from lipsort_cli.training import engine
 
 Compose = Callable[..., Any]
@@ -109,7 +110,7 @@ def test_more_power_iterations_are_closer_to_the_nominal_constant(
         critic.network.train()(torch.zeros(1, 40))
         product = 1.0
         for layer in critic.network.eval():
-            if isinstance(layer, nn.Linear):
+            if isinstance(layer, Dense):
                 product *= float(torch.linalg.matrix_norm(layer.weight.detach(), 2))
         return product
 

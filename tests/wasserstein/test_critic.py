@@ -12,8 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipsort_cli.certificates import load_network
+from lipsort_cli.config.constraints import LinfConstraint, OrthonormalConstraint
 from lipsort_cli.config.models import MlpModel
+from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.layers import Dense
+from lipsort_cli.layers.constraints.transposed import Transposed
 from lipsort_cli.wasserstein.bounds import (
     SavedCritic,
     confidence_lower,
@@ -23,7 +27,7 @@ from lipsort_cli.wasserstein.bounds import (
     sinkhorn_value,
     sliced_value,
 )
-from lipsort_cli.wasserstein.critic import Transposed, build_critic, critic_values, running_constant
+from lipsort_cli.wasserstein.critic import build_critic, critic_values, running_constant
 from lipsort_cli.wasserstein.sources import Measures
 from lipsort_cli.wasserstein.transport import exact_transport
 from lipsort_cli.zoo import build_constraint, save_network
@@ -43,15 +47,11 @@ def critic_of(
     centred: bool = True,
 ):
     torch.manual_seed(seed)
-    name = "orthonormal" if norm == "l2" else "linf"
+    kind = GROUPS["activation"][activation]()
+    constraint = OrthonormalConstraint() if norm == "l2" else LinfConstraint(method=method)
+    groups = LipschitzNetwork(MlpModel(widths=[16, 8]), kind, constraint, None, None)
     return build_critic(
-        MlpModel(widths=[16, 8]),
-        SimpleNamespace(name=activation, group_size=4),
-        SimpleNamespace(name=name, method=method, sharpness=4.0),
-        norm=norm,
-        centre=np.full(dim, centre),
-        spread=spread,
-        centred=centred,
+        groups, norm=norm, centre=np.full(dim, centre), spread=spread, centred=centred
     )
 
 

@@ -15,6 +15,7 @@ from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.config.models import MlpModel
+from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.console import warn
 from lipsort_cli.training import engine
@@ -79,11 +80,13 @@ def fresh_bounds(
         task = make_task(
             source,
             device,
-            model=MlpModel(widths=_WIDTHS),
-            activation=MaxminActivation(),
-            constraint=OrthonormalConstraint(),
-            optimizer=StiefelOptimizer(lr=0.05, rest_lr=0.003),
-            schedule=CosineSchedule(),
+            LipschitzNetwork(
+                MlpModel(widths=_WIDTHS),
+                MaxminActivation(),
+                OrthonormalConstraint(),
+                StiefelOptimizer(lr=0.05, rest_lr=0.003),
+                CosineSchedule(),
+            ),
             norm=_NORM,
             training=CriticTraining(
                 steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0
