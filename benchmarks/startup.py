@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -30,12 +31,12 @@ LINES = {
 def seconds(code: str, line: dict[str, str]) -> float:
     """Processor seconds of a Python process that runs ``code``."""
     shell = {"_LIPSORT_COMPLETE": "zsh", **line} if line else {}
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-c", code], env=os.environ | shell, stdout=subprocess.DEVNULL, check=True
     )
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> int:

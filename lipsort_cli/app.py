@@ -1,30 +1,19 @@
-"""The Typer application: one thin function a command. Imports neither torch nor Hydra."""
+"""The script ``lipsort``: help and completion at once, everything else by the Typer application.
+
+Imports neither torch nor Hydra, and Typer only where a command line is to be parsed.
+"""
 
 from __future__ import annotations
 
-import functools
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
 
-import typer
-
-from lipsort_cli import __version__
-from lipsort_cli.cli.plain import PLAIN, refusal
-from lipsort_cli.config.registry import Command
+from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config.schema import COMMANDS
-from lipsort_cli.errors import Interrupted, LipsortError, first_line
-
-app = typer.Typer(
-    name="lipsort",
-    add_completion=False,
-    invoke_without_command=True,
-    # Typer's rich renderer costs as much as everything else here; our pages are drawn directly.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+from lipsort_cli.errors import LipsortError, first_line
 
 
 @contextmanager
@@ -67,107 +56,20 @@ def _complain(message: str) -> None:
     errors.print(message, soft_wrap=True)
 
 
-_SETTINGS: dict[str, Any] = {
-    # What follows a command is its own business: Hydra's grammar, or its own parser's.
-    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
-    "add_help_option": False,
-}
-
-
-def _stoppable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, whose interruption is an error of ours: Typer ends the process at others."""
-
-    @functools.wraps(function)
-    def body(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except KeyboardInterrupt as error:
-            raise Interrupted("interrupted") from error
-
-    return body
-
-
-def _add(command: Command) -> None:
-    """Register a Hydra command under its name and its aliases."""
-
-    def body(context: typer.Context) -> None:
-        if "--help" in context.args or "-h" in context.args:
-            from lipsort_cli.cli.help import show
-
-            show(command, [word for word in context.args if "=" in word])
-            return
-        from lipsort_cli.cli.launch import launch
-
-        launch(command, context.args)
-
-    for name in (command.name, *command.aliases):
-        app.command(name, help=command.help, **_SETTINGS)(_stoppable(body))
-
-
-for _command in COMMANDS.values():
-    _add(_command)
-for _name, _function in PLAIN.items():
-    app.command(_name, context_settings={"help_option_names": ["--help", "-h"]})(
-        _stoppable(_function)
-    )
-
-
-def _shell(name: str) -> str:
-    from lipsort_cli.cli.complete import SCRIPTS
-    from lipsort_cli.errors import UsageError
-
-    if name not in SCRIPTS:
-        raise UsageError(f"completion: found {name!r}; allowed: {', '.join(SCRIPTS)}")
-    return name
-
-
-@app.callback(context_settings={"help_option_names": []})
-def _root(
-    context: typer.Context,
-    wants_help: Annotated[bool, typer.Option("--help", "-h")] = False,
-    version: Annotated[bool, typer.Option("--version")] = False,
-    install_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
-    show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
-) -> None:
-    """Take the options that belong to no command."""
-    if version:
-        print(f"lipsort {__version__}")
-    elif show_completion is not None:
-        from lipsort_cli.cli.complete import SCRIPTS
-
-        print(SCRIPTS[_shell(show_completion)], end="")
-    elif install_completion is not None:
-        from lipsort_cli.cli.complete import install
-
-        start = install(_shell(install_completion))
-        print(f"Completion is installed; open a new shell, or run: source {start}")
-    elif wants_help or context.invoked_subcommand is None:
-        from lipsort_cli.cli.help import show_root
-
-        show_root()
-    else:
-        return
-    raise typer.Exit
-
-
-# Typer names this one only by its subclass.
-_UsageError: Any = typer.BadParameter.__bases__[0]
-
-
 def run(arguments: list[str]) -> int:
     """``lipsort ARGUMENTS...`` within this process; returns the exit code.
 
     Raises:
         LipsortError: what a user can act on.
     """
-    try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except _UsageError as error:
-        raise refusal(error, arguments[0]) from error
+    from lipsort_cli.cli import application
+
+    return application.run(arguments)
 
 
 def main() -> None:
     """Entry point of the script ``lipsort``."""
+    gc.disable()  # a page or a completion is gone before there is anything to collect
     shell = os.environ.get("_LIPSORT_COMPLETE")
     if shell:
         from lipsort_cli.cli.complete import answer
@@ -202,6 +104,7 @@ def _main() -> None:
 
         show_root()
     else:
+        gc.enable()
         # Before torch is loaded. Threads of OpenMP that wait by spinning make a run many times
         # slower as soon as anything else wants a core, and gain next to nothing on an idle machine.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -230,7 +133,8 @@ def _known(arguments: list[str]) -> None:
     if arguments[0].startswith("-"):
         what, names = "option", list(_OPTIONS)
     else:
-        what, names, name = "command", [str(c.name) for c in app.registered_commands], arguments[0]
+        names = [name for c in COMMANDS.values() for name in (c.name, *c.aliases)] + list(PLAIN)
+        what, name = "command", arguments[0]
     if name not in names:
         near = get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

@@ -27,7 +27,6 @@ ORDER = [
 
 UPWARDS = {
     ("lipsort_cli.wasserstein.build", "gan"): "a trained generator is a distribution",
-    ("lipsort_cli.cli.complete", "app"): "completes the commands of the application",
     ("lipsort_cli.reproduction.worker", "app"): "a process that runs commands as the shell does",
     ("lipsort_cli.reproduction.worker", "cli"): "the same",
 }

@@ -168,7 +168,7 @@ def _of_typer(words: list[str], current: str) -> list[str]:
     """Options of a typed command, and the values that its parameters offer; else paths."""
     import typer
 
-    from lipsort_cli.app import app
+    from lipsort_cli.cli.application import app
 
     group: Any = typer.main.get_command(app)
     command = group.commands[words[0]]

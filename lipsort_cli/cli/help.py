@@ -158,7 +158,7 @@ def show_root() -> None:
     for command in COMMANDS.values():
         alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
         rows.append((command.name, command.help + alias))
-    rows += [(name, (function.__doc__ or "").splitlines()[0]) for name, function in PLAIN.items()]
+    rows += [(name, PLAIN.said_of(name)) for name in PLAIN]
     out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
     out.print(table(rows))
     out.print("\n[bold]Options[/]")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from lipsort_cli.config.options import option
+from lipsort_cli.config.options import node, option
 from lipsort_cli.config.registry import Option, choice
 
 
-@dataclass
+@node
 class Activation(Option):
     """What every activation has."""
 
@@ -18,7 +16,7 @@ class Activation(Option):
         return getattr(self, "group_size", 1)
 
 
-@dataclass
+@node
 class GroupedActivation(Activation):
     """An activation over contiguous groups of features."""
 

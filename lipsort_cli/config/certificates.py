@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, option
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, node, option
 from lipsort_cli.config.registry import command
 
 ARITHMETIC_NAMES = ("real", "binary64", "binary32")
@@ -33,7 +32,7 @@ DEFAULT_EPS = {
         ("For exact real arithmetic", "lipsort certify arithmetic=real"),
     ),
 )
-@dataclass
+@node
 class CertifyConfig:
     """Issue a certificate for a run.
 
@@ -77,7 +76,7 @@ class CertifyConfig:
         ("What can be set, as YAML", "lipsort attack --cfg job"),
     ),
 )
-@dataclass
+@node
 class AttackConfig:
     """Attack a trained run, to sandwich its certificate from above."""
 
@@ -116,7 +115,7 @@ class AttackConfig:
         ("What can be set, as YAML", "lipsort export --cfg job"),
     ),
 )
-@dataclass
+@node
 class ExportConfig:
     """Export a trained run as a plain network."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
-from lipsort_cli.config.options import option
+from lipsort_cli.config.options import node, option
 from lipsort_cli.config.registry import GROUPS, Option, choice
 
 
-@dataclass
+@node
 class Constraint(Option):
     """What every constraint set has."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, node, option
 from lipsort_cli.config.registry import Option, choice
 
 PATTERNS = (
@@ -19,7 +18,7 @@ PATTERNS = (
 """Two-dimensional toy sets."""
 
 
-@dataclass
+@node
 class Subset(Option):
     """How much of the training set is used: what every image data set shares."""
 
@@ -37,7 +36,7 @@ class DigitsData(Subset):
     validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
 
 
-@dataclass
+@node
 class DownloadedData(Subset):
     """A torchvision data set under ``root``, downloaded when absent."""
 
@@ -106,7 +105,7 @@ class TorchvisionData(DownloadedData):
     )
 
 
-@dataclass
+@node
 class TableOptions:
     """How CSV and Parquet files are read."""
 

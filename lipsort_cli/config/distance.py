@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from lipsort_cli.config.options import like, option
+from lipsort_cli.config.options import like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 
-@dataclass
+@node
 class FixedLinfModel(Option):
     """Networks in which activation and constraint have no part."""
 
     widths: list[int] = option([512], "hidden widths", minimum=1, maximum=65536)
 
 
-@dataclass
+@node
 class DistanceModel(FixedLinfModel):
     """Layers of L-infinity distances."""
 

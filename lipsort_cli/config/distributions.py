@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lipsort_cli.config.data import TableOptions
-from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, option
+from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 # --- pairs with a known distance --------------------------------------------------------------
@@ -43,7 +42,7 @@ class ConeDistribution(Option):
     radius: float = option(1.0, "of the sphere", above=0)
 
 
-@dataclass
+@node
 class SpheresDistribution(Option):
     """Uniform measures on concentric spheres, of radii p and q: W1 = that of the radii."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from lipsort_cli.config.options import option
+from lipsort_cli.config.options import node, option
 from lipsort_cli.config.registry import Option, choice
 
 
-@dataclass
+@node
 class GeneratorBase(Option):
     """What every generator has."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, option
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, node, option
 from lipsort_cli.config.registry import command
 from lipsort_cli.config.train import Evaluation
 
 
-@dataclass
+@node
 class ImportEvaluation:
     """What later commands take for the run's own norm and radii."""
 
@@ -30,7 +30,7 @@ class ImportEvaluation:
         ),
     ),
 )
-@dataclass
+@node
 class ImportConfig:
     """Import a network from elsewhere, an ONNX file, as a run."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import REQUIRED, node, option
 from lipsort_cli.config.registry import command
 
 
@@ -19,7 +18,7 @@ from lipsort_cli.config.registry import command
         ("More points, more pictures", "lipsort inspect A points=200 pictures=12"),
     ),
 )
-@dataclass
+@node
 class InspectConfig:
     """Look inside networks: singular values, gradients, active units."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from lipsort_cli.config.options import like, option
+from lipsort_cli.config.options import like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 
@@ -20,7 +19,7 @@ class CrossEntropyLoss(Option):
     margin: float = option(0.0, "offset taken from the true logit", minimum=0)
 
 
-@dataclass
+@node
 class MarginLoss(Option):
     """A hinge with a margin, in units of logits."""
 
@@ -133,7 +132,7 @@ class AggmoOptimizer(Option):
     weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
-@dataclass
+@node
 class Schedule(Option):
     """A learning-rate schedule over the whole run."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from lipsort_cli.config.options import like, option
+from lipsort_cli.config.options import like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 CONSTRUCTIONS = ("orthogonal", "reshaped")
@@ -55,7 +54,7 @@ class MlpModel(Option):
         return True
 
 
-@dataclass
+@node
 class ImageModel(Option):
     """What every convolutional network has: channels by stage, then dense layers."""
 

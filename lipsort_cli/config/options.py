@@ -7,8 +7,8 @@ Nothing here imports Hydra or torch: completion must stay fast.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, fields
-from typing import Any, TypedDict, Unpack
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, TypedDict, TypeVar, Unpack, cast, dataclass_transform
 
 REQUIRED = "???"
 """OmegaConf's marker of a value that the user must give."""
@@ -25,6 +25,44 @@ MOST_POINTS = 10**9
 
 MOST_DIMENSIONS = 2**20
 """Dimensions of a synthetic pair."""
+
+
+Kind = TypeVar("Kind", bound=type)
+
+
+@dataclass_transform()
+def node(kind: Kind) -> Kind:
+    """Make a class a dataclass, as a node of the configuration is one.
+
+    Its instances are printed and compared as any object, and all are made by one function: to
+    write and compile such functions for each class would take most of the time of help pages and
+    completion, which need all classes and next to no instances.
+    """
+    made: Any = dataclass(kind, init=False, repr=False, eq=False, match_args=False)
+    made.__init__ = _made
+    return cast(Kind, made)
+
+
+def _made(self: Any, *values: Any, **named: Any) -> None:
+    """Set the fields of a node: those given by position or name, the others to their defaults."""
+    entries = fields(self)
+    if len(values) > len(entries):
+        raise TypeError(
+            f"{type(self).__name__}: found {len(values)} values for {len(entries)} keys"
+        )
+    given = dict(zip((entry.name for entry in entries), values, strict=False)) | named
+    for entry in entries:
+        if entry.name in given:
+            value = given.pop(entry.name)
+        elif entry.default is not MISSING:
+            value = entry.default
+        elif entry.default_factory is not MISSING:
+            value = entry.default_factory()
+        else:
+            raise TypeError(f"{type(self).__name__}: {entry.name} is required")
+        setattr(self, entry.name, value)
+    if given:
+        raise TypeError(f"{type(self).__name__}: no such keys: {', '.join(given)}")
 
 
 class Limits(TypedDict, total=False):

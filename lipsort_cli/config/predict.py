@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.data import TableOptions
-from lipsort_cli.config.options import REQUIRED, option
+from lipsort_cli.config.options import REQUIRED, node, option
 from lipsort_cli.config.registry import command
 
 
-@dataclass
+@node
 class UnseenData(TableOptions):
     """Rows to predict, and how their file is read."""
 
@@ -47,7 +47,7 @@ class UnseenData(TableOptions):
         ("Pictures, L-infinity", "lipsort predict RUN photos norm=linf"),
     ),
 )
-@dataclass
+@node
 class PredictConfig:
     """Predict the class of new data, with the radius within which each answer cannot change."""
 

@@ -12,14 +12,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from keyword import iskeyword
-from typing import Any, TypeVar, cast, dataclass_transform
+from typing import Any, cast, dataclass_transform
 
-from lipsort_cli.config.options import REQUIRED
-
-Kind = TypeVar("Kind", bound=type)
+from lipsort_cli.config.options import REQUIRED, Kind, node
 
 
-@dataclass
+@node
 class Option:
     """What every option of a group has: the name that its group knows it under."""
 
@@ -50,7 +48,7 @@ def choice(
         if "name" not in vars(kind):
             kind.__annotations__ = {"name": "str", **inspect.get_annotations(kind)}
             kind.name = name  # type: ignore[attr-defined]
-        made: Any = dataclass(kind)
+        made: Any = node(kind)
         for one in (name, *presets):
             GROUPS.setdefault(group, {})[one] = made
             if commands:

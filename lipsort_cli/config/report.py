@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from lipsort_cli.config.options import option
+from lipsort_cli.config.options import node, option
 from lipsort_cli.config.registry import command
 
 
@@ -23,7 +21,7 @@ from lipsort_cli.config.registry import command
         ),
     ),
 )
-@dataclass
+@node
 class ReportConfig:
     """Compare runs and sweeps: tables over seeds, plots, Markdown, HTML."""
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lipsort_cli.config.constraints import of_norm
 from lipsort_cli.config.distance import FixedLinfModel, OrderModel
 from lipsort_cli.config.learning import StiefelOptimizer
 from lipsort_cli.config.models import ImageModel, ResidualCnnModel
-from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, node, option
 from lipsort_cli.config.registry import command
 
 # --- what every training command shares -------------------------------------------------------
 
 
-@dataclass
+@node
 class Session:
     """What every command that trains has."""
 
@@ -39,7 +39,7 @@ class Session:
     )
 
 
-@dataclass
+@node
 class LipschitzNetwork:
     """The groups that make a network of known constant."""
 
@@ -104,7 +104,7 @@ def undivided(key: str, widths: list[int], size: int, whose: str) -> Iterator[st
 # --- lipsort train ----------------------------------------------------------------------------
 
 
-@dataclass
+@node
 class Augmentation:
     """Random changes of training images; all zero leaves the images as they are."""
 
@@ -118,7 +118,7 @@ class Augmentation:
     flip: bool = option(False, "mirror half of the images left to right")
 
 
-@dataclass
+@node
 class Adversarial:
     """Training on inputs that PGD moves against the network (Madry et al., ICLR 2018)."""
 
@@ -127,7 +127,7 @@ class Adversarial:
     steps: int = option(7, "gradient steps of each attack", minimum=1)
 
 
-@dataclass
+@node
 class Training:
     """The training loop."""
 
@@ -164,7 +164,7 @@ class Training:
     diagnostics_points: int = option(32, "points they are measured at", minimum=1, maximum=4096)
 
 
-@dataclass
+@node
 class Attack:
     """Projected gradient descent at the end of a run."""
 
@@ -173,7 +173,7 @@ class Attack:
     restarts: int = option(1, "random starts", minimum=1)
 
 
-@dataclass
+@node
 class Evaluation:
     """What is measured at the end of a run, on the test set."""
 
@@ -206,7 +206,7 @@ class Evaluation:
         ),
     ),
 )
-@dataclass
+@node
 class TrainConfig(Session, LipschitzNetwork):
     """Train a classifier; evaluate it clean, certified and attacked."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, option
+from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, node, option
 from lipsort_cli.config.registry import COMMANDS, command
 
 TUNED = ("train", "estimate-wasserstein")
@@ -27,7 +26,7 @@ LOGGED = ("train", "validation", "check", "diagnostics")
         ("Go on with a study that was stopped", "lipsort tune resume=outputs/tune/DATE/TIME"),
     ),
 )
-@dataclass
+@node
 class TuneConfig:
     """Search a command's keys for the best trade-offs, on validation data alone.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lipsort_cli.config.distributions import OF_IMAGES
 from lipsort_cli.config.learning import StiefelOptimizer
 from lipsort_cli.config.models import ExtensionModel, ImageModel, MlpModel
-from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, node, option
 from lipsort_cli.config.registry import COMMANDS, GROUPS, command, commands_of
 from lipsort_cli.config.train import LipschitzNetwork, Session, unmatched
 
@@ -17,7 +17,7 @@ _NARROW = 128
 """Dimensions up to which a critic of the default widths sees everything."""
 
 
-@dataclass
+@node
 class CriticTraining:
     """How long and on what the critic is trained."""
 
@@ -53,7 +53,7 @@ class CriticTraining:
         return 1000 if self.steps is None else self.steps
 
 
-@dataclass
+@node
 class WassersteinEvaluation:
     """Which bounds are computed when the critic is trained."""
 
@@ -110,7 +110,7 @@ class WassersteinEvaluation:
         ),
     ),
 )
-@dataclass
+@node
 class EstimateWassersteinConfig(Session, LipschitzNetwork):
     """Bound the Wasserstein-1 distance of two distributions."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from lipsort_cli.config.activations import (
@@ -17,14 +17,14 @@ from lipsort_cli.config.activations import (
 from lipsort_cli.config.constraints import Constraint, NoConstraint, OrthonormalConstraint
 from lipsort_cli.config.learning import AdamOptimizer, StiefelAdamOptimizer
 from lipsort_cli.config.models import DcganCriticModel, ImageModel, MlpModel
-from lipsort_cli.config.options import MOST_POINTS, REQUIRED, option
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, node, option
 from lipsort_cli.config.registry import Option, choice, command
 from lipsort_cli.config.train import LipschitzNetwork, Session, undivided, unmatched
 
 # --- critics ----------------------------------------------------------------------------------
 
 
-@dataclass
+@node
 class CriticBase(Option):
     """What every critic has."""
 
@@ -53,7 +53,7 @@ class CriticBase(Option):
         return MlpModel(widths=widths, lipschitz=lipschitz)
 
 
-@dataclass
+@node
 class KnownCritic(CriticBase):
     """Lipschitz by construction; what model=, activation=, constraint=, optimizer= leave open."""
 
@@ -105,7 +105,7 @@ class LipschitzCritic(GroupSortCritic):
     """
 
 
-@dataclass
+@node
 class FreeCritic(CriticBase):
     """What the critics have whose constant is not known beforehand."""
 
@@ -190,7 +190,7 @@ _READ_FROM_CRITIC = {
 # --- the command ------------------------------------------------------------------------------
 
 
-@dataclass
+@node
 class GanTraining:
     """How long the two networks are trained, and what is shown on the way."""
 
@@ -218,7 +218,7 @@ class GanTraining:
     checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
 
 
-@dataclass
+@node
 class GanEvaluation:
     """How the generator is judged at the end."""
 
@@ -259,7 +259,7 @@ class GanEvaluation:
         ),
     ),
 )
-@dataclass
+@node
 class WganConfig(Session, LipschitzNetwork):
     """Train a Wasserstein GAN; say how good its samples are."""
 

@@ -41,3 +41,18 @@ def test_a_run_speaks_before_torch_and_imports_no_more_than_it_needs(tmp_path: P
     unused = {"torch._dynamo", "sklearn", "scipy.stats", "sympy", "pandas"}
     assert not unused & set(modules.split())
     assert "torch" in modules.split()
+
+
+def test_help_and_completion_load_neither_typer_nor_more_than_they_show() -> None:
+    script = "import sys; from lipsort_cli.app import main; main(); print(*sys.modules)"
+    heavy = {"typer", "torch", "numpy", "hydra", "omegaconf", "yaml"}
+    for words, more in ((["--help"], set()), ([], {"rich"})):
+        shell = {} if words else {"_LIPSORT_COMPLETE": "zsh", "COMP_LINE": "lipsort train seed"}
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words],
+            env=os.environ | shell,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not (heavy | more) & set(done.stdout.split()), words

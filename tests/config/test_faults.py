@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,8 @@ def test_a_saved_configuration_is_typed_again(tmp_path: Path) -> None:
         del config["hydra"]
     OmegaConf.save(config, tmp_path / "config.yaml")
     loaded = from_plain(OmegaConf.load(tmp_path / "config.yaml"), "train")
-    assert to_typed(loaded, "train") == to_typed(config, "train")
+    typed, again = to_typed(config, "train"), to_typed(loaded, "train")
+    assert asdict(again) == asdict(typed) and type(again.activation) is type(typed.activation)
     with pytest.raises(UsageError, match="not a configuration"):
         from_plain({"nonsense": 1}, "train")
 
