@@ -12,13 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lipsort_cli.imports.torch_module import from_torch
     from lipsort_cli.library import certify, load, predict, verify
 
-__all__ = ["certify", "load", "predict", "verify"]
+__all__ = ["certify", "from_torch", "load", "predict", "verify"]
 
 __version__ = "0.1.0"
 
 _HOMES = dict.fromkeys(("certify", "load", "predict", "verify"), "library")
+_HOMES["from_torch"] = "imports.torch_module"
 
 
 def __getattr__(name: str) -> Any:

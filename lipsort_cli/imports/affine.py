@@ -123,6 +123,7 @@ def convolution(
     padding: int = 0,
     dilation: int = 1,
     groups: int = 1,
+    mode: str = "zeros",
 ) -> State:
     """A convolution of an image ``state`` with ``weight [out, in / groups, kh, kw]``."""
     sizes = [
@@ -133,5 +134,5 @@ def convolution(
         node.refuse(f"a kernel of {list(weight.shape[2:])} does not fit {list(state.shape)}")
     return trace.state(
         "convolution", [state], (len(weight), *sizes), node.name, weight, bias,
-        stride=stride, padding=padding, dilation=dilation, groups=groups, padding_mode="zeros",
+        stride=stride, padding=padding, dilation=dilation, groups=groups, padding_mode=mode,
     )  # fmt: skip

@@ -161,16 +161,43 @@ def _convolved(
     if first != second:
         weight, first = spread(weight, window.dilations), 1
     same = {side for pair in window.pads for side in pair}
-    padding = same.pop() if len(same) == 1 else 0
+    padding, mode = same.pop() if len(same) == 1 else 0, "zeros"
     if not padding:
         value = padded(value, window.pads)
-    state = trace.settle(value, natural(value.shape), node.name)
     stride = math.gcd(*window.strides)
-    made = convolution(trace, state, node, weight, bias, stride, padding, first, groups)
+    around = None if padding else _around(value, window, stride)
+    if around is not None:
+        (value, padding), mode = around, "circular"
+    state = trace.settle(value, natural(value.shape), node.name)
+    made = convolution(trace, state, node, weight, bias, stride, padding, first, groups, mode)
+    if groups == 1 and not padding and made.width == len(weight) and first == 1:
+        # One window that is all there is: a matrix, whose norm is known exactly.
+        flat = trace.settle(Value.whole(state, state.shape), (state.width,), node.name)
+        matrix = weight.reshape(len(weight), -1)
+        made = trace.state("dense", [flat], (len(weight),), node.name, matrix, bias)
+        return Value.whole(made, (1, len(weight), 1, 1))
     # Of unequal strides: some of the outputs of a common one.
     whole = Value.whole(made, (1, *made.shape))
     down, across = (s // stride for s in window.strides)
     return whole.at(whole.places[:, :, ::down, ::across])
+
+
+def _around(value: Value, window: Window, stride: int) -> tuple[Value, int] | None:
+    """The image that ``value`` pads periodically, and by how much; None where it does not.
+
+    Only where an output cannot occur twice: what is left is the layer of lipsort that knows it.
+    """
+    sizes = value.shape[2:]
+    for padding in range(1, (min(sizes) + 1) // 3 + 1):
+        inner = value.places[:, :, padding:-padding, padding:-padding]
+        wrapped = np.pad(inner, [(0, 0)] * 2 + [(padding, padding)] * 2, mode="wrap")
+        if np.array_equal(wrapped, value.places):
+            for size, k, d in zip(sizes, window.kernel, window.dilations, strict=True):
+                inside = size - 2 * padding
+                if inside % stride or (size - d * (k - 1) - 1) // stride + 1 > inside // stride:
+                    return None
+            return value.at(inner), padding
+    return None
 
 
 def conv_transpose(trace: Trace, node: Node) -> list[Value]:
@@ -264,7 +291,6 @@ LINEAR: dict[str, Handler] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "BatchNormalization": batch_normalization,
-    "Mul": multiply,
     "Div": divide,
     "Neg": negate,
 }

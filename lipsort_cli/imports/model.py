@@ -13,7 +13,7 @@ from lipsort_cli.errors import LipsortError
 from lipsort_cli.identity import file_digest
 from lipsort_cli.imports.states import Shape, Value
 
-OLDEST, INSTALL = 9, "pip install 'lipsort[onnx]'"
+OLDEST, INSTALL = 9, "pip install 'lipsort[import]'"
 PLAIN = ("", "ai.onnx")
 MOST_BYTES = 1 << 30
 """Of a file: weights of more would not fit the certificate's layers either."""

@@ -14,12 +14,13 @@ from lipsort_cli.imports.model import PLAIN, Model, Node, Refused, attributes, e
 from lipsort_cli.imports.moves import MOVES, Handler
 from lipsort_cli.imports.orders import ORDERS
 from lipsort_cli.imports.pointwise import POINTWISE
+from lipsort_cli.imports.roots import ROOTS, UNWRITTEN
 from lipsort_cli.imports.states import State, Trace, Value
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, build_network
 from lipsort_cli.verifier.parsing import MOST_LAYERS
 
-UNDERSTOOD: dict[str, Handler] = {**MOVES, **LINEAR, **POINTWISE, **ORDERS}
+UNDERSTOOD: dict[str, Handler] = {**MOVES, **LINEAR, **POINTWISE, **ORDERS, **ROOTS}
 """What is made of each operation of ONNX."""
 HINTS = {
     **dict.fromkeys(
@@ -175,6 +176,8 @@ class _Writer:
 
     def _entry(self, state: State, name: str) -> dict[str, Any]:
         self.count += 1
+        if state.op in UNWRITTEN:
+            raise Refused(f"node {state.node!r}: {UNWRITTEN[state.op]}")
         if self.count > MOST_LAYERS:
             raise Refused(f"more than {MOST_LAYERS} layers, at node {state.node!r}")
         entry: dict[str, Any] = {"op": state.op, **_fields(state.fields)}

@@ -130,9 +130,7 @@ def reduce_sum(mean: bool) -> Handler:
     def handle(trace: Trace, node: Node) -> list[Value]:
         value = node.value()
         groups, shape = _reduced(node, value)
-        made = _totals(trace, groups, node)
-        if mean:
-            made = affine(trace, made, node, ONE / groups.shape[-1], NOTHING)
+        made = (means if mean else _totals)(trace, groups, node)
         return [made.at(made.places.reshape(shape))]
 
     return handle
@@ -142,9 +140,16 @@ def _totals(trace: Trace, groups: Value, node: Node) -> Value:
     """Sums of the last axis ``[..., k]``: ones, as a kernel of each row's own."""
     *rows, size = groups.shape
     count = math.prod(rows)
-    base = trace.settle(groups, (count, size, 1), node.name)
-    made = convolution(trace, base, node, np.ones((count, 1, size, 1)), groups=count)
+    base = trace.settle(groups, (count * size, 1, 1), node.name)
+    made = convolution(trace, base, node, np.ones((count, size, 1, 1)), groups=count)
     return Value.whole(made, rows)
+
+
+def means(trace: Trace, groups: Value, node: Node) -> Value:
+    """Means of the last axis; remembered, as differences from them are known better."""
+    made = affine(trace, _totals(trace, groups, node), node, ONE / groups.shape[-1], NOTHING)
+    trace.means[made.sources[0]] = groups
+    return made
 
 
 def global_pool(largest: bool) -> Handler:
@@ -154,28 +159,29 @@ def global_pool(largest: bool) -> Handler:
         value = node.value()
         channels, *sizes = value.shape[1:]
         shape = (1, channels, *[1] * len(sizes))
-        square = len(sizes) == 2 and sizes[0] == sizes[1]
-        if not largest and square and value.shape[0] == 1:
-            state = trace.settle(value, natural(value.shape), node.name)
-            return [Value.whole(_pool(trace, state, node, "average_pool", sizes[0], 1), shape)]
         groups = value.at(value.places.reshape(1, channels, -1))
         if largest:
             made = extreme_of(trace, groups, node, True)
+        elif len(sizes) == 2 and sizes[0] == sizes[1] and value.shape[0] == 1:
+            state = trace.settle(value, natural(value.shape), node.name)
+            averaged = pool(trace, state, node, "average_pool", sizes[0], sizes[0])
+            trace.means[averaged] = groups
+            made = Value.whole(averaged, shape)
         else:
-            made = _totals(trace, groups, node)
-            made = affine(trace, made, node, ONE / groups.shape[-1], NOTHING)
+            made = means(trace, groups, node)
         return [made.at(made.places.reshape(shape))]
 
     return handle
 
 
-def _pool(trace: Trace, state: State, node: Node, op: str, kernel: int, stride: int) -> State:
+def pool(trace: Trace, state: State, node: Node, op: str, kernel: int, stride: int) -> State:
+    """A pool of lipsort's own on an image ``state``."""
     channels, *sizes = state.shape
     made = [(size - kernel) // stride + 1 for size in sizes]
     return trace.state(op, [state], (channels, *made), node.name, kernel=kernel, stride=stride)
 
 
-def _windows(node: Node, value: Value) -> tuple[Window, list[np.ndarray], bool]:
+def windows(node: Node, value: Value) -> tuple[Window, list[np.ndarray], bool]:
     """For each axis where every tap of every window lies ``[windows, kernel]``, in the image.
 
     The last tells whether a window reaches beyond the pads: one that starts there is left out.
@@ -219,7 +225,7 @@ def _gathered(value: Value, taps: list[np.ndarray]) -> Places:
     return chosen.reshape(1, value.shape[1], *counts, -1)
 
 
-def _plain(window: Window, over: bool) -> bool:
+def is_plain(window: Window, over: bool) -> bool:
     """Whether lipsort's own pools have it: square, without pads."""
     return (
         len(window.kernel) == 2
@@ -236,10 +242,10 @@ def max_pool(trace: Trace, node: Node) -> list[Value]:
     if node.get("storage_order", 0):
         node.refuse("storage_order is not 0")
     value = node.value()
-    window, taps, over = _windows(node, value)
-    if _plain(window, over) and not any(map(any, window.pads)):
+    window, taps, over = windows(node, value)
+    if is_plain(window, over) and not any(map(any, window.pads)):
         state = trace.settle(value, natural(value.shape), node.name)
-        made = _pool(trace, state, node, "max_pool", window.kernel[0], window.strides[0])
+        made = pool(trace, state, node, "max_pool", window.kernel[0], window.strides[0])
         return [Value.whole(made, (1, *made.shape))]
     places = _gathered(value, taps)
     # A window's own members stand in for what it lacks: a maximum does not count them twice.
@@ -252,14 +258,14 @@ def max_pool(trace: Trace, node: Node) -> list[Value]:
 def average_pool(trace: Trace, node: Node) -> list[Value]:
     """Windows of any shape; pads are counted or not, as the node says."""
     value = node.value()
-    window, taps, over = _windows(node, value)
+    window, taps, over = windows(node, value)
     padding, counted = any(map(any, window.pads)), bool(node.get("count_include_pad", 0))
     if over and counted:
         node.refuse("ceil_mode with count_include_pad: runtimes disagree about what is counted")
-    if _plain(window, over) and (counted or not padding):
+    if is_plain(window, over) and (counted or not padding):
         around = image(padded(value, window.pads), node)
         state = trace.settle(around, natural(around.shape), node.name)
-        made = _pool(trace, state, node, "average_pool", window.kernel[0], window.strides[0])
+        made = pool(trace, state, node, "average_pool", window.kernel[0], window.strides[0])
         return [Value.whole(made, (1, *made.shape))]
     places = _gathered(value, taps)
     members = np.full(places.shape, True) if counted else places >= ZERO

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.imports.affine import affine, uniform
+from lipsort_cli.imports.affine import affine, convolution, uniform
 from lipsort_cli.imports.linear import NOTHING, ONE, subtract
 from lipsort_cli.imports.model import Node
 from lipsort_cli.imports.moves import Handler
@@ -139,17 +139,46 @@ def _layout(values: list[Value], shape: tuple[int, ...]) -> Shape:
     return natural(shape)
 
 
+MOST_CENTRED = 1024
+"""Numbers of a group up to which taking off their mean is written as a matrix."""
+
+
+def _centred(trace: Trace, first: Value, second: Value, node: Node) -> Value | None:
+    """A value less means of its own: the same projection of every group, of norm 1."""
+    groups = trace.means.get(second.sources[0]) if len(second.sources) == 1 else None
+    if groups is None or groups.sources != first.sources or len(first.sources) != 1:
+        return None
+    rows = groups.places.reshape(-1, groups.shape[-1])
+    count, size = rows.shape
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    of = np.full(first.sources[0].width, -1)
+    of[rows] = np.arange(count)[:, None]
+    mean = np.broadcast_to(second.places, shape)
+    known = len(np.unique(rows)) == rows.size == first.places.size
+    if shape != first.shape or not known or size > MOST_CENTRED:
+        return None
+    if (first.places < 0).any() or not np.array_equal(of[first.places], mean):
+        return None
+    image = trace.settle(groups.at(rows.T), (size, count, 1), node.name)
+    weight = (np.eye(size) - 1 / size)[:, :, None, None]
+    made = convolution(trace, image, node, weight)
+    where = np.full(first.sources[0].width, -1)
+    where[rows.T] = np.arange(made.width).reshape(size, count)
+    return Value((made,), where[first.places])
+
+
 def difference(trace: Trace, node: Node) -> list[Value]:
     """Of two values; of a value and a constant."""
     first, second = node.input(0), node.input(1)
     if isinstance(first, Value) and isinstance(second, Value):
+        found = _centred(trace, first, second, node)
+        if found is not None:
+            return [found]
         return [added(trace, first, affine(trace, second, node, -ONE, NOTHING), node)]
     return subtract(trace, node)
 
 
 POINTWISE: dict[str, Handler] = {
-    "Relu": simple("relu"),
-    "Abs": simple("abs"),
     "Tanh": simple("tanh"),
     "Sigmoid": simple("sigmoid", zero=False),
     "LeakyRelu": leaky_relu,

@@ -25,6 +25,8 @@ Shape = tuple[int, ...]
 Places = NDArray[np.int64]
 ZERO = -1
 """The place of a constant zero."""
+ABSENT = -2
+"""In a join: what it does not hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +113,10 @@ class Trace:
 
     def __init__(self, shape: Shape) -> None:
         self.input = State("input", shape)
+        self.means: dict[State, Value] = {}
+        """Of each state that holds means, what they are the means of, along the last axis."""
         self._known: dict[Any, State] = {}
-        self._joins: dict[State, list[tuple[State, tuple[State, ...]]]] = {}
+        self._joins: dict[State, dict[State, Places]] = {}
 
     def state(
         self,
@@ -137,11 +141,12 @@ class Trace:
 
     def settle(self, value: Value, shape: Shape, node: str) -> State:
         """A state of ``shape`` whose components are the value's numbers in their order."""
+        value = value.at(value.places)
         if len(value.sources) > 1:
             value = self._on_joins(value)
-        value = value.at(value.places)
-        sources = value.sources or (self.input,)
-        base = sources[0] if len(sources) == 1 else self._join(sources, node)
+        if len(value.sources) > 1:
+            value = self._joined(value, node)
+        base = value.sources[0] if value.sources else self.input
         if Value((base,), value.places).is_whole():
             if base.shape == shape:
                 return base
@@ -159,41 +164,54 @@ class Trace:
         bias = None if base.bias is None else np.append(base.bias, 0.0)[places]
         return self.state("dense", base.parents, shape, base.node or node, weight, bias)
 
-    def _join(self, sources: tuple[State, ...], node: str) -> State:
-        shapes = [source.shape for source in sources]
-        if len(shapes[0]) != 3 or any(len(s) != 3 or s[1:] != shapes[0][1:] for s in shapes):
-            flat = [self.settle(Value.whole(s, s.shape), (s.width,), node) for s in sources]
-            joined = self.state("concatenate", flat, (sum(s.width for s in flat),), node)
-        else:
-            total = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-            joined = self.state("concatenate", sources, total, node)
-        for source in sources:
-            joins = self._joins.setdefault(source, [])
-            if all(known is not joined for known, _ in joins):
-                joins.append((joined, sources))
-        return joined
+    def _joined(self, value: Value, node: str) -> Value:
+        """Its sources side by side, of each only what is met: a branch depends on no more."""
+        parts: list[State] = []
+        lookups: dict[State, Places] = {}
+        start = total = 0
+        for source in value.sources:
+            inside = (value.places >= start) & (value.places < start + source.width)
+            met = np.unique(value.places[inside] - start)
+            channels = met[:: max(1, source.width // source.shape[0])]
+            whole = len(source.shape) == 3 and np.array_equal(
+                met, _channels(source.shape, channels)
+            )
+            shape = (len(met) * source.shape[0] // source.width, *source.shape[1:])
+            parts.append(self.settle(Value((source,), met), shape if whole else met.shape, node))
+            lookups[source] = np.full(source.width, ABSENT)
+            lookups[source][met] = np.arange(total, total + len(met))
+            start, total = start + source.width, total + len(met)
+        if any(len(part.shape) != 3 or part.shape[1:] != parts[0].shape[1:] for part in parts):
+            parts = [self.settle(Value.whole(p, p.shape), (p.width,), node) for p in parts]
+        shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        joined = self.state("concatenate", parts, shape, node)
+        for source, lookup in lookups.items():
+            self._joins.setdefault(source, {})[joined] = lookup
+        lookup = np.append(np.concatenate([lookups[s] for s in value.sources]), ZERO)
+        return Value((joined,), lookup[value.places])
 
     def _on_joins(self, value: Value) -> Value:
         """Take from an earlier join what it holds, where another source is made from it.
 
         A block that appends to all that came before it is then a chain of short containers.
         """
+        start = 0
         for source in value.sources:
-            for joined, held in reversed(self._joins.get(source, [])):
-                if any(_dominates(joined, other) for other in value.sources if other not in held):
-                    moved = {s: Value.whole(s, s.shape) for s in value.sources}
-                    start = 0
-                    for member in held:
-                        places = np.arange(start, start + member.width, dtype=np.int64)
-                        if member in moved:
-                            moved[member] = Value((joined,), places)
-                        start += member.width
-                    whole, parts = aligned([moved[s] for s in value.sources])
-                    lookup = np.concatenate([*(part.ravel() for part in parts), [ZERO]])
-                    return self._on_joins(
-                        Value(whole.sources, lookup[value.places]).at(lookup[value.places])
-                    )
+            inside = (value.places >= start) & (value.places < start + source.width)
+            for joined, lookup in reversed(self._joins.get(source, {}).items()):
+                others = [other for other in value.sources if other is not source]
+                met = lookup[value.places[inside] - start]
+                if (met != ABSENT).all() and any(_dominates(joined, other) for other in others):
+                    whole, (places, moved) = aligned([value, Value((joined,), met)])
+                    places[inside] = moved
+                    return self._on_joins(whole.at(places))
+            start += source.width
         return value
+
+
+def _channels(shape: Shape, first: Places) -> Places:
+    """The places of the channels that begin at ``first``."""
+    return (first[:, None] + np.arange(math.prod(shape[1:]))).ravel()
 
 
 def _digest(array: NDArray[Any]) -> str:

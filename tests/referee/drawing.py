@@ -262,6 +262,15 @@ def _concatenate(pen: Pen, shape: Shape, depth: int) -> Drawn:
             branches.append([node])
     if len(branches) > 1 and pen.rng.random() < 0.5:
         branches = branches[1:]
+    if len(shape) == 1 and pen.rng.random() < 0.4:
+        # Branches that take parts of the state only.
+        ends = sorted(int(pen.rng.integers(0, shape[0])) for _ in range(2))
+        for first, last in ((0, ends[0] + 1), (ends[1], shape[0])):
+            part = np.arange(first, last).astype(np.float32)
+            chosen = Node("select", shape, (last - first,), {"shape": [last - first]}, part)
+            grown = Node("scale", chosen.out_shape, chosen.out_shape, {"factor": pen.constant()})
+            branches.append([chosen, grown])
+        branches = branches[-2:]
     total = sum(part[-1].out_shape[0] if part else shape[0] for part in branches)
     return Node("concatenate", shape, (total, *shape[1:]), branches=branches)
 

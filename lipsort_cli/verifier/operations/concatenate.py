@@ -1,11 +1,17 @@
 """``concatenate``: (f1(x), f2(x), ...) along the first axis."""
 
+from functools import reduce
+
 from ._base import Any, Entry, Layer, LayerBound, State, np
 from ._branches import Branches, Shape
 
 
 class Concatenate(Branches):
-    """The constant is the norm of the branches' constants; rounds nothing."""
+    """The constant is the norm of the branches' constants; rounds nothing.
+
+    A branch that begins with a selection depends on what it selects only. Where no input is taken
+    by more than m branches, ``sum ||f_k(x) - f_k(y)||^p <= max L_k^p m ||x - y||^p`` as well.
+    """
 
     methods = ("norm of branches",)
 
@@ -18,7 +24,11 @@ class Concatenate(Branches):
         return {"parts": parts, "out_shape": (total, *shapes[0][1:])}
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
-        return m.norm_of(self.constants(claim, m), norm)
+        constants = self.constants(claim, m)
+        readers = m.upper(float(_readers(layer)))
+        factor = {"linf": m.upper(1.0), "l2": m.root(readers), "l1": readers}[norm]
+        apart = reduce(lambda first, second: first.max(second), constants) * factor
+        return m.norm_of(constants, norm).min(apart)
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry every branch on its own, then join values and errors."""
@@ -29,3 +39,15 @@ class Concatenate(Branches):
             errors = [getattr(branch, name) for branch in branches]
             setattr(state, name, state.m.norm_of(errors, state.norm))
         state.lip = state.lip * state.m.upper(bound.value)
+
+
+def _readers(layer: Layer) -> int:
+    """How many branches take the same input, at most."""
+    count = np.zeros(layer.inputs, dtype=np.int64)
+    for part in layer.parts:
+        if part and part[0].op == "select" and part[0].weight is not None:
+            places = part[0].weight.astype(np.int64)
+            count[np.unique(places[places >= 0])] += 1
+        else:
+            count += 1
+    return int(count.max())

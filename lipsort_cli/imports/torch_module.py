@@ -1,0 +1,152 @@
+"""Modules of torch: exported to ONNX in the run's folder, and imported from there."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+from torch.nn.utils import parametrize
+
+from lipsort_cli.arithmetic import certified_arithmetic
+from lipsort_cli.config.imported import ImportConfig, ImportEvaluation
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import make_folder, write_atomic
+from lipsort_cli.imports.compare import TOLERANCE, random_inputs
+from lipsort_cli.imports.model import INSTALL, Refused, package, read_model
+from lipsort_cli.imports.run import make_run
+from lipsort_cli.runs import RunRecord
+from lipsort_cli.zoo.plain import plain_module
+
+FILE = "model.onnx"
+
+
+@certified_arithmetic()
+def from_torch(
+    module: nn.Module,
+    input_shape: Sequence[int],
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    norm: str = "l2",
+    eps: Sequence[float] = (0.1, 0.3, 0.5, 1.0),
+) -> Path:
+    """Make a run of a module in evaluation: what it maps ``[N, *input_shape]`` to, as it is now.
+
+    The module is exported by ``torch.onnx`` (``dynamo=True``, which refuses what depends on the
+    values of an input) to ``model.onnx`` in ``directory``, and that file is imported as `lipsort
+    import` does. Outputs are compared with the module's at random inputs (empirical). The module
+    itself stays as it is.
+
+    Args:
+        module: any module whose operations the importer understands.
+        input_shape: of one input, without the batch.
+        directory: a new folder; None: one under ``outputs/import``.
+        mean: taken off raw inputs before the module, one number a channel or one for all.
+        std: raw inputs are divided by it then.
+        norm: ``l2``, ``linf`` or ``l1``: that of later commands, where none is asked for.
+        eps: radii of later commands.
+
+    Returns:
+        The run's directory: for :func:`lipsort_cli.certify`, :func:`lipsort_cli.predict`,
+        :func:`lipsort_cli.load`, and for every command.
+
+    Raises:
+        LipsortError: a package is missing, the module cannot be exported, or a node is not
+            understood; named.
+    """
+    if directory is None:
+        directory = Path("outputs", "import", *f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}".split("/"))
+    folder = Path(directory).absolute()
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"directory: found {folder}, which is not empty; choose another")
+    make_folder(folder)
+    path = folder / FILE
+    config = ImportConfig(
+        file=str(path), mean=list(map(float, mean)), std=list(map(float, std)),
+        evaluation=ImportEvaluation(norm=norm, eps=list(map(float, eps))),
+    )  # fmt: skip
+    frozen = _frozen(module)
+    write_atomic(path, _exported(frozen, tuple(input_shape)))
+    make_folder(folder / ".hydra")
+    write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
+    with RunRecord.recording(folder, "import", config=config, seed=config.seed):
+        model = read_model(path)
+        imported, _, _ = make_run(model, config, folder, None)
+        if not mean and not std:
+            _same(frozen, plain_module(imported.network), model.shape)
+    return folder
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    """A copy in evaluation on the CPU, parametrised weights computed once."""
+    frozen = copy.deepcopy(module).cpu().eval()
+    frozen.zero_grad()
+    for part in list(frozen.modules()):
+        for name in list(getattr(part, "parametrizations", {})):
+            parametrize.remove_parametrizations(part, name)
+    return frozen.requires_grad_(False)
+
+
+def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
+    package()
+    if find_spec("onnxscript") is None:
+        raise LipsortError(f"from_torch needs the package onnxscript: {INSTALL}")
+    kind = next((p.dtype for p in module.parameters()), torch.float32)
+    # Two examples: one would be taken for the size of every batch.
+    example = torch.zeros(2, *shape, dtype=kind)
+    batch = {0: torch.export.Dim("batch", min=1)}
+    with _quiet():
+        try:
+            program: Any = torch.onnx.export(
+                module, (example,), dynamo=True, verbose=False, dynamic_shapes=(batch,)
+            )
+        except Exception as error:
+            # Torch raises all sorts, with pages of advice.
+            cause = error.__cause__ or error
+            first = next((line for line in str(cause).splitlines() if line.strip()), "")
+            raise LipsortError(
+                f"torch.onnx cannot export {type(module).__name__} for inputs of shape "
+                f"{list(shape)}: {type(cause).__name__}: {first:.300}"
+            ) from error
+    contents: bytes = program.model_proto.SerializeToString()
+    return contents
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's progress and warnings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _same(module: nn.Module, own: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raises Refused where the imported network is not the module, at random inputs."""
+    inputs = torch.from_numpy(random_inputs(shape, 64, 1))
+    kind = next((p.dtype for p in module.parameters()), torch.float32)
+    with torch.no_grad():
+        wanted, found = module(inputs.to(kind)).numpy(), own(inputs).numpy()
+    apart = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-30))
+    if not apart <= TOLERANCE:
+        raise Refused(
+            f"outputs of the exported network differ from the module's by {apart:.3g} of the "
+            f"largest output, more than {TOLERANCE:g}: torch.onnx exported another network"
+        )
