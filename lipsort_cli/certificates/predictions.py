@@ -113,15 +113,24 @@ def deviation_radii(
     """
     mean, std = _scale(network)
     z = (inputs.astype(np.float64) - mean) / std
-    inner = replace(network, layers=network.layers[1:])
-    points = certify_points(inner, z, labels, norm=norm, arithmetic="real")
+    points = certify_points(behind_scale(network), z, labels, norm=norm, arithmetic="real")
     off = 2.0**-51 * norm_up(z, norm)
     return np.maximum((points.radii - off) * (1 - 2.0**-52), 0.0)
 
 
+def divides_first(network: Network) -> bool:
+    """Whether a network of columns divides them by standard deviations before all else."""
+    return len(network.input_shape) == 1 and network.layers[0].op == "normalize"
+
+
+def behind_scale(network: Network) -> Network:
+    """The network of columns in standard deviations that is behind the first layer."""
+    return replace(network, layers=network.layers[1:])
+
+
 def _scale(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     first = network.layers[0]
-    if first.op != "normalize" or len(network.input_shape) != 1:
+    if not divides_first(network):
         raise UsageError(
             "units: found deviations; the network does not divide its inputs by their standard "
             "deviations first, as runs on tables do (data.standardise); allowed: raw"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lipsort_cli.certificates import certified_accuracy, issue_certificate
+from lipsort_cli.certificates import certified_accuracy, issue_certificate, load_network
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.files import CERTIFICATE
+from lipsort_cli.certificates.predictions import deviation_radii, divides_first
 from lipsort_cli.certificates.runs import CLASSIFIERS, open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
@@ -78,10 +79,21 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     )
     table.add_column("radius", justify="right")
     table.add_column("certified (proven)", justify="right")
-    for key, share in certified_accuracy(points, eps).items():
-        table.add_row(key, share_down(share))
+    columns = [certified_accuracy(points, eps)]
+    network = load_network(trained.network)
+    if divides_first(network):
+        table.add_column("radius in standard\ndeviations (proven)", justify="right")
+        radii = deviation_radii(network, trained.inputs, trained.labels, norm=norm)
+        columns.append(certified_accuracy(points._replace(radii=radii), eps))
+    for key in columns[0]:
+        table.add_row(key, *(share_down(shares[key]) for shares in columns))
     console.print(table)
     console.print(issued.statement)
+    if len(columns) > 1:
+        console.print(
+            "The certificate states radii in raw units; those in standard deviations hold in real "
+            "arithmetic, and `lipsort verify` does not look at them."
+        )
     console.print(
         f"Lipschitz constant of the network: at most {at_most(points.lipschitz, 9)} (proven); "
         f"radii: {route_words(points.shares()) or 'none'}"

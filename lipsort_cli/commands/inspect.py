@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import issued_routes, route_constant
+from lipsort_cli.certificates.predictions import behind_scale, divides_first
 from lipsort_cli.certificates.runs import CLASSIFIERS, fitting, judged_on, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
@@ -48,6 +49,8 @@ class Subject(NamedTuple):
     constants: dict[str, float]
     """Proven bounds of the network's constant in ``norm``, by the norm that layers are bounded in.
     """
+    per_deviation: float | None
+    """The least such bound where inputs count in standard deviations, by which it divides first."""
 
 
 def run(config: InspectConfig, directory: Path) -> None:
@@ -62,7 +65,9 @@ def run(config: InspectConfig, directory: Path) -> None:
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]
     about = {
-        name: {"constant": words.of_constants(subject.norm, subject.constants)}
+        name: {
+            "constant": words.of_constants(subject.norm, subject.constants, subject.per_deviation)
+        }
         | _about(measured[name], logs[name])
         for name, subject in subjects.items()
     }
@@ -112,11 +117,15 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         inputs.float().reshape(len(inputs), *network.input_shape),
         labels,
         chosen,
-        {
-            route.name: route_constant(network, route, chosen)
-            for route in issued_routes(network, chosen)
-        },
+        _constants(network, chosen),
+        min(_constants(behind_scale(network), chosen).values()) if divides_first(network) else None,
     )
+
+
+def _constants(network: Network, norm: str) -> dict[str, float]:
+    return {
+        route.name: route_constant(network, route, norm) for route in issued_routes(network, norm)
+    }
 
 
 def _names(folders: list[Path]) -> list[str]:

@@ -20,6 +20,7 @@ from lipsort_cli.gan.critics import Critic, make_critic
 from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.training import GanTask
+from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import adam
 from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
@@ -145,6 +146,7 @@ def _results(config: WganConfig, task: GanTask, directory: Path) -> dict[str, An
         results["distance"] = {
             "kind": "lower",
             "value": latest["w1_lower"],
+            "norm": task.critic.norm,
             "evidence": "empirical",
             "about": "minibatches at the end of training",
             "method": "the critic's gap over its constant by construction",
@@ -181,7 +183,8 @@ def _draw(config: WganConfig, task: GanTask, directory: Path) -> None:
 def _show(results: dict[str, Any], directory: Path) -> None:
     slope = results["gradient_norm"]
     if "distance" in results:
-        text = f"Minibatches: W1 >= {results['distance']['value']:.4g} (empirical)"
+        found = results["distance"]
+        text = f"Minibatches: W1 in {NAMES[found['norm']]} >= {found['value']:.4g} (empirical)"
     else:
         text = f"Critic value {results['critic_gap']['value']:.4g} (empirical; no distance)"
     text += f"; critic's slope {slope['mean']:.3g}, at most {slope['largest']:.3g} seen (empirical)"

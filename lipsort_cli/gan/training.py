@@ -17,6 +17,7 @@ from lipsort_cli.gan.critics import Critic
 from lipsort_cli.gan.film import Film
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
 from lipsort_cli.gan.step_means import StepMeans
+from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
@@ -196,7 +197,8 @@ class GanTask(Task):
         if not self.latest:
             return ""
         if "w1_lower" in self.latest:
-            return f"W1 of minibatches >= {self.latest['w1_lower']:.4g} (empirical)"
+            metric = NAMES[self.critic.norm]
+            return f"W1 of minibatches in {metric} >= {self.latest['w1_lower']:.4g} (empirical)"
         return (
             f"critic value {self.latest['critic_gap']:.4g}, no distance: "
             f"slope {self.latest['gradient_norm']:.3g}"

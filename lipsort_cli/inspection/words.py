@@ -23,23 +23,36 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def of_constants(norm: str, constants: Mapping[str, float]) -> dict[str, Any]:
-    """Proven constants in ``norm``, by the norm that layers are bounded in: the least counts."""
+def of_constants(
+    norm: str, constants: Mapping[str, float], per_deviation: float | None = None
+) -> dict[str, Any]:
+    """Proven constants in ``norm``, by the norm that layers are bounded in: the least counts.
+
+    ``per_deviation``: the same where inputs count in standard deviations of the training rows.
+    """
     best = min(constants, key=lambda route: (constants[route], route != norm))
     others = [
         f"{at_most(value, 4)} in {route_name(route)}"
         for route, value in constants.items()
         if route != best
     ]
+    scaled = {} if per_deviation is None else {"value_in_deviations": per_deviation}
+    counted = (
+        f" With inputs in standard deviations of the training rows it is at most "
+        f"{at_most(per_deviation, 6)} (proven)."
+        if per_deviation is not None
+        else ""
+    )
     return {
         "evidence": "proven",
         "norm": norm,
         "value": constants[best],
+        **scaled,
         "route": best,
         "routes": dict(constants),
         "interpretation": f"In {NAMES[norm]} outputs change at most {at_most(constants[best], 6)} "
         f"times as much as inputs (proven), layers bounded in {route_name(best)}; "
-        f"otherwise it would be {', '.join(others)}.",
+        f"otherwise it would be {', '.join(others)}.{counted}",
     }
 
 

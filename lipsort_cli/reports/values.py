@@ -51,7 +51,10 @@ class Figure:
 
 def is_share(name: str) -> bool:
     """Whether a figure is a fraction that is shown in per cent."""
-    return any(part.endswith(("accuracy", "share")) for part in name.split("."))
+    return any(
+        part.removesuffix("_in_deviations").endswith(("accuracy", "share"))
+        for part in name.split(".")
+    )
 
 
 def lower_is_better(name: str) -> bool:

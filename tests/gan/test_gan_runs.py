@@ -66,7 +66,7 @@ def test_run_directory(compose: Compose, tmp_path: Path, capsys: Any) -> None:
     assert [line["step"] for line in logged] == [2, 4, 6]
     assert {"critic_gap", "w1_lower", "gradient_norm", "generator_loss", "lr"} <= set(logged[0])
     shown = capsys.readouterr().out
-    assert "W1 of minibatches >= " in shown
+    assert "W1 of minibatches in L2 >= " in shown
     assert "distribution.run=" in shown.splitlines()[-1]
 
 
