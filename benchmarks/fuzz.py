@@ -91,13 +91,29 @@ def attempt(
 
     ``before``: called in the child process.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        target = out.fileno() if stdout is None else stdout
-        began, own = time.monotonic(), _resident()
-        child = os.fork()
-        if child == 0:
-            before()
-            _become(arguments, folder, environment or {}, target, err.fileno(), limited)
+    ending = begun(arguments, folder, environment, stdout, wall, limited, before)
+    return ending()
+
+
+def begun(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    stdout: str | int | None = None,
+    wall: float = WALL_SECONDS,
+    limited: bool = True,
+    before: Callable[[], None] = _nothing,
+) -> Callable[[], Outcome]:
+    """The same, in the background: what waits for its end is returned."""
+    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    target = out.fileno() if stdout is None else stdout
+    began, own = time.monotonic(), _resident()
+    child = os.fork()
+    if child == 0:
+        before()
+        _become(arguments, folder, environment or {}, target, err.fileno(), limited)
+
+    def ending() -> Outcome:
         while True:
             pid, status, used = os.wait4(child, os.WNOHANG)
             if pid:
@@ -110,11 +126,14 @@ def attempt(
             os.killpg(child, signal.SIGKILL)  # whatever it left behind
         texts = []
         for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read().decode("utf-8", "replace"))
-    more = used.ru_maxrss / 1024 - own
-    spent = used.ru_utime + used.ru_stime
-    return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more, spent)
+            with stream:
+                stream.seek(0)
+                texts.append(stream.read().decode("utf-8", "replace"))
+        more = used.ru_maxrss / 1024 - own
+        spent = used.ru_utime + used.ru_stime
+        return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more, spent)
+
+    return ending
 
 
 def _empty_pictures() -> None:
@@ -758,6 +777,35 @@ def carry_out(planned: Sequence[Planned]) -> Iterator[tuple[Try, Outcome]]:
             )
 
 
+def explore(shop: Workshop, seed: int, tries: int, seconds: float) -> tuple[int, Counter[str]]:
+    """Try and judge for so long, and say what was found: how many tries, and defects by kind."""
+    began = time.monotonic()
+    codes: Counter[int] = Counter()
+    found: Counter[str] = Counter()
+    slowest = 0.0
+    for first in range(0, tries, _BATCH):
+        if first and time.monotonic() - began > seconds:
+            break
+        numbers = range(first, min(first + _BATCH, tries))
+        planned = [plan(seed, index, shop) for index in numbers]
+        names = {id(tried): index for index, (tried, _, _) in zip(numbers, planned, strict=True)}
+        for tried, outcome in carry_out(planned):
+            codes[outcome.code] += 1
+            slowest = max(slowest, outcome.seconds)
+            wrong = verdict(tried, outcome)
+            if wrong:
+                found[wrong.partition(": ")[0]] += 1
+                line = " ".join(map(ascii, tried.arguments))
+                name = f"{seed}:{names[id(tried)]}"
+                print(f"{name} {tried.story} | lipsort {line} | {wrong}", flush=True)
+        for _, here, _ in planned:
+            shutil.rmtree(here, ignore_errors=True)
+    spent = time.monotonic() - began
+    print(f"{sum(codes.values())} tries in {spent:.0f} s, slowest {slowest:.1f} s; exit codes "
+          f"{dict(sorted(codes.items()))}; defects {dict(found) or 'none'}")  # fmt: skip
+    return sum(codes.values()), found
+
+
 def main() -> int:
     """Try, judge, and say what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -767,10 +815,6 @@ def main() -> int:
     parser.add_argument("--only", metavar="SEED:INDEX", help="one try, with all it prints")
     options = parser.parse_args()
     warm()
-    began = time.monotonic()
-    codes: Counter[int] = Counter()
-    found: Counter[str] = Counter()
-    slowest = 0.0
     with tempfile.TemporaryDirectory(prefix="lipsort-fuzz-") as folder:
         shop = Workshop(Path(folder))
         if options.only:
@@ -778,28 +822,7 @@ def main() -> int:
             ((tried, outcome),) = carry_out([plan(seed, index, shop)])
             print(tried, outcome.out, outcome.err, outcome, verdict(tried, outcome), sep="\n")
             return 0
-        for first in range(0, options.tries, _BATCH):
-            if first and time.monotonic() - began > options.seconds:
-                break
-            numbers = range(first, min(first + _BATCH, options.tries))
-            planned = [plan(options.seed, index, shop) for index in numbers]
-            names = {
-                id(tried): index for index, (tried, _, _) in zip(numbers, planned, strict=True)
-            }
-            for tried, outcome in carry_out(planned):
-                codes[outcome.code] += 1
-                slowest = max(slowest, outcome.seconds)
-                wrong = verdict(tried, outcome)
-                if wrong:
-                    found[wrong.partition(": ")[0]] += 1
-                    line = " ".join(map(ascii, tried.arguments))
-                    name = f"{options.seed}:{names[id(tried)]}"
-                    print(f"{name} {tried.story} | lipsort {line} | {wrong}", flush=True)
-            for _, here, _ in planned:
-                shutil.rmtree(here, ignore_errors=True)
-    spent = time.monotonic() - began
-    print(f"{sum(codes.values())} tries in {spent:.0f} s, slowest {slowest:.1f} s; exit codes "
-          f"{dict(sorted(codes.items()))}; defects {dict(found) or 'none'}")  # fmt: skip
+        _, found = explore(shop, options.seed, options.tries, options.seconds)
     return 1 if found else 0
 
 

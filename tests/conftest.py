@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
 settings.register_profile("lipsort", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lipsort")
 

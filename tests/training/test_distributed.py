@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import fuzz
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,10 +48,10 @@ TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "MASTER_ADDR": "x
             "MASTER_PORT": "1"}  # fmt: skip
 
 
-def torchrun(folder: Path, *overrides: str, command: str = "train") -> subprocess.Popen[str]:
+def torchrun(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "lipsort_cli", command, *overrides],
+         "-m", "lipsort_cli", "train", *overrides],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -59,11 +61,27 @@ def torchrun(folder: Path, *overrides: str, command: str = "train") -> subproces
     )  # fmt: skip
 
 
-def whole(folder: Path, *overrides: str, command: str = "train") -> str:
-    process = torchrun(folder, *overrides, command=command)
+def whole(folder: Path, *overrides: str) -> str:
+    process = torchrun(folder, *overrides)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     return output
+
+
+def both(folder: Path, *arguments: str) -> str:
+    """The same by two processes that know of each other what torchrun would have told them."""
+    fuzz.warm()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    endings = [
+        fuzz.begun(arguments, folder, {**common, "RANK": rank, "LOCAL_RANK": rank}, wall=180)
+        for rank in "01"
+    ]
+    leader, other = (ending() for ending in endings)
+    assert leader.code == other.code == 0, leader.err + other.err
+    return leader.out + other.out
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -112,7 +130,7 @@ def test_critics_and_gans_are_shared_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = [*overrides, "device=cpu", "threads=1"]
-    output = whole(tmp_path, *given, "hydra.run.dir=two", command=command)
+    output = both(tmp_path, command, *given, "hydra.run.dir=two")
     assert output.count("Results: ") == 1
     monkeypatch.chdir(tmp_path)
     entry = find(command)
