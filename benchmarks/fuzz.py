@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads cannot be forked
 
-PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 60, 3 * 2**29
+PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 300, 3 * 2**29
 _BATCH = 25
 OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
 PIXEL = base64.b64decode(
@@ -242,12 +242,14 @@ def _answer(lines: Sequence[tuple[Sequence[str], Path, Callable[[], None]]], ans
         for arguments, folder, before in lines:
             with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
                 most, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+                signal.setitimer(signal.ITIMER_PROF, PROCESSOR_SECONDS)
                 signal.alarm(WALL_SECONDS)
                 launch._check = own
                 before()
                 _stand(folder, {}, out.fileno(), err.fileno())
                 code = _call(arguments)
                 signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 texts = []
                 for stream in (out, err):
                     stream.seek(0)

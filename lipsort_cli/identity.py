@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import write_error
+from lipsort_cli.files import require_file, write_error
 
 PLACES = ("data.root", "data.path", "distribution.root")
 """Keys that say where data lie. Their content is compared when it is read."""
@@ -94,11 +94,10 @@ def file_digest(path: Path) -> str:
     Raises:
         LipsortError: it cannot be read.
     """
+    require_file(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise LipsortError(f"{path}: no such file") from error
     except OSError as error:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from lipsort_cli.certificates.files import CERTIFICATE, NETWORK
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.identity import file_digest
 from lipsort_cli.runs import RECORD, read_json
-from lipsort_cli.verifier.strictjson import sha256
 
 
 class Claim(NamedTuple):
@@ -81,6 +81,6 @@ def _text(value: object) -> str:
 
 def _digest(path: Path) -> str | None:
     try:
-        return sha256(path.read_bytes())
-    except OSError:
+        return file_digest(path)
+    except LipsortError:
         return None

@@ -51,6 +51,8 @@ def from_plain(values: Any, command: str) -> DictConfig:
     Raises:
         UsageError: it does not fit the schema.
     """
+    if not isinstance(values, dict | DictConfig):
+        raise UsageError(f"not a configuration of `lipsort {command}`: found {values!r:.60}")
     try:
         plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
         typed = OmegaConf.structured(COMMANDS[command].config)

@@ -48,7 +48,7 @@ ANYWHERE: dict[str, Callable[[Path], Any]] = {
     "a tebibyte": lambda path: sparse(path, 2**40),
     "as large as is let in": lambda path: sparse(path, 2**24 - 1),
     "a large log": lambda path: sparse(path, 2**30 - 1),
-    "a large network": lambda path: sparse(path, 2**33),
+    "a large network": lambda path: sparse(path, 2**31),
     "100,000 levels": deep,
     "many small things": lambda path: path.write_bytes(b"[" + b"{},[]," * 2_700_000 + b"0]"),
     "aliases": aliases,
@@ -84,7 +84,9 @@ def files_of(run: Path) -> list[Path]:
     return sorted(
         path.relative_to(run)
         for path in run.rglob("*")
-        if path.is_file() and path.suffix not in unread
+        if path.is_file()
+        and path.suffix not in unread
+        and not str(path.relative_to(run)).startswith((".hydra-", "export"))
     )
 
 
