@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli import runs
 from lipsort_cli.cli import objective
 from lipsort_cli.config import validate
+from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
@@ -47,6 +48,9 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
     # Before torch is imported: a second passes until anything else can be said.
     what = "Run" if command.takes else "Run directory"
     console.print(f"{what}: {located(directory)}", soft_wrap=True)
+    presets = presets_for(command.name, hydra.runtime.choices)
+    if presets:
+        console.print("Tuned for this data: " + ", ".join(f"experiment={p}" for p in presets))
     with flag_override(hydra, ["readonly", "struct"], [False, False]):
         hydra.mode = RunMode.RUN
         hydra.runtime.output_dir = str(directory)

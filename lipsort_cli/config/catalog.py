@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -84,7 +84,11 @@ def default_options(command: str) -> dict[str, str]:
 
     A defaults list of this tree holds one entry a line, which spares a YAML parser here.
     """
-    path = config_root() / f"{command.replace('-', '_')}.yaml"
+    return _defaults(config_root() / f"{command.replace('-', '_')}.yaml")
+
+
+def _defaults(path: Path) -> dict[str, str]:
+    """The groups that a file's defaults list chooses options of."""
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         match = _DEFAULT.match(line)
@@ -180,6 +184,21 @@ def presets(command: str | None = None) -> list[tuple[str, str, str]]:
         words = launch.removeprefix("$").split()
         if command is None or words[1:2] == [command]:
             found.append((name, launch, text))
+    return found
+
+
+def presets_for(command: str, choices: Mapping[str, Any]) -> list[str]:
+    """Presets of a command for the data or distribution in ``choices``, by group; none of one that
+    is chosen already. Those of studies, in folders of their own, are left out."""
+    group = next((group for group in ("data", "distribution") if group in choices), None)
+    if group is None or choices.get(PRESETS) is not None:
+        return []
+    found = []
+    for name, _, _ in presets(command):
+        if "/" not in name:
+            own = _defaults(config_root() / PRESETS / f"{name}.yaml")
+            if own.get(group, default_options(command)[group]) == choices[group]:
+                found.append(name)
     return found
 
 

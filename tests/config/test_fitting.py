@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lipsort_cli.cli.arguments import with_runs
+from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.schema import find
 from lipsort_cli.config.typed import to_typed
@@ -59,3 +60,21 @@ def test_what_is_said_stays(chosen: Chosen) -> None:
     assert (config.optimizer.rank, config.training.total) == (5, 7)
     assert chosen(784, "optimizer=adam")[1] == ["model.widths=[784,784]", "training.steps=300"]
     assert chosen(784, own[0])[0].training.total == 1000
+
+
+@pytest.mark.parametrize(
+    ("command", "choices", "some"),
+    [
+        ("train", {"data": "mnist", "experiment": None}, {"mnist_l2", "mnist_linf_order"}),
+        ("train", {"data": "digits"}, {"demo_digits"}),
+        ("train", {"data": "mnist", "experiment": "mnist_l2"}, set()),
+        ("train", {"data": "npz"}, set()),
+        ("wgan", {"data": "mnist"}, {"wgan_mnist"}),
+        ("estimate-wasserstein", {"distribution": "cone"}, {"wasserstein_cone_512"}),
+        ("certify", {}, set()),
+    ],
+)
+def test_presets_of_the_data_are_named(command: str, choices: Any, some: set[str]) -> None:
+    found = presets_for(command, choices)
+    assert some <= set(found) and bool(found) == bool(some)
+    assert not any("/" in name for name in found)
