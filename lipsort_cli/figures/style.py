@@ -68,6 +68,19 @@ def bins(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.linspace(low, high, count + 1)
 
 
+def _write_out(axis: Any) -> None:
+    """Numbers at the ticks of a logarithmic axis: matplotlib's are mathematics, not parsed here."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_formatter("{x:g}")
+    if high > 100 * low:
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.set_minor_formatter("{x:g}")
+
+
 @contextmanager
 def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[tuple[Any, Any]]:
     """A figure and its axes; saved to ``path`` atomically when the block ends.
@@ -94,6 +107,10 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
         yield figure, axes
+        for part in figure.axes:
+            for axis in (part.xaxis, part.yaxis):
+                if axis.get_scale() == "log":
+                    _write_out(axis)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": "lipsort"})
     make_folder(path.parent)

@@ -124,6 +124,15 @@ def test_everything_that_draws_is_made_to_survive() -> None:
     assert found > 20 and not missing
 
 
+def test_logarithmic_axes_show_numbers(tmp_path: Path) -> None:
+    with picture(tmp_path / "log.png") as (_, axes):
+        axes.plot([1, 1000], [1, 5])
+        axes.set(xscale="log", yscale="log")
+    for axis, wanted in ((axes.xaxis, {"1", "10", "1000"}), (axes.yaxis, {"1", "2", "5"})):
+        shown = {label.get_text() for label in axis.get_ticklabels(which="both")}
+        assert wanted <= shown and not any("$" in text for text in shown), shown
+
+
 def test_a_failing_picture_is_a_warning_and_leaves_no_older_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
