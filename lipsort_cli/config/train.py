@@ -112,6 +112,7 @@ class Augmentation:
     rotation: float = option(0.0, "largest rotation, in degrees", minimum=0, maximum=180)
     zoom: float = option(0.0, "largest relative change of size", minimum=0, below=1)
     shear: float = option(0.0, "largest shear", minimum=0, maximum=1)
+    elastic: float = option(0.0, "largest displacement of an elastic deformation", minimum=0)
     crop: int = option(
         0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
     )

@@ -11,19 +11,24 @@ from torch.nn import functional
 from lipsort_cli.config.train import Augmentation
 from lipsort_cli.errors import UsageError
 
+_KNOTS_APART = 7
+"""Pixels between knots of an elastic deformation."""
+
 
 class Augment:
     """Shift, rotate, zoom, shear and mirror each image [N, C, H, W] at random.
 
     Amplitudes are uniform up to the configured ones (``shift`` in pixels, ``rotation`` in degrees,
-    ``zoom`` and ``shear`` relative), by bilinear sampling, which smooths a little. ``crop`` shifts
-    by whole pixels up to so many along each axis, which does not. What enters from outside is 0.
-    With ``flip``, each image is mirrored left to right with probability 1/2.
+    ``zoom`` and ``shear`` relative), by bilinear sampling, which smooths a little. ``elastic``
+    moves the knots of a grid some 7 pixels wide, each for itself, by up to so many pixels along
+    each axis, and what lies between them in proportion (after Simard et al. 2003). ``crop``
+    shifts by whole pixels up to so many along each axis, which does not. What enters from outside
+    is 0. With ``flip``, each image is mirrored left to right with probability 1/2.
     """
 
     def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:
         self.config = config
-        self.moves = any((config.shift, config.rotation, config.zoom, config.shear))
+        self.moves = any((config.shift, config.rotation, config.zoom, config.shear, config.elastic))
         self.active = self.moves or config.flip or config.crop > 0
         if self.active and len(input_shape) != 3:
             raise UsageError(
@@ -59,7 +64,17 @@ class Augment:
         matrix[:, 1, 2] = uniform[:, 4] * 2 * self.config.shift / height
         matrix = matrix.to(images.device)
         grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+        if self.config.elastic:
+            grid = grid + self._bent(n, height, width, generator).to(images.device)
         return functional.grid_sample(images, grid, align_corners=False)
+
+    def _bent(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """Displacements [n, height, width, 2] in half images, along x and y."""
+        knots = [max(2, 1 + round(side / _KNOTS_APART)) for side in (height, width)]
+        field = torch.rand(n, 2, *knots, generator=generator) * 2 - 1
+        smooth = functional.interpolate(field, (height, width), mode="bilinear", align_corners=True)
+        halves = torch.tensor([width, height], dtype=smooth.dtype) / 2
+        return smooth.permute(0, 2, 3, 1) * (self.config.elastic / halves)
 
 
 def _cropped(images: Tensor, margin: int, generator: torch.Generator) -> Tensor:

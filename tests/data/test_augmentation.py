@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from lipsort_cli.config.train import Augmentation
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.errors import UsageError
 
-STILL = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "shear": 0.0, "crop": 0, "flip": False}
+STILL = vars(Augmentation())
 SHAPE = (2, 6, 5)
 
 
@@ -52,7 +53,19 @@ def test_a_crop_shifts_by_whole_pixels_and_fills_with_zeros(images: torch.Tensor
     assert len(seen) > 12
 
 
-@pytest.mark.parametrize("change", [{"shift": 1.0}, {"crop": 1}, {"flip": True}])
+def test_an_elastic_deformation_moves_each_pixel_a_little_and_neighbours_alike() -> None:
+    # An image whose values are its coordinates shows where each pixel came from.
+    y, x = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    images = torch.stack([y, x]).expand(32, 2, 28, 28)
+    moved = (augmented(images, elastic=2.0) - images)[..., 3:-3, 3:-3]
+    assert 1.5 < float(moved.abs().max()) <= 2.0 + 1e-4
+    assert abs(float(moved.mean())) < 0.2
+    # Between knots 27 / 4 pixels apart that move up to 2 to either side.
+    assert float(moved.diff(dim=2).abs().max()) < 4 / 6.5
+    assert float(moved.std(dim=(2, 3)).min()) > 0.1
+
+
+@pytest.mark.parametrize("change", [{"shift": 1.0}, {"elastic": 1.0}, {"crop": 1}, {"flip": True}])
 def test_the_generator_decides(images: torch.Tensor, change: dict[str, object]) -> None:
     assert torch.equal(augmented(images, 3, **change), augmented(images, 3, **change))
     assert not torch.equal(augmented(images, 3, **change), augmented(images, 4, **change))
