@@ -55,6 +55,26 @@ def share_down(value: float, places: int = 2) -> str:
     return f"{percent:f}%"
 
 
+def fixed(value: float, places: int, rounding: str = "") -> str:
+    """``value`` with ``places`` decimals; ``down`` of a lower bound, ``up`` of an upper one.
+
+    A mean of shares in per cent, which was rounded as it was computed, is the decimal that it is
+    within some roundings of.
+
+    >>> fixed(100 * 0.29, 2, "down"), fixed(1.00001, 4, "up")
+    ('29.00', '1.0001')
+    """
+    if not rounding or not math.isfinite(value):
+        return f"{value:.{places}f}"
+    nearest = f"{value:.{places}f}"
+    if abs(float(nearest) - value) <= 4 * math.ulp(value):
+        return nearest
+    step = Decimal(1).scaleb(-places)
+    kind = {"down": ROUND_FLOOR, "up": ROUND_CEILING}[rounding]
+    wide = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    return f"{Decimal(value).quantize(step, rounding=kind, context=wide):f}"
+
+
 def _directed(value: float, digits: int, rounding: str) -> str:
     if digits < 1:
         raise ValueError(f"digits: found {digits}; allowed: at least 1")

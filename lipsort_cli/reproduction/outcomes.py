@@ -53,6 +53,16 @@ class Outcome:
 Metric = Callable[[Outcome], float]
 
 
+def bound_from(side: str) -> Callable[[Metric], Metric]:
+    """Marks a proven figure: a bound from ``below`` is printed rounded down, from ``above`` up."""
+
+    def mark(metric: Metric) -> Metric:
+        setattr(metric, "rounding", {"below": "down", "above": "up"}[side])  # noqa: B010
+        return metric
+
+    return mark
+
+
 def at(*path: str, file: str = "results.json") -> Metric:
     """The figure under a path of keys of a job's file."""
 
@@ -106,7 +116,7 @@ class Arm:
                 found[outcome.job.seed] = metric(outcome)
             except KeyError as error:
                 raise LipsortError(f"{outcome.directory}: no {error} among its results") from error
-        return Sample(found)
+        return Sample(found, getattr(metric, "rounding", ""))
 
 
 def seconds(outcome: Outcome) -> float:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lipsort_cli.directed_text import fixed
 from lipsort_cli.reports.rows import Spread
 
 LEVEL = 0.95
@@ -17,9 +18,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Sample:
-    """One figure of one setting, by seed."""
+    """One figure of one setting, by seed; ``rounding``: ``down`` or ``up`` where it is a bound."""
 
     by_seed: Mapping[int, float]
+    rounding: str = ""
 
     @property
     def values(self) -> list[float]:
@@ -40,7 +42,8 @@ class Sample:
         """``mean ± standard deviation``."""
         if not self.by_seed:
             return "-"
-        return f"{scale * self.mean:.{places}f} ± {scale * self.deviation:.{places}f}"
+        mean = fixed(scale * self.mean, places, self.rounding)
+        return f"{mean} ± {scale * self.deviation:.{places}f}"
 
 
 @dataclass(frozen=True)

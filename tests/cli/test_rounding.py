@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import math
+import pkgutil
+import re
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipsort_cli.directed_text import at_least, at_most, share_down
+import lipsort_cli
+from lipsort_cli.directed_text import at_least, at_most, fixed, share_down
+from lipsort_cli.reproduction import studies
+from lipsort_cli.reproduction.statistics import Sample
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -54,6 +63,64 @@ def test_a_share_of_points_is_never_overstated(total: int, data: st.DataObject) 
 def test_whole_percentages_are_shown_as_such(percent: int) -> None:
     assert share_down(percent / 100) == f"{percent}.00%"
     assert share_down(percent / 100, 0) == f"{percent}%"
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 6))
+def test_fixed_decimals_of_a_bound_keep_to_its_side(value: float, places: int) -> None:
+    low, high = Decimal(fixed(value, places, "down")), Decimal(fixed(value, places, "up"))
+    slack = Decimal(4 * math.ulp(value))
+    assert low <= Decimal(value) + slack and Decimal(value) - slack <= high
+    assert high - low <= Decimal(1).scaleb(-places)
+
+
+@pytest.mark.parametrize("count", range(0, 1001, 7))
+def test_a_share_in_per_cent_is_itself(count: int) -> None:
+    assert fixed(100 * (count / 1000), 1, "down") == f"{count / 10:.1f}"
+
+
+# --- every proven figure that is printed ----------------------------------------------------------
+
+PACKAGE = Path(lipsort_cli.__file__).parent
+BESIDE = {"clean_accuracy", "seconds"}
+"""Names of figures that are said beside a proven one, and are none themselves."""
+
+
+def rounded_to_nearest(path: Path) -> Iterator[str]:
+    """Figures in texts that speak of what is proven, printed to the nearest decimal."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        words = "".join(str(v.value) for v in node.values if isinstance(v, ast.Constant))
+        for value in node.values if "proven" in words else []:
+            if isinstance(value, ast.FormattedValue) and value.format_spec is not None:
+                spec = ast.unparse(value.format_spec)
+                if re.search(r"\.\d*[gfe%]|[gfe%]'$", spec):
+                    yield f"{path.name}: {ast.unparse(value.value)} in {words[:60]!r}"
+
+
+def test_no_text_of_what_is_proven_rounds_to_the_nearest() -> None:
+    found = [line for path in PACKAGE.rglob("*.py") for line in rounded_to_nearest(path)]
+    assert [line for line in found if not any(name in line for name in BESIDE)] == []
+
+
+def test_every_proven_figure_of_the_paper_s_studies_says_its_side() -> None:
+    listed = 0
+    for info in pkgutil.iter_modules(studies.__path__):
+        module = importlib.import_module(f"{studies.__name__}.{info.name}")
+        for name, one in vars(module).items():
+            words = (getattr(one, "__doc__", None) or "").lower()
+            if getattr(one, "__module__", "") != module.__name__ or "proven" not in words:
+                continue
+            returned = str(getattr(one, "__annotations__", {}).get("return", ""))
+            if returned == "Metric":
+                one = one(0.1)
+            elif returned != "float":
+                continue
+            listed += 1
+            assert hasattr(one, "rounding") or name == "certified", f"{info.name}.{name}"
+    assert listed >= 4
+    assert Sample({0: 0.29999}, "down").text(2).startswith("0.29 ")
+    assert Sample({0: 1.00001}, "up").text(4).startswith("1.0001 ")
 
 
 def test_no_percentage_of_nan() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import dots
-from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, table
+from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, bound_from, table
 from lipsort_cli.reproduction.statistics import above, below
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
 
@@ -36,6 +36,7 @@ def certified(outcome: Outcome, eps: str) -> float:
     return 100 * float(outcome.results["certified_accuracy"]["eps"][eps])
 
 
+@bound_from("above")
 def bound(outcome: Outcome) -> float:
     """Proven bound of the Lipschitz constant."""
     return float(outcome.results["lipschitz_bound"])
@@ -122,7 +123,7 @@ def _activations(outcomes: Outcomes, side: str) -> list[Check]:
     )
     further = []
     for eps in ("0.3", "0.5", "1.0"):
-        metric = partial(certified, eps=eps)
+        metric = bound_from("below")(partial(certified, eps=eps))
         further.append(
             (f"points certified at {eps}, MaxMin - ReLU", sort(metric), relu(metric), 0.0)
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import dots
-from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, table
+from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, bound_from, table
 from lipsort_cli.reproduction.statistics import above
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
 
@@ -27,6 +27,7 @@ _PUBLISHED = {
 """What the paper says; of the absolute value it is Theorem 1."""
 
 
+@bound_from("below")
 def share(outcome: Outcome) -> float:
     """Proven lower bound over the true distance."""
     results = outcome.results

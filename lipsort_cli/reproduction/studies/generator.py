@@ -8,7 +8,16 @@ from pathlib import Path
 from lipsort_cli.reports.blocks import Block, Picture
 from lipsort_cli.reproduction.draw import dots
 from lipsort_cli.reproduction.jobs import Job
-from lipsort_cli.reproduction.outcomes import SIDES, Arm, Metric, Outcome, Outcomes, short, table
+from lipsort_cli.reproduction.outcomes import (
+    SIDES,
+    Arm,
+    Metric,
+    Outcome,
+    Outcomes,
+    bound_from,
+    short,
+    table,
+)
 from lipsort_cli.reproduction.sizes import jobs_of
 from lipsort_cli.reproduction.statistics import Sample
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
@@ -42,6 +51,7 @@ def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     ]  # fmt: skip
 
 
+@bound_from("below")
 def lower(outcome: Outcome) -> float:
     """Proven lower bound of W1 between the samples compared."""
     return float(outcome.results["lower_bound"]["value"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import Curve, curves
 from lipsort_cli.reproduction.jobs import Job, follow_up
-from lipsort_cli.reproduction.outcomes import Arm, Column, Metric, Outcome, Outcomes, at
+from lipsort_cli.reproduction.outcomes import Arm, Column, Metric, Outcome, Outcomes, at, bound_from
 
 FGSM_POINTS = 500
 
@@ -20,7 +20,7 @@ def clean(outcome: Outcome) -> float:
 
 def certified(eps: float) -> Metric:
     """Certified accuracy in percent (proven)."""
-    return _percent(at("certified_accuracy", "eps", f"{eps}"))
+    return bound_from("below")(_percent(at("certified_accuracy", "eps", f"{eps}")))
 
 
 def pgd(eps: float) -> Metric:

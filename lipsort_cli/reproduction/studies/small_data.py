@@ -8,7 +8,7 @@ from pathlib import Path
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import Curve, curves
 from lipsort_cli.reproduction.jobs import Job, follow_up
-from lipsort_cli.reproduction.outcomes import SIDES, Arm, Outcome, Outcomes, table
+from lipsort_cli.reproduction.outcomes import SIDES, Arm, Outcome, Outcomes, bound_from, table
 from lipsort_cli.reproduction.statistics import Sample
 from lipsort_cli.reproduction.studies.classification import error
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
@@ -39,6 +39,7 @@ def complexity(outcome: Outcome) -> float:
     return math.log10(float(outcome.file(FILE)["bound"]["normalised"]))
 
 
+@bound_from("above")
 def bound(outcome: Outcome) -> float:
     """Decimal logarithm of the margin bound of the probability of error."""
     return math.log10(float(outcome.file(FILE)["bound"]["value"]))
