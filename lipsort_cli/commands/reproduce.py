@@ -77,7 +77,7 @@ def reproduce(
         return 0
     prepare(made.unfinished)
     failed = _run(made, workers, out)
-    return _conclude(made, out, failed, seeds=seeds, mode=mode, kept=kept)
+    return _conclude(made, out, failed, mode, kept)
 
 
 def _cores() -> int:
@@ -136,23 +136,15 @@ def _run(made: Plan, workers: int, out: Path) -> dict[str, str]:
     return failed
 
 
-def _conclude(
-    made: Plan,
-    out: Path,
-    failed: dict[str, str],
-    *,
-    seeds: int,
-    mode: str,
-    kept: Path | None = None,
-) -> int:
+def _conclude(made: Plan, out: Path, failed: dict[str, str], mode: str, kept: Path | None) -> int:
     from lipsort_cli.reproduction import page
-    from lipsort_cli.reproduction.record import record, write_page
+    from lipsort_cli.reproduction.record import keep
 
     began = time.monotonic()
     findings: dict[int, Finding | str] = page.judged(made, out)
-    page.write(made, findings, out, seeds=seeds, mode=mode)
-    if kept is not None and record(made, findings, kept, seeds=seeds, mode=mode):
-        results_line("Page", write_page(kept))
+    found = page.write(made, findings, out, mode)
+    if kept is not None and keep(found, kept):
+        _write_page(kept)
     _show(made, findings)
     words = [
         page.verdict(

@@ -1,8 +1,11 @@
-"""Results kept as small files, and the page that is written from them."""
+"""What came of an experiment as plain values: kept as a small file, shown in reports and pages."""
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +13,100 @@ from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import make_folder, read_json, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Picture, Table
 from lipsort_cli.reports.markdown import markdown
+from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import SIDES
-from lipsort_cli.reproduction.page import FAILS, HOLDS, processor, spent
-from lipsort_cli.reproduction.plan import Plan
-from lipsort_cli.reproduction.study import Check, Finding
+from lipsort_cli.reproduction.study import Check, Finding, Study
 from lipsort_cli.versions import commit
+
+HOLDS, FAILS, MISSING = "holds", "FAILS", "not measured"
 
 TEXT = "text.md"
 """What the page says that no run measures; in the folder of the results."""
 
-
-def record(
-    plan: Plan, findings: dict[int, Finding | str], folder: Path, *, seeds: int, mode: str
-) -> list[str]:
-    """Write ``NAME.json`` and pictures of every complete experiment into ``folder``; their names.
-
-    An experiment of which a job is missing is left as it is there.
-    """
-    make_folder(folder)
-    written = []
-    for study in plan.studies:
-        finding, jobs = findings[study.number], plan.members[study.number]
-        if isinstance(finding, str) or not all(job.finished for job in jobs):
-            continue
-        values = {
-            "number": study.number,
-            "title": study.title,
-            "claim": study.claim,
-            "mode": mode,
-            "seeds": len({job.seed for job in jobs}),
-            "jobs": len(jobs),
-            "cpu_minutes": round(spent(jobs, "cpu_seconds"), 2),
-            "commit": commit(),
-            "processor": processor(),
-            "command": f"lipsort reproduce {study.number} --{mode} --seeds {seeds}",
-            "checks": [_of_check(check) for check in finding.checks],
-            "blocks": [
-                found
-                for number, block in enumerate(finding.blocks)
-                if (found := _of_block(block, folder, f"{study.name}-{number}"))
-            ],
-        }
-        write_json(folder / f"{study.name}.json", values)
-        written.append(study.name)
-    return written
+METHOD = (
+    "A claim holds if the lower end of a one-sided 95% interval of Student's t for the mean over "
+    "seeds lies above its margin. Differences are paired by seed. With three seeds the lower end "
+    "is the mean minus 2.92 standard errors. Minutes: of processor time, the whole experiment."
+)
 
 
-def _of_check(check: Check) -> dict[str, Any]:
-    keys = ("claim", "side", "published", "measured", "evidence", "reason")
-    return {key: getattr(check, key) for key in keys} | {
-        "holds": check.holds,
-        "tests": check.words,
+def described(study: Study, finding: Finding | str, jobs: list[Job], mode: str) -> dict[str, Any]:
+    """What came of an experiment; pictures by their absolute paths."""
+    finished = [job for job in jobs if job.finished]
+    seeds = len({job.seed for job in jobs})
+    problem = finding if isinstance(finding, str) else ""
+    found = Finding() if isinstance(finding, str) else finding
+    return {
+        "number": study.number,
+        "name": study.name,
+        "title": study.title,
+        "claim": study.claim,
+        "mode": mode,
+        "seeds": seeds,
+        "jobs": len(jobs),
+        "missing": len(jobs) - len(finished),
+        "problem": problem or ("" if found.checks else "no job has finished"),
+        "presets": list(dict.fromkeys(job.preset for job in jobs if ":" not in job.preset)),
+        "cpu_minutes": round(spent(finished, "cpu_seconds"), 2),
+        "commit": commit(),
+        "processor": processor(),
+        "command": f"lipsort reproduce {study.number} --{mode} --seeds {seeds}",
+        "checks": [_of_check(check) for check in found.checks],
+        "blocks": [one for block in found.blocks if (one := _of_block(block))],
     }
 
 
-def _of_block(block: Block, folder: Path, name: str) -> dict[str, Any] | None:
+def _of_check(check: Check) -> dict[str, Any]:
+    keys = ("claim", "side", "published", "measured", "evidence", "reason", "holds")
+    return {key: getattr(check, key) for key in keys} | {"tests": check.words}
+
+
+def _of_block(block: Block) -> dict[str, Any] | None:
     if isinstance(block, Table):
-        table = {key: getattr(block, key) for key in ("title", "header", "rows", "caption", "keys")}
-        return {"table": table}
+        keys = ("title", "header", "rows", "caption", "keys")
+        return {"table": {key: getattr(block, key) for key in keys}}
     if isinstance(block, Picture) and block.path.is_file():
-        shutil.copyfile(block.path, folder / f"{name}.png")
-        return {"picture": f"{name}.png", "caption": block.caption}
+        return {"picture": str(block.path.absolute()), "caption": block.caption}
     return None
+
+
+def spent(jobs: Iterable[Job], key: str) -> float:
+    """Minutes that finished jobs took: ``seconds`` or ``cpu_seconds``."""
+    return sum(float(read_json(job.directory / MARK).get(key, 0.0)) for job in jobs) / 60
+
+
+def processor() -> str:
+    """What the machine calls its processor, and how many cores there are."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores"
+
+
+# --- kept -------------------------------------------------------------------------------------
+
+
+def keep(found: list[dict[str, Any]], folder: Path) -> list[str]:
+    """Write ``NAME.json`` and pictures of every complete experiment into ``folder``; their names.
+
+    One of which a job is missing is left as it is there.
+    """
+    make_folder(folder)
+    complete = [one for one in found if not one["problem"] and not one["missing"]]
+    for one in complete:
+        blocks = []
+        for number, block in enumerate(one["blocks"]):
+            if "picture" in block:
+                name = f"{one['name']}-{number}.png"
+                shutil.copyfile(block["picture"], folder / name)
+                block = {**block, "picture": name}
+            blocks.append(block)
+        write_json(folder / f"{one['name']}.json", {**one, "blocks": blocks})
+    return [one["name"] for one in complete]
 
 
 def write_page(folder: Path) -> Path:
@@ -89,8 +124,8 @@ def write_page(folder: Path) -> Path:
         )
     try:
         found.sort(key=lambda one: int(one["number"]))
-        head = Document("The paper's experiments", [_results(found)])
-        tail = [block for one in found for block in _section(one, folder)]
+        head = Document("The paper's experiments", [results(found)])
+        tail = [block for one in found for block in section(one, folder)]
     except (KeyError, TypeError, ValueError) as error:
         raise LipsortError(f"{folder}: damaged results ({error!r})") from error
     path = folder.with_suffix(".md")
@@ -101,36 +136,40 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def _results(found: list[dict[str, Any]]) -> Table:
+# --- shown ------------------------------------------------------------------------------------
+
+
+def results(found: list[dict[str, Any]]) -> Table:
+    """The table that a reader looks at first: every claim, both arms beside what is published."""
     rows = []
     for one in found:
+        name, took = f"{one['number']}. {one['title']}", f"{one['cpu_minutes']:.1f} ({one['mode']})"
+        if one["problem"]:
+            rows.append([name, one["claim"], "", MISSING, one["problem"], "", "", took])
         claims: dict[str, dict[str, dict[str, Any]]] = {}
         for check in one["checks"]:
             claims.setdefault(check["claim"], {})[check["side"]] = check
         for claim, sides in claims.items():
             first = next(iter(sides.values()))
-            rows.append(
-                [f"{one['number']}. {one['title']}", claim, first["published"],
-                 *(_verdict(sides.get(side)) for side in SIDES.values()), first["evidence"],
-                 str(one["seeds"]), f"{one['cpu_minutes']:.1f} ({one['mode']})"]
-            )  # fmt: skip
+            words = [_verdict(sides.get(side), one["missing"]) for side in SIDES.values()]
+            rows.append([name, claim, first["published"], *words, first["evidence"],
+                         str(one["seeds"]), took])  # fmt: skip
     header = ["experiment", "claim", "published", *SIDES.values(), "evidence", "seeds", "minutes"]
-    return Table(
-        "", header, rows,
-        "Minutes: processor time of the whole experiment, and its size. A claim holds where the "
-        "lower end of a one-sided 95% interval over seeds lies above its margin.",
-        keys=2, right=frozenset(),
-    )  # fmt: skip
+    title = "The paper's claims, and this machine"
+    return Table(title, header, rows, METHOD, keys=2, right=frozenset())
 
 
-def _verdict(check: dict[str, Any] | None) -> str:
+def _verdict(check: dict[str, Any] | None, missing: int) -> str:
     if check is None:
         return "-"
+    word = HOLDS if check["holds"] else FAILS
     reason = f" ({check['reason']})" if check["reason"] and not check["holds"] else ""
-    return f"{HOLDS if check['holds'] else FAILS + reason}: {check['measured']}"
+    jobs = f", {missing} jobs missing" if missing else ""
+    return f"{word}{reason}{jobs}: {check['measured']}"
 
 
-def _section(one: dict[str, Any], folder: Path) -> list[Block]:
+def section(one: dict[str, Any], folder: Path) -> list[Block]:
+    """An experiment's tables and pictures, which lie in ``folder``, and what was tested."""
     blocks: list[Block] = [
         Heading(f"{one['number']}. {one['title']}"),
         Paragraph(
@@ -138,6 +177,10 @@ def _section(one: dict[str, Any], folder: Path) -> list[Block]:
             f"{one['jobs']} jobs, {one['cpu_minutes']:.1f} minutes of {one['processor']}."
         ),
     ]
+    if one["problem"]:
+        return [*blocks, Paragraph(f"Not measured: {one['problem']}")]
+    if one["missing"]:
+        blocks.append(Paragraph(f"{one['missing']} of {one['jobs']} jobs have not finished."))
     for block in one["blocks"]:
         if "table" in block:
             blocks.append(Table(**block["table"]))
@@ -149,4 +192,6 @@ def _section(one: dict[str, Any], folder: Path) -> list[Block]:
         for words in check["tests"]
     ]
     blocks.append(Table("What was tested", ["claim", "arm", "test"], rows, right=frozenset()))
+    if one["presets"]:
+        blocks.append(Paragraph(f"Presets: {', '.join(one['presets'])}."))
     return blocks

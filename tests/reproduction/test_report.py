@@ -41,7 +41,7 @@ def made(out: Path, gain: float, seeds: int = 3) -> Plan:
 
 
 def conclude(planned: Plan, out: Path) -> int:
-    return _conclude(planned, out, {}, seeds=3, mode="quick", kept=out / "kept")
+    return _conclude(planned, out, {}, "quick", out / "kept")
 
 
 def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert f"holds, {side}: MaxMin is certified further" in shown
     assert "1 of 1 experiments hold" in shown
     text = (tmp_path / "report.md").read_text()
-    for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "3 seeds", "12.0 minutes"):
+    for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "over 3 seeds", "12 jobs"):
         assert words in text, words
     html = (tmp_path / "report.html").read_text()
     assert "data:image/png;base64" in html and "http://" not in html.replace("www.w3.org", "")
