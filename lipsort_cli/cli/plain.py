@@ -43,7 +43,7 @@ class Plain(Mapping[str, Callable[..., int]]):
         return found[1] if found else ""
 
 
-PLAIN = Plain("verify", "theory", "generalisation", "reproduce", "zoo")
+PLAIN = Plain("verify", "theory", "generalisation", "reproduce", "zoo", "doctor")
 """Every such command by its name; each returns its exit code."""
 
 
