@@ -32,8 +32,13 @@ LINES: dict[str, list[str]] = {
     "zoo": ["zoo"],
     "doctor": ["doctor"],
     "tune": [
-        "tune", "train", "training.epochs=1", "model.widths=[8]", "optimizer.lr=0.01,0.02",
-        "trials=1", "hydra.run.dir=o",
+        "tune",
+        "train",
+        "training.epochs=1",
+        "model.widths=[8]",
+        "optimizer.lr=0.01,0.02",
+        "trials=1",
+        "hydra.run.dir=o",
     ],
 }
 """A small command line of every command."""
