@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import fuzz
 
 settings.register_profile("lipsort", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lipsort")
@@ -25,6 +26,20 @@ def no_job_of_another_test() -> None:
     """Hydra keeps the last job of a process as a global, whose folder commands would stand in."""
     if hydra := sys.modules.get("hydra.core.hydra_config"):
         hydra.HydraConfig.instance().cfg = None
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose pictures, but leave them empty: to paint them takes half the time of a small run.
+
+    Those marked ``pictures`` are painted.
+    """
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", _blank)
+
+
+def _blank(self: object, file: Any, **_: Any) -> None:
+    file.write(fuzz.PIXEL + bytes(1000))
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_runs_as_a_list_and_a_critic(
 def test_a_damaged_configuration_is_named(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "relu", tmp_path / "cut")
     path = tmp_path / "cut/.hydra/config.yaml"
-    path.write_text(path.read_text()[:90])
+    path.write_text(path.read_text()[:90] + "\n[cut")
     with pytest.raises(
         LipsortError, match=r"config\.yaml: not a YAML file, or a damaged one"
     ) as caught:

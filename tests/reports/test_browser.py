@@ -16,7 +16,10 @@ from lipsort_cli.reports.html import html
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no chromium or chrome on the PATH")
+pytestmark = [
+    pytest.mark.pictures,
+    pytest.mark.skipif(not BROWSER, reason="no chromium or chrome on the PATH"),
+]
 
 COLUMNS = 11
 MEASURE = """<script>

@@ -18,6 +18,8 @@ from lipsort_cli.reproduction import draw as reproduction
 from lipsort_cli.reproduction.statistics import Sample
 from lipsort_cli.wasserstein import figures as wasserstein
 
+pytestmark = pytest.mark.pictures
+
 PACKAGE = Path(lipsort_cli.__file__).parent
 
 HISTORY = ("step", "w1_lower", "critic_gap", "gradient_norm", "gradient_norm_largest")
