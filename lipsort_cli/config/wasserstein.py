@@ -32,6 +32,11 @@ class CriticTraining:
         "matrix products while training; bounds are never computed in it",
         choices=["auto", "float32", "bfloat16"],
     )
+    center: bool | None = option(
+        None,
+        "the critic first takes off the training rows' mean; false: its first bias starts there; "
+        "null: false for fullsort alone",
+    )
     gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
     check_every: int = option(
         100, "steps between looks at the bounds; the last step is always looked at", minimum=1

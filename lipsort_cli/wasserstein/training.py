@@ -199,7 +199,9 @@ def make_task(
         shape=source.shape,
         # Moved by steepest descent, critics that sort everything found less of the distance of
         # images when centred (docs/wasserstein.md); all others found more.
-        centred=groups.activation.name != "fullsort",
+        centred=groups.activation.name != "fullsort"
+        if training.center is None
+        else training.center,
     ).to(device)
     optimizer = build_optimizer(network, groups.optimizer)
     return CriticTask(

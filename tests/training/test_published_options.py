@@ -140,3 +140,23 @@ def test_other_layers_are_no_start(tmp_path: Path) -> None:
     other.mkdir()
     with pytest.raises(UsageError, match="start: weight 2"):
         perform("train", [*SMALL, "model.widths=[16]", f"start='{tmp_path}'"], other)
+
+
+def test_every_activation_has_one_network_where_it_is_asked_for(tmp_path: Path) -> None:
+    found = {}
+    for center in ("true", "false", "null"):
+        for activation in ("fullsort", "maxmin"):
+            directory = tmp_path / f"{center}-{activation}"
+            directory.mkdir()
+            perform(
+                "estimate-wasserstein",
+                ["distribution=translated_cloud", f"activation={activation}", "threads=1",
+                 f"training.center={center}", "training.steps=1", "model.widths=[8]", "device=cpu",
+                 "evaluation.points=10", "evaluation.confidence_points=10",
+                 "training.check_points=10", "evaluation.certificate=false"],
+                directory,
+            )  # fmt: skip
+            network = load_network(directory / "model.safetensors")
+            found[center, activation] = any(layer.op == "normalize" for layer in network.layers)
+    assert found["true", "fullsort"] and found["true", "maxmin"] and found["null", "maxmin"]
+    assert not (found["false", "fullsort"] or found["false", "maxmin"] or found["null", "fullsort"])
