@@ -163,14 +163,14 @@ class RunRecord:
         command: str,
         *,
         config: Any = None,
-        seed: int | None = None,
-        device: str | None = None,
         data: dict[str, Any] | None = None,
+        **known: Any,
     ) -> RunRecord:
         """Record that ``command`` runs in ``directory`` from now on.
 
         The record of the same run that is already there is continued: first start and seconds
-        spent are kept. ``config``: the run's whole configuration, a dataclass.
+        spent are kept. ``config``: the run's whole configuration, a dataclass; ``data``: their
+        fingerprint; ``known``: further keys: ``device``, and ``seed`` that no configuration has.
 
         Raises:
             UsageError: the directory holds the run of another command or configuration.
@@ -191,7 +191,7 @@ class RunRecord:
             values["seconds"] = earlier.get("seconds", 0.0)
             values["resumed"] = int(earlier.get("resumed", 0)) + 1
         values |= {"host": socket.gethostname(), "pid": os.getpid(), "versions": versions()}
-        known = {"commit": commit(), "device": device, "seed": seed, "data": data}
+        known = {"commit": commit(), "seed": getattr(config, "seed", None), "data": data} | known
         if config is not None:
             found = described(config)
             known["configuration"] = {
@@ -240,13 +240,9 @@ class RunRecord:
         cls,
         directory: Path,
         command: str,
-        *,
-        config: Any = None,
-        seed: int | None = None,
-        device: str | None = None,
-        data: dict[str, Any] | None = None,
+        **known: Any,
     ) -> Iterator[RunRecord]:
-        """Start a record; finish it, or mark it interrupted or failed as the block ends.
+        """:meth:`start` a record; finish it, or mark it interrupted or failed as the block ends.
 
         The directory is locked meanwhile.
 
@@ -254,9 +250,7 @@ class RunRecord:
         failure is the one that is reported.
         """
         with locked(directory):
-            record = cls.start(
-                directory, command, config=config, seed=seed, device=device, data=data
-            )
+            record = cls.start(directory, command, **known)
             try:
                 yield record
             except (KeyboardInterrupt, Interrupted):

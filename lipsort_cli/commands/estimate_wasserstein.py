@@ -53,14 +53,8 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
         device=device,
     )
     chosen = config.fit(source.dim)
-    with RunRecord.recording(
-        directory,
-        "estimate-wasserstein",
-        config=config,
-        seed=config.seed,
-        device=str(device),
-        data=source.fingerprint,
-    ) as record:
+    about = {"device": str(device), "data": source.fingerprint}
+    with RunRecord.recording(directory, "estimate-wasserstein", config=config, **about) as record:
         task = build_task(config, source, device)
         console.print(_headline(config, source))
         if chosen:

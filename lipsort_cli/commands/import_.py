@@ -22,13 +22,8 @@ def run(config: ImportConfig, directory: Path) -> None:
 
     model = read_model(config.file, tuple(config.input_shape) or None)
     dataset = None if config.data is None else load(config.data)
-    with RunRecord.recording(
-        directory,
-        "import",
-        config=config,
-        seed=config.seed,
-        data=None if dataset is None else dataset.fingerprint,
-    ):
+    data = None if dataset is None else dataset.fingerprint
+    with RunRecord.recording(directory, "import", config=config, data=data):
         try:
             imported, agreement, results = make_run(model, config, directory, dataset)
         except LipsortError as error:

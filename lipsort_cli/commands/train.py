@@ -38,14 +38,8 @@ def run(config: TrainConfig, directory: Path) -> None:
             f"data: {dataset.name} has one class; a classifier needs at least 2: put the images of "
             "each class into a subfolder of its own"
         )
-    with RunRecord.recording(
-        directory,
-        "train",
-        config=config,
-        seed=config.seed,
-        device=str(device),
-        data=dataset.fingerprint,
-    ) as record:
+    about = {"device": str(device), "data": dataset.fingerprint}
+    with RunRecord.recording(directory, "train", config=config, **about) as record:
         warn_of_scales(dataset)
         task = build_task(config, dataset, device)
         console.print(_headline(config, dataset, task))

@@ -35,14 +35,8 @@ def run(config: WganConfig, directory: Path) -> None:
     device = resolve_device(config.device)
     dataset = load(config.data)
     check(dataset, config.evaluation)
-    with RunRecord.recording(
-        directory,
-        "wgan",
-        config=config,
-        seed=config.seed,
-        device=str(device),
-        data=dataset.fingerprint,
-    ) as record:
+    about = {"device": str(device), "data": dataset.fingerprint}
+    with RunRecord.recording(directory, "wgan", config=config, **about) as record:
         task = build_task(config, dataset, device, directory)
         console.print(_headline(config, task))
         if not engine.run(task, engine.Session.of(config, record)):

@@ -124,7 +124,6 @@ class ClipCritic(Critic):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Clip."""
         for parameter in self.network.parameters():
             parameter.clamp_(-self.config.clip, self.config.clip)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.base import evaluating
+
 
 def critic_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
     """The critic's loss of its values f(x) [n] on data and f(y) [m] on generated points.
@@ -32,12 +34,10 @@ def gradient_norms(
 
     Empirical: no bound of the constant, which may be larger elsewhere.
     """
-    was_training = network.training
-    network.eval()
     share = torch.rand(len(real), generator=random).to(real.device)
     share = share.view(-1, *[1] * (real.dim() - 1))
     points = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (slopes,) = torch.autograd.grad(network(points).sum(), points)
-    network.train(was_training)
+    with evaluating(network):
+        (slopes,) = torch.autograd.grad(network(points).sum(), points)
     norms: Tensor = slopes.flatten(1).norm(dim=1)
     return norms

@@ -80,7 +80,6 @@ class GanTask(Task):
 
     @property
     def finished(self) -> bool:
-        """Whether the last step was taken, or the time is over."""
         limit = self.training.seconds
         over = limit is not None and self.at.seconds >= limit and self.at.step > 0
         return super().finished or over
@@ -114,7 +113,6 @@ class GanTask(Task):
         return mixed_forward(self.critic.network, points, self.dtype)[:, 0]
 
     def step(self) -> None:
-        """The critic's steps, and the generator's."""
         turns = self.critic.config.steps
         for rates in self.rates:
             rates.set(self.progress)
@@ -221,7 +219,6 @@ class GanTask(Task):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from it."""
         self.generator.load_state_dict(state["generator"])
         self.average.generator.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["generator_optimizer"])

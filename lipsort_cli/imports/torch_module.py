@@ -82,7 +82,7 @@ def from_torch(
     write_atomic(path, _exported(frozen, tuple(input_shape)))
     make_folder(folder / ".hydra")
     write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
-    with RunRecord.recording(folder, "import", config=config, seed=config.seed):
+    with RunRecord.recording(folder, "import", config=config):
         model = read_model(path)
         imported, _, _ = make_run(model, config, folder, None)
         if not mean and not std:

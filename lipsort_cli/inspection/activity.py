@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.inspection.operators import run_once
 from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, Maxout
 
 
@@ -109,12 +110,5 @@ def activities(network: nn.Module, inputs: Tensor) -> list[Activity]:
         for name, module in network.named_modules()
         if _measure(module) is not None
     ]
-    was_training = network.training
-    network.eval()
-    try:
-        network(inputs)
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
+    run_once(network, inputs, handles)
     return found

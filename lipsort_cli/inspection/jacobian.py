@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Normalize, Scale
+from lipsort_cli.layers.base import evaluating
 from lipsort_cli.norms import DUAL, ORDER
 
 _SHAPE_ONLY = (nn.Flatten, nn.Dropout, nn.Identity)
@@ -82,13 +83,8 @@ def jacobians(network: nn.Sequential, inputs: Tensor) -> Depths:
     Depth 0 is the input, the last one the input of the last layer. The network is run in
     evaluation mode, and left in the mode that it was in.
     """
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.enable_grad():
-            return _jacobians(network, inputs)
-    finally:
-        network.train(was_training)
+    with evaluating(network), torch.enable_grad():
+        return _jacobians(network, inputs)
 
 
 def _jacobians(network: nn.Sequential, inputs: Tensor) -> Depths:

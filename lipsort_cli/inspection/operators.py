@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.utils.hooks import RemovableHandle
+
+from lipsort_cli.layers.base import evaluating
 
 EXPLICIT_SIDE = 1600
 """Smaller side up to which a convolution's operator is written out as a matrix."""
@@ -32,6 +35,16 @@ class Spectrum:
     complete: bool = True
 
 
+def run_once(network: nn.Module, inputs: Tensor, handles: list[RemovableHandle]) -> None:
+    """Run ``network`` for what its hooks see, in evaluation mode; they are gone afterwards."""
+    try:
+        with evaluating(network):
+            network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @torch.no_grad()
 def layer_spectra(network: nn.Module, example: Tensor) -> list[Spectrum]:
     """Every ``nn.Linear`` and convolution of ``network``, in the order in which they are run.
@@ -47,14 +60,7 @@ def layer_spectra(network: nn.Module, example: Tensor) -> list[Spectrum]:
         for name, module in network.named_modules()
         if isinstance(module, LINEAR)
     ]
-    was_training = network.training
-    network.eval()
-    try:
-        network(example)
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
+    run_once(network, example, handles)
     return [_spectrum(*entry) for entry in met]
 
 

@@ -162,25 +162,27 @@ def check_group_size(features: int, group_size: int) -> None:
         )
 
 
-class GroupSort(nn.Module):
+class Grouped(nn.Module):
+    """What activations over contiguous groups of ``group_size`` features on axis ``dim`` share."""
+
+    def __init__(self, group_size: int, dim: int = -1) -> None:
+        super().__init__()
+        self.group_size, self.dim = group_size, dim
+
+    def extra_repr(self) -> str:
+        return f"group_size={self.group_size}"
+
+
+class GroupSort(Grouped):
     """GroupSort: contiguous groups of ``group_size`` features, each sorted ascending.
 
     The Jacobian is a permutation, so the layer is 1-Lipschitz in every lp norm and preserves the
     norm of the gradient. Shapes: [..., n, ...] to the same; see :func:`group_sort`.
     """
 
-    def __init__(self, group_size: int, dim: int = -1) -> None:
-        super().__init__()
-        self.group_size = group_size
-        self.dim = dim
-
     def forward(self, x: Tensor) -> Tensor:
         """Sort the groups of [..., n, ...]."""
         return group_sort(x, self.group_size, self.dim)
-
-    def extra_repr(self) -> str:
-        """What ``print`` shows."""
-        return f"group_size={self.group_size}"
 
 
 class MaxMin(GroupSort):
@@ -202,16 +204,11 @@ class FullSort(nn.Module):
         return group_sort(x, x.shape[self.dim], self.dim)
 
 
-class Maxout(nn.Module):
+class Maxout(Grouped):
     """Maximum of each contiguous group: [..., n] to [..., n / group_size].
 
     1-Lipschitz; the gradient reaches only the largest feature of a group.
     """
-
-    def __init__(self, group_size: int, dim: int = -1) -> None:
-        super().__init__()
-        self.group_size = group_size
-        self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
         """Reduce each group of [..., n, ...] to its maximum."""
@@ -220,10 +217,6 @@ class Maxout(nn.Module):
         groups = x.unflatten(dim, (x.shape[dim] // self.group_size, self.group_size))
         # max with indices gives the whole gradient to one of tied features, amax divides it.
         return groups.max(dim + 1).values
-
-    def extra_repr(self) -> str:
-        """What ``print`` shows."""
-        return f"group_size={self.group_size}"
 
 
 class AbsoluteValue(nn.Module):

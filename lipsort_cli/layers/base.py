@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import torch
@@ -95,9 +96,30 @@ class ConstrainedLayer(nn.Module, ABC):
         """
 
 
-def unknown_norm(norm: str) -> ValueError:
-    """The error for a norm that no layer has a constant in."""
-    return ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
+def in_norm(norm: str, *, l2: float, linf: float, l1: float) -> float:
+    """The constant in ``norm``; raises ValueError for a norm that no layer has one in."""
+    if norm not in ("l2", "linf", "l1"):
+        raise ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
+    return {"l2": l2, "linf": linf, "l1": l1}[norm]
+
+
+def check_features(in_features: int, out_features: int) -> None:
+    """Refuse a layer without inputs or outputs."""
+    if in_features < 1 or out_features < 1:
+        raise ValueError(
+            f"found {in_features} input and {out_features} output features; at least 1 each"
+        )
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """``network`` in evaluation mode, and in its own again when the block ends."""
+    mode = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(mode)
 
 
 @torch.no_grad()
@@ -109,12 +131,9 @@ def matrix_norm_bound(weight: Tensor, norm: str) -> float:
     column sum.
     """
     w = weight.detach().double()
-    if norm == "linf":
-        return float(w.abs().sum(1).max())
-    if norm == "l1":
-        return float(w.abs().sum(0).max())
     if norm != "l2":
-        raise unknown_norm(norm)
+        rows, columns = (float(w.abs().sum(axis).max()) for axis in (1, 0))
+        return in_norm(norm, l2=0.0, linf=rows, l1=columns)
     square = w @ w.mT if w.shape[0] <= w.shape[1] else w.mT @ w
     excess = symmetric_norm_bound(square - torch.eye(len(square), dtype=w.dtype, device=w.device))
     if excess < 1e-3 or not excess < float("inf"):

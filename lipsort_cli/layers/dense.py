@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.layers.base import ConstrainedLayer, matrix_norm_bound
+from lipsort_cli.layers.base import ConstrainedLayer, check_features, matrix_norm_bound
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 
 
@@ -38,10 +38,7 @@ class Dense(ConstrainedLayer):
         constraint: Constraint | None = None,
     ) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ValueError(
-                f"found {in_features} input and {out_features} output features; at least 1 each"
-            )
+        check_features(in_features, out_features)
         self.in_features = in_features
         self.out_features = out_features
         self.constraint = Orthonormal() if constraint is None else constraint
@@ -63,11 +60,9 @@ class Dense(ConstrainedLayer):
         return nn.functional.linear(x, self.weight, self.bias)
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
-        """The parameter and its set."""
         return ((self.constraint, self.parameter),)
 
     def lipschitz(self, norm: str) -> float:
-        """Operator norm of the weight from ``norm`` (l2, linf, l1) to itself, from above."""
         return matrix_norm_bound(self.weight, norm)
 
     def sizes(self) -> str:

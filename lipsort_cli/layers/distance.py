@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.base import check_features, in_norm
+
 _CACHED = 2**16
 """Numbers of a chunk that stays in a processor's cache."""
 
@@ -182,10 +184,7 @@ class Distance(nn.Module):
         exact: float = 0.05,
     ) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ValueError(
-                f"found {in_features} input and {out_features} output features; at least 1 each"
-            )
+        check_features(in_features, out_features)
         if not 0 <= decay < 1:
             raise ValueError(f"found decay {decay}; allowed: at least 0, less than 1")
         if not 0 < sharpness[0] <= sharpness[1] < math.inf:
@@ -240,15 +239,10 @@ class Distance(nn.Module):
         """
         out, count = self.parameter.shape
         shares = rank_weights(self.decay, count, torch.zeros((), dtype=torch.float64))
-        if norm == "linf":
-            return 1.0
-        if norm == "l2":
-            return math.sqrt(out) * float(shares.norm()) * (1 + 1e-12)
-        if norm == "l1":
-            return out * float(shares.max()) * (1 + 1e-12)
-        raise ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
+        longest, most = float(shares.norm()), float(shares.max())
+        slack = 1 + 1e-12
+        return in_norm(norm, l2=math.sqrt(out) * longest * slack, linf=1.0, l1=out * most * slack)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         out, count = self.parameter.shape
         return f"{count}, {out}, decay={self.decay}"

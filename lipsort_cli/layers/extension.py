@@ -109,5 +109,4 @@ class Extension(nn.Module):
         return likely.indices[:, :count], others
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         return f"{self.in_features}, centres={len(self.centres)}"

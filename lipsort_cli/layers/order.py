@@ -26,6 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.base import check_features, in_norm
+
 _BLOCK = 64
 """Ranks of a block: votes are added up block by block first, then within one block."""
 _CACHED = 2**22
@@ -157,10 +159,7 @@ class WeightedOrder(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, slope: float = 6.0) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ValueError(
-                f"found {in_features} input and {out_features} output features; at least 1 each"
-            )
+        check_features(in_features, out_features)
         if not 0 < slope < math.inf:
             raise ValueError(f"found slope {slope}; allowed: positive")
         self.slope = slope
@@ -210,22 +209,16 @@ class WeightedOrder(nn.Module):
         return _Step.apply(middle - width, self.slope), _Step.apply(middle + width, self.slope)
 
     def lipschitz(self, norm: str) -> float:
-        """An upper bound of the constant from ``norm`` (l2, linf, l1) to itself."""
         return choice_constant(len(self.parameter), norm)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         out, count = self.parameter.shape
         return f"{count}, {out}"
 
 
 def choice_constant(outputs: int, norm: str) -> float:
     """Constant of a map each of whose ``outputs`` is, near almost every x, one of the +-x_i."""
-    if norm not in ("l2", "linf", "l1"):
-        raise ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
-    if norm == "l2":
-        return math.sqrt(outputs) * (1 + 1e-12)
-    return 1.0 if norm == "linf" else float(outputs)
+    return in_norm(norm, l2=math.sqrt(outputs) * (1 + 1e-12), linf=1.0, l1=float(outputs))
 
 
 class Versus(nn.Module):
@@ -299,10 +292,8 @@ class Versus(nn.Module):
         return (held & ((middle + width < shift) | (labels[:, None] != j))).all(1)
 
     def lipschitz(self, norm: str) -> float:
-        """An upper bound of the constant from ``norm`` (l2, linf, l1) to itself."""
         return choice_constant(len(self.offset), norm)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         classes, count = self.parameter.shape
         return f"{count}, {classes}"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers.base import unknown_norm
+from lipsort_cli.layers.base import in_norm
 
 
 class SpaceToDepth(nn.PixelUnshuffle):
@@ -59,7 +59,6 @@ class Pool(nn.Module):
         return -(-self.kernel // self.stride)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         return f"kernel={self.kernel}, stride={self.stride}"
 
 
@@ -81,15 +80,9 @@ class AveragePool(Pool):
         return pooled if self.scale == 1.0 else pooled * self.scale
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
-        table = {
-            "l2": self.overlap / self.kernel,
-            "linf": 1.0,
-            "l1": (self.overlap / self.kernel) ** 2,
-        }
-        if norm not in table:
-            raise unknown_norm(norm)
-        return self.scale * table[norm]
+        return self.scale * in_norm(
+            norm, l2=self.overlap / self.kernel, linf=1.0, l1=(self.overlap / self.kernel) ** 2
+        )
 
 
 class MaxPool(Pool):
@@ -100,11 +93,7 @@ class MaxPool(Pool):
         return nn.functional.max_pool2d(x, self.kernel, self.stride)
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
-        table = {"l2": float(self.overlap), "linf": 1.0, "l1": float(self.overlap**2)}
-        if norm not in table:
-            raise unknown_norm(norm)
-        return table[norm]
+        return in_norm(norm, l2=float(self.overlap), linf=1.0, l1=float(self.overlap**2))
 
 
 class L2Pool(Pool):
@@ -128,12 +117,6 @@ class L2Pool(Pool):
             return torch.where(empty, torch.zeros_like(total), root)
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
-        table = {
-            "l2": float(self.overlap),
-            "linf": float(self.kernel),
-            "l1": float(self.overlap**2),
-        }
-        if norm not in table:
-            raise unknown_norm(norm)
-        return table[norm]
+        return in_norm(
+            norm, l2=float(self.overlap), linf=float(self.kernel), l1=float(self.overlap**2)
+        )

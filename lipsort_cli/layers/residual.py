@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.layers.base import unknown_norm
+from lipsort_cli.layers.base import in_norm
 from lipsort_cli.layers.constants import lipschitz_constant
 
 
@@ -59,14 +59,22 @@ class Residual(nn.Module):
         return abs(float(self.skip.detach())) + abs(float(self.branch.detach())) * inner
 
 
-class Sum(nn.Module):
-    """y = f_1(x) + f_2(x) + ...: constant at most the sum of theirs; an empty branch is x."""
+class Branches(nn.Module):
+    """Layers side by side, all of the same input; an empty branch is the identity."""
 
     def __init__(self, branches: Iterable[Iterable[nn.Module]]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
         if len(self.branches) == 0:
             raise ValueError("found no branches; allowed: at least one")
+
+    def constants(self, norm: str) -> list[float]:
+        """Of each branch, from ``norm`` to itself."""
+        return [lipschitz_constant(branch, norm) for branch in self.branches]
+
+
+class Sum(Branches):
+    """y = f_1(x) + f_2(x) + ...: constant at most the sum of theirs; an empty branch is x."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, ...] to what every branch returns."""
@@ -76,34 +84,22 @@ class Sum(nn.Module):
         return first
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
-        return math.fsum(lipschitz_constant(branch, norm) for branch in self.branches)
+        return math.fsum(self.constants(norm))
 
 
-class Concatenate(nn.Module):
+class Concatenate(Branches):
     """y = (f_1(x), f_2(x), ...) along the channel or feature axis.
 
     Constant sqrt(sum L_k^2) in L2, max L_k in L-infinity, sum L_k in L1. An empty branch is the
     identity.
     """
 
-    def __init__(self, branches: Iterable[Iterable[nn.Module]]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
-        if len(self.branches) == 0:
-            raise ValueError("found no branches; allowed: at least one")
-
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, ...] to [N, sum of the branches' channels, ...]."""
         return torch.cat([branch(x) for branch in self.branches], 1)
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
-        constants = [lipschitz_constant(branch, norm) for branch in self.branches]
-        if norm == "l2":
-            return math.hypot(*constants)
-        if norm == "linf":
-            return max(constants)
-        if norm == "l1":
-            return math.fsum(constants)
-        raise unknown_norm(norm)
+        constants = self.constants(norm)
+        return in_norm(
+            norm, l2=math.hypot(*constants), linf=max(constants), l1=math.fsum(constants)
+        )

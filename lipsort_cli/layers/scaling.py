@@ -24,7 +24,6 @@ class Scale(nn.Module):
         return abs(self.factor)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
         return f"factor={self.factor}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.layers.base import unknown_norm
+from lipsort_cli.layers.base import in_norm
 
 
 class Select(nn.Module):
@@ -31,9 +31,5 @@ class Select(nn.Module):
         return padded[:, self.places].unflatten(1, self.shape)
 
     def lipschitz(self, norm: str) -> float:
-        """From ``norm`` to itself."""
         most = int(torch.bincount(self.places[self.places >= 0], minlength=1).max())
-        constants = {"l2": math.sqrt(most), "linf": float(most > 0), "l1": float(most)}
-        if norm not in constants:
-            raise unknown_norm(norm)
-        return constants[norm]
+        return in_norm(norm, l2=math.sqrt(most), linf=float(most > 0), l1=float(most))

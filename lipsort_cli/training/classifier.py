@@ -76,13 +76,11 @@ class ClassifierTask(Task):
 
     @property
     def epoch(self) -> int:
-        """Whole epochs done."""
         return self.at.step // self.steps_an_epoch
 
     # --- a step -----------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Learn one batch."""
         self.rates.set(self.progress)
         self.network.train()
         index = self._batch()
@@ -236,7 +234,6 @@ class ClassifierTask(Task):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from it."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.window, self.latest = ClassifierMeans(**state["window"]), dict(state["latest"])

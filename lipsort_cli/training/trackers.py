@@ -58,12 +58,10 @@ class TensorBoard(Tracker):
         self._writer = SummaryWriter(folder, purge_step=about.step + 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One point of each value."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self, finished: bool) -> None:
-        """Flush."""
         self._writer.close()
 
 
@@ -134,7 +132,6 @@ class WandB(Tracker):
         )
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One point of each value."""
         self._run.log(dict(values), step=step)
 
     def close(self, finished: bool) -> None:

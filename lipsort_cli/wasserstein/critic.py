@@ -22,6 +22,7 @@ from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.models import ImageModel, MlpModel
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
+from lipsort_cli.layers.base import evaluating
 from lipsort_cli.layers.constraints import RowsL2
 from lipsort_cli.zoo import Network, build_network
 
@@ -106,20 +107,11 @@ def critic_values(
     critic: nn.Module, rows: Any, device: torch.device, chunk: int = 4096
 ) -> NDArray[np.float64]:
     """f at rows [n, d], float64 [n], as torch evaluates it: for the screen and pictures."""
-    was_training = critic.training
-    critic.eval()
-    parts = [
-        critic(
-            as_inputs(
-                critic, torch.from_numpy(np.asarray(rows[i : i + chunk], np.float32)).to(device)
-            )
-        )
-        .double()
-        .cpu()
-        .numpy()
-        for i in range(0, len(rows), chunk)
-    ]
-    critic.train(was_training)
+    parts = []
+    with evaluating(critic):
+        for start in range(0, len(rows), chunk):
+            part = torch.from_numpy(np.asarray(rows[start : start + chunk], np.float32)).to(device)
+            parts.append(critic(as_inputs(critic, part)).double().cpu().numpy())
     return np.concatenate(parts)[:, 0]
 
 

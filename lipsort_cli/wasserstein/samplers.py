@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.wasserstein.sources import Measures, Points
+from lipsort_cli.data.distributions import Pair
+from lipsort_cli.wasserstein.sources import Measures, Points, box_diameters
 from lipsort_cli.wasserstein.transport import Rows
 
 Draw = Callable[[int, np.random.Generator], Points]
@@ -60,7 +61,6 @@ class SamplerSource:
         self.spread = float(np.sqrt(np.square(union).sum(1).mean()))
 
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
-        """Points to train on."""
         return _both(self._train, count, rng)
 
     def check(self, count: int, rng: np.random.Generator) -> Measures:
@@ -68,7 +68,6 @@ class SamplerSource:
         return Measures(*_both(self._train, count, rng))
 
     def compared(self, count: int, rng: np.random.Generator) -> Measures:
-        """At most ``count`` points a side."""
         return Measures(*_both(self._compared, count, rng))
 
     def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
@@ -79,9 +78,23 @@ class SamplerSource:
         """Of the box that is known to hold both supports."""
         if self._box is None:
             return None
-        side = self._box[1] - self._box[0]
-        diameter = side * {"l2": self.dim**0.5, "l1": float(self.dim), "linf": 1.0}[norm]
-        return diameter, diameter
+        return box_diameters(self._box, self.dim, norm)
+
+
+class SyntheticSource(SamplerSource):
+    """A pair of distributions with fresh points every time."""
+
+    def __init__(self, pair: Pair, name: str, norm: str) -> None:
+        draws = pair.sample_p, pair.sample_q
+        fingerprint = {"name": name, "dim": pair.dim}
+        super().__init__(name, draws, draws, draws, fingerprint=fingerprint)
+        self.pair, self.truth = pair, pair.truth(norm)
+        union = np.concatenate(self.batch(_LOOK, np.random.default_rng(0))).astype(np.float64)
+        self.centre = np.zeros(pair.dim)  # sampled means would shift symmetric pairs off centre
+        self.spread = float(np.sqrt(union.var(0).sum()))
+
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        return self.pair.diameters(norm)
 
 
 def _both(draws: tuple[Draw, Draw], count: int, rng: np.random.Generator) -> tuple[Points, Points]:

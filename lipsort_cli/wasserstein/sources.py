@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.data.distributions import Pair
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.transport import Rows
@@ -76,43 +75,10 @@ class Source(Protocol):
         """Diameters of the supports, where they are known to be bounded."""
 
 
-class SyntheticSource:
-    """A pair of distributions with fresh points every time."""
-
-    finite = False
-
-    def __init__(self, pair: Pair, name: str, norm: str) -> None:
-        self.pair = pair
-        self.name = name
-        self.dim = pair.dim
-        self.shape: tuple[int, ...] = (pair.dim,)
-        self.truth = pair.truth(norm)
-        self.fingerprint: dict[str, Any] = {"name": name, "dim": pair.dim}
-        # A sample of its own, so that no later draw depends on it.
-        x, y = self.batch(2000, np.random.default_rng(0))
-        self.centre = np.zeros(pair.dim)  # sampled means would shift symmetric pairs off centre
-        union = np.concatenate([x, y]).astype(np.float64)
-        self.spread = float(np.sqrt(union.var(0).sum()))
-
-    def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
-        """Fresh points."""
-        return self.pair.sample_p(count, rng), self.pair.sample_q(count, rng)
-
-    def check(self, count: int, rng: np.random.Generator) -> Measures:
-        """Fresh points."""
-        return Measures(*self.batch(count, rng))
-
-    def compared(self, count: int, rng: np.random.Generator) -> Measures:
-        """Fresh points."""
-        return Measures(*self.batch(count, rng))
-
-    def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
-        """Fresh points."""
-        return self.batch(count, rng)
-
-    def diameters(self, norm: str) -> tuple[float, float] | None:
-        """Those of the pair."""
-        return self.pair.diameters(norm)
+def box_diameters(box: tuple[float, float], dim: int, norm: str) -> tuple[float, float]:
+    """Of two supports in the cube [low, high]^dim."""
+    factor = {"l2": dim**0.5, "l1": float(dim), "linf": 1.0}[norm]
+    return ((box[1] - box[0]) * factor,) * 2
 
 
 def _check_sample(
@@ -222,7 +188,6 @@ class SampleSource:
         return Measures(Selection(p, indices[0]), Selection(q, indices[1]), *weights)
 
     def check(self, count: int, rng: np.random.Generator) -> Measures:
-        """Some training rows."""
         picked = []
         for sample, index in zip(self.samples, self._trained, strict=True):
             chosen = np.sort(rng.permutation(len(index))[:count])
@@ -246,6 +211,4 @@ class SampleSource:
         """Of the box that the user says (or the data set is known) to hold every point."""
         if self._support is None or any(s.weights is not None for s in self.samples):
             return None
-        side = self._support[1] - self._support[0]
-        factor = {"l2": self.dim**0.5, "l1": float(self.dim), "linf": 1.0}[norm]
-        return side * factor, side * factor
+        return box_diameters(self._support, self.dim, norm)

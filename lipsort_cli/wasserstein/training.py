@@ -97,7 +97,6 @@ class CriticTask(Task):
         return Measures(np.asarray(sample.x[:]), np.asarray(sample.y[:]), *sample[2:])
 
     def step(self) -> None:
-        """Learn one batch of both."""
         self.rates.set(self.progress)
         points = self.source.batch(self.training.batch_size, self.rng)
         # All rows where there are fewer than a batch: the sides may differ.
@@ -152,7 +151,6 @@ class CriticTask(Task):
             self.stopped = "improvement"
 
     def words(self) -> str:
-        """Both bounds on the fixed sample."""
         if math.isnan(self.lower):
             return ""
         upper = "" if self.upper is None else f"  upper {self.upper:.5g}"
@@ -170,7 +168,6 @@ class CriticTask(Task):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from it."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.bit_generator.state = json.loads(state["sampler"])

@@ -23,6 +23,7 @@ from lipsort_cli.config.generators import DcganGenerator, GeneratorBase, MlpGene
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import write_atomic
+from lipsort_cli.layers.base import evaluating
 
 _FORMAT = "lipsort-generator-1"
 _SMALLEST = 4
@@ -167,10 +168,8 @@ def sample(generator: Generator, count: int, seed: int, batch: int = 500) -> Ten
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(count, generator.latent, generator=random)
     device = generator.spread.device
-    was_training = generator.training
-    generator.eval()
-    parts = [generator(z.to(device)).cpu() for z in noise.split(batch)]
-    generator.train(was_training)
+    with evaluating(generator):
+        parts = [generator(z.to(device)).cpu() for z in noise.split(batch)]
     return torch.cat(parts) if parts else torch.empty(0, *generator.shape)
 
 

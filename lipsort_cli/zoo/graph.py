@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from lipsort_cli.layers.base import evaluating
 from lipsort_cli.zoo.network import Network
 from lipsort_cli.zoo.operations import Graph, Writer
 
@@ -28,14 +29,12 @@ def network_graph(network: Network) -> tuple[Graph, dict[str, Tensor]]:
         ``layers.<i>.branches.<b>.<k>.weight`` (concatenate). Dropout, which does nothing outside
         training, has no operation.
     """
-    was_training = network.training
-    network.eval()
     writer = Writer()
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     kind = next((p.dtype for p in network.parameters()), torch.float32)
     probe = torch.zeros(1, *network.input_shape, device=device, dtype=kind)
-    operations, _ = writer.operations(network, "layers", probe)
-    network.train(was_training)
+    with evaluating(network):
+        operations, _ = writer.operations(network, "layers", probe)
     graph = {
         "format": "lipsort-graph",
         "version": 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -143,41 +143,45 @@ def _without_weights(layer: nn.Module, x: Tensor) -> Graph:
             f"found {type(layer).__name__} over axis {layer.dim} of {list(x.shape)}; the plain "
             "form has groups of channels, axis 1"
         )
-    match layer:
-        case nn.Flatten():
-            return {"op": "flatten"}
-        case Normalize():
-            return {"op": "normalize", "mean": _hex(layer.mean), "std": _hex(layer.std)}
-        case GroupSort():
-            return {"op": "groupsort", "group_size": layer.group_size}
-        case FullSort():
-            return {"op": "groupsort", "group_size": x.shape[1]}
-        case Maxout():
-            return {"op": "maxout", "group_size": layer.group_size}
-        case Scale():
-            return {"op": "scale", "factor": layer.factor.hex()}
-        case nn.PixelUnshuffle():
-            return {"op": "space_to_depth", "block": layer.downscale_factor}
-        case nn.PixelShuffle():
-            return {"op": "depth_to_space", "block": layer.upscale_factor}
-        case MaxPool():
-            return {"op": "max_pool", "kernel": layer.kernel, "stride": layer.stride}
-        case L2Pool():
-            return {"op": "l2_pool", "kernel": layer.kernel, "stride": layer.stride}
-        case nn.ReLU():
-            return {"op": "relu"}
-        case nn.Hardtanh():
-            ends = {"low": layer.min_val, "high": layer.max_val}
-            spelled = {k: float(v).hex() if math.isfinite(v) else None for k, v in ends.items()}
-            return {"op": "clip", **spelled}
-        case nn.LeakyReLU():
-            return {"op": "leaky_relu", "slope": float(layer.negative_slope).hex()}
-        case AbsoluteValue():
-            return {"op": "abs"}
-        case nn.Tanh():
-            return {"op": "tanh"}
-        case nn.Sigmoid():
-            return {"op": "sigmoid"}
-        case nn.Identity():
-            return {"op": "identity"}
+    for kind, entry in _PLAIN.items():
+        if isinstance(layer, kind):
+            return entry(layer, x)
     raise TypeError(f"found a layer {type(layer).__name__}, which has no plain form")
+
+
+def _ends(layer: nn.Hardtanh, _: Tensor) -> Graph:
+    ends = {"low": layer.min_val, "high": layer.max_val}
+    spelled = {k: float(v).hex() if math.isfinite(v) else None for k, v in ends.items()}
+    return {"op": "clip", **spelled}
+
+
+def _named(op: str, **attributes: str) -> Callable[[Any, Tensor], Graph]:
+    """Entries that hold attributes of a layer, as numbers spelled exactly where they are floats."""
+
+    def entry(layer: Any, _: Tensor) -> Graph:
+        found = {key: getattr(layer, name) for key, name in attributes.items()}
+        return {"op": op, **{k: v.hex() if isinstance(v, float) else v for k, v in found.items()}}
+
+    return entry
+
+
+_PLAIN: dict[type[nn.Module], Callable[[Any, Tensor], Graph]] = {
+    nn.Flatten: _named("flatten"),
+    Normalize: lambda one, _: {"op": "normalize", "mean": _hex(one.mean), "std": _hex(one.std)},
+    GroupSort: _named("groupsort", group_size="group_size"),
+    FullSort: lambda _, x: {"op": "groupsort", "group_size": x.shape[1]},
+    Maxout: _named("maxout", group_size="group_size"),
+    Scale: _named("scale", factor="factor"),
+    nn.PixelUnshuffle: _named("space_to_depth", block="downscale_factor"),
+    nn.PixelShuffle: _named("depth_to_space", block="upscale_factor"),
+    MaxPool: _named("max_pool", kernel="kernel", stride="stride"),
+    L2Pool: _named("l2_pool", kernel="kernel", stride="stride"),
+    nn.ReLU: _named("relu"),
+    nn.Hardtanh: _ends,
+    nn.LeakyReLU: _named("leaky_relu", slope="negative_slope"),
+    AbsoluteValue: _named("abs"),
+    nn.Tanh: _named("tanh"),
+    nn.Sigmoid: _named("sigmoid"),
+    nn.Identity: _named("identity"),
+}
+"""Entries of layers without weights, by the layer's kind."""

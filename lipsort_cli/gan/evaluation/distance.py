@@ -80,13 +80,7 @@ def fresh_bounds(
         task = make_task(
             source,
             device,
-            LipschitzNetwork(
-                MlpModel(widths=_WIDTHS),
-                MaxminActivation(),
-                OrthonormalConstraint(),
-                StiefelOptimizer(lr=0.05, rest_lr=0.003),
-                CosineSchedule(),
-            ),
+            _network(),
             norm=_NORM,
             training=CriticTraining(
                 steps=steps, batch_size=_BATCH, check_every=steps, check_points=500, patience=0
@@ -111,6 +105,17 @@ def fresh_bounds(
     about = "trivial: the critic is constant", found.POPULATIONS
     nothing = Bound("lower", 0.0, f"confidence {confidence:g}", *about)
     return lower, bounds[0] if bounds else nothing
+
+
+def _network() -> LipschitzNetwork:
+    """The fresh critic: MaxMin between orthonormal weights, moved on the manifold."""
+    return LipschitzNetwork(
+        MlpModel(widths=_WIDTHS),
+        MaxminActivation(),
+        OrthonormalConstraint(),
+        StiefelOptimizer(lr=0.05, rest_lr=0.003),
+        CosineSchedule(),
+    )
 
 
 def _certified(folder: Path, model: Path, sides: Sides) -> float | None:

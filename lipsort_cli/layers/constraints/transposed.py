@@ -24,13 +24,10 @@ class Transposed(Constraint):
         return self.inner.right_inverse(weight.mT)
 
     def sample(self, out_features: int, in_features: int) -> Tensor:
-        """A transposed sample."""
         return self.inner.sample(in_features, out_features).mT
 
     def violation(self, weight: Tensor) -> float:
-        """That of the transpose."""
         return self.inner.violation(weight.mT)
 
     def retract_(self, parameter: Tensor) -> None:
-        """As ``inner`` does."""
         self.inner.retract_(parameter)

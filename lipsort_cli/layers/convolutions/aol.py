@@ -69,7 +69,6 @@ class AolConvolution(Convolution):
 
     @torch.no_grad()
     def lipschitz(self, norm: str) -> float:
-        """Operator norm on padded images of any size, from above."""
         if norm != "l2":
             return super().lipschitz(norm)
         # The same circles, around the kernel as it is rounded, with the weights that make them 1.

@@ -63,7 +63,6 @@ class Convolution(ConstrainedLayer):
 
     @property
     def out_features(self) -> int:
-        """Output channels."""
         return self.geometry.out_channels
 
     def forward(self, x: Tensor) -> Tensor:

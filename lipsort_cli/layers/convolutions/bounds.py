@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.base import symmetric_norm_bound, unknown_norm
+from lipsort_cli.layers.base import in_norm, symmetric_norm_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry, fold
 
 _GRID = 16
@@ -36,12 +36,9 @@ def convolution_bound(weight: Tensor, geometry: Geometry, norm: str) -> float:
     """
     kernel = grouped(weight.detach().double(), geometry.groups)
     kernel = fold(kernel, geometry.stride, geometry.dilation)
-    if norm == "linf":
-        return float(kernel.abs().sum((2, 3, 4)).max())
-    if norm == "l1":
-        return float(kernel.abs().sum((1, 3, 4)).max())
     if norm != "l2":
-        raise unknown_norm(norm)
+        rows, columns = (float(kernel.abs().sum((one, 3, 4)).max()) for one in (2, 1))
+        return in_norm(norm, l2=0.0, linf=rows, l1=columns)
     by_correlation = correlation_bound(kernel)
     if by_correlation < 1.001:
         return by_correlation

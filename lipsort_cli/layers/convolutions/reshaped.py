@@ -71,7 +71,6 @@ class ReshapedConvolution(Convolution):
 
     @torch.no_grad()
     def lipschitz(self, norm: str) -> float:
-        """Operator norm on padded images of any size, from above."""
         if norm != "l2":
             return super().lipschitz(norm)
         shape = self.geometry

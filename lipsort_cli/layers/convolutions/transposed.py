@@ -46,7 +46,6 @@ class TransposedConvolution(ConstrainedLayer):
 
     @property
     def out_features(self) -> int:
-        """Output channels."""
         return self.geometry.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
