@@ -29,7 +29,7 @@ def run(config: ImportConfig, directory: Path) -> None:
         except LipsortError as error:
             words = str(error)
             raise type(error)(
-                words if words.startswith(config.file) else f"{config.file}: {words}"
+                words if config.file in words else f"{config.file}: {words}"
             ) from None
     console.print(
         f"{Path(config.file).name}: {_layers(imported)}; {results['parameters']:,} numbers",

@@ -188,7 +188,7 @@ def _around(value: Value, window: Window, stride: int) -> tuple[Value, int] | No
     Only where an output cannot occur twice: what is left is the layer of lipsort that knows it.
     """
     sizes = value.shape[2:]
-    for padding in range(1, (min(sizes) + 1) // 3 + 1):
+    for padding in range(1, min(sizes) // 3 + 1):
         inner = value.places[:, :, padding:-padding, padding:-padding]
         wrapped = np.pad(inner, [(0, 0)] * 2 + [(padding, padding)] * 2, mode="wrap")
         if np.array_equal(wrapped, value.places):

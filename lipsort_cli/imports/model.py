@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.identity import file_digest
 from lipsort_cli.imports.states import Shape, Value
 
@@ -114,12 +114,13 @@ def package() -> Any:
 def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     """Read and check an ONNX file, with the external data beside it.
 
-    Raises LipsortError where the package is missing, or the file is not a model that lipsort can
-    take: one input ``[N, ...]``, one output, both float32 (or double).
+    Raises LipsortError where the package is missing, UsageError where there is no sound model, and
+    Refused for one that lipsort cannot take: it needs one input ``[N, ...]`` and one output, both
+    float32 (or double).
     """
     onnx, path = package(), Path(path)
     if not path.is_file():
-        raise LipsortError(f"{path}: no such file")
+        raise UsageError(f"file: found {path}, which is no file")
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise Refused(f"{path}: {size} bytes, more than {MOST_BYTES}")
@@ -131,7 +132,7 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     except Exception as error:
         # Protobuf, the checker and the reader of external data raise all sorts.
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise LipsortError(f"{path}: not a sound ONNX model: {lines[0]:.300}") from None
+        raise UsageError(f"file: {path} is no sound ONNX model: {lines[0]:.300}") from None
     return checked(proto, str(path), file_digest(path), input_shape)
 
 

@@ -58,18 +58,10 @@ def _rows(own: Places, wanted: Places) -> Places | None:
 
 def top_k(trace: Trace, node: Node) -> list[Value]:
     """Sorts along an axis; their values only."""
-    if len(node.outputs) > 1 and node.outputs[1]:
-        return [*_top_k(trace, node), *[None]]  # type: ignore[list-item]
-    return _top_k(trace, node)
-
-
-def _top_k(trace: Trace, node: Node) -> list[Value]:
     value = node.value()
     axis = node.get("axis", -1) % len(value.shape)
     count = node.get("k", 0) if node.version < 10 else int(node.constant(1).reshape(-1)[0])
     largest = bool(node.get("largest", 1))
-    if not node.get("sorted", 1) and count < value.shape[axis]:
-        node.refuse("leaves its outputs in no order (sorted=0)")
     if not node.get("sorted", 1):
         node.refuse("leaves the order of its outputs open (sorted=0)")
     turned = value.at(np.moveaxis(value.places, axis, -1))

@@ -59,6 +59,7 @@ def make_run(
     mean, std = list(config.mean), list(config.std)
     if mean or std:
         mean, std = mean or [0.0], std or [1.0]
+        taken = [scaling(v, model.shape, k) for v, k in ((mean, "mean"), (std, "std"))]
     imported = import_network(model, mean, std)
     if dataset is None:
         inputs = random_inputs(model.shape, config.points, config.seed)
@@ -66,8 +67,7 @@ def make_run(
         inputs = fitting(dataset.test.inputs[: config.points].numpy(), imported.network)
     prepared = None
     if mean:
-        first, second = (scaling(v, model.shape, k) for v, k in ((mean, "mean"), (std, "std")))
-        prepared = (inputs - first) / second
+        prepared = (inputs - taken[0]) / taken[1]
     agreement = compare(model, imported.network, inputs, prepared)
     write_atomic(directory / NETWORK, network_bytes(imported.network))
     results = _results(model, imported, agreement, config, dataset)

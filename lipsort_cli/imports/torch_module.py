@@ -95,8 +95,15 @@ def _frozen(module: nn.Module) -> nn.Module:
     frozen = copy.deepcopy(module).cpu().eval()
     frozen.zero_grad()
     for part in list(frozen.modules()):
-        for name in list(getattr(part, "parametrizations", {})):
-            parametrize.remove_parametrizations(part, name)
+        if not parametrize.is_parametrized(part):
+            continue
+        # Not by remove_parametrizations: a copy shares its class, which that changes.
+        held: Any = part.parametrizations
+        values = {name: getattr(part, name).detach().clone() for name in list(held)}
+        part.__class__ = type(part).__bases__[0]
+        del part._modules["parametrizations"]
+        for name, value in values.items():
+            part.register_parameter(name, nn.Parameter(value))
     return frozen.requires_grad_(False)
 
 

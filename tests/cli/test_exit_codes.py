@@ -17,6 +17,7 @@ NOWHERE = {
     "export": ("nowhere",),
     "inspect": ("nowhere",),
     "report": ("nowhere",),
+    "import": ("nowhere",),
     "generalisation": ("nowhere",),
     "verify": ("nowhere",),
 }

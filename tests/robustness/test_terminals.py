@@ -18,12 +18,15 @@ import pytest
 from fuzz import ON_RUNS, TINY, attempt
 
 from lipsort_cli import console as consoles
+from lipsort_cli.certificates import load_network
 from lipsort_cli.config.schema import COMMANDS
+from lipsort_cli.verifier.onnx import onnx_bytes
 
 LINES: dict[str, list[str]] = {
     **{name: [name, *options, "hydra.run.dir=o"] for name, options in TINY.items()},
     **{name: [name, "run", *options] for name, options in ON_RUNS.items()},
     "predict": ["predict", "run", "p.csv"],
+    "import": ["import", "n.onnx", "hydra.run.dir=o"],
     "report": ["report", "run", "hydra.run.dir=o"],
     "verify": ["verify", "run/certificate.json"],
     "generalisation": ["generalisation", "run", "--out", "o"],
@@ -47,7 +50,7 @@ LEFT = {
     "wgan": "o/results.json", "certify": "run/certificate.json", "attack": "run/attack.json",
     "inspect": "run/inspect.json", "export": "run/export/export.json", "report": "o/report.json",
     "predict": "run/predictions.csv",
-    "theory": "o/results.json", "tune": "o/results.json",
+    "theory": "o/results.json", "tune": "o/results.json", "import": "o/summary.md",
 }  # fmt: skip
 """The file that a command must leave, whatever becomes of its words."""
 ANSWERS = {"generalisation": 1}
@@ -58,11 +61,13 @@ ANSWERS = {"generalisation": 1}
 def here(shop: Any, tmp_path: Path) -> Path:
     shutil.copytree(shop.sound / "train", tmp_path / "run")
     shutil.copy(shop.sound / "p.csv", tmp_path)
+    network = load_network(tmp_path / "run" / "model.safetensors")
+    (tmp_path / "n.onnx").write_bytes(onnx_bytes(network))
     return tmp_path
 
 
 def test_every_command_is_here() -> None:
-    assert set(COMMANDS) <= set(LINES) | {"import"}
+    assert set(COMMANDS) <= set(LINES)
 
 
 @pytest.mark.parametrize("name", LINES)

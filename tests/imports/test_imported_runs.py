@@ -1,0 +1,181 @@
+"""Runs of imported networks: every command takes them; Python makes them of torch's modules."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from networks_from_elsewhere import (
+    EXPORTERS,
+    SHAPE,
+    digits,
+    export,
+    measure,
+    networks,
+    plain_form,
+)
+
+import lipsort_cli
+from lipsort_cli.app import run
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.imports import model as reading
+from lipsort_cli.imports.model import Refused, read_model
+from lipsort_cli.imports.network import import_network
+from lipsort_cli.zoo.plain import plain_module
+
+NEEDS_SCRIPT = pytest.mark.skipif(find_spec("onnxscript") is None, reason="needs onnxscript")
+
+
+def settled(name: str) -> nn.Module:
+    """A network of the table with statistics of its own, untrained."""
+    torch.manual_seed(0)
+    module = networks()[name]()
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.rand(64, *SHAPE))
+    return plain_form(module)
+
+
+@pytest.mark.parametrize("name", networks())
+def test_networks_from_elsewhere_are_certified(name: str) -> None:
+    """Outputs of ONNX Runtime and of the module itself; at no point steeper than proven; VALID."""
+    _, _, x, y = digits()
+    row = measure(name, "TorchScript", settled(name), x[:6], y[:6])
+    assert row.apart < 1e-5
+    assert row.verdict == "VALID"
+    assert row.at_least <= row.proven * (1 + 1e-5)
+    if row.claimed == "1":
+        assert row.proven < 1.001
+
+
+@NEEDS_SCRIPT
+@pytest.mark.slow
+@pytest.mark.parametrize("name", networks())
+def test_both_exporters_give_the_same(name: str, tmp_path: Path) -> None:
+    found = []
+    for dynamo in EXPORTERS.values():
+        path = tmp_path / f"{dynamo}.onnx"
+        path.write_bytes(export(settled(name), dynamo))
+        found.append(plain_module(import_network(read_model(path)).network)(digits()[2][:9]))
+    assert torch.allclose(*found, atol=1e-5 * float(found[0].abs().max()))
+
+
+def test_every_command_takes_an_imported_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.onnx").write_bytes(export(settled("CNN, BatchNorm"), dynamo=False))
+    words = ["import", "net.onnx", "points=20", "hydra.run.dir=net"]
+    assert run(words) == 0
+    results = json.loads(Path("net/results.json").read_text())
+    assert results["agreement"]["evidence"] == "empirical"
+    assert results["agreement"]["largest_difference"] < 1e-5
+    assert results["source"]["evidence"] == "imported"
+    assert [layer["op"] for layer in results["layers"]][-1] == "dense"
+    assert "convolution" in Path("net/summary.md").read_text()
+    with pytest.raises(UsageError, match="data: required.*add data=OPTION"):
+        run(["certify", "net"])
+    assert run(["certify", "net", "data=digits", "points=30"]) == 0
+    assert run(["verify", "net", "--exact"]) == 0
+    assert run(["attack", "net", "data=digits", "points=5", "methods=[pgd]"]) == 0
+    assert run(["inspect", "net", "data=digits", "points=8"]) == 0
+    assert run(["export", "net", "data=digits", "formats=[safetensors,onnx]", "points=9"]) == 0
+    assert run(["verify", "net/export", "--network", "net/export/model.onnx"]) == 0
+    np.savez("new.npz", x_test=np.zeros((3, *SHAPE), np.float32), y_test=np.zeros(3, int))
+    assert run(["predict", "net", "new.npz"]) == 0
+    assert run(["report", "net"]) == 0
+
+
+def test_with_data_and_a_normalisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Radii are in units of raw inputs: a deviation of 1/4 makes them four times smaller."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.onnx").write_bytes(export(settled("MLP"), dynamo=False))
+    found = []
+    for name, words in (("plain", []), ("scaled", ["mean=[0.5]", "std=[0.25]"])):
+        given = ["import", "net.onnx", "data=digits", "points=20", *words]
+        assert run([*given, f"hydra.run.dir={name}"]) == 0
+        found.append(json.loads(Path(name, "results.json").read_text()))
+        assert "clean_accuracy" in found[-1]
+    assert found[1]["lipschitz_bound"] == pytest.approx(4 * found[0]["lipschitz_bound"], rel=1e-6)
+    with pytest.raises(UsageError, match="std: found 2 numbers; allowed: one, or 1"):
+        run(["import", "net.onnx", "std=[1,2]", "hydra.run.dir=other"])
+    with pytest.raises(UsageError, match=r"data: found inputs of shape \[1, 28, 28\]"):
+        run(["certify", "plain", "data=mnist"])
+
+
+def test_the_data_of_a_training_run_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(["train", "training.epochs=1", "evaluation.attack.points=0", "hydra.run.dir=own"])
+    with pytest.raises(UsageError, match="data: found digits.*judged on its own data"):
+        run(["certify", "own", "data=digits"])
+
+
+def test_what_cannot_be_imported_leaves_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    softmax = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1))
+    Path("net.onnx").write_bytes(export(softmax.eval(), dynamo=False))
+    with pytest.raises(Refused, match=r"net.onnx: node '/2/Softmax' \(Softmax\): a margin"):
+        run(["import", "net.onnx"])
+    with pytest.raises(UsageError, match="missing.onnx, which is no file"):
+        run(["import", "missing.onnx"])
+    with pytest.raises(UsageError, match="file: required"):
+        run(["import"])
+
+    def absent() -> Any:
+        raise LipsortError(f"importing networks needs the package onnx: {reading.INSTALL}")
+
+    monkeypatch.setattr(reading, "package", absent)
+    with pytest.raises(LipsortError, match=r"pip install 'lipsort\[import\]'"):
+        run(["import", "net.onnx"])
+
+
+@NEEDS_SCRIPT
+def test_from_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parametrised weights, dropout and batch statistics: as they are in evaluation, untouched."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Flatten(), nn.utils.parametrizations.orthogonal(nn.Linear(64, 32)), nn.ReLU(),
+        nn.BatchNorm1d(32), nn.Dropout(), nn.Linear(32, 10),
+    )  # fmt: skip
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    run_directory = lipsort_cli.from_torch(module, SHAPE)
+    assert run_directory.parent.parent == tmp_path / "outputs" / "import"
+    assert module.training
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+    _, _, x, y = digits()
+    issued = lipsort_cli.certify(run_directory, x[:20], y[:20])
+    assert lipsort_cli.verify(issued.path.parent).status == "VALID"
+    with torch.no_grad():
+        wanted = module.eval()(x[:20])
+    assert torch.allclose(lipsort_cli.load(run_directory)(x[:20]), wanted, atol=1e-5)
+    found = lipsort_cli.predict(run_directory, x[:20])
+    assert (found.classes == wanted.argmax(1).numpy()).all()
+    with pytest.raises(UsageError, match="not empty"):
+        lipsort_cli.from_torch(module, SHAPE, run_directory)
+
+
+@NEEDS_SCRIPT
+def test_what_depends_on_values_is_not_exported(tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(LipsortError, match="cannot export Branching"):
+        lipsort_cli.from_torch(Branching(), (4,), tmp_path / "run")
