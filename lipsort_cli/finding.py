@@ -10,7 +10,7 @@ from typing import Any
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import resolved
 from lipsort_cli.identity import check_weights, holder
-from lipsort_cli.runs import RECORD, read_record
+from lipsort_cli.runs import RECORD, read_record, require_provable
 
 
 def find_run(
@@ -40,6 +40,7 @@ def find_run(
 
         console.print(f"Newest finished run: {newest}", soft_wrap=True)
         check_weights(newest, read_record(newest))
+        require_provable(newest)
         return newest.resolve()
     return _checked(resolved(argument), commands, wanted, senseless)
 
@@ -71,6 +72,7 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless:
         how = _progress(record, process is not None)
         raise UsageError(f"{directory}: the run {how}, not finished; {advice}")
     check_weights(directory, record)
+    require_provable(directory)
     return directory.resolve()
 
 

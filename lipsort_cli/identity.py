@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config import plugins
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import require_file, write_error
 
@@ -61,8 +62,11 @@ class Identity:
 
 
 def described(config: Any) -> dict[str, Any]:
-    """The values of a configuration by dotted key, without the :data:`CHANGEABLE` ones."""
-    flat = _flat(config)
+    """The values of a configuration by dotted key, without the :data:`CHANGEABLE` ones.
+
+    Where an option is a plugin's, with the SHA-256 of its code.
+    """
+    flat = _flat(config) | plugins.sources(config)
     return {key: flat[key] for key in sorted(flat) if key not in CHANGEABLE}
 
 

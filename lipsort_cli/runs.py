@@ -34,6 +34,7 @@ from lipsort_cli.versions import commit, versions
 
 __all__ = [
     "RECORD",
+    "UNPROVEN",
     "MetricsLog",
     "RunRecord",
     "claimed",
@@ -41,6 +42,7 @@ __all__ = [
     "locked",
     "read_json",
     "read_record",
+    "require_provable",
     "write_atomic",
     "write_error",
     "write_json",
@@ -48,6 +50,22 @@ __all__ = [
 
 RECORD = "run.json"
 """Name of the record in a run directory."""
+
+UNPROVEN = "no_certificate"
+"""The key of ``results.json`` that says why nothing can be proven of a run's network."""
+
+
+def require_provable(directory: Path) -> None:
+    """Refuse a run whose network the verifier has no operations for.
+
+    Raises:
+        UsageError: with the reason, as the run recorded it.
+    """
+    path = Path(directory) / "results.json"
+    found = read_json(path) if path.is_file() else {}
+    if isinstance(found, dict) and UNPROVEN in found:
+        raise UsageError(f"{directory}: no certificate: {found[UNPROVEN]}")
+
 
 _begins: ContextVar[Callable[[], None] | None] = ContextVar("begins", default=None)
 

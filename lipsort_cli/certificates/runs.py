@@ -14,7 +14,7 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import paths_from, read_yaml, resolved
-from lipsort_cli.runs import read_record, started_in
+from lipsort_cli.runs import read_record, require_provable, started_in
 from lipsort_cli.verifier.graph import Network
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
     those of the run.
     """
     directory = Path(directory)
+    require_provable(directory)
     if not (directory / NETWORK).is_file():
         raise LipsortError(
             f"{directory / NETWORK} is missing: {directory} is no finished training run"

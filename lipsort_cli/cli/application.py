@@ -49,7 +49,9 @@ def _add(command: Command) -> None:
     def body(context: typer.Context) -> None:
         if "--help" in context.args or "-h" in context.args:
             from lipsort_cli.cli.help import show
+            from lipsort_cli.config import plugins
 
+            plugins.load(plugins.named(context.args))
             show(command, [word for word in context.args if "=" in word])
             return
         from lipsort_cli.cli.launch import launch

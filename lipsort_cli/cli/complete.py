@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lipsort_cli.cli.plain import PLAIN
-from lipsort_cli.config import catalog
+from lipsort_cli.config import catalog, plugins
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, find
 from lipsort_cli.config.tune import TUNED
@@ -144,6 +145,8 @@ def candidates(words: list[str], current: str) -> list[str]:
     command = find(words[0])
     if command is None:
         return _paths(current)
+    with suppress(LipsortError):
+        plugins.load(plugins.named(words))
     if words[-1] in _AFTER:
         return _starting(_AFTER[words[-1]], current)
     if words[-1] in ("--config-dir", "-cd"):

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli import objective
-from lipsort_cli.config import validate
+from lipsort_cli.config import plugins, validate
 from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.paths import settle_paths
@@ -100,6 +100,7 @@ def carry_out(
     ``subdir``: where its configuration is saved, if ``hydra.output_subdir`` does not say so.
     """
     settle_paths(config, Path(hydra.runtime.cwd))
+    plugins.load(config.get("plugins") or [])  # in a process of a launcher's
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
     with paths_from(Path(hydra.runtime.cwd)):

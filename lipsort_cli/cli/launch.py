@@ -25,6 +25,7 @@ from lipsort_cli import finding, runs
 from lipsort_cli.cli import job, resume, tuning, words, workers
 from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.cli.sweeps import broken_off, left_on_a_signal
+from lipsort_cli.config import plugins
 from lipsort_cli.config.compose import Composer, known_to_hydra
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
@@ -52,6 +53,7 @@ def launch(command: Command, arguments: list[str]) -> None:
 
 
 def _launch(command: Command, arguments: list[str], where: Place, folder: Path | None) -> None:
+    plugins.load(plugins.named(arguments))
     words.check(command, arguments, get_args_parser())
     options = _parse(arguments)
     workers.check(command, options.multirun, where)

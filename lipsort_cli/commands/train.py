@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 from rich.table import Table
+from safetensors.torch import save
 
+from lipsort_cli.arithmetic import judging_device
 from lipsort_cli.certificates import load_network
 from lipsort_cli.config.distance import FixedLinfModel
 from lipsort_cli.config.train import TrainConfig
@@ -19,13 +21,14 @@ from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.finding import find_run
 from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.runs import UNPROVEN, RunRecord, write_atomic, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import resolve_device, set_threads
-from lipsort_cli.training.evaluation import TestFigures, evaluate
+from lipsort_cli.training.evaluation import TestFigures, correct_points, evaluate
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, layer_text, save_network
+from lipsort_cli.zoo.operations import NoPlainForm
 from lipsort_cli.zoo.start import start_from
 
 
@@ -46,7 +49,11 @@ def run(config: TrainConfig, directory: Path) -> None:
         if not engine.run(task, engine.Session.of(config, record)):
             return
         network = task.network
-        save_network(network, directory / "model.safetensors")
+        try:
+            save_network(network, directory / "model.safetensors")
+        except NoPlainForm as error:
+            _unproven(task, dataset, directory, str(error))
+            return
         plain = load_network(directory / "model.safetensors")
         console.print("evaluating: certificates and attack on the test set")
         evaluation = evaluate(network, plain, dataset, config, device)
@@ -60,6 +67,27 @@ def run(config: TrainConfig, directory: Path) -> None:
         )
     _draw(config, dataset, evaluation, directory)
     _show(config, evaluation, task.at.seconds, directory)
+
+
+def _unproven(task: ClassifierTask, dataset: Dataset, directory: Path, reason: str) -> None:
+    """What is left of a run whose network has no plain form: weights, accuracy and the reason."""
+    network = task.network
+    correct = correct_points(network, dataset.test, judging_device(task.device))
+    write_atomic(directory / "weights.safetensors", save(network.state_dict()))
+    write_json(
+        directory / "results.json",
+        {
+            "clean_accuracy": float(correct.mean()),
+            "evidence": {"clean_accuracy": "empirical"},
+            UNPROVEN: reason,
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "train_seconds": round(task.at.seconds, 3),
+        },
+    )
+    console.print(f"Accuracy without perturbation {correct.mean():.2%} (empirical)")
+    console.print(f"no certificate: {reason}")
+    results_line("Results", directory, "results.json", "weights.safetensors")
+    follow_up("lipsort", "report", directory)
 
 
 def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> ClassifierTask:

@@ -44,7 +44,7 @@ def explain_override(
         options = loader.get_group_options(key, results_filter=ObjectType.CONFIG)
         # Hydra lists one folder only; presets lie in folders of the group as well.
         if value in (*options, *catalog.group_options(key)):
-            return _unfit(key, value, error, base)
+            return _unpackaged(key, value, loader) or _unfit(key, value, error, base)
         own = [option for option in options if option not in catalog.group_options(key)]
         return _bad_option(key, value, sorted([*own, *catalog.group_options(key, command)]))
     found = _find(base, key) if base is not None else None
@@ -93,6 +93,20 @@ def words(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(words(part) for part in typing.get_args(hint))
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _unpackaged(group: str, value: str, loader: Any) -> str:
+    """A preset whose keys would lie below its group, as those of options do; empty for no such."""
+    if group != catalog.PRESETS:
+        return ""
+    found = loader.repository.load_config(f"{group}/{value}")
+    if found is None or (found.header or {}).get("package"):
+        return ""
+    path = f"{found.path.removeprefix('file://')}/{group}/{value}.yaml"
+    return (
+        f"{group}: found {value}, whose file {path} does not say `# @package _global_`: its "
+        f"keys would lie below {group}, where no command has any; make that its first line"
+    )
 
 
 def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) -> str:

@@ -15,6 +15,7 @@ from keyword import iskeyword
 from typing import Any, cast, dataclass_transform
 
 from lipsort_cli.config.options import REQUIRED, Kind, node
+from lipsort_cli.errors import UsageError
 
 
 @node
@@ -45,6 +46,8 @@ def choice(
     """
 
     def register(kind: Kind) -> Kind:
+        if kind.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            _admit(kind, group, name)
         if "name" not in vars(kind):
             kind.__annotations__ = {"name": "str", **inspect.get_annotations(kind)}
             kind.name = name  # type: ignore[attr-defined]
@@ -56,6 +59,31 @@ def choice(
         return cast(Kind, made)
 
     return register
+
+
+EXTENSIBLE = ("activation", "data", "distribution", "loss", "model")
+"""Groups that plugins may add options to, which then have a method ``make``."""
+
+
+def _admit(kind: Any, group: str, name: str) -> None:
+    """Let an option of a plugin in.
+
+    Raises:
+        UsageError: the group takes none, has an option of that name, or nothing makes what it is.
+    """
+    other = GROUPS.get(group, {}).get(name)
+    place = f"{kind.__module__}.{kind.__qualname__}"
+    if group not in EXTENSIBLE:
+        raise UsageError(f"{place}: found group {group!r}; allowed: {', '.join(EXTENSIBLE)}")
+    if other is not None and (other.__module__, other.__qualname__) != (
+        kind.__module__,
+        kind.__qualname__,
+    ):
+        raise UsageError(f"{place}: {group}={name} exists already, in {other.__module__}")
+    if not callable(getattr(kind, "make", None)):
+        raise UsageError(f"{place}: has no method make(), which makes what {group}={name} is")
+    if group == "activation" and not hasattr(kind, "group"):
+        kind.group = 1
 
 
 def commands_of(group: str, option: str) -> tuple[str, ...]:

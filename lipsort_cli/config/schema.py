@@ -11,18 +11,21 @@ import importlib
 import pkgutil
 
 from lipsort_cli import config
+from lipsort_cli.config import plugins
 from lipsort_cli.config.registry import COMMANDS, GROUPS, Command, option_of
 
 __all__ = ["COMMANDS", "GROUPS", "Command", "find", "option_of"]
 
 _NO_OPTIONS = (
-    *("catalog", "compose", "explain", "options", "paths", "ranges", "registry"),
+    *("catalog", "compose", "explain", "options", "paths", "plugins", "ranges", "registry"),
     *("schema", "store", "tree", "typed", "validate"),
 )
 
 for _module in pkgutil.iter_modules(config.__path__):
     if _module.name not in _NO_OPTIONS:
         importlib.import_module(f"{config.__name__}.{_module.name}")
+
+plugins.load_installed()
 
 # Those that make runs first, then those that work on them.
 for _name in sorted(COMMANDS, key=lambda name: bool(COMMANDS[name].takes or COMMANDS[name].many)):

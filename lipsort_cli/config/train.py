@@ -34,6 +34,7 @@ class Session:
         distinct=True,
     )
     resume: str | None = option(None, "continue this interrupted run directory")
+    plugins: list[str] = option([], "modules of your own that add options: docs/extend.md")
     objective: Any = option(
         None, "figure that a sweeper optimizes, or a list of them; null: the command's own"
     )

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lipsort_cli.config import catalog, validate
+from lipsort_cli.config import catalog, plugins, validate
 from lipsort_cli.config.registry import option_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import Fault, UsageError, first_line
@@ -53,6 +53,7 @@ def from_plain(values: Any, command: str) -> DictConfig:
     """
     if not isinstance(values, dict | DictConfig):
         raise UsageError(f"not a configuration of `lipsort {command}`: found {values!r:.60}")
+    plugins.load(list(values.get("plugins") or []))
     try:
         plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
         typed = OmegaConf.structured(COMMANDS[command].config)

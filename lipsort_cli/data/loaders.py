@@ -19,7 +19,8 @@ def load(config: Option) -> Dataset:
             do.
     """
     kind: Any = option_of("data", config.name)
-    dataset: Dataset = resolve(kind.loader)(config)
+    make = getattr(config, "make", None) or (lambda: resolve(kind.loader)(config))
+    dataset: Dataset = make()
     if not isinstance(config, Subset) or config.train_per_class is None:
         return dataset
     return balanced(dataset, config.train_per_class, config.subset_seed)

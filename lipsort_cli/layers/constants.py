@@ -34,6 +34,8 @@ def lipschitz_constant(layer: nn.Module, norm: str) -> float:
     stated = getattr(layer, "lipschitz", None)
     if stated is not None:
         return float(stated(norm))
+    if plain := getattr(layer, "plain_layers", None):
+        layer = nn.Sequential(*plain())
     if isinstance(layer, nn.Sequential):
         product = 1.0
         for part in layer:

@@ -116,7 +116,7 @@ def evaluate(
         norm=config.evaluation.norm,
         arithmetic=arithmetic,
     )
-    correct = _correct(network, test.inputs, test.labels, device)
+    correct = correct_points(network, test, device)
     attacked, count = _attacked(network, dataset, config, device, points)
     return TestFigures(
         float(correct.mean()),
@@ -138,13 +138,13 @@ def _in_deviations(
 
 
 @torch.no_grad()
-def _correct(
-    network: TorchNetwork, inputs: Tensor, labels: Tensor, device: torch.device
-) -> NDArray[np.bool_]:
+@certified_arithmetic()
+def correct_points(network: TorchNetwork, test: Split, device: torch.device) -> NDArray[np.bool_]:
     """Whether the true class is strictly ahead: ties and NaN are errors."""
+    network.eval().to(device)
     margins = [
         worst_margin(network(x.to(device)), y.to(device)).cpu()
-        for x, y in zip(inputs.split(BATCH), labels.split(BATCH), strict=True)
+        for x, y in zip(test.inputs.split(BATCH), test.labels.split(BATCH), strict=True)
     ]
     correct: NDArray[np.bool_] = (torch.cat(margins) > 0).numpy()
     return correct

@@ -132,4 +132,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 
 def build_loss(config: Option) -> Loss:
     """The loss of the configuration group ``loss``."""
+    if make := getattr(config, "make", None):
+        made: Loss = make()
+        return made
     return LOSSES[config.name](**{k: v for k, v in vars(config).items() if k != "name"})

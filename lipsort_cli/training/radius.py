@@ -20,8 +20,16 @@ def body_constant(network: Network, norm: str) -> float:
     """Product of the layers' constants before the head, in ``norm`` (l2, linf or l1)."""
     constant = 1.0
     for layer in list(network)[:-1]:
-        constant *= lipschitz_constant(layer, norm)
+        constant *= _constant(layer, norm)
     return constant
+
+
+def _constant(layer: nn.Module, norm: str) -> float:
+    """A layer's constant; infinite for one of which nothing is known."""
+    try:
+        return lipschitz_constant(layer, norm)
+    except TypeError:
+        return math.inf
 
 
 def best_route(network: Network, norm: str) -> tuple[str, float]:
@@ -46,7 +54,7 @@ def head_gaps(head: nn.Module, norm: str) -> Tensor:
     as each output has that.
     """
     if not isinstance(head, Dense):
-        return torch.tensor(2 * lipschitz_constant(head, norm))
+        return torch.tensor(2 * _constant(head, norm))
     weight = head.weight.detach()
     difference = weight[:, None, :] - weight[None, :, :]
     return torch.linalg.vector_norm(difference, ORDER[DUAL[norm]], dim=2)

@@ -66,6 +66,8 @@ def build_source(
     Raises:
         UsageError: files or values are unfit; the message names the key.
     """
+    if make := getattr(config, "make", None):
+        return SyntheticSource(make(), config.name, norm)
     if config.name in PAIRS:
         return SyntheticSource(PAIRS[config.name](config), config.name, norm)
     if isinstance(config, TranslatedCloudDistribution):

@@ -24,7 +24,7 @@ from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.base import evaluating
 from lipsort_cli.layers.constraints import RowsL2
-from lipsort_cli.zoo import Network, build_network
+from lipsort_cli.zoo import Network, build_network, network_graph
 
 
 def power_of_two(size: float) -> float:
@@ -77,7 +77,9 @@ def build_critic(
             with torch.no_grad():
                 start = torch.as_tensor(centre / scale, dtype=torch.float32)
                 first.bias.copy_(-first.weight @ start)
-    return Network(layers, inputs, 1)
+    network = Network(layers, inputs, 1)
+    network_graph(network)  # a layer of which nothing can be proven is refused before training
+    return network
 
 
 def as_inputs(critic: nn.Module, rows: Tensor) -> Tensor:

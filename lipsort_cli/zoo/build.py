@@ -21,6 +21,8 @@ from lipsort_cli.zoo.order import build_order
 
 def layer_text(model: Any) -> str:
     """The sizes of a configured network's layers, for headlines: ``32-64 | 256``, ``512x512``."""
+    if not hasattr(model, "widths"):
+        return ""
     widths = "x".join(str(width) for width in model.widths) or "linear"
     channels = "-".join(str(count) for count in getattr(model, "channels", []))
     return f"{channels} | {widths}" if channels else widths
@@ -47,6 +49,9 @@ def build_network(
 
     ``transposed``: the transposes of dense weights are in the constraint set.
     """
+    if make := getattr(model, "make", None):
+        layers = make(tuple(input_shape), outputs, lambda: build_activation(activation))
+        return Network(layers, input_shape, outputs)
     if isinstance(model, ImageModel):
         return build_image_network(model, activation, constraint, input_shape, outputs)
     if isinstance(model, OrderModel):

@@ -28,6 +28,9 @@ from lipsort_cli.layers.constraints.transposed import Transposed
 
 def build_activation(config: Activation, dim: int = -1) -> nn.Module:
     """A fresh activation of the configuration ``activation``, over axis ``dim``: 1 for images."""
+    if make := getattr(config, "make", None):
+        made: nn.Module = make(dim)
+        return made
     return ACTIVATIONS[config.name](config, dim)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.layers import (
     AbsoluteValue,
     AveragePool,
@@ -42,6 +44,10 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32).contiguous().clone()
 
 
+class NoPlainForm(LipsortError, TypeError):
+    """A layer that the verifier has no operation for: nothing can be proven of its network."""
+
+
 class Writer:
     """Collects the operations of layers and their tensors, following the shape of one input."""
 
@@ -53,14 +59,25 @@ class Writer:
     ) -> tuple[list[Graph], Tensor]:
         """Entries of ``layers``, and what they make of ``x`` [1, ...].
 
+        A layer of a plugin may have a method ``plain_layers``, which returns layers from here that
+        compute the same: these stand for it.
+
         Args:
             layers: in order; dropout, which does nothing outside training, has no operation.
             prefix: of tensor names: ``<prefix>.<i>.weight``, i counting the operations.
             x: any input of the right shape.
+
+        Raises:
+            NoPlainForm: nothing is known of a layer.
         """
         found: list[Graph] = []
-        for layer in layers:
+        waiting = deque(layers)
+        while waiting:
+            layer = waiting.popleft()
             if isinstance(layer, nn.Dropout):
+                continue
+            if plain := getattr(layer, "plain_layers", None):
+                waiting.extendleft(reversed(_checked(layer, list(plain()), x)))
                 continue
             found += self._layer(layer, f"{prefix}.{len(found)}", x)
             x = layer(x)
@@ -136,6 +153,18 @@ class Writer:
         return {"weight": f"{name}.weight", "bias": None if bias is None else f"{name}.bias"}
 
 
+def _checked(layer: nn.Module, plain: list[nn.Module], x: Tensor) -> list[nn.Module]:
+    """``plain``, if it computes what ``layer`` does, at random inputs of the shape of ``x``."""
+    probe = torch.randn(16, *x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x)
+    there, here = layer(probe), nn.Sequential(*plain).to(x.device)(probe)
+    if there.shape != here.shape or not torch.allclose(there, here, rtol=1e-5, atol=1e-5):
+        raise NoPlainForm(
+            f"layer {type(layer).__name__}: what its plain_layers() compute differs from what it "
+            "computes itself"
+        )
+    return plain
+
+
 def _without_weights(layer: nn.Module, x: Tensor) -> Graph:
     """The graph's entry of a layer without weights."""
     if isinstance(layer, GroupSort | FullSort | Maxout) and layer.dim % x.dim() != 1:
@@ -146,7 +175,11 @@ def _without_weights(layer: nn.Module, x: Tensor) -> Graph:
     for kind, entry in _PLAIN.items():
         if isinstance(layer, kind):
             return entry(layer, x)
-    raise TypeError(f"found a layer {type(layer).__name__}, which has no plain form")
+    raise NoPlainForm(
+        f"layer {type(layer).__name__}: the verifier has no operation for it, and takes none from "
+        "elsewhere, so nothing can be proven of its network; what can be composed of lipsort's own "
+        "layers can be, by a method plain_layers() that returns them"
+    )
 
 
 def _ends(layer: nn.Hardtanh, _: Tensor) -> Graph:

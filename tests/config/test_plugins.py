@@ -1,0 +1,147 @@
+"""Options of other packages: the page "Extend" followed literally, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lipsort_cli.config import plugins
+from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.errors import UsageError
+from lipsort_cli.extend import choice
+
+PAGE = (Path(__file__).parents[2] / "docs" / "extend.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.M | re.S))
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
+
+
+def run(*words: str, folder: Path, path: str = "", code: int = 0) -> str:
+    """A command line in a process of its own, with ``path`` to import from; what it says."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "300"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), path]))
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of the page, and the file that it predicts."""
+    folder = tmp_path_factory.mktemp("extend")
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    (folder / "new.csv").write_text("width,length\n0.5,1.5\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_page_is_followed_literally(here: Path) -> None:
+    site, installed = here / "site", False
+    for block in BLOCKS:
+        lines = block.splitlines()
+        for number, line in enumerate(lines):
+            if not line.startswith("$ "):
+                continue
+            program, *words = shlex.split(line[2:])
+            shown = [text for text in lines[number + 1 : number + 2] if not text.startswith("$ ")]
+            if program == "pip":
+                # Into a folder of its own: the environment of the tests stays as it is.
+                options = ["--no-deps", "--no-build-isolation", "--quiet", "--target", str(site)]
+                run("pip", *words, *options, folder=here)
+                # From now on the package is found where it is installed alone.
+                (here / "herbarium").rename(here / "moved")
+                installed = True
+                continue
+            refused = bool(shown) and shown[0].startswith("lipsort: ")
+            path = str(site) if installed else ""
+            said = run("lipsort_cli", *words, folder=here, path=path, code=2 if refused else 0)
+            assert all(text in said for text in shown), (line, said)
+    record = json.loads((here / "first" / "run.json").read_text())
+    values = record["configuration"]["values"]
+    assert values["plugins"] == ["herbarium"] and values["data.plugin"].startswith("herbarium ")
+    results = json.loads((here / "third" / "results.json").read_text())
+    assert "Softsign" in results["no_certificate"] and "certified_accuracy" not in results
+    # Offered in help and completion, found by its entry point.
+    said = run("lipsort_cli", "train", "data=leaves", "--help", folder=here, path=str(site))
+    assert "softsign" in said and "leaves (>= 10)" in said
+    shell = (
+        "from lipsort_cli.cli.complete import candidates; print(candidates(['train'], 'loss=sq'))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{site}"}
+    done = subprocess.run(
+        [sys.executable, "-c", shell], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['loss=squared_hinge']\n"
+    # Other code is another run.
+    code = site / "herbarium" / "layers.py"
+    code.write_text(code.read_text() + "\n")
+    record["status"] = "interrupted"
+    (here / "first" / "run.json").write_text(json.dumps(record))
+    said = run("lipsort_cli", "train", "resume=first", folder=here, path=str(site), code=2)
+    assert "data.plugin: found herbarium" in said
+
+
+def test_a_critic_of_which_nothing_can_be_proven_is_refused_before_training(here: Path) -> None:
+    folder = here if (here / "herbarium").exists() else here / "site"
+    said = run("lipsort_cli", "estimate-wasserstein", "plugins=[herbarium]", "activation=softsign",
+               "hydra.run.dir=critic", folder=folder, code=1)  # fmt: skip
+    assert "layer Softsign: the verifier has no operation" in said and "step" not in said
+
+
+def test_a_preset_without_its_package_is_explained(here: Path) -> None:
+    preset = here / "mine" / "experiment" / "trap.yaml"
+    preset.write_text("# Mine.\ntraining:\n  epochs: 2\n")
+    said = run(
+        "lipsort_cli", "train", "--config-dir", "mine", "experiment=trap", folder=here, code=2
+    )
+    assert "does not say `# @package _global_`" in said and "make that its first line" in said
+
+
+class Made:
+    """Something."""
+
+    def make(self) -> Any:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    "group, name, kind, words",
+    [
+        ("optimizer", "mine", Made, "found group 'optimizer'; allowed: activation, data"),
+        ("activation", "relu", Made, "activation=relu exists already, in lipsort_cli.config"),
+        ("loss", "mine", type("Bare", (), {"__doc__": "Bare."}), "has no method make"),
+    ],
+)
+def test_what_a_plugin_may_not_add_is_refused(group: str, name: str, kind: Any, words: str) -> None:
+    before = dict(GROUPS[group])
+    with pytest.raises(UsageError, match=words):
+        choice(group, name)(kind)
+    assert GROUPS[group] == before
+
+
+def test_plugins_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    with pytest.raises(UsageError, match="found no_such_module, which cannot be imported"):
+        plugins.load(["no_such_module"])
+    assert plugins.named(["plugins=[a.b, c]", "x=1"]) == ["a.b", "c"]
+    assert plugins.named(["plugins=a", "plugins=[os;x]"]) == ["a"]
+    # One that is installed and broken costs a line, not the command.
+    (tmp_path / "broken_herbarium.py").write_text("raise ValueError('withered')\n")
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(
+        "[lipsort.plugins]\nb = broken_herbarium\n\n[other]\nx = y\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins.load_installed()
+    assert capsys.readouterr().err == "lipsort: plugin broken_herbarium: withered\n"
