@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.files import NETWORK
-from lipsort_cli.certificates.points import issued_routes, route_constant
+from lipsort_cli.certificates.points import issued_bounds, issued_routes, route_constant
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
 from lipsort_cli.certificates.runs import CLASSIFIERS, fitting, judged_on, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
-from lipsort_cli.inspection import words
+from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
     Measured,
@@ -51,6 +51,8 @@ class Subject(NamedTuple):
     """
     per_deviation: float | None
     """The least such bound where inputs count in standard deviations, by which it divides first."""
+    layers: list[tuple[str, float]]
+    """Operation and constant of every layer, in ``norm``."""
 
 
 def run(config: InspectConfig, directory: Path) -> None:
@@ -66,7 +68,8 @@ def run(config: InspectConfig, directory: Path) -> None:
     first = names[0]
     about = {
         name: {
-            "constant": words.of_constants(subject.norm, subject.constants, subject.per_deviation)
+            "constant": words.of_constants(subject.norm, subject.constants, subject.per_deviation),
+            "lipschitz": _steepness(subject),
         }
         | _about(measured[name], logs[name])
         for name, subject in subjects.items()
@@ -111,6 +114,7 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         inputs = run_data(directory, own.data).test.inputs[: config.points]
         labels, norm = None, own.norm
     chosen = config.norm or norm
+    bounds = issued_bounds(network, chosen)
     return Subject(
         directory,
         plain_module(network),
@@ -119,7 +123,14 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         chosen,
         _constants(network, chosen),
         min(_constants(behind_scale(network), chosen).values()) if divides_first(network) else None,
+        [(bound.op, bound.value) for bound in bounds],
     )
+
+
+def _steepness(subject: Subject) -> dict[str, Any]:
+    operations, bounds = zip(*subject.layers, strict=True)
+    found = steepness.steepness(subject.network, subject.inputs, subject.norm)
+    return steepness.entry(found, min(subject.constants.values()), bounds, operations)
 
 
 def _constants(network: Network, norm: str) -> dict[str, float]:
@@ -227,6 +238,7 @@ def _show(
 ) -> None:
     titles = {
         "constant": "Constant",
+        "lipschitz": "Steepness",
         "layers": "Layers",
         "jacobian": "Jacobian",
         "gradient_norm": "Gradient",
@@ -240,7 +252,7 @@ def _show(
             console.print(f"{title}: {_sentence(found[key])}")
     console.print(f"Input gradients: {gradients['interpretation']}")
     console.print(
-        "All of this but the constant is empirical: measured at these points in floating point."
+        "All of this but what is proven is empirical: measured at these points in floating point."
     )
     results_line("Results", directory, "inspect.json", f"figures/: {', '.join(drawn)}")
     follow_up("lipsort", "report", *(subject.directory for subject in subjects.values()))

@@ -16,7 +16,7 @@ from lipsort_cli.layers import Normalize, Scale
 from lipsort_cli.layers.base import evaluating
 from lipsort_cli.norms import DUAL, ORDER
 
-_SHAPE_ONLY = (nn.Flatten, nn.Dropout, nn.Identity)
+SHAPE_ONLY = (nn.Flatten, nn.Dropout, nn.Identity)
 """Layers that leave the values as they are: no depth of their own."""
 
 
@@ -94,7 +94,7 @@ def _jacobians(network: nn.Sequential, inputs: Tensor) -> Depths:
     for position, layer in enumerate(layers):
         state = layer(state)
         scaling *= _scaling(layer)
-        if position < len(layers) - 1 and not isinstance(layer, _SHAPE_ONLY):
+        if position < len(layers) - 1 and not isinstance(layer, SHAPE_ONLY):
             names.append(type(layer).__name__)
             states.append(state)
     logits = state.flatten(1)
