@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 import unicodedata
 from pathlib import Path
 from typing import IO, Any, cast
@@ -206,8 +207,20 @@ class Console(RichConsole):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; texts are wrapped between words only, tables as they are."""
         if all(isinstance(one, str) for one in objects) and not options.get("soft_wrap"):
+            objects = tuple(_folded(one, self.width) for one in objects)
+            # Rich would break long words, and cut what it does not break.
             options = {"overflow": "ignore", "crop": False} | options
         super().print(*objects, **options)
+
+
+def _folded(text: str, width: int) -> str:
+    """``text`` with line breaks between words, so that lines fit where their words do."""
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        if len(line) > width
+        else line
+        for line in text.split("\n")
+    )
 
 
 def _make(stream: Steadfast) -> Console:

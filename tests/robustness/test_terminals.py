@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -194,6 +195,18 @@ def test_the_next_command_can_be_pasted(name: str, here: Path) -> None:
     read = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, check=True)
     assert (here / os.fsdecode(read.stdout)).samefile(here / name / "certificate.json")
     assert not (here / "x").exists()
+
+
+def test_lines_break_between_words_and_paths_stay_whole() -> None:
+    """In a terminal; what is piped is never broken."""
+    stream = io.StringIO()
+    narrow = consoles.Console(file=stream, width=20, force_terminal=True, highlight=False)
+    path = "/a/path/of/more/than/twenty/signs"
+    narrow.print(f"what is long is broken at {path}\n  kept as it is")
+    narrow.print(f"next: {path} and more words", soft_wrap=True)
+    assert stream.getvalue().splitlines() == [
+        "what is long is", "broken at", path, "  kept as it is", f"next: {path} and more words",
+    ]  # fmt: skip
 
 
 def test_signs_that_cannot_be_shown_have_words(capsys: pytest.CaptureFixture[str]) -> None:
