@@ -63,7 +63,8 @@ class Writer:
         compute the same: these stand for it.
 
         Args:
-            layers: in order; dropout, which does nothing outside training, has no operation.
+            layers: in order; dropout, which does nothing outside training, has no operation, and
+                layers in a row are taken one by one.
             prefix: of tensor names: ``<prefix>.<i>.weight``, i counting the operations.
             x: any input of the right shape.
 
@@ -75,6 +76,9 @@ class Writer:
         while waiting:
             layer = waiting.popleft()
             if isinstance(layer, nn.Dropout):
+                continue
+            if isinstance(layer, nn.Sequential):
+                waiting.extendleft(reversed(layer))
                 continue
             if plain := getattr(layer, "plain_layers", None):
                 waiting.extendleft(reversed(_checked(layer, list(plain()), x)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from lipsort_cli.certificates import evaluate, load_network
 from lipsort_cli.config.activations import FullsortActivation, MaxminActivation
@@ -17,6 +18,7 @@ from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.registry import GROUPS
+from lipsort_cli.layers import MaxMin, Scale
 from lipsort_cli.zoo import build_network, network_graph, save_network
 from lipsort_cli.zoo.mlp import build_mlp
 
@@ -99,3 +101,16 @@ def test_a_centered_network_is_the_same_network_of_inputs_without_their_mean() -
     assert operations[0]["op"] == "normalize"
     assert [float.fromhex(x) for x in operations[0]["std"]] == [1.0, 1.0]
     assert centered.head is network.head
+
+
+def test_layers_in_a_row_are_taken_one_by_one(tmp_path: Path) -> None:
+    network = build_mlp(
+        (6,), 3, [8], lambda: nn.Sequential(MaxMin(), nn.Sequential(nn.LeakyReLU(0.5), Scale(0.5)))
+    ).eval()
+    save_network(network, tmp_path / "model.safetensors")
+    saved = load_network(tmp_path / "model.safetensors")
+    names = [layer.op for layer in saved.layers]
+    assert names == ["flatten", "dense", "groupsort", "leaky_relu", "scale", "dense"]
+    x = torch.randn(20, 6)
+    found = evaluate(saved, x.numpy(), "real", norm="l2").logits
+    np.testing.assert_allclose(found, network(x).detach().numpy(), rtol=1e-5, atol=1e-6)
