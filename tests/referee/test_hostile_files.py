@@ -14,9 +14,12 @@ from typing import Any
 import adapter
 import numpy as np
 import pytest
+from definitions import Node
+from drawing import DRAWINGS, Pen
 from forgery import (
     CERTIFICATE,
     Place,
+    array_digest,
     at,
     file_digest,
     framed,
@@ -27,6 +30,10 @@ from forgery import (
     unpack,
 )
 from honest import issue_classifier, issue_critic
+from networks import Drawing
+from trials import build
+
+from lipsort_cli.certificates import issue_certificate
 
 SIZE = 10_000_000
 SECONDS = 5.0
@@ -281,3 +288,126 @@ def test_samples_without_end(tmp_path: Path) -> None:
     tensors = {"x": x, "y": y, "y_weights": weights}
     replace(tmp_path, pack(tensors), "certificate-data.safetensors")
     assert timed(tmp_path) in REFUSALS
+
+
+BY_HAND = ("residual", "sum", "concatenate", "transposed_convolution")
+
+
+def heavy(op: str) -> Drawing:
+    """From one number to a large state, a layer of the operation over it, then two classes."""
+    rng = np.random.default_rng(5)
+    one, wide = np.ones((4, 1, 1, 1), dtype=np.float32), np.ones((700, 1), dtype=np.float32)
+    fields = {"stride": 1, "padding": 24, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
+    shape: tuple[int, ...] = (4, 49, 49)
+    chain = [Node("convolution", (1, 1, 1), shape, fields, one)]
+    if op in ("dense", "distance", "order_statistic", "extension"):
+        shape = (700,)
+        chain = [Node("flatten", (1, 1, 1), (1,)), Node("dense", (1,), shape, weight=wide)]
+    branch = [Node("abs", shape, shape)]
+    pen, drawn = Pen(rng, "plain", widest=1200, extreme=False), []
+    if op in BY_HAND[:3]:
+        out = (12, 49, 49) if op == "concatenate" else shape
+        numbers = {"skip": 0.5, "branch": 0.5} if op == "residual" else {}
+        branches = [branch] if op == "residual" else [branch, branch, []]
+        drawn = [Node(op, shape, out, numbers, branches=branches)]
+    if op == "transposed_convolution":
+        numbers = {"stride": 3, "padding": 0, "dilation": 1, "groups": 1}
+        drawn = [Node(op, shape, (1, 145, 145), numbers, one)]
+    while not drawn or (len(drawn) < 8 and op not in BY_HAND):
+        node = DRAWINGS[op](pen, shape, 0)
+        drawn += [] if node is None else [node]
+    chain.append(max(drawn, key=lambda node: node.width + getattr(node.weight, "size", 0)))
+    width = chain[-1].width
+    head = rng.standard_normal((2, width)).astype(np.float32)
+    chain += [Node("flatten", chain[-1].out_shape, (width,)),
+              Node("dense", (width,), (2,), weight=head)]  # fmt: skip
+    return Drawing((1, 1, 1), chain, "plain")
+
+
+def multiplied(folder: Path, times: int) -> None:
+    """Every point of an honest certificate ``times`` over, and all that is said of them."""
+    certificate = load(folder)
+    header, body = unpack((folder / "certificate-data.safetensors").read_bytes())
+    tensors = {}
+    for name, kind in (("inputs", np.float32), ("labels", np.int64)):
+        start, stop = header[name]["data_offsets"]
+        array = np.frombuffer(body[start:stop], dtype=kind).reshape(header[name]["shape"])
+        tensors[name] = np.concatenate([array] * times)
+        certificate["data"][f"{name}_sha256"] = array_digest(tensors[name])
+    columns = {name: column * times for name, column in certificate["points"].items()}
+    count, summary = len(columns["label"]), certificate["summary"]
+    certificate["points"] = {**columns, "index": list(range(count))}
+    words = [f"for {summary['certified']} of {summary['points']} points ({summary['correct']} of"]
+    for name in ("points", "certified", "correct"):
+        summary[name] *= times
+    words.append(
+        f"for {summary['certified']} of {summary['points']} points ({summary['correct']} of"
+    )
+    certificate["statement"] = certificate["statement"].replace(*words)
+    (folder / "points.csv").unlink(missing_ok=True)
+    store(folder, certificate)
+    replace(folder, pack(tensors), "certificate-data.safetensors")
+
+
+def issue_heavy(folder: Path, op: str) -> int:
+    """A certificate of two points; by how much they may be multiplied within ``SIZE`` bytes."""
+    drawing = heavy(op)
+    network = build(drawing)
+    rng = np.random.default_rng(0)
+    x = rng.random((2, *drawing.input_shape)).astype(np.float32)
+    path = adapter.save(network, folder / "model.safetensors")
+    kind = "real" if op in ("tanh", "sigmoid") else "binary32"
+    issue_certificate(folder, path, x, np.zeros(2, dtype=int), arithmetic=kind)
+    room = SIZE - path.stat().st_size
+    return room // (x.nbytes + 420)
+
+
+@pytest.mark.parametrize("op", adapter.operations())
+def test_much_honest_work_is_counted_before_it_is_done(op: str, tmp_path: Path) -> None:
+    """As many points as fit into ten megabytes, plainly and exactly: verified or turned down."""
+    times = issue_heavy(tmp_path, op)
+    assert timed(tmp_path) == "VALID"
+    multiplied(tmp_path, times)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1.1 * SIZE
+    for exact in (False, True):
+        assert timed(tmp_path, exact=exact) in ("VALID", "UNSUPPORTED")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", adapter.operations())
+def test_whatever_work_is_done_is_done_within_seconds(op: str, tmp_path: Path) -> None:
+    """Twice the points until that is too much: what is just allowed takes seconds."""
+    most = issue_heavy(tmp_path, op)
+    for exact in (False, True):
+        times = 1
+        while timed(tmp_path, exact=exact) == "VALID" and 2 * times <= most:
+            multiplied(tmp_path, 2)
+            times *= 2
+        issue_heavy(tmp_path, op)
+
+
+def test_more_patience_is_a_matter_of_asking(tmp_path: Path) -> None:
+    issue_heavy(tmp_path, "dense")
+    status, field, reason = adapter.verdict(tmp_path, patience=1e-6)
+    assert (status, field) == ("UNSUPPORTED", "certificate")
+    assert "allowed for files of this size are 1e-06 s" in reason and "--patience" in reason
+    assert adapter.verify(tmp_path, patience=60.0) == "VALID"
+    for strange in (0.0, -1.0, float("nan")):
+        assert adapter.verify(tmp_path, patience=strange) == "MISUSED"
+
+
+def test_classes_without_a_head_are_counted(folder: Path) -> None:
+    """As many unit vectors as classes: their square would be 80 GB."""
+    certificate = load(folder)
+    graph = {**adapter.HEADER, "input_shape": [100_000], "classes": 100_000}
+    graph["layers"] = [{"op": "abs"}]
+    network = adapter.build(graph, {})
+    replace(folder, pack({}, {"lipsort_graph": json.dumps(graph)}))
+    certificate = load(folder)
+    certificate["network"] |= {
+        "graph_sha256": network.graph_digest(),
+        "weights_sha256": network.weights_digest(),
+    }
+    store(folder, certificate)
+    status, field, _ = adapter.verdict(folder)
+    assert (status, field) == ("UNSUPPORTED", "certificate")
