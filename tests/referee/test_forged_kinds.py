@@ -1,0 +1,275 @@
+"""Forgeries by kind: how a claim can be made to say more, spelled and signed anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import adapter
+import numpy as np
+import pytest
+from definitions import Node
+from forgery import CERTIFICATE, Raw, file_digest, framed, load, put, signed, store, unpack
+from honest import issue_classifier, issue_critic
+from networks import Drawing
+from rounded_arithmetic import Machine
+from trials import build, on
+
+Change = Callable[[Path, Any], Any]
+"""Changes files and certificate; returns the file's bytes where signing is not enough."""
+NETWORK, DATA = "model.safetensors", "certificate-data.safetensors"
+
+
+def fields(**changes: Any) -> Change:
+    """Fields ``a__b`` of the certificate."""
+
+    def change(_: Path, certificate: Any) -> None:
+        for name, value in changes.items():
+            *parents, key = name.split("__")
+            entry = certificate
+            for parent in parents:
+                entry = entry[parent]
+            entry[key] = value(entry[key]) if callable(value) else value
+
+    return change
+
+
+def proofs(op: str, **changes: Any) -> Change:
+    """What is claimed of layers ``op``, in every route."""
+
+    def change(_: Path, certificate: Any) -> None:
+        for route in certificate["routes"]:
+            for entry in route["layers"]:
+                if entry["op"] == op:
+                    entry.update(changes)
+
+    return change
+
+
+def header(name: str, edit: Callable[[dict[str, Any]], None], after: bytes = b"") -> Change:
+    """The header of a tensor file, with the digest that it has then."""
+
+    def change(folder: Path, certificate: Any) -> None:
+        content, body = unpack((folder / name).read_bytes())
+        edit(content)
+        (folder / name).write_bytes(framed(json.dumps(content).encode() + after, body))
+        part = "network" if name == NETWORK else "data"
+        certificate[part]["file_sha256"] = file_digest(folder / name)
+
+    return change
+
+
+def graph(edit: Callable[[dict[str, Any]], None]) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        value = json.loads(content["__metadata__"]["lipsort_graph"])
+        edit(value)
+        content["__metadata__"]["lipsort_graph"] = json.dumps(value)
+
+    return header(NETWORK, change)
+
+
+def text(old: bytes, new: bytes) -> Change:
+    def change(_: Path, certificate: Any) -> bytes:
+        contents = signed(certificate)
+        assert contents.count(old) >= 1
+        return contents.replace(old, new, 1)
+
+    return change
+
+
+def layer(place: int, **changes: Any) -> Change:
+    return graph(lambda value: value["layers"][place].update(changes))
+
+
+def renamed(norm: str, words: str) -> Change:
+    said = fields(claim__norm=norm, statement=lambda old: old.replace("L2", words))
+    return said
+
+
+def shape_of(name: str, edit: Callable[[list[int]], list[int]], kind: str = "") -> Change:
+    def change(content: dict[str, Any]) -> None:
+        content[name]["shape"] = edit(content[name]["shape"])
+        content[name]["dtype"] = kind or content[name]["dtype"]
+
+    return header(DATA, change)
+
+
+NO = "0x0.0p+0"
+FALSE: dict[str, Change] = {
+    "another route": fields(points__route=lambda old: [len(old)] * len(old)),
+    "a claim renamed to L-infinity": renamed("linf", "L-infinity"),
+    "an arithmetic renamed": fields(claim__arithmetic="real"),
+    "an open ball": fields(claim__ball="open"),
+    "a version of another type": fields(version=2.0),
+    "a version with an exponent": text(b'"version": 2', b'"version": 2e0'),
+    "two documents": lambda _, c: signed(c) + b"\n{}",
+    "a byte order mark": lambda _, c: b"\xef\xbb\xbf" + signed(c),
+    "a key twice, once by an escape": text(b'"points": {', b'"po\\u0069nts": {}, "points": {'),
+    "a radius of zero that counts": fields(
+        summary__certified_at=lambda _: [{"eps": NO, "count": 6}]
+    ),
+    "a radius below zero that counts": fields(
+        summary__certified_at=lambda _: [{"eps": "-0x1.0p-3", "count": 6}]
+    ),
+    "a label that is no integer": fields(points__label=lambda old: [float(old[0]), *old[1:]]),
+    "labels with one more axis": shape_of("labels", lambda shape: [1, *shape]),
+    "inputs as another type": shape_of("inputs", lambda shape: [*shape[:-1], 1], "F64"),
+    "inputs turned": shape_of("inputs", lambda shape: [*shape[:2], *shape[:1:-1]]),
+    "NULs after a header": header(DATA, lambda _: None, b"\0" * 7),
+    "a smaller factor": layer(6, factor=(0.375).hex()),
+    "another padding": layer(1, padding_mode="circular"),
+    "an operation in capitals": layer(2, op="Groupsort"),
+    "a size as a float": layer(2, group_size=2.0),
+    "a size that is true": layer(2, group_size=True),
+    "a deviation below zero": layer(0, std=["-0x1.0p-2"]),
+    "no deviation": layer(0, std=[NO]),
+    "a mean for a channel there is not": layer(0, mean=["0x1.0p-1"] * 2),
+    "a matrix said to be zero": proofs("dense", method="zero", witness=NO, bound=NO),
+    "the sums of another norm": proofs(
+        "dense", method="largest absolute row sum", witness=NO, bound="0x1.0p-3"
+    ),
+    "the proof of another operation": proofs(
+        "dense", method="1-Lipschitz", witness=NO, bound="0x1.0p+0"
+    ),
+    "norms that do not change": proofs("dense", method="norms of rows or columns", witness=NO),
+    "the largest witness": proofs("dense", witness=float(np.finfo(np.float64).max).hex()),
+    "the smallest witness": proofs(
+        "convolution", method="frequencies", witness=(5e-324).hex(), bound=(2.0**-30).hex()
+    ),
+    "a witness where none is": proofs("groupsort", witness="0x1.0p+0"),
+    "no parts": proofs("concatenate", parts=[]),
+    "a route twice": fields(routes=lambda old: old * 2),
+    "a network elsewhere": fields(network__file="../model.safetensors"),
+    "a certificate for a network": fields(network__file=CERTIFICATE),
+    "a newline in a name": fields(network__file=f"{NETWORK}\n"),
+    "a number spelled with an exponent": fields(lipschitz__network=Raw("1e1")),
+}
+TRUE: dict[str, Change] = {
+    "a key by an escape": text(b'"norm"', b'"no\\u0072m"'),
+    "spaces after a header": header(DATA, lambda _: None, b" " * 8),
+    "a number with more zeros": layer(0, std=["0x1.00p-2"]),
+    "a count at another radius": fields(
+        summary=lambda old: {
+            **old,
+            "certified_at": [{"eps": (2.0**-1000).hex(), "count": old["certified"]}],
+        }
+    ),
+}
+
+
+def attempt(folder: Path, change: Change) -> str:
+    certificate = load(folder)
+    contents = change(folder, certificate)
+    if isinstance(contents, bytes):
+        (folder / CERTIFICATE).write_bytes(contents)
+    else:
+        store(folder, put(certificate, (), certificate))
+    return adapter.verify(folder)
+
+
+@pytest.mark.parametrize("kind", FALSE)
+def test_what_is_false_is_not_valid(kind: str, tmp_path: Path) -> None:
+    assert attempt(issue_classifier(tmp_path), FALSE[kind]) in ("INVALID", "UNSUPPORTED")
+
+
+@pytest.mark.parametrize("kind", TRUE)
+def test_the_same_said_otherwise_is_valid(kind: str, tmp_path: Path) -> None:
+    assert attempt(issue_classifier(tmp_path), TRUE[kind]) == "VALID"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        fields(claim__value=lambda old: (float.fromhex(old) * (1 + 1e-9)).hex()),
+        renamed("linf", "L-infinity"),
+        lambda _, c: c.update(x=c["y"], y=c["x"]),
+        fields(y__weights_sha256=None),
+        proofs("extension", method="ranks"),
+    ],
+)
+def test_a_false_distance_is_not_valid(change: Change, tmp_path: Path) -> None:
+    assert attempt(issue_critic(tmp_path), change) in ("INVALID", "UNSUPPORTED")
+
+
+def matrix(values: Any, bias: Any = None) -> Node:
+    weight = np.asarray(values, dtype=np.float32)
+    offset = None if bias is None else np.asarray(bias, dtype=np.float32)
+    return Node("dense", (weight.shape[1],), (len(weight),), weight=weight, bias=offset)
+
+
+TWO, EYE = (2,), np.eye(2, dtype=np.float32)
+ORDER = np.array([[1, 1], [1, -1]], dtype=np.float32)
+CHAINS: dict[str, tuple[list[Node], list[float]]] = {
+    "a mean that is subnormal": (
+        [Node("normalize", TWO, TWO, {"mean": [2.0**-140], "std": [1.0]}), matrix(EYE)],
+        [2.0**-139, 0],
+    ),
+    "a mean that cancels": (
+        [Node("normalize", TWO, TWO, {"mean": [0.1], "std": [2.0**-50]}), matrix(EYE)],
+        [0.1 + 1e-8, 0.1],
+    ),
+    "biases an ulp apart": ([matrix(EYE, [1, 1 + 2.0**-23])], [3 * 2.0**-24, 0]),
+    "an end that is subnormal": (
+        [Node("clip", TWO, TWO, {"low": 2.0**-140, "high": 1.0}), matrix(EYE)],
+        [2.0**-130, 0],
+    ),
+    "a plateau": (
+        [Node("clip", TWO, TWO, {"low": 0.0, "high": 1.0}), matrix(EYE, [0.5, 0])],
+        [1, 1],
+    ),
+    "an input three times": (
+        [
+            Node("select", TWO, (4,), {"shape": [4]}, np.array([0, 0, 0, 1], dtype=np.float32)),
+            matrix([[1, 1, 1, 0], [0, 0, 0, 1]]),
+        ],
+        [1, 0.9],
+    ),
+    "three hundred terms": (
+        [Node("sum", TWO, TWO, branches=[[] for _ in range(300)]), matrix(EYE)],
+        [1, 1 - 2.0**-12],
+    ),
+    "a decay next to one": (
+        [Node("distance", TWO, TWO, {"decay": 1 - 2.0**-53}, EYE * 9), matrix(EYE * 2.0**50)],
+        [1, -1],
+    ),
+    "levels that tie": (
+        [
+            Node("order_statistic", TWO, TWO, {}, ORDER, np.array([1, 2], dtype=np.float32)),
+            matrix(EYE),
+        ],
+        [1, 1],
+    ),
+    "a million and one": ([matrix([[1e6, 1e6], [1e6, 1e6 + 0.0625]])], [1, -2]),
+    "a slope of minus one": (
+        [Node("leaky_relu", TWO, TWO, {"slope": -1.0}), matrix(EYE)],
+        [-1, 0.5],
+    ),
+    "scales that cancel": (
+        [matrix(EYE), *(Node("scale", TWO, TWO, {"factor": 2.0**k}) for k in (-60, 60))],
+        [1, 0],
+    ),
+    "the largest input": ([matrix(EYE * 2.0**-127)], [3.4e38, 0]),
+}
+
+
+@pytest.mark.parametrize("norm", adapter.NORMS)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_no_point_of_the_ball_loses_its_label(kind: str, norm: str) -> None:
+    """Points on the sphere, on machines that keep or flush subnormal numbers."""
+    chain, point = CHAINS[kind]
+    network = build(Drawing(TWO, chain, "plain"))
+    x = np.asarray([point], dtype=np.float32)
+    rng, order = np.random.default_rng(0), {"l2": 2, "linf": np.inf, "l1": 1}[norm]
+    for arithmetic, dtype in (("binary32", np.float32), ("binary64", np.float64)):
+        for label in (0, 1):
+            radius = adapter.radii(network, x, np.array([label]), norm, arithmetic)[0]
+            towards = rng.standard_normal((600, 2))
+            towards /= np.linalg.norm(towards, order, axis=1)[:, None]
+            points = (x + towards * radius * (1 - 1e-12)).astype(dtype)
+            off = points.astype(np.float64) - x
+            points = points[np.linalg.norm(off, order, axis=1) <= radius]
+            for flush in ("kept", "results", "everything") if radius else ():
+                found = np.asarray(on(Machine(arithmetic, flush=flush), chain, points))
+                assert (found[:, label] > found[:, 1 - label]).all(), (arithmetic, flush)
