@@ -14,6 +14,7 @@ from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.schema import COMMANDS, find
 from lipsort_cli.errors import UsageError
+from lipsort_cli.quoting import quoted
 
 LINES = [one for page in PAGES for one in examples(page.read_text(encoding="utf-8")) if one.program]
 TUTORIALS = {page.stem: page.read_text() for page in ROOT.glob("docs/tutorials/*.md")}
@@ -30,8 +31,10 @@ def test_a_command_takes_the_lines_of_the_pages(name: str) -> None:
             if find(one.arguments[0]) is not command:
                 continue
             keys = [w for w in one.arguments[1:] if "=" in w and not w.startswith("resume=")]
-            if runs := [w for w in one.arguments[1:] if "=" not in w and w not in flags]:
-                assert command.takes or command.many, one.line
+            runs = [w for w in one.arguments[1:] if "=" not in w and w not in flags]
+            if command.argument and runs:
+                keys.append(f"{command.argument}={quoted(runs.pop())}")
+            assert command.takes or command.many or not runs, one.line
             keys += ["run=a"] if command.takes else ["runs=[a]"] if command.many else []
             keys += [f"runs=[{','.join('a' for _ in runs)}]"] if command.takes and runs[1:] else []
             try:
