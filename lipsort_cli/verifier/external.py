@@ -16,8 +16,8 @@ from .data import Points, pixels
 from .errors import Invalid, Misused, Refused
 from .tensors import digest_array, read_bytes
 
-LARGEST_UNPACKED = 1 << 31
-"""Bytes that a compressed file may unpack to (2 GiB)."""
+UNPACKED, TIMES = 1 << 26, 20
+"""A compressed file may unpack to 64 MiB, and to so many times its size more."""
 
 IMAGES = "t10k-images-idx3-ubyte"
 """Name of the file of test images of MNIST and its relatives."""
@@ -49,12 +49,17 @@ def external_points(path: Path, where: str) -> Points:
     raise Invalid(where, f"{path.name}: known are .npz, IDX image files and their folders")
 
 
+def _require_room(unpacked: int, size: int) -> None:
+    if unpacked > UNPACKED + TIMES * size:
+        reason = f"unpacks to more than {UNPACKED} bytes and {TIMES} times its own size"
+        raise ValueError(f"{reason}; store it uncompressed")
+
+
 def _npz(path: Path, where: str) -> Points:
     contents = io.BytesIO(read_bytes(path, where))
     try:
         unpacked = sum(item.file_size for item in zipfile.ZipFile(contents).infolist())
-        if unpacked > LARGEST_UNPACKED:
-            raise ValueError(f"unpacks to {unpacked} bytes, more than {LARGEST_UNPACKED}")
+        _require_room(unpacked, len(contents.getbuffer()))
         with np.load(contents, allow_pickle=False) as arrays:
             inputs, labels = arrays["x_test"], arrays["y_test"]
     except (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
@@ -74,8 +79,10 @@ def _idx(path: Path, where: str) -> NDArray[np.uint8]:
     if path.suffix == ".gz":
         try:
             with gzip.open(io.BytesIO(data)) as stream:
-                data = stream.read(LARGEST_UNPACKED)
-        except (OSError, EOFError, zlib.error) as error:
+                unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
+            _require_room(len(unpacked), len(data))
+            data = unpacked
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise Invalid(where, f"{path}: {error}") from None
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
         raise Invalid(where, f"{path} is not an IDX file of bytes")
