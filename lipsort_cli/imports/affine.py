@@ -33,7 +33,7 @@ def affine(
         return value
     own = value.sources[0].shape if value.is_whole() else natural(shape)
     state = trace.settle(value, own, node.name)
-    made = _folded(trace, state, scale, shift)
+    made = _folded(trace, state, node, scale, shift)
     if made is None:
         made = _apart(trace, state, node, scale, shift, divisor)
     return Value.whole(made, shape)
@@ -50,7 +50,7 @@ def by_channel(array: Array, shape: tuple[int, ...]) -> Array | None:
     return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 
-def _folded(trace: Trace, state: State, scale: Array, shift: Array) -> State | None:
+def _folded(trace: Trace, state: State, node: Node, scale: Array, shift: Array) -> State | None:
     """The same in the weights of the linear layer that ``state`` is."""
     if state.op not in LINEAR or (uniform(scale) and scale[0] != 1 and not shift.any()):
         return None  # a scale alone stays exact beside the weights
@@ -67,9 +67,8 @@ def _folded(trace: Trace, state: State, scale: Array, shift: Array) -> State | N
     else:
         weight = weight * factors.reshape(-1, *[1] * (weight.ndim - 1))
     bias = shifts if bias is None else bias * factors + shifts
-    return trace.state(
-        state.op, state.parents, state.shape, state.node, weight, bias, **state.fields
-    )
+    names = f"{state.node} + {node.name}" if state.node != node.name else node.name
+    return trace.state(state.op, state.parents, state.shape, names, weight, bias, **state.fields)
 
 
 def _apart(

@@ -80,6 +80,7 @@ def extreme(largest: bool) -> Handler:
 
         made: Value | None = None
         ends: list[float] = []
+        shape = np.broadcast_shapes(*(one.shape for one in node.inputs if one is not None))
         for place, one in enumerate(node.inputs):
             if isinstance(one, np.ndarray):
                 constants = node.numbers(place).ravel()
@@ -88,6 +89,7 @@ def extreme(largest: bool) -> Handler:
                 ends.append(float(constants[0]))
             elif made is None:
                 made = node.value(place)
+                made = made.at(np.broadcast_to(made.places, shape))
             else:
                 pair = stacked([made, node.value(place)])
                 groups = sorted_groups(trace, pair, node)

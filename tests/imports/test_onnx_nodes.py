@@ -129,6 +129,8 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
     "Max of three": (
         IMAGE, lambda g: g.node("Max", "x", g.node("Neg", "x")[0], np.array(0.1))),
     "Min with a constant": (IMAGE, lambda g: g.node("Min", np.array([0.5]), "x")),
+    "Max with a constant of more axes": (
+        (4,), lambda g: g.node("Max", g.node("Flatten", "x")[0], np.zeros((1, 3, 4)))),
     "a constant less x": (IMAGE, lambda g: g.node("Sub", kernel(2, 1, 1), "x")),
     "a factor a number": (IMAGE, lambda g: g.node("Mul", "x", kernel(*IMAGE))),
     "over a negative number": (IMAGE, lambda g: g.node("Div", "x", np.array([-3.0]))),
@@ -163,7 +165,7 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
 @pytest.mark.parametrize("name", UNDERSTOOD)
 def test_what_is_understood_computes_the_same(name: str) -> None:
     shape, build = UNDERSTOOD[name]
-    batch = 1 if name == "Concat with zeros" else None
+    batch = 1 if name in ("Concat with zeros", "Max with a constant of more axes") else None
     opset = 19 if "periodic" in name else 18 if name == "Pad, axes" else 17
     for constants in ("initialiser", "node"):
         graph = Graph(shape, opset, batch, constants=constants)
