@@ -9,17 +9,34 @@ from typing import Any
 import torch
 
 
+class _EveryProduct:
+    """What torch before 2.9 has one setting for, which two functions read and write."""
+
+    @property
+    def precision(self) -> str:
+        """``highest`` keeps float32's products as they are, on CUDA and by oneDNN."""
+        return torch.get_float32_matmul_precision()
+
+    @precision.setter
+    def precision(self, value: str) -> None:
+        torch.set_float32_matmul_precision(value)
+
+
 def _settings() -> list[tuple[Any, str, Any]]:
     """Settings of torch (object, attribute, value) that keep float32's products as they are."""
     backends: Any = torch.backends
-    products = (backends.cuda.matmul, backends.mkldnn.matmul, backends.mkldnn.conv)
+    products: list[tuple[Any, str, Any]] = [(_EveryProduct(), "precision", "highest")]
+    if hasattr(backends.mkldnn, "matmul"):
+        parts = (backends.cuda.matmul, backends.mkldnn.matmul, backends.mkldnn.conv)
+        products = [(part, "fp32_precision", "ieee") for part in parts]
+    sums = ("fp16_reduced_precision_reduction", "bf16_reduced_precision_reduction",
+            "fp16_accumulation")  # fmt: skip
+    allowed = [f"allow_{name}" for name in sums if hasattr(backends.cuda.matmul, f"allow_{name}")]
     return [
         # No TF32 or bfloat16 in place of float32, on CUDA or by oneDNN on a CPU.
-        *((part, "fp32_precision", "ieee") for part in products),
-        # Nor sums in fewer bits.
-        (backends.cuda.matmul, "allow_fp16_reduced_precision_reduction", False),
-        (backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),
-        (backends.cuda.matmul, "allow_fp16_accumulation", False),
+        *products,
+        # Nor sums in fewer bits, as far as this torch has such.
+        *((backends.cuda.matmul, name, False) for name in allowed),
         # cuDNN chooses among convolutions of which some are no sums of products (Winograd, FFT),
         # and torch cannot forbid these alone. Without it convolutions are products of matrices,
         # and its own TF32 goes too.

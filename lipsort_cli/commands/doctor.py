@@ -39,10 +39,11 @@ PURPOSES = {
 """What each extra is for; ``dev`` is for those who change lipsort."""
 
 _MODULES = {
-    "hydra-core": "hydra", "POT": "ot", "python-flint": "flint", "PyYAML": "yaml",
+    "hydra-core": "hydra", "pot": "ot", "python-flint": "flint", "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }  # fmt: skip
-"""What a distribution is imported as, where that is not its name."""
+"""What a distribution is imported as, where that is not its name; metadata of wheels write names in
+small letters."""
 
 _DATA = {
     "MNIST": ("MNIST/raw",),
@@ -160,7 +161,7 @@ def _name(requirement: str) -> str:
 
 
 def _module(distribution: str) -> str:
-    return _MODULES.get(distribution, distribution)
+    return _MODULES.get(distribution.lower(), distribution)
 
 
 def _package(requirement: str) -> dict[str, Any]:

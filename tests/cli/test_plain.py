@@ -10,6 +10,7 @@ import typer
 from command_line import lipsort
 
 from lipsort_cli import app, commands
+from lipsort_cli.cli import application
 from lipsort_cli.cli.complete import candidates
 from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config.schema import COMMANDS
@@ -20,7 +21,7 @@ def test_help_says_all_options(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert app.run([name, "--help"]) == 0
     page = capsys.readouterr().out
     assert max(map(len, page.splitlines())) <= 80
-    command = typer.main.get_command(app.app).commands[name]  # type: ignore[attr-defined]
+    command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
     for parameter in command.params:
         if parameter.param_type_name == "option":
             assert parameter.help and parameter.opts[0] in page

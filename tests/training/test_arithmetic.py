@@ -50,6 +50,8 @@ def careless() -> Iterator[list[Any]]:
         wrong = not value
         if name == "fp32_precision":
             wrong = "tf32" if part is torch.backends.cuda.matmul else "bf16"  # type: ignore[assignment]
+        if name == "precision":  # of torch before 2.9
+            wrong = "medium"  # type: ignore[assignment]
         setattr(part, name, wrong)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         yield state()
