@@ -29,6 +29,7 @@ PURPOSES = {
     "attacks": "lipsort attack methods=[autoattack] and [foolbox]",
     "docs": "make docs: these pages as a site",
     "export": "lipsort export formats=[onnx], certificates of ONNX files",
+    "import": "lipsort import of ONNX files and of torch.export's",
     "launchers": "hydra/launcher=joblib, submitit_local, submitit_slurm",
     "mlflow": "tracker=[mlflow]",
     "sweepers": "hydra/sweeper=optuna",
@@ -152,7 +153,17 @@ def requirements() -> tuple[dict[str, str], dict[str, list[str]]]:
                 plain.append(text)
             elif extra[1] in extras:
                 extras[extra[1]].append(text)
+    for name, wanted in extras.items():
+        extras[name] = [text for one in wanted for text in _expanded(one, extras)]
     return {_name(text): text for text in plain}, extras
+
+
+def _expanded(requirement: str, extras: dict[str, list[str]]) -> list[str]:
+    """``lipsort[A,B]`` as what A and B require."""
+    found = re.fullmatch(r"lipsort\[([\w,]+)\]", requirement.replace(" ", ""))
+    return (
+        [text for name in found[1].split(",") for text in extras[name]] if found else [requirement]
+    )
 
 
 def _name(requirement: str) -> str:

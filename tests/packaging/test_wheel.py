@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def _run(*command: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
@@ -63,6 +65,14 @@ def test_the_installed_wheel_works_from_anywhere(wheel: Path, tmp_path: Path) ->
     assert f"{target}/lipsort_cli/conf" in paths
     page = _run(str(target / "bin" / "lipsort"), "--help", cwd=folder, environment=environment)
     assert "lipsort COMMAND" in page
+    found = json.loads(_run(*lipsort, "doctor", "--json", cwd=folder, environment=environment))
+    assert found["faults"] == []
+    assert found["configuration"] == f"{target}/lipsort_cli/conf"
+    # From the wheel's metadata, where the checkout has its pyproject.toml.
+    assert {name: bool(one["for"]) for name, one in found["extras"].items()} == dict.fromkeys(
+        set(PROJECT["optional-dependencies"]) - {"dev"}, True
+    )
+    assert all({*one["installed"], *one["missing"]} for one in found["extras"].values())
     assert list(folder.iterdir()) == []
 
 
