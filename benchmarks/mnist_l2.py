@@ -30,7 +30,7 @@ NAMES = {"maxmin": "GroupSort (MaxMin)", "relu": "ReLU"}
 PUBLISHED = {
     "GloRo, convolutional": 62.8,
     "BCOP-Large, convolutional": 56.66,
-    "Anil et al., dense 1024x3": 54.46,
+    "Anil et al., dense 1024x3 (Li et al. 2019)": 54.46,
 }
 """Certified accuracy in percent at L2 1.58, deterministic, from the papers."""
 
