@@ -11,17 +11,8 @@ from lipsort_cli.reports import build_report
 
 def run(config: ReportConfig, directory: Path) -> None:
     """Compare ``config.runs``; writes the report into ``directory`` and its tables on screen."""
-    report = build_report(
-        config.runs,
-        directory,
-        title=config.title,
-        sort=config.sort,
-        group=config.group,
-        pool=config.pool,
-        columns=config.columns,
-        spread=config.spread,
-        pictures=config.pictures,
-    )
+    options = {key: value for key, value in vars(config).items() if key != "runs"}
+    report = build_report(config.runs, directory, **options)
     report.show()
     results_line("Report", directory, "report.html", "report.md", "report.json", "figures/")
     if best := next((row.runs[0] for row in report.rows), None):

@@ -9,10 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
+from lipsort_cli.config.ranges import out_of_range
+from lipsort_cli.config.report import ReportConfig
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import make_folder, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Paragraph
-from lipsort_cli.reports.columns import SPREADS, check_names
+from lipsort_cli.reports.columns import check_names
 from lipsort_cli.reports.found import Broken, collect
 from lipsort_cli.reports.html import html
 from lipsort_cli.reports.markdown import markdown
@@ -51,15 +53,9 @@ def build_report(
     directories: Sequence[str | Path],
     out: Path,
     *,
-    title: str = "Runs compared",
-    sort: str | None = None,
-    group: Sequence[str] | None = None,
-    pool: Sequence[str] = ("seed",),
-    columns: Sequence[str] = (),
-    spread: str = "deviation",
-    pictures: bool = True,
     extra: Iterable[Block] = (),
     commands: Sequence[str] = COMMANDS,
+    **options: Any,
 ) -> Report:
     """Compare all runs in or under ``directories``, and write the report into ``out``.
 
@@ -69,38 +65,30 @@ def build_report(
     Args:
         directories: run folders, folders that hold runs at any depth, or patterns.
         out: folder of the report.
-        title: its title.
-        sort: a figure such as ``certified_accuracy.l2.1.58``, or a key that differs; best first,
-            reversed by a leading ``-``.
-        group: keys that make a row; None: runs that differ in nothing but ``pool`` are one.
-        pool: keys in which the runs of a row may differ.
-        columns: names or patterns of figures; none: all that matter.
-        spread: ``deviation`` (the sample's) or ``half_range``.
-        pictures: draw curves and bars; tables alone take no time.
         extra: blocks that come first.
         commands: whose runs are compared.
+        options: as :class:`~lipsort_cli.config.report.ReportConfig` has them: ``sort``, ``group``,
+            ``pool``, ``columns``, ``spread``, ``pictures``, ``title``.
 
     Raises:
         UsageError: a folder or a name does not exist.
         LipsortError: a file cannot be written.
     """
-    if spread not in SPREADS:
-        raise UsageError(f"spread: found {spread!r}; allowed: {', '.join(SPREADS)}")
-    runs, broken = collect(directories, commands) if directories else ([], [])
+    config = ReportConfig(runs=[*map(str, directories)], **options)
+    for fault in out_of_range(config):
+        raise UsageError(fault)
+    runs, broken = collect(directories, commands)
     comparisons = [
-        compare(command, own, group=group, pool=pool)
+        compare(command, own, group=config.group, pool=config.pool)
         for command in commands
         if (own := [run for run in runs if run.command == command])
     ]
-    check_names(comparisons, sort, columns)
+    check_names(comparisons, config.sort, config.columns)
     out = Path(out)
     make_folder(out / "figures")
-    document = Document(title, [*extra, Paragraph(summary(runs, broken))])
-    pooled = "all runs of a row"
-    if group is None:
-        pooled = f"runs that differ only in {' and '.join(pool)}"
+    document = Document(config.title, [*extra, Paragraph(summary(runs, broken))])
     for comparison in comparisons:
-        document.blocks += section(comparison, out, sort, columns, spread, pooled, pictures)
+        document.blocks += section(comparison, out, config)
     document.blocks += not_counted(broken)
     report = Report(comparisons, broken, document, out)
     write_json(out / "report.json", _json(report))

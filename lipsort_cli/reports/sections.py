@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.report import ReportConfig
 from lipsort_cli.reports import columns as shown_columns
 from lipsort_cli.reports.blocks import Block, Heading, Table
 from lipsort_cli.reports.columns import SPREADS, arrange, cell, choose, details, family
@@ -69,16 +70,9 @@ def _processor() -> str:
     return f"{name}, {plural(os.cpu_count() or 1, 'core')}"
 
 
-def section(
-    comparison: Comparison,
-    out: Path,
-    sort: str | None,
-    wanted: Sequence[str],
-    spread: str,
-    pooled: str,
-    pictures: bool,
-) -> Iterator[Block]:
+def section(comparison: Comparison, out: Path, config: ReportConfig) -> Iterator[Block]:
     """Heading, table, pictures and list of the runs of one command."""
+    sort = config.sort
     known = {c[0] for c in comparison.columns} | {
         k for row in comparison.rows for k in row.settings
     }
@@ -89,8 +83,8 @@ def section(
         f"lipsort {comparison.command}: {plural(count, 'run')} in "
         f"{plural(len(comparison.rows), 'row')}"
     )
-    yield _main_table(comparison, said, choose(comparison, wanted, asked), spread, pooled)
-    if pictures:
+    yield _main_table(comparison, said, choose(comparison, config.columns, asked), config)
+    if config.pictures:
         yield from draw(comparison, out / "figures", column)
     yield _run_table(comparison)
 
@@ -99,8 +93,7 @@ def _main_table(
     comparison: Comparison,
     said: str,
     chosen: Sequence[tuple[str, str, str]],
-    spread: str,
-    pooled: str,
+    config: ReportConfig,
 ) -> Table:
     names = [column[0] for column in chosen]
     settings = list(comparison.rows[0].settings)
@@ -109,15 +102,18 @@ def _main_table(
     ]
     rows = []
     for number, row in enumerate(comparison.rows, start=1):
-        cells = [cell(column, row, spread) for column in chosen]
+        cells = [cell(column, row, config.spread) for column in chosen]
         rows.append([str(number), *row.settings.values(), str(len(row.runs)), *cells])
     header = ["#", *settings, "runs", *headings]
     left = set(range(1 + len(settings)))
     notes = [said]
     if any(len(row.runs) > 1 for row in comparison.rows):
+        pooled = "all runs of a row"
+        if config.group is None:
+            pooled = f"runs that differ only in {' and '.join(config.pool)}"
         notes.append(
-            f"Mean over {pooled} \N{PLUS-MINUS SIGN} {SPREADS[spread]}; means of proven figures "
-            "are rounded to the safe side."
+            f"Mean over {pooled} \N{PLUS-MINUS SIGN} {SPREADS[config.spread]}; means of proven "
+            "figures are rounded to the safe side."
         )
         if any(column[1].startswith("confidence") for column in chosen):
             notes.append("A confidence bound holds for its run; a mean of several has none.")

@@ -24,11 +24,11 @@ from lipsort_cli.gan.evaluation.measures import (
     DATA,
     GENERATED,
     Measure,
+    add,
     add_classes,
     add_features,
     add_nearest,
     add_sliced,
-    point_value,
 )
 from lipsort_cli.gan.evaluation.pictures import draw_neighbours, draw_quality
 from lipsort_cli.gan.evaluation.table import show
@@ -176,18 +176,15 @@ def draw_rows(generator: Generator, dataset: Dataset, wanted: int, seed: int) ->
 def _add_transport(measures: dict[str, Measure], rows: Rows, points: int) -> None:
     count = min(points, len(rows.test))
     console.print(f"exact transport of {count:,} + {count:,} samples, twice")
-    measure = Measure(
-        f"W1 of {count:,} samples >=",
-        "proven",
-        "lower",
+    method = (
         f"exact transport (its dual, rounded down) of {count:,} + {count:,} samples, L2 in raw "
-        "units; of samples, which is more than of the distributions",
+        "units; of samples, which is more than of the distributions"
     )
+    title = f"W1 of {count:,} samples >="
     test = rows.test[:count].flatten(1).numpy()
     for row, some in ((GENERATED, rows.generated), (DATA, rows.train)):
         lower, _ = transport(some[:count].flatten(1).numpy(), test)
-        measure.values[row] = point_value(lower)
-    measures["w1_transport"] = measure
+        add(measures, row, "w1_transport", lower, title, method, evidence="proven")
 
 
 def _add_bounds(
@@ -200,15 +197,6 @@ def _add_bounds(
 ) -> None:
     count = len(rows.test)
     words = f"a fresh critic, {config.critic_steps} steps, on {count:,} + {count:,} samples that "
-    proven = Measure(
-        "W1 of all samples >=", "proven", "lower", f"{words}it never saw; L2 in raw units"
-    )
-    likely = Measure(
-        "W1 of distributions >=",
-        f"confidence {config.confidence:g}",
-        "lower",
-        f"{words}nothing was trained on; betting bound, by itself; L2 in raw units",
-    )
     halves = rows.others.flatten(1).tensor_split(2)
     flat = [rows.others.flatten(1).numpy(), *(half.numpy() for half in halves)]
     generated, train, test, shown = (
@@ -229,6 +217,12 @@ def _add_bounds(
             run=run,
             certificate=run if config.certificate and row == GENERATED else None,
         )
-        proven.values[row] = point_value(lower.value)
-        likely.values[row] = point_value(population.value)
-    measures["w1_lower"], measures["w1_population_lower"] = proven, likely
+        add(
+            measures, row, "w1_lower", lower.value, "W1 of all samples >=",
+            f"{words}it never saw; L2 in raw units", evidence="proven",
+        )  # fmt: skip
+        add(
+            measures, row, "w1_population_lower", population.value, "W1 of distributions >=",
+            f"{words}nothing was trained on; betting bound, by itself; L2 in raw units",
+            evidence=f"confidence {config.confidence:g}",
+        )  # fmt: skip

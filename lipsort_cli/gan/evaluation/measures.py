@@ -53,9 +53,20 @@ class Measure:
 Measures = dict[str, Measure]
 
 
-def point_value(value: float) -> Estimate:
-    """A value whose standard error is not estimated."""
-    return Estimate(float(value), 0.0)
+def add(
+    measures: Measures,
+    row: str,
+    key: str,
+    value: Estimate | float,
+    title: str,
+    method: str,
+    *,
+    better: str | None = "lower",
+    evidence: str = "empirical",
+) -> None:
+    """A row's value of a measure, which is begun with the first."""
+    found = measures.setdefault(key, Measure(title, evidence, better, method))
+    found.values[row] = value if isinstance(value, Estimate) else Estimate(float(value), 0.0)
 
 
 def add_sliced(
@@ -66,16 +77,11 @@ def add_sliced(
     # Both rows are projected on the same lines.
     values = projected_distances(x, y, lines, np.random.default_rng([seed, 0]))
     error = float(values.std(ddof=1)) / len(values) ** 0.5
-    measures.setdefault(
-        "sliced_w1",
-        Measure(
-            "sliced W1",
-            "empirical",
-            "lower",
-            f"mean W1 of projections on {lines} random lines, in raw units; +- its standard error "
-            "over lines",
-        ),
-    ).values[row] = Estimate(float(values.mean()), error)
+    add(
+        measures, row, "sliced_w1", Estimate(float(values.mean()), error), "sliced W1",
+        f"mean W1 of projections on {lines} random lines, in raw units; +- its standard error over "
+        "lines",
+    )  # fmt: skip
 
 
 def add_features(
@@ -83,25 +89,18 @@ def add_features(
 ) -> None:
     """Kernel distance, precision and recall on features [n, d] and [m, d]."""
     k = min(neighbours, min(len(sample), len(reference)) - 1)
-    measures.setdefault(
-        "kernel_distance",
-        Measure(
-            "kernel distance",
-            "empirical",
-            "lower",
-            "unbiased squared MMD, kernel (u.v / d + 1)^3 (as KID); +- its jackknife standard "
-            f"error; on {about}",
-        ),
-    ).values[row] = kernel_distance(sample, reference)
+    add(
+        measures, row, "kernel_distance", kernel_distance(sample, reference), "kernel distance",
+        "unbiased squared MMD, kernel (u.v / d + 1)^3 (as KID); +- its jackknife standard error; "
+        f"on {about}",
+    )  # fmt: skip
     manifolds = precision_recall(sample, reference, k)
     for key, value, words in (
         ("precision", manifolds.precision, "samples that lie in the data's manifold"),
         ("recall", manifolds.recall, "data that lie in the samples' manifold"),
     ):
         method = f"share of {words}, {k} nearest neighbours; on {about}"
-        measures.setdefault(key, Measure(key, "empirical", "higher", method)).values[row] = (
-            point_value(value)
-        )
+        add(measures, row, key, value, key, method, better="higher")
 
 
 def add_classes(
@@ -117,24 +116,16 @@ def add_classes(
         return None
     shares = class_shares(features.classify(sample), classes)
     expected = class_shares(features.classify(reference), classes)
-    measures.setdefault(
-        "classes_covered",
-        Measure(
-            f"classes covered, of {int((expected > 0).sum())}",
-            "empirical",
-            "higher",
-            "predicted classes with at least a tenth of their share in the data",
-        ),
-    ).values[row] = point_value(covered(shares, expected))
-    measures.setdefault(
-        "class_imbalance",
-        Measure(
-            "class imbalance",
-            "empirical",
-            "lower",
-            "total variation distance of the predicted classes' shares from the data's",
-        ),
-    ).values[row] = point_value(imbalance(shares, expected))
+    add(
+        measures, row, "classes_covered", covered(shares, expected),
+        f"classes covered, of {int((expected > 0).sum())}",
+        "predicted classes with at least a tenth of their share in the data",
+        better="higher",
+    )  # fmt: skip
+    add(
+        measures, row, "class_imbalance", imbalance(shares, expected), "class imbalance",
+        "total variation distance of the predicted classes' shares from the data's",
+    )  # fmt: skip
     return shares, expected
 
 
@@ -144,13 +135,9 @@ def add_nearest(
     """How far samples are from the training data: nearer than fresh data are means copied."""
     some = sample[:_COPIES].flatten(1).to(device)
     distances = nearest(some, train.flatten(1).to(device)).distances[:, 0]
-    measures.setdefault(
-        "nearest_training",
-        Measure(
-            "nearest training example",
-            "empirical",
-            None,
-            f"median L2 distance of {len(some)} samples to their nearest training example; for the "
-            "row of data, of test examples; far below it: the generator repeats training examples",
-        ),
-    ).values[row] = point_value(float(distances.median()))
+    add(
+        measures, row, "nearest_training", float(distances.median()), "nearest training example",
+        f"median L2 distance of {len(some)} samples to their nearest training example; for the row "
+        "of data, of test examples; far below it: the generator repeats training examples",
+        better=None,
+    )  # fmt: skip
