@@ -164,7 +164,8 @@ def candidates(words: list[str], current: str) -> list[str]:
     first = not any("=" in word or not word.startswith("-") for word in words[1:])
     wanted = command.many or (command.takes and first)
     runs = _runs(command, current) if wanted else []
-    return [*runs, *_names(command, words, current)]
+    files = _paths(current) if command.argument and current else []
+    return list(dict.fromkeys([*runs, *files, *_names(command, words, current)]))
 
 
 def _of_typer(words: list[str], current: str) -> list[str]:

@@ -85,6 +85,10 @@ def _groups(out: Console, command: str, chosen: dict[str, str]) -> None:
     out.print(table(rows))
 
 
+_OTHERS = {"critic": "critic=gp", "model": "model=cnn", "data": "data=npz"}
+"""Another option, by a group that a command may have: an example."""
+
+
 def _keys(out: Console, command: Command, chosen: dict[str, str]) -> None:
     given = catalog.primary_values(command.name)
     keys: list[catalog.Key] = []
@@ -97,10 +101,10 @@ def _keys(out: Console, command: Command, chosen: dict[str, str]) -> None:
     top = nodes.pop("", [])
     out.print("\n[bold]Keys[/]: set with NODE.KEY=VALUE; shown are default, meaning and range")
     if chosen:
-        other = "" if command.name == "wgan" else " model=cnn"
+        other = next(o for g, o in _OTHERS.items() if g in chosen)
         out.print(
             "Groups have the keys of the options that are chosen; those of others: "
-            f"lipsort {command.name}{other or ' critic=gp'} --help",
+            f"lipsort {command.name} {other} --help",
             style="dim",
         )
     width = max((len(_short(key)) for key in keys), default=0)

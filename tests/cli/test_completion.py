@@ -69,6 +69,8 @@ def test_paths_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / ".hidden").write_text("")
     assert "outputs/train/2026-01-01/10-00-00" in candidates(["certify"], "")
     assert candidates(["certify"], "outputs/tr") == ["outputs/train/"]
+    assert candidates(["import"], "m") == ["mine.npz", "mean="]
+    assert candidates(["predict"], "mi") == ["mine.npz"]
     assert candidates(["train", "data=npz"], "data.path=m") == ["data.path=mine.npz"]
     assert candidates(["train"], "hydra.run.dir=") == [
         "hydra.run.dir=mine.npz",
