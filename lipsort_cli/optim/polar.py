@@ -54,7 +54,11 @@ def fast_dtype(device_type: str) -> torch.dtype:
         used = torch.backends.cpu.get_cpu_capability() == "AVX512"
         return torch.bfloat16 if used and probe is not None and probe() else torch.float32
     if device_type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float32
+        )
     return torch.float32
 
 
