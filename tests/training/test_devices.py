@@ -34,7 +34,8 @@ def test_forward_and_backward_read_nothing_back(
     net = nn.Sequential(*NETWORKS[network](), Dense(16, 3)).to("meta")
     inputs = torch.empty(8, 1, 6, 6, device="meta")
     labels = torch.empty(8, dtype=torch.int64, device="meta")
-    for name in (one for one, kind in GROUPS["loss"].items() if not hasattr(kind, "make")):
+    # multi_margin is torch's own loss, which has no form on that device.
+    for name in (one for one in GROUPS["loss"] if one != "multi_margin"):
         logits = net(inputs)
         value = build_loss(GROUPS["loss"][name]())(logits, labels)
         value.backward()
