@@ -9,12 +9,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.config.predict import UnseenData
+from lipsort_cli.config.registry import Option
 from lipsort_cli.data.delimited import Options, few
 from lipsort_cli.data.pictures import (
     IMAGES,
@@ -96,7 +97,15 @@ class Unseen:
     batches: Callable[[], Iterator[Batch]] = field(repr=False)
 
 
-def settled(options: Any, trained: Any) -> Any:
+@dataclass
+class Settled(UnseenData):
+    """How new data are read, what the run was trained with included."""
+
+    own_label: str | None = None
+    """The column that held the class of the run's own rows."""
+
+
+def settled(options: UnseenData, trained: Option) -> Settled:
     """The ``options`` of new data; what they leave open is as the run read those it has.
 
     Args:
@@ -107,10 +116,10 @@ def settled(options: Any, trained: Any) -> Any:
     for name, default in (("size", None), ("colour", "auto"), ("background", None)):
         if found[name] is None:
             found[name] = getattr(trained, name, default)
-    return SimpleNamespace(**found)
+    return Settled(**found)
 
 
-def open_unseen(location: str, taken: Taken, options: Any) -> Unseen:
+def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
     """The rows of a table, an array, a picture or a folder of pictures.
 
     Args:
@@ -154,7 +163,7 @@ def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _table(path: Path, taken: Taken, options: Any) -> Unseen:
+def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
     if len(taken.shape) != 1:
         raise UsageError(
             f"data.path: {path} is a table, and the run was trained on inputs of shape "
@@ -342,7 +351,7 @@ def _check_units(inputs: NDArray[np.float32], taken: Taken, name: str) -> None:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _pictures(path: Path, taken: Taken, options: Any) -> Unseen:
+def _pictures(path: Path, taken: Taken, options: Settled) -> Unseen:
     if len(taken.shape) != 3 or taken.shape[0] not in (1, 3) or not taken.unit:
         what = f"inputs of shape {list(taken.shape)}" + ("" if taken.unit else ", no pixels")
         raise UsageError(f"data.path: {path} holds pictures, and the run was trained on {what}")

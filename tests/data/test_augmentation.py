@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -16,7 +14,7 @@ SHAPE = (2, 6, 5)
 
 
 def augmented(images: torch.Tensor, seed: int = 0, **changes: object) -> torch.Tensor:
-    augment = Augment(SimpleNamespace(**{**STILL, **changes}), tuple(images.shape[1:]))
+    augment = Augment(Augmentation(**{**STILL, **changes}), tuple(images.shape[1:]))
     return augment(images, torch.Generator().manual_seed(seed))
 
 

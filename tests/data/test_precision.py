@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.data.precision import moved, parts, two_sum
 from lipsort_cli.data.samples import load_pair, load_samples
@@ -41,7 +41,7 @@ def write(folder: Path, stem: str, kind: str, values: np.ndarray) -> str:
 
 
 def pair(p: str, q: str, **options: Any) -> tuple[Samples, Samples]:
-    first, second = load_pair(SimpleNamespace(p=p, q=q, p_weights=None, q_weights=None, **options))
+    first, second = load_pair(FilesDistribution(p=p, q=q, **options))
     return aligned(first, second, [np.arange(len(first)), np.arange(len(second))])
 
 
@@ -143,9 +143,8 @@ def test_the_shift_is_found_from_training_rows_alone(tmp_path: Path) -> None:
     shifts = []
     for held_out in (values, other):
         x, y = load_pair(
-            SimpleNamespace(
+            FilesDistribution(
                 p=write(tmp_path, "p", "npy", held_out), q=write(tmp_path, "q", "npy", values),
-                p_weights=None, q_weights=None,
             )
         )  # fmt: skip
         moved_x, _ = aligned(x, y, [np.arange(30), np.arange(30)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.data.samples import Samples, load_pair, load_samples
 from lipsort_cli.errors import UsageError
 
@@ -21,7 +21,7 @@ TRUTH = [[0.5, 0.25], [0.125, 2.0], [3.0, 0.2]]
 def read(folder: Path, text: str | bytes, name: str = "p.csv", **options: Any) -> Samples:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_samples(str(path), options=SimpleNamespace(**options))
+    return load_samples(str(path), options=FilesDistribution(**options))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_parquet_gaps_types_and_index(tmp_path: Path, capsys: pytest.CaptureFixt
     path = write(tmp_path / "a.parquet", x=[1.0, None, 3.0], y=[1, 2, 3])
     with pytest.raises(UsageError, match="row 2, column 'x': found a gap"):
         load_samples(path)
-    dropped = load_samples(path, options=SimpleNamespace(gaps="drop"))
+    dropped = load_samples(path, options=FilesDistribution(gaps="drop"))
     assert dropped.exact(slice(None)).tolist() == [[1, 1], [3, 3]]
     assert "1 of 3 rows have gaps" in capsys.readouterr().out
     path = write(tmp_path / "b.parquet", x=[1.0, 2.0], when=np.array([0, 1], "M8[ns]"))
@@ -182,7 +182,7 @@ def test_parquet_gaps_types_and_index(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def pair(p: Path | str, q: Path | str, **options: Any) -> tuple[Samples, Samples]:
     given = {"p_weights": None, "q_weights": None, **options}
-    return load_pair(SimpleNamespace(p=str(p), q=str(q), **given))
+    return load_pair(FilesDistribution(p=str(p), q=str(q), **given))
 
 
 def test_columns_are_matched_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lipsort_cli.certificates import load_network
 from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
+from lipsort_cli.config.data import TableData
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
@@ -48,11 +48,8 @@ def written(path: Path, table: dict[str, list[Any]], sep: str = ",") -> Path:
 
 
 def read(path: Path, **options: Any) -> Dataset:
-    given: dict[str, Any] = {
-        "label": "kind", "split": None, "test": 0.25, "validation": 0.1, "standardise": True,
-        "columns": None, "gaps": "refuse", "header": "auto", "decimal": "auto",
-    }  # fmt: skip
-    return load(SimpleNamespace(name="table", path=str(path), **{**given, **options}))
+    given = {"label": "kind", "test": 0.25, **options}
+    return load(TableData(path=str(path), **given))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])

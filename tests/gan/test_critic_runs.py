@@ -87,4 +87,4 @@ def test_questions_without_sense_are_answered_in_a_sentence(run: Path) -> None:
 def test_commands_take_every_kind_of_run_or_say_why_not() -> None:
     made = {name for name, one in COMMANDS.items() if one.objective}
     for name in ("certify", "attack", "export", "inspect"):
-        assert set(COMMANDS[name].takes) == made or COMMANDS[name].senseless, name
+        assert set(COMMANDS[name].takes) >= made or COMMANDS[name].senseless, name

@@ -21,6 +21,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from lipsort_cli.arithmetic import _settings, certified_arithmetic, judging_device
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.commands import export
+from lipsort_cli.config.data import DigitsData
 from lipsort_cli.data import load
 from lipsort_cli.inspection.measure import measure
 from lipsort_cli.training.evaluation import evaluate
@@ -93,7 +94,7 @@ def test_products_are_those_of_float32() -> None:
 
 
 def train_evaluation(folder: Path) -> None:
-    dataset = load(SimpleNamespace(name="digits", validation=0.0))
+    dataset = load(DigitsData(validation=0.0))
     network = build_mlp(dataset.input_shape, 10, [8, 8])
     with certified_arithmetic():
         graph, tensors = network_graph(network)

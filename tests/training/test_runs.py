@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ import torch
 from lipsort_cli.certificates import load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.catalog import group_options
+from lipsort_cli.config.data import DigitsData
 from lipsort_cli.config.schema import find
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
@@ -292,5 +292,5 @@ def test_centering_takes_off_the_training_mean(tmp_path: Path) -> None:
     train(tmp_path, *quick, "training.center=true", "hydra.run.dir=run")
     network = load_network(tmp_path / "run" / "model.safetensors")
     assert network.layers[0].op == "normalize"
-    mean = load(SimpleNamespace(name="digits", validation=0.1)).train.inputs.mean()
+    mean = load(DigitsData()).train.inputs.mean()
     assert network.layers[0].numbers[0] == pytest.approx(float(mean), rel=1e-5)

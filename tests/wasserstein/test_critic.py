@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,7 +94,7 @@ def test_centre_and_spread_bring_points_to_the_origin(centred: bool) -> None:
 def test_transposed_is_the_column_ball() -> None:
     torch.manual_seed(0)
     for method in ("softmax", "projection"):
-        inner = build_constraint(SimpleNamespace(name="linf", method=method, sharpness=4.0))
+        inner = build_constraint(LinfConstraint(method=method))
         constraint = Transposed(inner)
         weight = constraint.sample(7, 3)
         assert weight.shape == (7, 3)
