@@ -54,6 +54,21 @@ class MlpModel(Option):
         return True
 
 
+@choice("model", "ensemble", commands=("train",))
+class EnsembleModel(Option):
+    """The mean of several fully connected networks, trained and certified as one network.
+
+    With constraint=orthonormal it is as Lipschitz as each of them.
+    """
+
+    members: int = option(3, "networks whose mean is taken", minimum=2, maximum=64)
+    widths: list[int] = option(
+        [256, 256, 256], "hidden widths of each", minimum=1, maximum=65536, filled=True
+    )
+    bias: bool = option(True, "dense layers have a bias")
+    dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
+
+
 @node
 class ImageModel(Option):
     """What every convolutional network has: channels by stage, then dense layers."""

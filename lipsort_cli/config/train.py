@@ -9,7 +9,7 @@ from typing import Any
 from lipsort_cli.config.constraints import of_norm
 from lipsort_cli.config.distance import FixedLinfModel, OrderModel
 from lipsort_cli.config.learning import StiefelOptimizer
-from lipsort_cli.config.models import ImageModel, ResidualCnnModel
+from lipsort_cli.config.models import EnsembleModel, ImageModel, ResidualCnnModel
 from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, node, option
 from lipsort_cli.config.registry import command
 
@@ -101,6 +101,9 @@ def undivided(key: str, widths: list[int], size: int, whose: str) -> Iterator[st
                 f"split into groups of {size}; nearest: {nearest}"
             )
 
+
+_APART = ("maxmin", "groupsort", "relu", "leaky_relu", "absolute_value", "identity")
+"""Activations that commute with positive factors and keep groups of features apart."""
 
 # --- lipsort train ----------------------------------------------------------------------------
 
@@ -224,6 +227,17 @@ class TrainConfig(Session, LipschitzNetwork):
     def faults(self) -> Iterator[str]:
         """Rules between fields."""
         yield from super().faults()
+        if isinstance(self.model, EnsembleModel):
+            if self.constraint.name != "orthonormal":
+                yield (
+                    f"constraint: found {self.constraint.name} with model=ensemble, whose mean is "
+                    "made of orthonormal weights; allowed: orthonormal"
+                )
+            if self.activation.name not in _APART:
+                yield (
+                    f"activation: found {self.activation.name} with model=ensemble, whose members "
+                    f"lie side by side; allowed: {', '.join(_APART)}"
+                )
         if not isinstance(self.model, OrderModel):
             return
         for key, found in (

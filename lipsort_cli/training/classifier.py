@@ -25,7 +25,7 @@ from lipsort_cli.training.jacobian import PENALTIES
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
-from lipsort_cli.zoo import Network
+from lipsort_cli.zoo import Ensemble, Network
 
 EVALUATION_BATCH = 2048
 
@@ -122,13 +122,20 @@ class ClassifierTask(Task):
             return logits, self.loss(logits, labels)
         weight = self.training.jacobian_penalty
         if not weight:
-            logits = self._forward(inputs)
-            return logits, self.loss(logits, labels)
+            return self._logits_and_loss(inputs, labels)
         inputs = inputs.detach().requires_grad_()
-        logits = self._forward(inputs)
+        logits, loss = self._logits_and_loss(inputs, labels)
         generator = torch.Generator().manual_seed(self._own_seed(JACOBIAN))
         penalty = PENALTIES[self.training.jacobian_norm](logits, inputs, generator)
-        return logits, self.loss(logits, labels) + weight * penalty
+        return logits, loss + weight * penalty
+
+    def _logits_and_loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [N, C] and their loss; of an ensemble, the means of both over its members."""
+        if isinstance(self.network, Ensemble):
+            apart = mixed_forward(self.network.apart(), inputs, self.dtype)
+            return apart.mean(0), self.loss(apart.flatten(0, 1), labels.repeat(len(apart)))
+        logits = self._forward(inputs)
+        return logits, self.loss(logits, labels)
 
     def _forward(self, inputs: Tensor) -> Tensor:
         return mixed_forward(self.network, inputs, self.dtype)

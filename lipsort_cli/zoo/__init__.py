@@ -1,6 +1,7 @@
 """Networks built from a configuration, and their plain form."""
 
 from lipsort_cli.zoo.build import build_network, layer_text, mlp_options
+from lipsort_cli.zoo.ensemble import Ensemble
 from lipsort_cli.zoo.factories import build_activation, build_constraint, constraint_maker
 from lipsort_cli.zoo.graph import network_bytes, network_graph, save_network
 from lipsort_cli.zoo.mlp import build_mlp
@@ -8,6 +9,7 @@ from lipsort_cli.zoo.network import Network
 from lipsort_cli.zoo.order import OrderNetwork
 
 __all__ = [
+    "Ensemble",
     "Network",
     "OrderNetwork",
     "build_activation",

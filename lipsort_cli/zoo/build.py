@@ -9,10 +9,11 @@ from typing import Any
 from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.distance import DistanceModel, OrderModel
-from lipsort_cli.config.models import ImageModel, MlpModel
+from lipsort_cli.config.models import EnsembleModel, ImageModel, MlpModel
 from lipsort_cli.config.registry import Option
 from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
+from lipsort_cli.zoo.ensemble import build_ensemble
 from lipsort_cli.zoo.factories import build_activation, constraint_maker
 from lipsort_cli.zoo.mlp import build_mlp
 from lipsort_cli.zoo.network import Network
@@ -25,7 +26,8 @@ def layer_text(model: Any) -> str:
         return ""
     widths = "x".join(str(width) for width in model.widths) or "linear"
     channels = "-".join(str(count) for count in getattr(model, "channels", []))
-    return f"{channels} | {widths}" if channels else widths
+    members = f"{model.members} of " if isinstance(model, EnsembleModel) else ""
+    return members + (f"{channels} | {widths}" if channels else widths)
 
 
 def mlp_options(model: MlpModel) -> dict[str, Any]:
@@ -58,6 +60,16 @@ def build_network(
         return build_order(model, input_shape, outputs)
     if isinstance(model, DistanceModel):
         return build_distance(model, input_shape, outputs)
+    if isinstance(model, EnsembleModel):
+        return build_ensemble(
+            input_shape,
+            outputs,
+            model.widths,
+            lambda: build_activation(activation),
+            model.members,
+            bias=model.bias,
+            dropout=model.dropout,
+        )
     assert isinstance(model, MlpModel)
     model.fit(math.prod(input_shape), activation.group)
     return build_mlp(
