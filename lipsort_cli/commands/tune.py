@@ -144,7 +144,8 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
         f"{len(study.in_state(state))} {state}" for state in ("complete", "pruned", "failed")
     )
     several = len(study.goals) > 1
-    table = Table(title=f"{'The front' if several else 'The best'} of {counted}")
+    console.print(f"{'The front' if several else 'The best'} of {counted}:", markup=False)
+    table = Table()
     table.add_column("trial", justify="right")
     for goal in study.goals:
         table.add_column(f"{goal.name}\n(empirical)", justify="right")
@@ -157,8 +158,10 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
             *(word.partition("=")[2] for word in trial.words),
         )
     console.print(table)
+    splits = " and ".join(sorted({goal.key.partition(".")[0] for goal in study.goals}))
+    unseen = "the test set" if config.command == "train" else "the held-out rows"
     console.print(
-        "All figures are of validation data; no trial has seen the test set."
+        f"Figures are those of the split {splits}; no trial has seen {unseen}."
         + (" * the largest sum." if several else ""),
         markup=False,
     )
@@ -170,5 +173,5 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
         f"figures/{'front' if several else 'history'}.png",
     )
     judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
-    console.print(f"judge trial {best.number} on its test set: {judged}", soft_wrap=True)
+    console.print(f"judge trial {best.number} on {unseen}: {judged}", soft_wrap=True)
     follow_up(*_words(study, config, best))

@@ -42,7 +42,8 @@ def draw_front(
     with picture(path) as (_, axes):
         axes.plot(xs, ys, "o", color="0.7", markersize=5, label="trials")
         line = [at[number] for number in front]
-        axes.plot(*zip(*line, strict=True), "o-", color=COLOURS[0], label="front")
+        # Dotted: between its points nothing was tried.
+        axes.plot(*zip(*line, strict=True), "o:", color=COLOURS[0], label="front")
         axes.plot(*at[best], "D", color=COLOURS[1], markersize=8, label="largest sum")
         for number in front:
             axes.annotate(
