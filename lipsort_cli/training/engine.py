@@ -333,6 +333,8 @@ def _restore(task: Task, session: Session) -> bool:
             restore_random_states(states[task.team.rank])
         if session.threads == 0:
             torch.set_num_threads(state["threads"])
-    except (LookupError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+    except (
+        LookupError, ValueError, RuntimeError, TypeError, ArithmeticError, AttributeError
+    ) as error:  # fmt: skip
         raise LipsortError(f"{foreign} ({first_line(error)}); start a new run") from error
     return True

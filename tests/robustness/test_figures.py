@@ -175,7 +175,7 @@ def test_a_critic_that_is_constant_in_float32_costs_no_result(shop: Any, tmp_pat
     np.save(tmp_path / "p.npy", times)
     np.save(tmp_path / "q.npy", times + 512)
     given = ["distribution=files", "distribution.p=p.npy", "distribution.q=q.npy"]
-    small = ["training.steps=5", "model.widths=[8]", "hydra.run.dir=o"]
+    small = ["training.steps=5", "model.widths=[8]", "evaluation.points=20", "hydra.run.dir=o"]
     line = ["estimate-wasserstein", *given, *small]
     done = attempt(line, tmp_path)
     assert done.code == 0 and "Traceback" not in done.err, done.err

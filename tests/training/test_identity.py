@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import find
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.gan.training import GanTask
 from lipsort_cli.runs import read_json, write_json
+from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import (
     checkpoint_path,
     load_checkpoint,
@@ -36,7 +41,8 @@ TASKS: dict[str, tuple[Any, list[str]]] = {
     ),
     "wgan": (
         GanTask,
-        ["generator.widths=[8]", "critic.widths=[8]", "training.steps=4", "training.frames=1",
+        ["data=toy", "data.points=100", "evaluation.samples=20", "generator=mlp",
+         "generator.widths=[8]", "critic.widths=[8]", "training.steps=4", "training.frames=1",
          "evaluation.critic_steps=0", "evaluation.transport_points=0"],
     ),
 }  # fmt: skip
@@ -181,6 +187,46 @@ def test_flipped_bits_and_other_data_are_refused(interrupted: str) -> None:
         save_checkpoint(Path("run"), state | {key: "0" * 64})
         with pytest.raises(LipsortError, match=f"belongs to another run: its {key} has SHA-256 0"):
             run(interrupted, "resume=run")
+
+
+STRANGE: list[Any] = [None, torch.zeros(0), "x", -1, [], {}, torch.tensor([False]), 2**70, 1e308]
+
+
+def with_one_strange(node: Any, turn: Iterator[int]) -> Iterator[Any]:
+    """Copies of a state with one node, at any depth, replaced by two of the strange values."""
+    items = list(node.items() if isinstance(node, dict) else enumerate(node))
+    for key, value in items:
+        others = [STRANGE[next(turn) % len(STRANGE)] for _ in range(2)]
+        if isinstance(value, dict | list):
+            others += with_one_strange(value, turn)
+        for other in others:
+            changed = copy.copy(node)
+            changed[key] = other
+            yield changed
+
+
+def test_whatever_is_in_a_checkpoint_is_restored_or_refused(
+    interrupted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checksum keeps damage out, but not what another program wrote."""
+    restore, tried = engine._restore, [0, 0]
+
+    def every_one(task: Any, session: Any) -> bool:
+        whole = load_checkpoint(session.directory) or {}
+        for state in with_one_strange(whole, itertools.count()):
+            monkeypatch.setattr(engine, "load_checkpoint", lambda _, state=state: state)
+            try:
+                restore(task, session)
+            except LipsortError:
+                tried[0] += 1
+            tried[1] += 1
+        monkeypatch.setattr(engine, "load_checkpoint", load_checkpoint)
+        return restore(task, session)
+
+    monkeypatch.setattr(engine, "_restore", every_one)
+    # In the end with the true one: foreign numbers of the right shapes would train on.
+    run(interrupted, "resume=run")
+    assert tried[1] > 100 and tried[0] > tried[1] / 3
 
 
 def test_weights_that_changed_after_the_run_are_refused() -> None:
