@@ -138,8 +138,8 @@ def predict(
     Raises:
         UsageError: as `lipsort predict`.
     """
-    from lipsort_cli.config.predict import UnseenData
-    from lipsort_cli.data.unseen import from_rows, open_unseen, settled
+    from lipsort_cli.config.predict import UnseenData, settled
+    from lipsort_cli.data.unseen import from_rows, open_unseen
 
     from_file = isinstance(inputs, str | os.PathLike)
     array = np.zeros((1, 1)) if from_file else as_array(inputs)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
     "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
-    "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
+    "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
     "directed_text", "layers",
     "norms", "zoo", "imports", "attacks", "export", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory", "library",

@@ -18,9 +18,9 @@ from rich.table import Table
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.certificates.runs import open_predictor
-from lipsort_cli.config.predict import PredictConfig
+from lipsort_cli.config.predict import PredictConfig, settled
 from lipsort_cli.console import console, follow_up, located, results_line, say
-from lipsort_cli.data.unseen import Batch, Unseen, open_unseen, settled
+from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness

@@ -7,7 +7,7 @@ from dataclasses import field
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
 from lipsort_cli.config.data import TableOptions
 from lipsort_cli.config.options import REQUIRED, node, option
-from lipsort_cli.config.registry import command
+from lipsort_cli.config.registry import Option, command
 
 
 @node
@@ -34,6 +34,28 @@ class UnseenData(TableOptions):
     background: str | None = option(
         None, "what transparent pixels lie on; null: as the run did", choices=["black", "white"]
     )
+
+
+@node
+class Settled(UnseenData):
+    """How new data are read, what the run was trained with included."""
+
+    own_label: str | None = None
+    """The column that held the class of the run's own rows."""
+
+
+def settled(options: UnseenData, trained: Option) -> Settled:
+    """The ``options`` of new data; what they leave open is as the run read those it has.
+
+    Args:
+        options: the node ``data`` of the command's configuration.
+        trained: that of the run's configuration.
+    """
+    found = vars(options) | {"own_label": getattr(trained, "label", None)}
+    for name, default in (("size", None), ("colour", "auto"), ("background", None)):
+        if found[name] is None:
+            found[name] = getattr(trained, name, default)
+    return Settled(**found)
 
 
 @command(

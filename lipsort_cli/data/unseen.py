@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.config.predict import UnseenData
-from lipsort_cli.config.registry import Option
+from lipsort_cli.config.predict import Settled
 from lipsort_cli.data.delimited import Options, few
 from lipsort_cli.data.pictures import (
     IMAGES,
@@ -97,28 +96,6 @@ class Unseen:
     batches: Callable[[], Iterator[Batch]] = field(repr=False)
 
 
-@dataclass
-class Settled(UnseenData):
-    """How new data are read, what the run was trained with included."""
-
-    own_label: str | None = None
-    """The column that held the class of the run's own rows."""
-
-
-def settled(options: UnseenData, trained: Option) -> Settled:
-    """The ``options`` of new data; what they leave open is as the run read those it has.
-
-    Args:
-        options: the node ``data`` of the command's configuration.
-        trained: that of the run's configuration.
-    """
-    found = vars(options) | {"own_label": getattr(trained, "label", None)}
-    for name, default in (("size", None), ("colour", "auto"), ("background", None)):
-        if found[name] is None:
-            found[name] = getattr(trained, name, default)
-    return Settled(**found)
-
-
 def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
     """The rows of a table, an array, a picture or a folder of pictures.
 
@@ -126,7 +103,7 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
         location: ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (or ``FILE.npz:NAME``), a picture, or
             a folder of pictures.
         taken: what the network takes.
-        options: how files are read, as :func:`settled`.
+        options: how files are read, as :func:`~lipsort_cli.config.predict.settled`.
 
     Raises:
         UsageError: columns, shape or units are not those of the training data, or a label is no

@@ -17,7 +17,7 @@ from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.certificates.predictions import predict_points
 from lipsort_cli.certificates.runs import open_predictor, open_run
-from lipsort_cli.config.predict import UnseenData
+from lipsort_cli.config.predict import UnseenData, settled
 from lipsort_cli.data import unseen
 from lipsort_cli.errors import LipsortError, UsageError
 
@@ -248,7 +248,7 @@ def test_a_failure_half_way_leaves_the_old_predictions(runs: Path, tmp_path: Pat
 def test_rows_are_read_a_batch_at_a_time(runs: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "new.npy", RNG.normal(size=(5000, 5)))
     predictor = open_predictor(runs / "numbers")
-    options = unseen.settled(UnseenData(), predictor.data)
+    options = settled(UnseenData(), predictor.data)
     found = unseen.open_unseen(str(tmp_path / "new.npy"), predictor.taken, options)
     sizes = [len(batch.inputs) for batch in found.batches()]
     assert max(sizes) <= 1024 and sum(sizes) == 5000
