@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,33 @@ SMALL = [
 ]
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lipsort_cli", "train", *overrides],
+STOPPING = """
+import os, signal, sys
+from lipsort_cli.app import main
+from lipsort_cli.training.classifier import ClassifierTask
+stop, step = int(sys.argv.pop(1)), ClassifierTask.step
+def stopping(self):
+    if self.at.step == stop:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    step(self)
+ClassifierTask.step = stopping
+main()
+"""
+
+
+def stopped(folder: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
+    """A run of `lipsort train` in a process of its own that stands still before ``step``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPING, str(step), "train", *overrides],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), process.communicate()
+    return process
 
 
 def train(folder: Path, *overrides: str) -> None:
@@ -67,21 +85,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
     train(folder, *SMALL, "hydra.run.dir=run")
     return folder / "run"
-
-
-def steps_done(run: Path) -> int:
-    path = run / "metrics.jsonl"
-    if not path.exists():
-        return 0
-    lines = path.read_text().splitlines()
-    return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
-
-
-def wait_for_step(run: Path, step: int) -> None:
-    deadline = time.monotonic() + 120
-    while steps_done(run) < step:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def assert_same(run: Path, reference: Path) -> None:
@@ -123,8 +126,7 @@ def test_same_seed_same_weights_other_seed_others(reference: Path, tmp_path: Pat
 
 def test_kill_and_resume_ends_with_the_same_weights(reference: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
-    wait_for_step(run, 42)
+    process = stopped(tmp_path, 42, *SMALL, "hydra.run.dir=run")
     process.kill()
     process.communicate()
     assert json.loads((run / "run.json").read_text())["status"] == "running"
@@ -134,9 +136,9 @@ def test_kill_and_resume_ends_with_the_same_weights(reference: Path, tmp_path: P
 
 def test_termination_exits_130_and_resumes(reference: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
-    wait_for_step(run, 21)
+    process = stopped(tmp_path, 21, *SMALL, "hydra.run.dir=run")
     process.terminate()
+    process.send_signal(signal.SIGCONT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
     assert "resume=" in output
