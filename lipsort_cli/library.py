@@ -2,7 +2,8 @@
 
 These functions are stable, as the command line is. Each takes a network as
 
-* a ``torch.nn.Module`` of lipsort's layers (:mod:`lipsort_cli.layers`), in float32;
+* a ``torch.nn.Module`` of lipsort's layers (:mod:`lipsort_cli.layers`), in float32; any other is
+  made a run by :func:`lipsort_cli.from_torch`;
 * the directory of a run, or of a certificate;
 * a ``model.safetensors`` file.
 
@@ -176,6 +177,7 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     import torch
 
     from lipsort_cli.zoo import Network, network_bytes
+    from lipsort_cli.zoo.operations import NoPlainForm
 
     kinds = {str(p.dtype) for p in module.parameters()} - {"torch.float32"}
     if kinds:
@@ -188,6 +190,12 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         with torch.no_grad():
             outputs = Network(_flat(module), shape, 0).eval()(torch.zeros(1, *shape, device=where))
         return network_bytes(Network(_flat(module), shape, outputs.shape[1]))
+    except NoPlainForm as error:
+        layer = str(error).partition(":")[0]
+        raise UsageError(
+            f"network: found {layer}, which is none of lipsort's; a module of other layers becomes "
+            "a run with lipsort_cli.from_torch(module, input_shape)"
+        ) from error
     except (TypeError, RuntimeError, IndexError, ValueError) as error:
         raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
 
@@ -211,7 +219,7 @@ def _file(source: str | os.PathLike[str]) -> Path:
 
 
 def _predictor(network: Any, shape: tuple[int, ...]) -> Predictor:
-    from lipsort_cli.data.unseen import Taken
+    from lipsort_cli.data.taken import Taken
 
     if _is_run(network):
         return open_predictor(network)

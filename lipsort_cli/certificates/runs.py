@@ -19,7 +19,7 @@ from lipsort_cli.verifier.graph import Network
 
 if TYPE_CHECKING:
     from lipsort_cli.data import Dataset
-    from lipsort_cli.data.unseen import Taken
+    from lipsort_cli.data.taken import Taken
 
 CLASSIFIERS = ("train", "import")
 """Commands whose runs hold a classifier."""
@@ -84,7 +84,7 @@ def open_predictor(directory: str | Path) -> Predictor:
 
     Raises LipsortError when files are missing, or ``run.json`` does not say how inputs were read.
     """
-    from lipsort_cli.data.unseen import Taken
+    from lipsort_cli.data.taken import Taken
 
     directory = Path(directory)
     record = read_record(directory)

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from lipsort_cli import finding
+from lipsort_cli.config import explain
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.files import resolved
@@ -35,9 +36,11 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
             value = f"{command.argument}={quoted(positional[0])}"
             return [value if text is positional[0] else text for text in overrides]
         if positional:
+            own = explain.own_data(positional[0])
             raise UsageError(
                 f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "
-                f"key=value only: see `lipsort {command.name} --help`"
+                f"key=value only: see `lipsort {command.name} --help`",
+                ((positional[0], own),) if own and command.name in ("train", "wgan") else (),
             )
         return overrides
     named = [text for text in overrides if text.startswith("run=")]

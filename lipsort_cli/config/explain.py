@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import PurePath
 from typing import Any
 
 from hydra.core.object_type import ObjectType
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
 from lipsort_cli.errors import Fault, first_line
+from lipsort_cli.files import resolved
 
 _WORDS = {
     int: "a whole number",
@@ -130,11 +132,23 @@ def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) ->
 def _bad_option(group: str, value: str, options: list[str]) -> str:
     extra = f" ({_EXTRAS[group]})" if group in _EXTRAS else ""
     words = f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}"
+    if own := own_data(value) if group == "data" else []:
+        return Fault(f"{words}; your own files are {own[0]}", (f"{group}={value}", own))
     near = _alike(value, options)
     if not near:
         return words
     hint = f"{words}; did you mean {' or '.join(near[:3])}?"
     return Fault(hint, (f"{group}={value}", [f"{group}={near[0]}"]))
+
+
+def own_data(path: str) -> list[str]:
+    """The overrides that train on a file or folder of the user's own; empty for what is none."""
+    ending = PurePath(path).suffix.lower()
+    if ending in (".csv", ".tsv", ".txt", ".parquet"):
+        return ["data=table", f"data.path={path}", "data.label=COLUMN"]
+    if ending == ".npz":
+        return ["data=npz", f"data.path={path}"]
+    return ["data=folder", f"data.path={path}"] if resolved(path).is_dir() else []
 
 
 def _alike(value: str, options: list[str]) -> list[str]:

@@ -28,6 +28,7 @@ from lipsort_cli.data.pictures import (
 from lipsort_cli.data.rowfile import open_npy, open_npz
 from lipsort_cli.data.tables import TABLES, open_table
 from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
+from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import require_file, resolved
 
@@ -36,39 +37,6 @@ FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
 _ROWS = 1024
 _VALUES = 2**24
 """Numbers of a batch at most, about."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a network takes: shape and units of its inputs, names of classes and of columns.
-
-    ``classes`` are numbers where the data had no names, ``features`` empty where columns had none.
-    ``pixels``: inputs were stored as levels, divided by ``full_scale``; ``low`` and ``high`` bound
-    the training inputs, as far as they are known.
-    """
-
-    shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    features: tuple[str, ...] = ()
-    pixels: bool = False
-    full_scale: int | None = None
-    channels_last: bool = False
-    low: float = -np.inf
-    high: float = np.inf
-
-    @classmethod
-    def of(cls, recorded: Any, shape: tuple[int, ...], classes: int) -> Taken:
-        """From the fingerprint ``data`` in ``run.json``; else from the network alone: floats."""
-        found = recorded or {}
-        inputs = {"shape": shape, **found.get("inputs", {})}
-        inputs["shape"] = tuple(inputs["shape"])
-        names = found.get("classes") or map(str, range(classes))
-        return cls(classes=tuple(names), features=tuple(found.get("features", ())), **inputs)
-
-    @property
-    def unit(self) -> bool:
-        """Whether training inputs were in [0, 1], stored as pixels or not."""
-        return self.pixels or (self.low >= 0 and self.high <= 1)
 
 
 class Batch(NamedTuple):

@@ -54,11 +54,9 @@ def fast_dtype(device_type: str) -> torch.dtype:
         used = torch.backends.cpu.get_cpu_capability() == "AVX512"
         return torch.bfloat16 if used and probe is not None and probe() else torch.float32
     if device_type == "cuda":
-        return (
-            torch.bfloat16
-            if torch.cuda.is_bf16_supported(including_emulation=False)
-            else torch.float32
-        )
+        # torch calls it supported where it emulates it too, before compute capability 8.0.
+        older = torch.version.hip is None and torch.cuda.get_device_capability() < (8, 0)
+        return torch.float32 if older or not torch.cuda.is_bf16_supported() else torch.bfloat16
     return torch.float32
 
 

@@ -45,16 +45,15 @@ def test_forward_and_backward_read_nothing_back(
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
-@pytest.mark.parametrize("hardware, expected", [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(
+    "capability, expected", [((8, 0), torch.bfloat16), ((7, 5), torch.float32)]
+)
 def test_bfloat16_is_taken_where_the_hardware_has_it(
-    hardware: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    capability: tuple[int, int], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch calls bfloat16 supported on older devices too, where it emulates it, slowly."""
-    monkeypatch.setattr(
-        torch.cuda,
-        "is_bf16_supported",
-        lambda including_emulation=True: including_emulation or hardware,
-    )
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     fast_dtype.cache_clear()
     try:
         assert fast_dtype("cuda") == expected and fast_dtype("mps") == torch.float32
