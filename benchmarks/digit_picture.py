@@ -18,9 +18,9 @@ import torch
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import certify_points, load_network
-from lipsort_cli.certificates.runs import open_run
 from lipsort_cli.console import console
 from lipsort_cli.figures.style import COLOURS, picture
+from lipsort_cli.trained import open_run
 
 POINTS = 500
 

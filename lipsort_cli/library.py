@@ -24,7 +24,6 @@ from lipsort_cli.certificates.classification import IssuedCertificate, issue_cer
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.certificates.predictions import Predictions, predicted
-from lipsort_cli.certificates.runs import Predictor, open_predictor, open_run, resolve_radii
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.runs import RECORD
@@ -33,6 +32,8 @@ from lipsort_cli.verifier.verify import Verdict, verify
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from lipsort_cli.trained import Predictor
 
 __all__ = ["IssuedCertificate", "Predictions", "Verdict", "certify", "load", "predict", "verify"]
 
@@ -85,6 +86,8 @@ def certify(
     if inputs is None:
         if not _is_run(network):
             raise UsageError("inputs: found None; only a run has test points of its own")
+        from lipsort_cli.trained import open_run, resolve_radii
+
         trained = open_run(network)  # type: ignore[arg-type]
         norm, eps = resolve_radii(trained, norm, None if eps is None else list(eps))
         inputs, labels, source = trained.inputs, trained.labels, f"{trained.name}, test set"
@@ -220,6 +223,7 @@ def _file(source: str | os.PathLike[str]) -> Path:
 
 def _predictor(network: Any, shape: tuple[int, ...]) -> Predictor:
     from lipsort_cli.data.taken import Taken
+    from lipsort_cli.trained import Predictor, open_predictor
 
     if _is_run(network):
         return open_predictor(network)

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "lipsort_cli"
 ORDER = [
     "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
     "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
+    "trained",
     "directed_text", "layers",
     "norms", "zoo", "imports", "attacks", "export", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory", "library",

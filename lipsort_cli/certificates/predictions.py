@@ -16,8 +16,8 @@ from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.rounding import down, norm_up
 
 if TYPE_CHECKING:
-    from lipsort_cli.certificates.runs import Predictor
     from lipsort_cli.data.unseen import Batch, Unseen
+    from lipsort_cli.trained import Predictor
 
 
 class Predictions(NamedTuple):

@@ -12,13 +12,13 @@ from rich.table import Table
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.runs import TrainedRun, open_run, resolve_radii
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.trained import TrainedRun, open_run, resolve_radii
 
 
 def run(config: AttackConfig, directory: Path) -> None:

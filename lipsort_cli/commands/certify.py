@@ -10,7 +10,6 @@ from lipsort_cli.certificates import certified_accuracy, issue_certificate, load
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
-from lipsort_cli.certificates.runs import CLASSIFIERS, open_run, resolve_radii
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_least, at_most, share_down
@@ -18,6 +17,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import route_words
 from lipsort_cli.runs import read_record
+from lipsort_cli.trained import CLASSIFIERS, open_run, resolve_radii
 
 
 def run(config: CertifyConfig, directory: Path) -> None:

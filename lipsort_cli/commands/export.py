@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates import Network, load_network
-from lipsort_cli.certificates.runs import CLASSIFIERS, open_run
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most
@@ -21,6 +20,7 @@ from lipsort_cli.errors import LipsortError
 from lipsort_cli.export.compare import compare
 from lipsort_cli.files import make_folder
 from lipsort_cli.runs import read_record, write_atomic, write_json
+from lipsort_cli.trained import CLASSIFIERS, open_run
 from lipsort_cli.verifier.errors import Unsupported
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.zoo.plain import load_plain, plain_module

@@ -61,10 +61,10 @@ def generalisation(
 def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     """Training and test accuracy of a run, their gap (empirical), and the margin bound."""
     from lipsort_cli.certificates.points import evaluate, load_network
-    from lipsort_cli.certificates.runs import open_run
     from lipsort_cli.data import load
     from lipsort_cli.files import read_json
     from lipsort_cli.theory.generalisation import margin_bound
+    from lipsort_cli.trained import open_run
 
     trained = open_run(directory, 1)
     network = load_network(trained.network)

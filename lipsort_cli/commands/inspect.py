@@ -13,7 +13,6 @@ from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import issued_bounds, issued_routes, route_constant
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
-from lipsort_cli.certificates.runs import CLASSIFIERS, fitting, judged_on, run_config, run_data
 from lipsort_cli.config.inspect import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.inspection import steepness, words
@@ -30,6 +29,7 @@ from lipsort_cli.inspection.pictures import draw_all
 from lipsort_cli.reports.found import Run, collect, log_of
 from lipsort_cli.reports.rows import compare
 from lipsort_cli.runs import read_record, write_json
+from lipsort_cli.trained import CLASSIFIERS, fitting, judged_on, run_config, run_data
 from lipsort_cli.zoo.plain import plain_module
 
 _LONG = 60

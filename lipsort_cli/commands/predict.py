@@ -17,7 +17,6 @@ from rich.table import Table
 
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
-from lipsort_cli.certificates.runs import open_predictor
 from lipsort_cli.config.predict import PredictConfig, settled
 from lipsort_cli.console import console, follow_up, located, results_line, say
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
@@ -26,6 +25,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.files import make_folder, replacing, write_json
 from lipsort_cli.norms import NAMES
+from lipsort_cli.trained import open_predictor
 
 Columns = dict[str, list[Any]]
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import load_network
-from lipsort_cli.certificates.runs import NETWORK, run_config, run_data
 from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import paths_from
 from lipsort_cli.gan.evaluation import SIDES, draw_rows
 from lipsort_cli.gan.runs import GENERATOR
 from lipsort_cli.runs import read_record, started_in
+from lipsort_cli.trained import NETWORK, run_config, run_data
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.sources import Measures
 from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream

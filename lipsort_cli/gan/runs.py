@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.certificates.runs import run_config, run_data
 from lipsort_cli.data import Dataset
 from lipsort_cli.finding import find_run
+from lipsort_cli.trained import run_config, run_data
 from lipsort_cli.zoo.generators import Generator, load_generator, sample
 
 GENERATOR = "generator.safetensors"

@@ -17,7 +17,6 @@ from lipsort_cli.certificates.points import (
     certify_points,
     lipschitz_bound,
 )
-from lipsort_cli.certificates.runs import fitting
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import UsageError
 from lipsort_cli.imports.compare import Agreement, compare, random_inputs
@@ -25,6 +24,7 @@ from lipsort_cli.imports.model import Model
 from lipsort_cli.imports.network import Imported, import_network
 from lipsort_cli.norms import NAMES
 from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.trained import fitting
 from lipsort_cli.verifier.graph import Network, graph_text
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from lipsort_cli.certificates import lipschitz_bound, load_network
-from lipsort_cli.certificates.runs import open_run, resolve_radii
 from lipsort_cli.commands import attack, certify, export
 from lipsort_cli.config.certificates import (
     DEFAULT_EPS,
@@ -24,6 +23,7 @@ from lipsort_cli.config.certificates import (
     ExportConfig,
 )
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.trained import open_run, resolve_radii
 from lipsort_cli.verifier.__main__ import main as verify_main
 
 TRAIN = [

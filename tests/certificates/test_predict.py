@@ -16,10 +16,10 @@ from pyarrow import parquet
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.certificates.predictions import predict_points
-from lipsort_cli.certificates.runs import open_predictor, open_run
 from lipsort_cli.config.predict import UnseenData, settled
 from lipsort_cli.data import unseen
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.trained import open_predictor, open_run
 
 SMALL = ["model.widths=[8]", "training.epochs=2", "evaluation.attack.points=0"]
 RNG = np.random.default_rng(0)

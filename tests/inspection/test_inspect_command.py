@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.certificates.runs import run_config
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.commands.inspect import _names
 from lipsort_cli.config.schema import find
@@ -21,6 +20,7 @@ from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.inspection import words
 from lipsort_cli.inspection.measure import Measured, alignment, measure, smoothness
 from lipsort_cli.layers import MaxMin
+from lipsort_cli.trained import run_config
 from lipsort_cli.zoo import build_mlp
 from lipsort_cli.zoo.plain import OrderedDistance
 

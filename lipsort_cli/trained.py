@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.certificates import DEFAULT_EPS
+from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.data import Dataset, load
+from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.runs import read_record, require_provable, started_in
 from lipsort_cli.verifier.graph import Network
-
-if TYPE_CHECKING:
-    from lipsort_cli.data import Dataset
-    from lipsort_cli.data.taken import Taken
 
 CLASSIFIERS = ("train", "import")
 """Commands whose runs hold a classifier."""
@@ -84,8 +83,6 @@ def open_predictor(directory: str | Path) -> Predictor:
 
     Raises LipsortError when files are missing, or ``run.json`` does not say how inputs were read.
     """
-    from lipsort_cli.data.taken import Taken
-
     directory = Path(directory)
     record = read_record(directory)
     config, recorded = run_config(directory, str(record["command"])), record.get("data")
@@ -106,8 +103,6 @@ def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
 
     An imported network may be judged on any ``data``, and must be where it was imported without.
     """
-    from lipsort_cli.data import load
-
     command = str(read_record(directory)["command"])
     config = run_config(directory, command)
     if command != "import":
@@ -145,8 +140,6 @@ def run_config(directory: Path, command: str) -> Any:
 
     Raises LipsortError where it is missing or cannot be read.
     """
-    from lipsort_cli.config.typed import from_plain, to_typed
-
     path = directory / ".hydra" / "config.yaml"
     plain = read_yaml(path)
     try:
@@ -164,8 +157,6 @@ def run_data(directory: Path, data: Any) -> Dataset:
 
     Raises LipsortError where it cannot be loaded, or has changed since.
     """
-    from lipsort_cli.data import load
-
     with paths_from(started_in(directory)):
         dataset = load(data)
     require_same_data(directory, data, dataset.fingerprint)
