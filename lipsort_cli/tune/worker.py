@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from lipsort_cli.metrics import last_figures
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import read_yaml
+from lipsort_cli.metrics import last_figures, read_log
 from lipsort_cli.reproduction import worker
 from lipsort_cli.training import engine
 
@@ -41,8 +44,21 @@ def train(job: dict[str, Any], ask: Ask) -> dict[str, Any]:
         engine.TRIAL.reset(token)
     if answer["status"] == "interrupted" and (watch.trained or watch.stopped):
         answer["status"] = "complete" if watch.trained else "pruned"
-    answer["figures"] = last_figures(Path(job["directory"]) / "metrics.jsonl")
+    answer["figures"] = _figures(Path(job["directory"]))
     return answer
+
+
+def _figures(directory: Path) -> dict[str, float]:
+    """What was last logged of the weights that a training ends with: with ``training.keep=best``
+    those of the first epoch of the best accuracy."""
+    log = directory / "metrics.jsonl"
+    found = last_figures(log)
+    with suppress(LipsortError, KeyError, TypeError):  # one that never began, or keeps no such
+        if read_yaml(directory / ".hydra" / "config.yaml")["training"]["keep"] == "best":
+            lines = [line for line in read_log(log) if line.get("split") == "validation"]
+            best = max(lines, key=lambda line: float(line["accuracy"]), default={})
+            found |= {f"validation.{n}": v for n, v in best.items() if f"validation.{n}" in found}
+    return found
 
 
 def _serve(job: dict[str, Any], answers: TextIO) -> dict[str, Any]:

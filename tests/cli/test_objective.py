@@ -94,7 +94,8 @@ def test_optuna_takes_several_objectives(train_calls: Any, tmp_path: Path) -> No
     train_calls.action = _results
     train(
         *("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=[maximize,minimize]"),
-        *("hydra.sweeper.n_trials=3", "hydra.sweep.dir=sweep"),
+        # Seeded: of three trials at random, none may choose the better value.
+        *("hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=1", "hydra.sweep.dir=sweep"),
         *("objective=[validation.accuracy,clean_accuracy]", "optimizer.lr=choice(0.1,0.3)"),
     )
     found = yaml.safe_load((tmp_path / "sweep/optimization_results.yaml").read_text())

@@ -98,6 +98,23 @@ def test_a_trial_is_judged_when_it_is_resumed(
     assert pair[0] == pair[1]
 
 
+def test_figures_are_those_of_the_weights_that_are_kept(tmp_path: Path) -> None:
+    log = [("validation", 0.5, 0.1), ("validation", 0.9, 0.2), ("train", 1.0, 0.0),
+           ("validation", 0.9, 0.3), ("validation", 0.7, 0.4)]  # fmt: skip
+    lines = [
+        json.dumps({"step": step, "split": split, "accuracy": accuracy, "other": other})
+        for step, (split, accuracy, other) in enumerate(log)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    (tmp_path / ".hydra").mkdir()
+    for keep, expected in (("best", [0.9, 0.2]), ("last", [0.7, 0.4])):
+        (tmp_path / ".hydra" / "config.yaml").write_text(f"training: {{keep: {keep}}}")
+        found = worker._figures(tmp_path)
+        assert [found["validation.accuracy"], found["validation.other"]] == expected
+        assert found["train.accuracy"] == 1.0 and "validation.step" not in found
+    assert worker._figures(tmp_path / "nowhere") == {}
+
+
 def test_keys_of_a_search_are_no_keys_of_what_is_searched() -> None:
     assert {name for name, one in COMMANDS.items() if one.measures} == set(TUNED)
     for command in TUNED:
