@@ -98,10 +98,8 @@ def certify(
     points = as_array(inputs)
     folder = Path(directory)  # type: ignore[arg-type]
     make_folder(folder)
-    path = folder / NETWORK
-    if isinstance(network, str | os.PathLike):
-        path = _file(network)
-    else:
+    path = _file(network) if isinstance(network, str | os.PathLike) else folder / NETWORK
+    if not isinstance(network, str | os.PathLike):
         write_atomic(path, module_bytes(network, points.shape[1:]))
     return issue_certificate(
         folder,
