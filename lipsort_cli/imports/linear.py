@@ -170,7 +170,7 @@ def _convolved(
         (value, padding), mode = around, "circular"
     state = trace.settle(value, natural(value.shape), node.name)
     made = convolution(trace, state, node, weight, bias, stride, padding, first, groups, mode)
-    if groups == 1 and not padding and made.width == len(weight) and first == 1:
+    if groups == 1 and state.shape[1:] == weight.shape[2:] != (1, 1) and not padding:
         # One window that is all there is: a matrix, whose norm is known exactly.
         flat = trace.settle(Value.whole(state, state.shape), (state.width,), node.name)
         matrix = weight.reshape(len(weight), -1)

@@ -60,7 +60,9 @@ def concat(trace: Trace, node: Node) -> list[Value]:
             one = Value((), np.full(one.shape, ZERO))
         values.append(one if one is not None else node.value(place))
     whole, places = aligned(values)
-    return [whole.at(np.concatenate(places, axis=node.get("axis", 1)))]
+    # Joined at once: whatever follows has one state to come from, however it is cut again.
+    joined = whole.at(np.concatenate(places, axis=node.get("axis", 1)))
+    return [trace.together(joined, node.name)]
 
 
 def dropout(trace: Trace, node: Node) -> list[Value]:

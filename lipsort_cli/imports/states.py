@@ -141,11 +141,7 @@ class Trace:
 
     def settle(self, value: Value, shape: Shape, node: str) -> State:
         """A state of ``shape`` whose components are the value's numbers in their order."""
-        value = value.at(value.places)
-        if len(value.sources) > 1:
-            value = self._on_joins(value)
-        if len(value.sources) > 1:
-            value = self._joined(value, node)
+        value = self.together(value.at(value.places), node)
         base = value.sources[0] if value.sources else self.input
         if Value((base,), value.places).is_whole():
             if base.shape == shape:
@@ -156,6 +152,12 @@ class Trace:
         if base.op == "dense" and len(shape) == 1 and len(places) <= 2 * base.width:
             return self._rows(base, places, shape, node)
         return self.state("select", [base], shape, node, places)
+
+    def together(self, value: Value, node: str) -> Value:
+        """The same numbers as places of one state."""
+        if len(value.sources) > 1:
+            value = self._on_joins(value)
+        return self._joined(value, node) if len(value.sources) > 1 else value
 
     def _rows(self, base: State, places: Places, shape: Shape, node: str) -> State:
         """A dense layer's outputs chosen, by choosing its rows."""

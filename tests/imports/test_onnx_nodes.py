@@ -53,6 +53,8 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
                                 auto_pad="SAME_LOWER")),
     "Conv, VALID": (IMAGE, lambda g: g.node("Conv", "x", kernel(3, 2, 2, 3), auto_pad="VALID")),
     "Conv, one window": (IMAGE, lambda g: g.node("Conv", "x", kernel(3, 2, 5, 6), kernel(3))),
+    "Conv, one window of several pixels": (
+        (2, 3, 3), lambda g: g.node("Conv", "x", kernel(3, 2, 2, 2), strides=[2, 2])),
     "Conv, 1-D": (
         (2, 9), lambda g: g.node("Conv", "x", kernel(3, 2, 3), kernel(3), pads=[2, 1],
                                  strides=[2], dilations=[2])),
