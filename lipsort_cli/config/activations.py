@@ -29,7 +29,6 @@ class MaxminActivation(Activation):
 
     @property
     def group(self) -> int:
-        """Two."""
         return 2
 
 

@@ -20,10 +20,6 @@ class Constraint(Option):
     first_made_by: ClassVar[str] = ""
     """That of a network's first layer, where it is another."""
 
-    def warnings(self) -> Iterator[str]:
-        """What is allowed but seldom meant."""
-        return iter(())
-
 
 @choice("constraint", "orthonormal")
 class OrthonormalConstraint(Constraint):

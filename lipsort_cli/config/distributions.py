@@ -131,7 +131,6 @@ class FilesDistribution(Option, TableOptions):
     )
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         if self.support is not None and not (
             len(self.support) == 2 and self.support[0] < self.support[1]
         ):

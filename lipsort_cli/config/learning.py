@@ -138,10 +138,6 @@ class Schedule(Option):
 
     warmup: float = option(0.0, "share of the steps that ramp up linearly", minimum=0, below=1)
 
-    def faults(self) -> Iterator[str]:
-        """Rules between fields."""
-        return iter(())
-
 
 @choice("schedule", "constant")
 class ConstantSchedule(Schedule):
@@ -158,7 +154,6 @@ class OneCycleSchedule(Schedule):
     """Up linearly, then down along a cosine to 0; it brings its own warm-up."""
 
     def faults(self) -> Iterator[str]:
-        """A second warm-up."""
         if self.warmup > 0:
             yield (
                 f"schedule.warmup: found {self.warmup}; schedule=one_cycle brings its own "

@@ -36,7 +36,6 @@ class MlpModel(Option):
     )
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         if self.widths == [] and self.dropout > 0:
             yield "model.dropout: a network without hidden layers (model.widths=[]) has none"
 
@@ -96,7 +95,6 @@ class ImageModel(Option):
     )
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         even = isinstance(self, DcganCriticModel)
         if not self.widths and self.dropout > 0:
             yield "model.dropout: a network without dense layers (model.widths=[]) has none"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from keyword import iskeyword
 from typing import Any, cast, dataclass_transform
@@ -23,6 +23,14 @@ class Option:
     """What every option of a group has: the name that its group knows it under."""
 
     name: str = REQUIRED
+
+    def faults(self) -> Iterator[str]:
+        """Rules between fields: what is wrong, one message each."""
+        return iter(())
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed but seldom meant."""
+        return iter(())
 
 
 GROUPS: dict[str, dict[str, type[Option]]] = {}

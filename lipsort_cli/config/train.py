@@ -225,7 +225,6 @@ class TrainConfig(Session, LipschitzNetwork):
     evaluation: Evaluation = field(default_factory=Evaluation)
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         yield from super().faults()
         if isinstance(self.model, EnsembleModel):
             if self.constraint.name != "orthonormal":
@@ -252,7 +251,6 @@ class TrainConfig(Session, LipschitzNetwork):
                 )
 
     def warnings(self) -> Iterator[str]:
-        """What is allowed but seldom meant."""
         if isinstance(self.model, FixedLinfModel):
             yield from self._without_groups()
             return

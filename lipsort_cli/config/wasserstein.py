@@ -140,7 +140,6 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
         return [f"{key}={value}".replace(" ", "") for key, value in chosen.items()]
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         if isinstance(self.model, ExtensionModel):
             if self.norm != "l2":
                 yield (

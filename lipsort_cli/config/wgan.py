@@ -63,11 +63,9 @@ class KnownCritic(CriticBase):
     lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
     def chosen_activation(self) -> Activation:
-        """ReLU."""
         return ReluActivation()
 
     def chosen_constraint(self) -> Constraint:
-        """Orthonormal weights."""
         return OrthonormalConstraint()
 
     def chosen_optimizer(self) -> StiefelAdamOptimizer:
@@ -113,15 +111,12 @@ class FreeCritic(CriticBase):
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
 
     def chosen_activation(self) -> Activation:
-        """Leaky ReLU."""
         return LeakyActivation(slope=self.slope)
 
     def chosen_constraint(self) -> Constraint:
-        """None."""
         return NoConstraint()
 
     def chosen_optimizer(self) -> AdamOptimizer:
-        """Adam."""
         return AdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
 
 
@@ -282,7 +277,6 @@ class WganConfig(Session, LipschitzNetwork):
         return LipschitzNetwork(**made, schedule=self.schedule)
 
     def faults(self) -> Iterator[str]:
-        """Rules between fields."""
         critic = self.critic
         if isinstance(critic, KnownCritic):
             yield from self._of_network(self.network())
