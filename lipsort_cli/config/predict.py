@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 
 from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
@@ -92,3 +93,11 @@ class PredictConfig:
         refused=REFUSED_ARITHMETICS,
     )
     format: str = option("csv", "of the table of predictions", choices=["csv", "parquet"])
+
+    def faults(self) -> Iterator[str]:
+        """Rules between fields."""
+        if self.units == "deviations" and self.arithmetic == "binary64":
+            yield (
+                "arithmetic: found binary64 with units=deviations, whose radii are proven in real "
+                "arithmetic; leave it out"
+            )

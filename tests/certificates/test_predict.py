@@ -264,6 +264,8 @@ def test_what_the_command_line_means(runs: Path, tmp_path: Path) -> None:
         lipsort(["predict", run])
     with pytest.raises(UsageError, match="allowed: one RUN directory before DATA"):
         lipsort(["predict", run, run, str(new)])
+    with pytest.raises(UsageError, match="found binary64 with units=deviations"):
+        lipsort(["predict", run, str(new), "units=deviations", "arithmetic=binary64"])
     with pytest.raises(UsageError, match="units: found deviations; the network does not divide"):
         lipsort(["predict", run, str(new), "units=deviations", f"hydra.run.dir={tmp_path}"])
 
