@@ -215,7 +215,7 @@ _PLAIN: dict[type[nn.Module], Callable[[Any, Tensor], Graph]] = {
     L2Pool: _named("l2_pool", kernel="kernel", stride="stride"),
     nn.ReLU: _named("relu"),
     nn.Hardtanh: _ends,
-    nn.LeakyReLU: _named("leaky_relu", slope="negative_slope"),
+    nn.LeakyReLU: lambda one, _: {"op": "leaky_relu", "slope": float(one.negative_slope).hex()},
     AbsoluteValue: _named("abs"),
     nn.Tanh: _named("tanh"),
     nn.Sigmoid: _named("sigmoid"),

@@ -105,7 +105,7 @@ def test_a_centered_network_is_the_same_network_of_inputs_without_their_mean() -
 
 def test_layers_in_a_row_are_taken_one_by_one(tmp_path: Path) -> None:
     network = build_mlp(
-        (6,), 3, [8], lambda: nn.Sequential(MaxMin(), nn.Sequential(nn.LeakyReLU(0.5), Scale(0.5)))
+        (6,), 3, [8], lambda: nn.Sequential(MaxMin(), nn.Sequential(nn.LeakyReLU(0), Scale(0.5)))
     ).eval()
     save_network(network, tmp_path / "model.safetensors")
     saved = load_network(tmp_path / "model.safetensors")
