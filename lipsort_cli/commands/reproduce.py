@@ -178,6 +178,6 @@ def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
             console.print(f"  {word}, {check.side}: {check.claim}")
             console.print(f"    here: {check.measured}")
             console.print(f"    published: {check.published}")
-            for words in [] if check.holds else [*check.words, check.reason]:
+            for words in [] if check.holds else filter(None, [*check.words, check.reason]):
                 console.print(f"    tested: {words}")
     console.print()
