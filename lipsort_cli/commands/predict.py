@@ -36,17 +36,20 @@ _SHOWN = 12
 
 @dataclass
 class Seen:
-    """What is kept of all rows: class and radius, 16 bytes a row, and how many were right."""
+    """What is kept of all rows: class and radius, 16 bytes a row, and counts of labels."""
 
     classes: list[NDArray[np.int64]] = field(default_factory=list)
     radii: list[NDArray[np.float64]] = field(default_factory=list)
+    labelled: int = 0
     right: int = 0
 
     def add(self, batch: Batch, found: Predictions) -> None:
         """Count one batch in."""
         self.classes.append(found.classes)
         self.radii.append(found.radii)
-        self.right += 0 if batch.labels is None else int((found.classes == batch.labels).sum())
+        if batch.labels is not None:
+            self.labelled += int((batch.labels >= 0).sum())
+            self.right += int((found.classes == batch.labels).sum())
 
     @property
     def rows(self) -> int:
@@ -87,8 +90,9 @@ def _columns(batch: Batch, found: Predictions) -> Columns:
         "certified_radius": found.radii.tolist(),
     }
     if batch.labels is not None:
-        right = (found.classes == batch.labels).tolist()
-        columns |= {"label": named(batch.labels), "correct": right}
+        labels, right = batch.labels.tolist(), (found.classes == batch.labels).tolist()
+        columns["label"] = [None if one < 0 else found.names[one] for one in labels]
+        columns["correct"] = [None if n < 0 else r for n, r in zip(labels, right, strict=True)]
     if batch.files is not None:
         columns["file"] = [os.fsencode(name).decode("utf-8", "replace") for name in batch.files]
     return columns
@@ -104,7 +108,7 @@ def _csv(file: IO[bytes], unseen: Unseen) -> Iterator[Callable[[Columns], None]]
     writer.writerow(_kinds(unseen))
 
     def write(columns: Columns) -> None:
-        words = {True: "true", False: "false"}
+        words = {True: "true", False: "false", None: ""}
         if "correct" in columns:
             columns = columns | {"correct": [words[value] for value in columns["correct"]]}
         writer.writerows(zip(*columns.values(), strict=True))
@@ -161,8 +165,8 @@ def _report(
         "median_radius": float(np.quantile(radii, 0.5, method="lower")),
         "evidence": {"certified_radius": "proven", "margin": "empirical", "accuracy": "empirical"},
     }
-    if unseen.labelled:
-        summary["accuracy"] = seen.right / rows
+    if seen.labelled:
+        summary |= {"accuracy": seen.right / seen.labelled, "labelled": seen.labelled}
     write_json(directory / "predictions.json", summary)
     draw_robustness(
         directory / "figures" / "predictions.png",
@@ -173,9 +177,11 @@ def _report(
         unit=_UNITS[config.units],
     )
     _table(np.concatenate(seen.classes), radii, names, unseen, f"{NAMES[norm]}, {arithmetic}")
-    if unseen.labelled:
+    if seen.labelled:
+        some = "" if seen.labelled == rows else f"{seen.labelled:,} "
         console.print(
-            f"Accuracy {seen.right / rows:.2%} (empirical: labels of {located(unseen.name)})"
+            f"Accuracy {seen.right / seen.labelled:.2%} (empirical: {some}labels of "
+            f"{located(unseen.name)})"
         )
     console.print(
         f"Within its radius ({_UNITS[config.units]}, {NAMES[norm]}) a row's class cannot change, "

@@ -94,8 +94,8 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
 
 
 def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64]:
-    """The numbers of classes that are named."""
-    known = {name: number for number, name in enumerate(taken.classes)}
+    """The numbers of classes that are named; -1 where nothing is."""
+    known = {"": -1} | {name: number for number, name in enumerate(taken.classes)}
     for word in words:
         if word not in known:
             raise UsageError(

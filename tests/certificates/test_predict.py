@@ -155,6 +155,23 @@ def test_rows_with_gaps_keep_their_numbers(runs: Path, tmp_path: Path) -> None:
     assert [row["index"] for row in rows] == ["0", "2"]
 
 
+def test_rows_without_a_label_are_not_counted(runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("height,girth,kind\n1,100,oak\n-1,99,\n2,101,elm\n")
+    rows = predicted(runs / "table", path, out=tmp_path)
+    assert [row["label"] for row in rows] == ["oak", "", "elm"] and rows[1]["correct"] == ""
+    summary = json.loads((tmp_path / "predictions.json").read_text())
+    right = sum(row["class"] == row["label"] for row in rows)
+    assert summary["labelled"] == 2 and summary["accuracy"] == right / 2
+    path.write_text("height,girth,kind\n1,100,\n")
+    predicted(runs / "table", path, "format=csv", out=tmp_path)
+    assert "accuracy" not in json.loads((tmp_path / "predictions.json").read_text())
+    lipsort(
+        ["predict", str(runs / "table"), str(path), "format=parquet", f"hydra.run.dir={tmp_path}"]
+    )
+    assert parquet.read_table(tmp_path / "predictions.parquet").to_pydict()["label"] == [None]
+
+
 def pictures(folder: Path, mode: str = "L", size: int = 6) -> Path:
     folder.mkdir()
     for i in range(3):
