@@ -21,6 +21,7 @@ from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.config.tree import config_root, group_files, heading
 
 _DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
+_PARENT = re.compile(r"^\s*-\s+(?!_self_)(\w+)\s*$", re.MULTILINE)
 _PATH = re.compile(r"\b(files?|folders?|directory)\b")
 
 NONE = "null"
@@ -196,10 +197,19 @@ def presets_for(command: str, choices: Mapping[str, Any]) -> list[str]:
     found = []
     for name, _, _ in presets(command):
         if "/" not in name:
-            own = _defaults(config_root() / PRESETS / f"{name}.yaml")
+            own = _of_preset(name)
             if own.get(group, default_options(command)[group]) == choices[group]:
                 found.append(name)
     return found
+
+
+def _of_preset(name: str) -> dict[str, str]:
+    """The options that a preset and those that it is made from choose, by group."""
+    path = config_root() / PRESETS / f"{name}.yaml"
+    found: dict[str, str] = {}
+    for parent in _PARENT.findall(path.read_text(encoding="utf-8")):
+        found |= _of_preset(parent)
+    return found | _defaults(path)
 
 
 def _keys(schema: type, prefix: str, skip: tuple[str, ...] = ()) -> Iterator[Key]:

@@ -76,5 +76,7 @@ def test_what_is_said_stays(chosen: Chosen) -> None:
 )
 def test_presets_of_the_data_are_named(command: str, choices: Any, some: set[str]) -> None:
     found = presets_for(command, choices)
+    # One that is made from another of MNIST is of MNIST.
+    assert ("mnist_l2_cnn" in found) == ("mnist_l2" in some)
     assert some <= set(found) and bool(found) == bool(some)
     assert not any("/" in name for name in found)
