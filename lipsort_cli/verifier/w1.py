@@ -58,8 +58,10 @@ def judge_value(
     verdict = 1 if value == 0 else -1
     for route in routes:
         found, lost = gap(network, m, tensors, route)
-        wanted, proven = m.upper(value) * route.constant(network, norm, m), m.upper(found)
-        if m.holds(wanted + lost, found):
+        constant, proven = route.constant(network, norm, m), m.upper(found)
+        wanted = m.upper(value) * constant
+        # A constant critic says nothing, although 0 <= 0.
+        if m.upper(0.0) < constant and m.holds(wanted + lost, found):
             return 1
         verdict = max(verdict, 0 if not wanted > proven + lost else -1)
     return verdict

@@ -17,6 +17,11 @@ from networks import Drawing
 from rounded_arithmetic import Machine
 from trials import build, on
 
+from lipsort_cli.certificates import issue_w1_certificate
+from lipsort_cli.certificates.search import find_route
+from lipsort_cli.verifier.exact import Exact
+from lipsort_cli.verifier.w1 import judge_value
+
 Change = Callable[[Path, Any], Any]
 """Changes files and certificate; returns the file's bytes where signing is not enough."""
 NETWORK, DATA = "model.safetensors", "certificate-data.safetensors"
@@ -191,6 +196,23 @@ def test_the_same_said_otherwise_is_valid(kind: str, tmp_path: Path) -> None:
 )
 def test_a_false_distance_is_not_valid(change: Change, tmp_path: Path) -> None:
     assert attempt(issue_critic(tmp_path), change) in ("INVALID", "UNSUPPORTED")
+
+
+@pytest.mark.parametrize("bias", [0.0, 3.0])
+def test_a_constant_critic_proves_nothing(bias: float, tmp_path: Path) -> None:
+    network = build(Drawing((1,), [matrix([[0.0]], [bias])], "plain"))
+    path = adapter.save(network, tmp_path / "model.safetensors")
+    x, y = np.ones((3, 1), dtype=np.float32), np.zeros((2, 1), dtype=np.float32)
+    assert issue_w1_certificate(tmp_path, path, x, y).value == 0.0
+    for value in (5e-324, 1e-300, 1.0):
+        certificate = load(tmp_path)
+        certificate["claim"]["value"] = value.hex()
+        store(tmp_path, certificate)
+        for exact in (False, True):
+            status, field, _ = adapter.verdict(tmp_path, exact=exact)
+            assert (status, field) == ("INVALID", "claim.value")
+    tensors, routes = {"x": x, "y": y}, [find_route(network, "l2")]
+    assert judge_value(network, Exact(96), tensors, routes, "l2", 1.0) < 1
 
 
 def matrix(values: Any, bias: Any = None) -> Node:
