@@ -55,19 +55,19 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         if path.is_file():
             text = f"Input gradients for the same images, {arm.side}, first seed: "
             blocks.append(Picture(path, text + ", ".join(LABELS) + "."))
-    return Finding([_check(outcomes, side) for side in SIDES], blocks)
+    checks = [_check(outcomes, side, 0) for side in SIDES]
+    return Finding([*checks, _check(outcomes, "paper", 1)], blocks)
 
 
-def _check(outcomes: Outcomes, side: str) -> Check:
+def _check(outcomes: Outcomes, side: str, position: int) -> Check:
     chosen = f"{side}/robustness_l2:inspect"
-    samples = [outcomes.sample(figure(i, "smoothness"), chosen) for i in range(len(LABELS))]
-    pairs = [
-        (f"smoothness of the gradient, {label} - plain", sample, samples[2], 0.0)
-        for label, sample in zip(LABELS[:2], samples[:2], strict=True)
-    ]
+    found, plain = (outcomes.sample(figure(i, "smoothness"), chosen) for i in (position, 2))
+    what = LABELS[position]
     return ordering(
-        "Gradients of constrained networks are easier to read than those of plain ones",
-        SIDES[side], pairs, places=2, published="shown as pictures",
+        f"Gradients of {what} networks are easier to read than those of plain ones",
+        SIDES[side], [(f"smoothness of the gradient, {what} - plain", found, plain, 0.0)],
+        places=2, published="shown as pictures",
+        reason="PGD training at 0.3 has hardly begun in so few epochs" if position else "",
     )  # fmt: skip
 
 
