@@ -12,254 +12,30 @@ damaged run. Exit code 1 if there was any.
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import copy
 import io
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with more threads cannot be forked
+from damage import damage
+from forked import MEMORY, PIXEL, Outcome, attempt, begun, empty_pictures, nothing, together, warm
 
-PROCESSOR_SECONDS, WALL_SECONDS, MEMORY = 60, 300, 3 * 2**29
+__all__ = ["PIXEL", "Outcome", "attempt", "begun", "damage", "nothing", "together", "warm"]
+
 _BATCH = 25
 OK, FAILED, USAGE, UNSUPPORTED = 0, 1, 2, 3
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
-
-
-# --- one command line in a process of its own ---------------------------------------------------
-
-
-class Outcome(NamedTuple):
-    """How a command line ended; ``code`` is negative where a signal ended it."""
-
-    code: int
-    out: str
-    err: str
-    seconds: float
-    megabytes: float
-    """What it needed beyond the process that it was forked from."""
-    processor: float = 0.0
-    """Seconds of processor time."""
-
-
-def warm() -> None:
-    """Import what commands need, so that a fork has it."""
-    import importlib
-
-    import matplotlib.figure  # noqa: F401
-    import ot  # noqa: F401
-    import scipy.stats  # noqa: F401
-
-    from lipsort_cli.cli import launch, resume  # noqa: F401
-    from lipsort_cli.config.schema import COMMANDS
-
-    for command in COMMANDS.values():
-        importlib.import_module(command.module)
-
-
-def _nothing() -> None:
-    """Do nothing."""
-
-
-def attempt(
-    arguments: Sequence[str],
-    folder: Path,
-    *,
-    environment: Mapping[str, str] | None = None,
-    stdout: str | int | None = None,
-    wall: float = WALL_SECONDS,
-    limited: bool = True,
-    before: Callable[[], None] = _nothing,
-) -> Outcome:
-    """Run ``lipsort ARGUMENTS`` in ``folder``; ``stdout``: a path or a descriptor instead.
-
-    ``before``: called in the child process.
-    """
-    ending = begun(arguments, folder, environment, stdout, wall, limited, before)
-    return ending()
-
-
-def begun(
-    arguments: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str] | None = None,
-    stdout: str | int | None = None,
-    wall: float = WALL_SECONDS,
-    limited: bool = True,
-    before: Callable[[], None] = _nothing,
-) -> Callable[[], Outcome]:
-    """The same, in the background: what waits for its end is returned."""
-    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed below
-    target = out.fileno() if stdout is None else stdout
-    began, own = time.monotonic(), _resident()
-    child = os.fork()
-    if child == 0:
-        before()
-        _become(arguments, folder, environment or {}, target, err.fileno(), limited)
-
-    def ending() -> Outcome:
-        while True:
-            pid, status, used = os.wait4(child, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() - began > wall:
-                os.killpg(child, signal.SIGKILL)
-            time.sleep(0.003)
-        seconds = time.monotonic() - began
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # whatever it left behind
-        texts = []
-        for stream in (out, err):
-            with stream:
-                stream.seek(0)
-                texts.append(stream.read().decode("utf-8", "replace"))
-        more = used.ru_maxrss / 1024 - own
-        spent = used.ru_utime + used.ru_stime
-        return Outcome(os.waitstatus_to_exitcode(status), *texts, seconds, more, spent)
-
-    return ending
-
-
-def _empty_pictures() -> None:
-    from matplotlib.figure import Figure
-
-    Figure.savefig = lambda self, file, **_: file.write(PIXEL)
-
-
-def _become(
-    arguments: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    out: str | int,
-    err: int,
-    limited: bool,
-) -> None:
-    """Be the command line, in a child process; never returns."""
-    code = 1
-    try:
-        os.setpgid(0, 0)
-        if limited:
-            _limit()
-            resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
-        descriptor = os.open(out, os.O_WRONLY) if isinstance(out, str) else out
-        _stand(folder, environment, descriptor, err)
-        code = _call(arguments)
-    finally:
-        os._exit(code)
-
-
-def _resident() -> float:
-    """Mebibytes that this process holds at the moment."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def _limit() -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _stand(folder: Path, environment: Mapping[str, str], out: int, err: int) -> None:
-    """Give this process a folder, an environment and streams."""
-    os.chdir(folder)
-    os.environ.update(environment)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for descriptor, number in ((null, 0), (out, 1), (err, 2)):
-        os.dup2(descriptor, number)
-    os.close(null)
-    encoding = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
-    binary = [os.fdopen(number, "wb", closefd=False) for number in (1, 2)]
-    sys.stdout = io.TextIOWrapper(binary[0], encoding=encoding)
-    sys.stderr = io.TextIOWrapper(
-        binary[1], encoding=encoding, errors="backslashreplace", line_buffering=True
-    )
-
-
-def _call(arguments: Sequence[str]) -> int:
-    """Run ``lipsort ARGUMENTS`` here; its exit code."""
-    from lipsort_cli.app import main
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = [str(Path(sys.executable).with_name("lipsort")), *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    return code
-
-
-def together(lines: Sequence[tuple[Sequence[str], Path, Callable[[], None]]]) -> Iterator[Outcome]:
-    """Run command lines, each in its folder, one after the other in as few processes as survive."""
-    start = 0
-    while start < len(lines):
-        ours, theirs = os.pipe()
-        child = os.fork()
-        if child == 0:
-            _answer(lines[start:], theirs)
-        os.close(theirs)
-        began = time.monotonic()
-        with os.fdopen(ours) as answers:
-            for line in answers:
-                yield Outcome(*json.loads(line))
-                start, began = start + 1, time.monotonic()
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if start < len(lines):
-            yield Outcome(code or -signal.SIGABRT, "", "", time.monotonic() - began, 0.0)
-            start += 1
-
-
-def _answer(lines: Sequence[tuple[Sequence[str], Path, Callable[[], None]]], answers: int) -> None:
-    """Run command lines in this child process, and write how each ended; never returns."""
-    from lipsort_cli.cli import launch
-
-    try:
-        os.setpgid(0, 0)
-        _limit()
-        own = launch._check
-        for arguments, folder, before in lines:
-            with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-                most, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-                signal.setitimer(signal.ITIMER_PROF, PROCESSOR_SECONDS)
-                signal.alarm(WALL_SECONDS)
-                launch._check = own
-                before()
-                _stand(folder, {}, out.fileno(), err.fileno())
-                code = _call(arguments)
-                signal.alarm(0)
-                signal.setitimer(signal.ITIMER_PROF, 0)
-                texts = []
-                for stream in (out, err):
-                    stream.seek(0)
-                    texts.append(stream.read().decode("utf-8", "replace"))
-            more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most) / 1024
-            line = json.dumps([code, *texts, time.monotonic() - began, more]) + "\n"
-            with os.fdopen(os.dup(answers), "w") as stream:
-                stream.write(line)
-    finally:
-        os._exit(1)
 
 
 # --- what is tried ------------------------------------------------------------------------------
@@ -381,7 +157,7 @@ class Workshop:
 
         def before() -> None:
             launch._check = check
-            _empty_pictures()
+            empty_pictures()
 
         return before
 
@@ -550,185 +326,6 @@ MAKERS: dict[Maker, int] = {options: 4, runs: 14, resumed: 5, data: 15, surround
 """What is tried, and how often."""
 
 
-# --- damage -------------------------------------------------------------------------------------
-
-VALUES: list[Any] = [None, True, -1, 0, 1, 1e308, float("nan"), float("inf"), "", "x" * 2000, [],
-                     {}, 10**30, -(10**30), "\x1b[2J", -1e-320, [[[]]], "finished", 2**63, "NaN",
-                     [None], {"a": 1}, 0.5, "../..", "\ud800"]  # fmt: skip
-
-
-def damage(r: random.Random, path: Path) -> str:
-    """Damage a file in one of many ways; what was done, in words."""
-    own = {".json": _json, ".yaml": _yaml, ".pt": _checkpoint, ".npy": _npy, ".npz": _npz,
-           ".safetensors": _safetensors, ".jsonl": _jsonl}.get(path.suffix)  # fmt: skip
-    way = own if own is not None and r.random() < 0.6 else r.choice([_bytes, _bytes, _place])
-    return f"{path.name}: {way(r, path)}"
-
-
-def _bytes(r: random.Random, path: Path) -> str:
-    content = path.read_bytes()
-    at = r.randrange(len(content) + 1)
-    junk = bytes(r.randrange(256) for _ in range(r.randint(1, 16)))
-    ways: dict[str, bytes] = {
-        "empty": b"", f"cut at {at}": content[:at], f"without {at} bytes": content[at:],
-        f"{junk!r} at {at}": content[:at] + junk + content[at + len(junk):],
-        f"{junk!r} inserted at {at}": content[:at] + junk + content[at:],
-        "zeros": bytes(len(content)), "twice": content * 2, "noise": r.randbytes(500),
-        "100,000 levels": b"[" * 100_000 + b"]" * 100_000, "null byte": b"\0",
-        "not UTF-8": b"\xff\xfe\xfd" + content, "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-        "a zip": b"PK\x03\x04" + r.randbytes(200), "one line": b"x" * 1_000_000,
-    }  # fmt: skip
-    name = r.choice(list(ways))
-    path.write_bytes(ways[name])
-    return name
-
-
-def _place(r: random.Random, path: Path) -> str:
-    path.unlink()
-    name = r.choice(["missing", "a folder", "a pipe", "a loop", "endless", "huge"])
-    if name == "a folder":
-        path.mkdir()
-    elif name == "a pipe":
-        os.mkfifo(path)
-    elif name == "a loop":
-        path.symlink_to(path)
-    elif name == "endless":
-        path.symlink_to("/dev/zero")
-    elif name == "huge":
-        with path.open("wb") as file:
-            file.truncate(2**40)
-    return name
-
-
-def _mutated(r: random.Random, value: Any, values: Sequence[Any]) -> tuple[Any, str]:
-    """``value`` with one node, at any depth, removed or replaced."""
-    if isinstance(value, dict) and value and r.random() < 0.9:
-        key = r.choice(list(value))
-        if r.random() < 0.15:
-            return {k: v for k, v in value.items() if k != key}, f"{key} removed"
-        new, story = _mutated(r, value[key], values)
-        return {**value, key: new}, f"{key}.{story}"
-    if isinstance(value, list) and value and r.random() < 0.8:
-        at = r.randrange(len(value))
-        new, story = _mutated(r, value[at], values)
-        return [*value[:at], new, *value[at + 1 :]], f"{at}.{story}"
-    new = r.choice(values)
-    return new, f"= {str(new)[:60]!r}"
-
-
-def _json(r: random.Random, path: Path) -> str:
-    value, story = _mutated(r, json.loads(path.read_text()), VALUES)
-    path.write_text(json.dumps(value), encoding="utf-8", errors="surrogatepass")
-    return story
-
-
-def _jsonl(r: random.Random, path: Path) -> str:
-    lines = path.read_text().splitlines()
-    at = r.randrange(len(lines))
-    value, story = _mutated(r, json.loads(lines[at]), VALUES)
-    lines[at] = json.dumps(value)
-    path.write_text("\n".join(lines))
-    return story
-
-
-def _yaml(r: random.Random, path: Path) -> str:
-    import yaml
-
-    if r.random() < 0.1:
-        bomb = "a0: &a0 [x,x]\n"
-        bomb += "".join(f"a{i + 1}: &a{i + 1} [*a{i},*a{i},*a{i}]\n" for i in range(30))
-        path.write_text(bomb)
-        return "aliases"
-    value, story = _mutated(r, yaml.safe_load(path.read_text()), [*VALUES, "${a", "???"])
-    path.write_text(yaml.safe_dump(value), encoding="utf-8", errors="surrogatepass")
-    return story
-
-
-def _checkpoint(r: random.Random, path: Path) -> str:
-    import torch
-
-    from lipsort_cli.training.checkpoint import load_checkpoint, save_checkpoint
-
-    state = load_checkpoint(path.parents[1])
-    some = [
-        torch.zeros(0),
-        torch.full((3,), torch.nan),
-        torch.zeros(2, 2, dtype=torch.long),
-        torch.zeros(5000, dtype=torch.uint8),
-        torch.tensor(1.0),
-        torch.zeros(1, dtype=torch.bool),
-    ]
-    value, story = _mutated(r, state, [*VALUES, *some])
-    save_checkpoint(path.parents[1], value)
-    return story
-
-
-def _npy(r: random.Random, path: Path) -> str:
-    path.write_bytes(_array(r)[1])
-    return "another array"
-
-
-def _array(r: random.Random) -> tuple[str, bytes]:
-    """An array that is unusual, or whose header lies."""
-    import numpy as np
-
-    stream = io.BytesIO()
-    if r.random() < 0.5:
-        kind = r.choice(["f2", "f8", "c16", "M8[s]", "U5", "i8", "u1", "?", "f4", ">f8", "S3"])
-        shape = r.choice([(), (0,), (3,), (0, 2), (3, 0), (30, 2), (2, 2, 2), (1, 1, 1, 1, 1, 2)])
-        values = np.zeros(shape) if r.random() < 0.5 else np.full(shape, r.choice([np.nan, 1e308]))
-        with np.errstate(all="ignore"):
-            np.save(stream, values.astype(kind))
-        return kind, stream.getvalue()
-    shape = r.choice(["(10**12,)", "(1000000000000, 2)", "(-1, 2)", "(2,", "('a',)", "(30, 2)"])
-    kind = r.choice(["<f8", "|O", "<f4", "nonsense", "[('a', '<f8')]"])
-    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    header += b" " * r.randint(0, 5) + b"\n"
-    size = r.choice([len(header), 65535, 0])
-    return "lie", b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + header + r.randbytes(480)
-
-
-def _npz(r: random.Random, path: Path) -> str:
-    import zipfile
-
-    with zipfile.ZipFile(path) as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    name = r.choice(list(members))
-    story = r.choice(["bomb", "array", "array", "bytes", "removed", "renamed"])
-    if story == "bomb":
-        members[name] = b"\x93NUMPY\x01\x00\x46\x00" + (
-            b"{'descr': '<f8', 'fortran_order': False, 'shape': (250000000,), }".ljust(69) + b"\n"
-        )
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-            for key, content in members.items():
-                with file.open(key, "w") as member:
-                    member.write(content)
-                    for _ in range(200 if key == name else 0):
-                        member.write(bytes(2**20))
-        return "bomb"
-    content = members.pop(name)
-    if story == "array":
-        members[name] = _array(r)[1]
-    elif story == "bytes":
-        members[name] = content[: r.randrange(len(content))] + r.randbytes(5)
-    elif story == "renamed":
-        members[r.choice(["../x.npy", "a.npy", "x_train", "\x1b.npy"])] = content
-    with zipfile.ZipFile(path, "w") as file:
-        for key, content in members.items():
-            file.writestr(key, content)
-    return f"{name} {story}"
-
-
-def _safetensors(r: random.Random, path: Path) -> str:
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    header, story = _mutated(r, json.loads(content[8 : 8 + size]), VALUES)
-    text = json.dumps(header).encode()
-    length = r.choice([len(text)] * 4 + [0, 2**40, 2**63])
-    path.write_bytes(length.to_bytes(8, "little") + text + content[8 + size :])
-    return f"{story}, header of {length} bytes"
-
-
 # --- the judge ----------------------------------------------------------------------------------
 
 
@@ -758,11 +355,11 @@ def plan(seed: int, index: int, shop: Workshop) -> Planned:
     here.mkdir()
     maker = r.choices(list(MAKERS), list(MAKERS.values()))[0]
     tried = maker(r, shop, here)
-    before = _empty_pictures
+    before = empty_pictures
     if tried.quick and r.random() < 0.95:
         before = shop.shorten(tried.arguments)
     if r.random() < 0.02:
-        before = _nothing
+        before = nothing
     return tried, here, before
 
 

@@ -40,8 +40,8 @@ def test_a_command_that_crashes_does_not_end_the_others(tmp_path: Path) -> None:
     def crash() -> None:
         raise SystemExit  # in the child, before anything is answered
 
-    lines = [(["--version"], tmp_path, fuzz._nothing), (["zoo"], tmp_path, crash),
-             (["--version"], tmp_path, fuzz._nothing)]  # fmt: skip
+    lines = [(["--version"], tmp_path, fuzz.nothing), (["zoo"], tmp_path, crash),
+             (["--version"], tmp_path, fuzz.nothing)]  # fmt: skip
     codes = [one.code for one in fuzz.together(lines)]
     assert codes[0] == codes[2] == 0 and codes[1] != 0
 
