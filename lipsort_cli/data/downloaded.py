@@ -12,7 +12,7 @@ from lipsort_cli.config.data import DownloadedData, TorchvisionData
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.pictures import ArrayView, Reading, channels_last, scaled
 from lipsort_cli.errors import LipsortError, first_line
-from lipsort_cli.files import resolved
+from lipsort_cli.files import read_bytes, resolved
 
 _CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 _COUNTS = {"MNIST": (60_000, 10_000), "FashionMNIST": (60_000, 10_000), "CIFAR10": (50_000, 10_000)}
@@ -236,17 +236,12 @@ def _cifar_binary(folder: Path) -> tuple[Split, Split]:
     def read(names: list[str]) -> Split:
         batches = []
         for name in names:
-            try:
-                content = np.fromfile(folder / name, dtype=np.uint8)
-            except OSError as error:
-                raise LipsortError(
-                    f"cannot read {folder / name}: {error.strerror or error}; "
-                    "restore the file, or set data.root to another copy"
-                ) from error
-            if content.size != 10_000 * _CIFAR_RECORD:
+            whole = 10_000 * _CIFAR_RECORD
+            content = np.frombuffer(read_bytes(folder / name, whole), np.uint8)
+            if content.size != whole:
                 raise LipsortError(
                     f"{folder / name} is damaged: found {content.size} bytes, expected "
-                    f"{10_000 * _CIFAR_RECORD}; restore the file"
+                    f"{whole}; restore the file, or set data.root to another copy"
                 )
             batches.append(content.reshape(-1, _CIFAR_RECORD))
         records = np.concatenate(batches)

@@ -11,6 +11,7 @@ import torch
 from lipsort_cli.config.data import FolderData
 from lipsort_cli.console import say
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
+from lipsort_cli.data.delimited import few
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
@@ -100,7 +101,7 @@ def _splits(root: Path) -> dict[str, Path]:
     if others:
         raise UsageError(
             f"data.path: {root} holds {', '.join(sub.name for sub in found.values())} beside "
-            f"{_few(others)}; allowed: splits alone, or classes alone"
+            f"{few(others)}; allowed: splits alone, or classes alone"
         )
     order = [split for split in ("train", "validation", "test") if split in found]
     return {split: found[split] for split in order}
@@ -111,10 +112,10 @@ def _ambiguous(root: Path, found: dict[str, Path], others: list[str]) -> None:
     names = [sub.name for sub in found.values()]
     if len(names) > 1:
         raise UsageError(
-            f"data.path: {root} holds {_few(names + others)}, and no train folder; allowed: "
+            f"data.path: {root} holds {few(names + others)}, and no train folder; allowed: "
             "train with test or val, or one folder a class"
         )
-    say(f"{root}: {names[0]} lies beside {_few(others)} and is read as a class, not as a split")
+    say(f"{root}: {names[0]} lies beside {few(others)} and is read as a class, not as a split")
 
 
 @dataclass(frozen=True)
@@ -153,14 +154,11 @@ def _classes(parts: dict[str, _Part]) -> list[str]:
             )
         if names[split] != names["train"]:
             raise UsageError(
-                f"data.path: the classes of {parts['train'].folder} are {_few(names['train'])}, "
-                f"those of {part.folder} {_few(names[split])}; they must agree"
+                f"data.path: the classes of {parts['train'].folder} are "
+                f"{few(names['train']) or 'none'}, those of {part.folder} "
+                f"{few(names[split]) or 'none'}; they must agree"
             )
     return names["train"]
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
 def _stacked(reading: Reading, files: list[Path], channels: int) -> torch.Tensor:

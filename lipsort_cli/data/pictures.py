@@ -242,8 +242,8 @@ class _opened:
     def __enter__(self) -> Any:
         from PIL import Image
 
-        require_file(self.file)
         try:
+            require_file(self.file)
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 self.image = Image.open(self.file)

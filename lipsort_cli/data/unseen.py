@@ -25,12 +25,12 @@ from lipsort_cli.data.pictures import (
     listed,
     skipped_words,
 )
-from lipsort_cli.data.rowfile import open_npy, open_npz
+from lipsort_cli.data.rowfile import open_npy, open_npz, opened_npz, read_member
 from lipsort_cli.data.tables import TABLES, open_table
 from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import require_file, resolved
+from lipsort_cli.files import readable, resolved
 
 FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
 """Endings of the names of files that rows are read from."""
@@ -85,7 +85,6 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
     ending = path.suffix.lower()
     if path.is_dir() or ending in IMAGES:
         return _pictures(path, taken, options)
-    require_file(path)
     if ending in TABLES:
         return _table(path, taken, options)
     if ending in FORMATS:
@@ -218,19 +217,17 @@ def from_rows(rows: Any, taken: Taken, name: str, labels: NDArray[Any] | None = 
 
 def _opened(path: Path, key: str | None) -> tuple[Any, NDArray[Any] | None, str]:
     """Rows of an array file, its labels where it holds a ``y`` for an ``x``, and its name."""
-    if path.suffix.lower() == ".npy":
-        return open_npy(path), None, str(path)
-    with np.load(path, allow_pickle=False) as archive:
-        names = archive.files
-    if key is None:
-        others = [name for name in names if not name.startswith("y")]
-        key = others[0] if len(others) == 1 else None
-    rows = open_npz(path, key)
-    twin = "y" + key[1:] if key and key.startswith("x") else ""
-    if twin not in names:
-        return rows, None, f"{path}:{key}"
-    with np.load(path, allow_pickle=False) as archive:
-        return rows, archive[twin], f"{path}:{key}"
+    with readable(path):
+        if path.suffix.lower() == ".npy":
+            return open_npy(path), None, str(path)
+        with opened_npz(path) as (archive, names):
+            if key is None:
+                others = [name for name in names if not name.startswith("y")]
+                key = others[0] if len(others) == 1 else None
+            rows = open_npz(path, key)
+            twin = "y" + key[1:] if key and key.startswith("x") else ""
+            labels = read_member(archive, twin) if twin in names else None
+            return rows, labels, f"{path}:{key}"
 
 
 def _view(rows: Any, taken: Taken, name: str) -> tuple[ArrayView, bool]:
