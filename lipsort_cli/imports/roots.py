@@ -46,7 +46,13 @@ def power(trace: Trace, node: Node) -> list[Value]:
         return [value]
     if exponents[0] == 0.5:
         return root(trace, node)
-    return [applied(trace, value, node, "square", True)]
+    return [_squared(trace, value, node)]
+
+
+def _squared(trace: Trace, value: Value, node: Node) -> Value:
+    """As an image in order, which a pool takes as it is."""
+    state = trace.settle(value, natural(value.shape), node.name)
+    return applied(trace, Value.whole(state, value.shape), node, "square", True)
 
 
 def root(trace: Trace, node: Node) -> list[Value]:
@@ -99,7 +105,7 @@ def product(trace: Trace, node: Node) -> list[Value]:
     if len(values) == 2 and np.array_equal(values[0].places, values[1].places):
         first, second = (value.sources for value in values)
         if first == second:
-            return [applied(trace, values[0], node, "square", True)]
+            return [_squared(trace, values[0], node)]
         for signs, others, value in ((first, second, values[1]), (second, first, values[0])):
             if signs[0].op == "sign" and signs[0].parents == others:
                 return [value]
