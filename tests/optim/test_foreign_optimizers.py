@@ -31,11 +31,14 @@ README = Path(__file__).parents[2] / "README.md"
 SETS: list[type[sets.Constraint]] = [
     sets.Aol,
     sets.Bjorck,
+    sets.LinfForward,
     sets.LinfProjection,
     sets.LinfSoftmax,
     sets.Orthonormal,
     sets.Parseval,
+    sets.RowsL2,
     sets.Spectral,
+    sets.SpectralBall,
     sets.Unconstrained,
 ]
 LAYERS: dict[str, Callable[[], nn.Module]] = {

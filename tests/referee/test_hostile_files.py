@@ -364,11 +364,11 @@ def issue_heavy(folder: Path, op: str) -> int:
 
 @pytest.mark.parametrize("op", adapter.operations())
 def test_much_honest_work_is_counted_before_it_is_done(op: str, tmp_path: Path) -> None:
-    """As many points as fit into ten megabytes, plainly and exactly: verified or turned down."""
+    """Two megabytes of points, plainly and exactly: verified or turned down, in seconds."""
     times = issue_heavy(tmp_path, op)
     assert timed(tmp_path) == "VALID"
-    multiplied(tmp_path, times)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1.1 * SIZE
+    multiplied(tmp_path, times // 5)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= SIZE
     for exact in (False, True):
         assert timed(tmp_path, exact=exact) in ("VALID", "UNSUPPORTED")
 
