@@ -41,7 +41,8 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "Run directory: run\n"
-        assert process.stdout.readline() == "running\n"
+        while (line := process.stdout.readline()) != "running\n":
+            assert line, "it ended"
         time.sleep(0.1)
         process.send_signal(number)
         _, message = process.communicate(timeout=30)
