@@ -156,8 +156,33 @@ class Trace:
     def together(self, value: Value, node: str) -> Value:
         """The same numbers as places of one state."""
         if len(value.sources) > 1:
-            value = self._on_joins(value)
+            value = self._on_joins(self._halves(value, node))
         return self._joined(value, node) if len(value.sources) > 1 else value
+
+    def _halves(self, value: Value, node: str) -> Value:
+        """relu(x) beside relu(-x) as the sizes of sorted pairs (0, x): one state, of constant 1."""
+        for first in value.sources:
+            for second in value.sources:
+                turned = second.parents[0] if second.op == "relu" else first
+                if first.op != "relu" or turned.op != "scale" or turned.parents != first.parents:
+                    continue
+                if turned.fields["factor"] != -1.0:
+                    continue
+                places = np.arange(first.width, dtype=np.int64)
+                pairs = np.stack([np.full_like(places, ZERO), places], axis=1).ravel()
+                made = self.state("select", first.parents, pairs.shape, node, pairs)
+                made = self.state("groupsort", [made], made.shape, node, group_size=2)
+                made = self.state("abs", [made], made.shape, node)
+                halves = {first: 2 * places + 1, second: 2 * places}
+                whole, parts = aligned(
+                    [
+                        Value((made,), halves[s]) if s in halves else Value.whole(s, s.shape)
+                        for s in value.sources
+                    ]
+                )
+                lookup = np.concatenate([*(part.ravel() for part in parts), [ZERO]])
+                return self._halves(whole.at(lookup[value.places]), node)
+        return value
 
     def _rows(self, base: State, places: Places, shape: Shape, node: str) -> State:
         """A dense layer's outputs chosen, by choosing its rows."""

@@ -139,6 +139,9 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
     "less a mean, over a deviation": (
         IMAGE, lambda g: g.node("Div", g.node("Sub", "x", kernel(2, 1, 1))[0],
                                 np.abs(kernel(2, 1, 1)) + 1)),
+    "relu(x) beside relu(-x)": (
+        IMAGE, lambda g: g.node("Concat", g.node("Relu", "x")[0], g.node(
+            "Relu", g.node("Neg", "x")[0])[0], axis=1)),
     "x + x": (IMAGE, lambda g: g.node("Add", "x", "x")),
     "a sum of rows and columns": (
         IMAGE, lambda g: g.node("Add", g.node("ReduceMax", "x", axes=[2])[0],
