@@ -156,12 +156,14 @@ class CriticTask(Task):
         upper = "" if self.upper is None else f"  upper {self.upper:.5g}"
         return f"lower {self.lower:.5g}{upper} (empirical)"
 
-    _KEPT = ("best", "stalled", "stopped", "lower", "history")
-
     def state(self) -> dict[str, Any]:
         """Weights, moments, what was found, and where the sampler stands."""
         return {
-            **{key: getattr(self, key) for key in self._KEPT},
+            "best": self.best,
+            "stalled": self.stalled,
+            "stopped": self.stopped,
+            "lower": self.lower,
+            "history": self.history,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "sampler": json.dumps(self.rng.bit_generator.state),
@@ -171,9 +173,9 @@ class CriticTask(Task):
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.bit_generator.state = json.loads(state["sampler"])
-        for key in self._KEPT:
-            setattr(self, key, state[key])
-        self.history = [(int(step), float(value)) for step, value in self.history]
+        self.best, self.lower = float(state["best"]), float(state["lower"])
+        self.stalled, self.stopped = int(state["stalled"]), str(state["stopped"])
+        self.history = [(int(step), float(value)) for step, value in state["history"]]
 
 
 def make_task(

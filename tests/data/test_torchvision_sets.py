@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lipsort_cli.config.data import TORCHVISION
+from lipsort_cli.config.data import TORCHVISION, TorchvisionData
 from lipsort_cli.data import load, torchvision_shim
 from lipsort_cli.data.downloaded import _PARTS
 from lipsort_cli.errors import LipsortError, UsageError
@@ -21,9 +21,9 @@ GREY = ("EMNIST", "FashionMNIST", "KMNIST", "MNIST", "QMNIST", "USPS")
 ARRAYS = (*GREY, "CIFAR10", "CIFAR100", "STL10", "SVHN")
 
 
-def config(name: str, root: Path, **options: Any) -> SimpleNamespace:
-    given = {"validation": 0.25, "download": False, "split": "balanced", "size": None, "test": 0.2}
-    return SimpleNamespace(name=name, root=str(root), **{**given, **options})
+def config(name: str, root: Path, **options: Any) -> TorchvisionData:
+    given = {"validation": 0.25, "download": False, "split": "balanced", "test": 0.2}
+    return TorchvisionData(name=name, root=str(root), **{**given, **options})
 
 
 def idx(path: Path, values: np.ndarray) -> None:

@@ -47,6 +47,7 @@ def same(first: Path, second: Path) -> bool:
     return all((first / n).read_bytes() == (second / n).read_bytes() for n in names)
 
 
+@pytest.mark.pictures
 def test_run_directory(compose: Compose, tmp_path: Path, capsys: Any) -> None:
     results = wgan(compose(), tmp_path)
     assert read_json(tmp_path / "run.json")["status"] == "finished"

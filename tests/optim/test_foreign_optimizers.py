@@ -24,6 +24,7 @@ from lipsort_cli.layers import (
 )
 from lipsort_cli.layers import constraints as sets
 from lipsort_cli.layers.base import LeftConstraintSet
+from lipsort_cli.layers.side_by_side import SideBySide
 from lipsort_cli.optim import build_optimizer, keep_constraints
 
 README = Path(__file__).parents[2] / "README.md"
@@ -52,12 +53,13 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "OrthogonalConvolution": lambda: OrthogonalConvolution(2, 4, 3),
     "AolConvolution": lambda: AolConvolution(2, 4, 3),
     "SpectralConvolution": lambda: SpectralConvolution(2, 4, 3),
+    "SideBySide": lambda: SideBySide(3, 6, 5, "middle"),
     "TransposedConvolution": lambda: TransposedConvolution(
         OrthogonalConvolution(3, 2, 2, bias=False)
     ),
 }
 """Every kind of constrained layer, with every set."""
-MAY_LEAVE = {"Orthonormal", "LinfProjection", "Parseval"}
+MAY_LEAVE = {"Orthonormal", "SideBySide", "LinfProjection", "Parseval"}
 """Sets that only a retraction keeps."""
 
 
