@@ -217,6 +217,7 @@ def test_whatever_is_in_a_checkpoint_is_restored_or_refused(
             monkeypatch.setattr(engine, "load_checkpoint", lambda _, state=state: state)
             try:
                 restore(task, session)
+                assert isinstance(task.finished, bool) and isinstance(task.words(), str)
             except LipsortError:
                 tried[0] += 1
             tried[1] += 1
