@@ -141,9 +141,9 @@ def test_critics_and_gans_are_shared_too(
         assert all(np.abs(one[key] - two[key]).max() < 1e-3 for key in one), name
     for first, second in zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True):
         for key, value in first.items():
-            # The penalty's points between examples and samples are drawn anew in every process.
+            # Weights differ by up to 1e-3; the points of a penalty are drawn anew in every process.
             rel = 0.2 if key == "penalty" else 1e-2
-            near = value if isinstance(value, str) else pytest.approx(value, rel=rel, abs=1e-4)
+            near = value if isinstance(value, str) else pytest.approx(value, rel=rel, abs=1e-3)
             assert second[key] == near, key
 
 
