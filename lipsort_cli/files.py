@@ -240,7 +240,7 @@ def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
             ``most`` bytes.
     """
     path = Path(path)
-    _require_size(path, most)
+    require_size(path, most)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -253,7 +253,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     Raises:
         LipsortError: it is missing or cannot be read, is no regular file, or too large for a log.
     """
-    _require_size(path, 2**30)
+    require_size(path, 2**30)
     try:
         with path.open("rb") as file:
             yield from iter(lambda: file.readline(2**20), b"")
@@ -261,7 +261,12 @@ def read_lines(path: Path) -> Iterator[bytes]:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _require_size(path: Path, most: int) -> None:
+def require_size(path: Path, most: int) -> None:
+    """Make sure that ``path`` is a file of at most ``most`` bytes.
+
+    Raises:
+        LipsortError: it is missing, no regular file, or larger.
+    """
     size = require_file(path).st_size
     if size > most:
         raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
