@@ -46,7 +46,15 @@ _LARGEST = 2**24
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Replace ``path`` by ``data``, text as UTF-8, as :func:`replacing` does."""
     with replacing(path) as file:
-        file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+        file.write(_encoded(data) if isinstance(data, str) else data)
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; names of files keep their bytes, any other half of a surrogate pair is escaped."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager
@@ -177,7 +185,9 @@ def write_json(path: Path, value: Any) -> None:
         LipsortError: the file cannot be written.
         ValueError: ``value`` holds NaN or an infinity, which JSON has no words for.
     """
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    # Half a surrogate pair, such as a byte of a file's name, is an escape of JSON's.
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def require_file(path: Path) -> os.stat_result:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import read_bytes, read_json, read_yaml, write_atomic
+from lipsort_cli.files import read_bytes, read_json, read_yaml, write_atomic, write_json
 from lipsort_cli.runs import read_record
 
 STUCK = """
@@ -35,6 +35,15 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     write_atomic(path, "whole")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["other.json", "results.json"]
     assert path.read_text() == "whole"
+
+
+def test_any_text_can_be_written(tmp_path: Path) -> None:
+    """What a foreign file holds may be quoted in a record: half a surrogate pair, too."""
+    for text in ("\ud800", "a\udcffb", "\udcff\ud800", "\0", "\N{GRINNING FACE}"):
+        write_json(tmp_path / "run.json", {"message": text})
+        assert read_json(tmp_path / "run.json")
+    write_atomic(tmp_path / "name", os.fsdecode(b"a\xffb"))
+    assert (tmp_path / "name").read_bytes() == b"a\xffb"
 
 
 def test_foreign_files_that_look_temporary_stay(tmp_path: Path) -> None:
