@@ -145,7 +145,17 @@ def make_dataset(
     A split given as ``validation`` is taken as it is. The shuffled one depends on the number of
     examples only, so that runs with different seeds are validated on the same examples. Nothing is
     ever selected on the test set.
+
+    Raises:
+        UsageError: an input is infinite or NaN, or ``validation`` leaves nothing to train on.
     """
+    for split in (train, test, *([validation] if isinstance(validation, Split) else [])):
+        # Readers name the place; what a generator of points makes is held here alone.
+        if not split.inputs.isfinite().all():
+            raise UsageError(
+                f"{name}: found inputs that are no finite float32 numbers; allowed: finite ones, "
+                "of a scale below 3e38 (data.noise of data=toy)"
+            )
     count = classes or int(max(train.labels.max(), test.labels.max())) + 1
     # One class is enough for a generator; whoever says so (``classes=1``) knows it.
     if count < 2 and classes is None:
