@@ -93,10 +93,11 @@ def _cloud(config: TranslatedCloudDistribution, norm: str) -> SampleSource:
     """
     pair = TranslatedGaussians(config.dim, config.shift, config.std)
     grid = 2.0**12
-    cloud = np.round(pair.sample_p(config.points, np.random.default_rng(0)) * grid) / grid
-    step = np.round(np.full(config.dim, config.shift / config.dim**0.5) * grid) / grid
     order = {"l1": 1, "l2": 2, "linf": np.inf}[norm]
-    p, q = cloud.astype(np.float32), (cloud + step).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinities are refused with the samples
+        cloud = np.round(pair.sample_p(config.points, np.random.default_rng(0)) * grid) / grid
+        step = np.round(np.full(config.dim, config.shift / config.dim**0.5) * grid) / grid
+        p, q = cloud.astype(np.float32), (cloud + step).astype(np.float32)
     return SampleSource(
         make_samples(p, None, name="cloud"),
         make_samples(q, None, name="translated cloud"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.data.distributions import Pair
+from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.sources import Measures, Points, box_diameters
 from lipsort_cli.wasserstein.transport import Rows
 
@@ -31,6 +32,9 @@ class SamplerSource:
         fingerprint: for ``run.json``.
         box: [low, high] that holds every coordinate of both distributions, where they are known to
             lie in one and the compared points are independent draws of them.
+
+    Raises:
+        UsageError: a point is infinite or NaN.
     """
 
     truth: float | None = None
@@ -52,7 +56,13 @@ class SamplerSource:
         self._train, self._compared, self._held_out = train, compared, held_out
         self._box = box
         # A look of its own, so that no later draw depends on it.
-        x, y = self.batch(_LOOK, np.random.default_rng(0))
+        with np.errstate(over="ignore", invalid="ignore"):  # said right below
+            x, y = self.batch(_LOOK, np.random.default_rng(0))
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise UsageError(
+                f"distribution: {name} draws points that are no finite float32 numbers; allowed: "
+                "a scale (radius, spacing, shift, std) that keeps them below 3e38"
+            )
         self.dim = x.shape[1]
         self.shape: tuple[int, ...] = shape or (self.dim,)
         p, q = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,27 @@ def check(results: dict[str, Any]) -> None:
             assert bound["about"] == "the populations"
     if "certified_value" in results:
         assert results["certified_value"] == pytest.approx(lower["value"], rel=1e-6, abs=1e-9)
+
+
+SCALES = [
+    (name, entry.name, [1e300] * len(entry.default_factory()) if "list" in entry.type else 1e300)
+    for name in SYNTHETIC
+    for entry in fields(GROUPS["distribution"][name])
+    if entry.type in ("float", "list[float]") and not entry.name.endswith("weights")
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "key", "value"), SCALES)
+def test_a_scale_beyond_float32_is_refused(
+    name: str, key: str, value: Any, compose: Compose, tmp_path: Path
+) -> None:
+    words = [f"distribution={name}", f"distribution.{key}={value}"]
+    if (name, key) == ("three_cones", "radius"):
+        words.append("distribution.spacing=1e301")
+    with pytest.raises(UsageError, match="finite"):
+        run(compose(*words), tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
