@@ -103,6 +103,28 @@ def test_vanishing_gradients_are_remarked(monkeypatch: pytest.MonkeyPatch) -> No
     assert any("zero gradient" in words for words in said)
 
 
+def test_masked_gradients_hide_nothing_and_are_remarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs that are rounded first have no gradient: only the attack without any finds points."""
+    monkeypatch.setattr(auto, "_attacks", lambda classes, image: ["apgd-ce", "square"])
+    torch.manual_seed(0)
+    x, weight = torch.rand(12, 1, 6, 6), torch.randn(5, 36)
+
+    def linear(x: Tensor) -> Tensor:
+        return (x - 0.5).flatten(1) @ weight.T
+
+    def masked(x: Tensor) -> Tensor:
+        return linear((16 * x).round() / 16)
+
+    y = masked(x).argmax(1)
+    found, said = auto.autoattack(masked, x, y, 0.2, norm="linf", bounds=(0.0, 1.0), seed=0)
+    assert (masked(found).argmax(1) != y).sum() >= 6
+    assert any("Square Attack has decreased the robust accuracy" in words for words in said), said
+    # The same network with its gradients is broken by them, and nothing is remarked.
+    y = linear(x).argmax(1)
+    found, said = auto.autoattack(linear, x, y, 0.2, norm="linf", bounds=(0.0, 1.0), seed=0)
+    assert (linear(found).argmax(1) != y).sum() >= 6 and not said
+
+
 def test_points_that_fall_already_are_left_alone(quick: None, monkeypatch: Any) -> None:
     from lipsort_cli.attacks import campaign as module
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
 import pytest
 import typer
 from command_line import lipsort
-from pages import PAGES, ROOT, examples, section, skeleton
+from pages import FIRST_FIVE, PAGES, ROOT, examples, skeleton
 
 from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.cli.tuning import with_command
@@ -19,7 +20,7 @@ from lipsort_cli.quoting import quoted
 
 LINES = [one for page in PAGES for one in examples(page.read_text(encoding="utf-8")) if one.program]
 TUTORIALS = {page.stem: page.read_text() for page in ROOT.glob("docs/tutorials/*.md")}
-TUTORIALS["README"] = section(ROOT / "README.md", "Five commands")
+TUTORIALS["README"] = FIRST_FIVE
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -56,6 +57,17 @@ def test_a_plain_command_takes_the_lines_of_the_pages(name: str) -> None:
     for one in LINES:
         if one.arguments[0] == name:
             typer.main.get_command(app).make_context(name, one.arguments[1:])
+
+
+def test_blocks_are_of_languages_that_the_tests_read() -> None:
+    """A block of another sort would be an example that nobody runs."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        sorts = set(re.findall(r"^```(\w+.*)$", text, re.M))
+        plain = {sort for sort in sorts if sort not in ("console", "python")}
+        # Files, which tutorials write; those of "Extend", whose own test writes and runs them.
+        assert all("title=" in sort or (page.stem, sort) == ("extend", "sh") for sort in plain)
+        assert not re.search(r"^    (\$ )?lipsort \w+ \S*=", text, re.M), page
 
 
 def test_every_line_is_of_a_command() -> None:
