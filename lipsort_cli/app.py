@@ -104,6 +104,8 @@ def _main() -> None:
 
         show_root()
     else:
+        # Loading torch makes millions of objects that stay: fewer looks for what could go.
+        gc.set_threshold(20_000)
         gc.enable()
         # Before torch is loaded. Threads of OpenMP that wait by spinning make a run many times
         # slower as soon as anything else wants a core, and gain next to nothing on an idle machine.

@@ -1,12 +1,14 @@
-"""Which of several processes this is, from what torchrun puts into the environment. No torch."""
+"""This process among others: its place, its end, its memory. No torch."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 PATIENCE = 60.0
@@ -72,6 +74,23 @@ def ending_with(parent: int) -> Iterator[None]:
             ended.set()
             watcher.join()
         ended.set()
+
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+"""Parameters of glibc's ``mallopt``."""
+
+
+def keep_memory() -> None:
+    """Let freed memory stay with this process, up to some 128 MiB, instead of going back at once.
+
+    glibc gives blocks of a few hundred kilobytes back when they are freed, and every page of the
+    next one is then a page fault: a tenth of the time of a small network's steps.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+            libc.mallopt(_TRIM_THRESHOLD, 128 << 20)
 
 
 def stop_signals() -> list[int]:

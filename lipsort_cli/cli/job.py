@@ -33,7 +33,7 @@ from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
-from lipsort_cli.processes import ending_with, stop_signals
+from lipsort_cli.processes import ending_with, keep_memory, stop_signals
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -113,6 +113,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
     The directory is locked meanwhile. One that a run of another configuration lies in is refused;
     a run that is finished is left as it is. ``files`` are saved as the run begins.
     """
+    keep_memory()
     asked = getattr(typed, "objective", None)
     objective.check(asked)
     for warning in validate.warnings(typed):

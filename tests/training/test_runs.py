@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.data import DigitsData
@@ -296,3 +296,15 @@ def test_centering_takes_off_the_training_mean(tmp_path: Path) -> None:
     assert network.layers[0].op == "normalize"
     mean = load(DigitsData()).train.inputs.mean()
     assert network.layers[0].numbers[0] == pytest.approx(float(mean), rel=1e-5)
+
+
+def test_an_attack_inside_a_certified_radius_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_far(*arguments: Any, **options: Any) -> CertifiedPoints:
+        points = certify_points(*arguments, **options)
+        return points._replace(radii=3 * points.radii)
+
+    monkeypatch.setattr("lipsort_cli.training.evaluation.certify_points", too_far)
+    with pytest.raises(LipsortError, match="soundness failure: an attack fooled"):
+        train(tmp_path, *SMALL, "evaluation.attack.points=360", "evaluation.attack.steps=20")
