@@ -75,9 +75,9 @@ def reproduce(
             state = "finished" if job.finished else "to do"
             console.print(f"{state:9} {job.line}", soft_wrap=True)
         return 0
-    prepare(made.unfinished)
-    failed = _run(made, workers, out)
-    return _conclude(made, out, failed, mode, kept)
+    left_out = prepare(made.unfinished)
+    failed = _run(made, left_out, workers, out)
+    return _conclude(made, out, failed | left_out, mode, kept)
 
 
 def _cores() -> int:
@@ -103,18 +103,21 @@ def _size(*given: bool) -> str:
     return (chosen or list(MODES))[0]
 
 
-def _run(made: Plan, workers: int, out: Path) -> dict[str, str]:
-    """Do the jobs with a progress bar; what failed, and why."""
+def _run(made: Plan, left_out: dict[Path, str], workers: int, out: Path) -> dict[Path, str]:
+    """Do the jobs but those ``left_out``, with a progress bar; what failed, and why."""
     from lipsort_cli.reproduction.pool import run
     from lipsort_cli.training.progress import TrainingProgress
 
-    todo = made.unfinished
+    todo = [job for job in made.unfinished if job.directory not in left_out]
     console.print(
-        f"{len(made.studies)} experiments, {len(made.jobs)} jobs, {len(made.jobs) - len(todo)} of "
-        f"them finished earlier; {workers} at a time; into {out}",
+        f"{len(made.studies)} experiments, {len(made.jobs)} jobs, "
+        f"{len(made.jobs) - len(made.unfinished)} of them finished earlier; {workers} at a time; "
+        f"into {out}",
         soft_wrap=True,
     )
-    failed: dict[str, str] = {}
+    for reason in dict.fromkeys(left_out.values()):
+        warn(f"{list(left_out.values()).count(reason)} jobs are left out: {reason}")
+    failed: dict[Path, str] = {}
     done = 0
     with TrainingProgress(len(todo), unit="job", interval=15.0) as progress:
 
@@ -122,7 +125,7 @@ def _run(made: Plan, workers: int, out: Path) -> dict[str, str]:
             nonlocal done
             done += 1
             if answer["status"] == "failed":
-                failed[str(job.directory)] = answer["error"]
+                failed[job.directory] = answer["error"]
                 warn(f"{job.line}: {answer['error']} (log: {job.directory / 'log.txt'})")
             progress.milestone(done, f"{job.preset} {' '.join(job.arm.values())}")
 
@@ -136,13 +139,13 @@ def _run(made: Plan, workers: int, out: Path) -> dict[str, str]:
     return failed
 
 
-def _conclude(made: Plan, out: Path, failed: dict[str, str], mode: str, kept: Path | None) -> int:
+def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: Path | None) -> int:
     from lipsort_cli.reproduction import page
     from lipsort_cli.reproduction.record import keep
 
     began = time.monotonic()
     findings: dict[int, Finding | str] = page.judged(made, out)
-    found = page.write(made, findings, out, mode)
+    found = page.write(made, findings, out, mode, failed)
     if kept is not None and keep(found, kept):
         _write_page(kept)
     _show(made, findings)
@@ -153,19 +156,21 @@ def _conclude(made: Plan, out: Path, failed: dict[str, str], mode: str, kept: Pa
         )
         for study in made.studies
     ]
-    good = all(word == page.HOLDS for word in words)
+    hold, fail, missing = map(words.count, (page.HOLDS, page.FAILS, page.MISSING))
     console.print(
-        f"{words.count(page.HOLDS)} of {len(words)} experiments hold"
+        f"{len(words)} experiments: {hold} hold, {fail} fail, {missing} not measured"
         + (f"; {len(failed)} jobs failed" if failed else "")
         + f"; report written in {time.monotonic() - began:.0f} s"
     )
     results_line("Results", out, "report.html", "report.md", "jobs/")
     follow_up("lipsort", "report", out / "jobs")
-    return 0 if good and not failed else 1
+    return 0 if hold == len(words) and not failed else 1
 
 
 def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
     """A claim a paragraph: tables of so many words fit no terminal."""
+    from lipsort_cli.reproduction import page
+
     for study in made.studies:
         finding = findings[study.number]
         console.print(f"\n{study.number}. {study.title}", style="bold")
@@ -174,10 +179,12 @@ def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
             console.print(f"  not measured: {reason}")
             continue
         for check in finding.checks:
-            word = "holds" if check.holds else "FAILS"
-            console.print(f"  {word}, {check.side}: {check.claim}")
+            console.print(f"  {check.verdict}, {check.side}: {check.claim}")
             console.print(f"    here: {check.measured}")
             console.print(f"    published: {check.published}")
-            for words in [] if check.holds else filter(None, [*check.words, check.reason]):
-                console.print(f"    tested: {words}")
+            for verdict, words in check.words:
+                if verdict != page.HOLDS:
+                    console.print(f"    tested: {words}")
+            if check.verdict == page.FAILS and check.reason:
+                console.print(f"    reason: {check.reason}")
     console.print()

@@ -20,7 +20,8 @@ from lipsort_cli.files import make_folder, write_atomic
 
 # Paul Tol's bright scheme, ordered so that lightness falls as well: they differ in grey too.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#AA3377", "#66CCEE")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+# One more than colours: a colour that returns has another marker.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 _P = ParamSpec("_P")

@@ -100,7 +100,7 @@ def collect(
                 runs.append(entry)
             elif entry is not None:
                 broken.append(entry)
-    if not runs and not broken:
+    if arguments and not runs and not broken:
         given = ", ".join(map(str, arguments))
         raise UsageError(f"no run in {given}, at any depth: no folder there holds a {RECORD}")
     runs.sort(key=lambda run: (str(run.record.get("start", "")), str(run.directory)))

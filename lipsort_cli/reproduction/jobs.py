@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,13 @@ def command_of(preset: str) -> str:
     return found.name
 
 
-def composed(command: str, preset: str) -> Any:
-    """The composed configuration of a preset with its ``hydra`` node."""
+@cache
+def composed(command: str, preset: str, *overrides: str) -> Any:
+    """The composed configuration of a preset with its ``hydra`` node, to be read only."""
     from lipsort_cli.config.compose import Composer
 
     with Composer(command) as composer:
-        return composer.compose([f"{catalog.PRESETS}={preset}"])
+        return composer.compose([f"{catalog.PRESETS}={preset}", *overrides])
 
 
 def _digestible(config: Any) -> str:

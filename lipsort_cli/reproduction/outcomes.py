@@ -96,11 +96,19 @@ class Arm:
         return dict(self.values).get(key, "")
 
     @property
+    def name(self) -> str:
+        """The preset's, in words."""
+        return self.preset.partition("/")[2].partition(":")[0].replace("_", " ")
+
+    @property
+    def words(self) -> list[str]:
+        """What its preset's sweep lists of it."""
+        return [v if k in GROUPS else f"{k.rpartition('.')[2]} {v}" for k, v in self.values]
+
+    @property
     def label(self) -> str:
         """What tells it from other arms: the preset's name and what its sweep lists."""
-        name = self.preset.partition("/")[2].partition(":")[0].replace("_", " ")
-        words = [v if k in GROUPS else f"{k.rpartition('.')[2]} {v}" for k, v in self.values]
-        return ", ".join([name, *words])
+        return ", ".join([self.name, *self.words])
 
     def sample(self, metric: Metric) -> Sample:
         """A figure by seed.

@@ -11,8 +11,8 @@ from lipsort_cli.reports.blocks import Block, Heading, Paragraph
 from lipsort_cli.reports.build import COMMANDS
 from lipsort_cli.reproduction.outcomes import Outcomes
 from lipsort_cli.reproduction.plan import Plan
-from lipsort_cli.reproduction.record import FAILS, HOLDS, MISSING, described, results, section
-from lipsort_cli.reproduction.study import Finding
+from lipsort_cli.reproduction.record import described, results, section
+from lipsort_cli.reproduction.study import FAILS, HOLDS, MISSING, Finding
 
 
 def judged(plan: Plan, out: Path) -> dict[int, Finding | str]:
@@ -39,15 +39,20 @@ def verdict(finding: Finding | str, missing: int) -> str:
     """One word on an experiment."""
     if isinstance(finding, str) or missing or not finding.checks:
         return MISSING
-    return HOLDS if all(check.holds for check in finding.checks) else FAILS
+    verdicts = {check.verdict for check in finding.checks}
+    return next(word for word in (MISSING, FAILS, HOLDS) if word in verdicts)
 
 
 def write(
-    plan: Plan, findings: dict[int, Finding | str], out: Path, mode: str
+    plan: Plan,
+    findings: dict[int, Finding | str],
+    out: Path,
+    mode: str,
+    failed: dict[Path, str],
 ) -> list[dict[str, Any]]:
     """Write ``report.md``, ``report.html`` and ``report.json`` into ``out``; what they say."""
     found = [
-        described(study, findings[study.number], plan.members[study.number], mode)
+        described(study, findings[study.number], plan.members[study.number], mode, failed)
         for study in plan.studies
     ]
     blocks: list[Block] = [
@@ -59,9 +64,9 @@ def write(
         *(block for one in found for block in section(one, out)),
         Heading("All runs"),
     ]
-    comparable = any(job.command in COMMANDS for job in plan.jobs)
+    comparable = any(job.command in COMMANDS and job.finished for job in plan.jobs)
     build_report(
-        [out / "jobs"] if comparable else [],  # theory alone has no runs to compare
+        [out / "jobs"] if comparable else [],  # of theory alone there are no runs to compare
         out,
         title="The paper, reproduced",
         pool=("seed", "data.subset_seed"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.reproduction.jobs import Job, command_of, composed
 from lipsort_cli.reproduction.sizes import jobs_of
 from lipsort_cli.reproduction.study import Study
@@ -65,25 +65,42 @@ def plan(studies: list[Study], out: Path, seeds: Sequence[int], mode: str) -> Pl
     return made
 
 
-def prepare(jobs: Iterable[Job]) -> None:
+def prepare(jobs: Iterable[Job]) -> dict[Path, str]:
     """Load every data set that is downloaded when absent once, before several jobs do so at a time.
 
-    Raises:
-        LipsortError: it is absent and cannot be downloaded.
+    Returns:
+        directories of the ``jobs`` that cannot run, each with the reason: their data set, or that
+        of a job which they need, is absent and cannot be downloaded.
     """
+    from lipsort_cli.data import load
+
+    tried: dict[str, str] = {}
+    left_out: dict[Path, str] = {}
+    for job in jobs:
+        reason = next((left_out[path] for path in job.after if path in left_out), "")
+        data = _downloaded(job.preset, job.arm.get("data", ""))
+        if data is not None and data.name not in tried:
+            try:
+                load(data)
+                tried[data.name] = ""
+            except LipsortError as error:
+                tried[data.name] = str(error)
+        reason = reason or (tried[data.name] if data is not None else "")
+        if reason:
+            left_out[job.directory] = reason
+    return left_out
+
+
+def _downloaded(preset: str, data: str) -> Any:
+    """The configuration of a preset's data set, or of ``data``; None of one that is always here."""
     from omegaconf import OmegaConf
 
     from lipsort_cli.config.data import DownloadedData
 
-    found: dict[str, Any] = {}
-    for preset in dict.fromkeys(job.preset for job in jobs if ":" not in job.preset and job.preset):
-        if not preset.startswith(("paper/", "ours/")):
-            continue
-        node = composed(command_of(preset), preset).get("data")
-        if node is not None and issubclass(OmegaConf.get_type(node) or object, DownloadedData):
-            found[str(node.name)] = OmegaConf.to_object(node)
-    if found:
-        from lipsort_cli.data import load
-
-        for data in found.values():
-            load(data)
+    if ":" in preset or not preset.startswith(("paper/", "ours/")):
+        return None
+    words = (f"data={data}",) if data else ()
+    node = composed(command_of(preset), preset, *words).get("data")
+    if node is None or not issubclass(OmegaConf.get_type(node) or object, DownloadedData):
+        return None
+    return OmegaConf.to_object(node)

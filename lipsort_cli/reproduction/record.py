@@ -15,10 +15,8 @@ from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Pict
 from lipsort_cli.reports.markdown import markdown
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import SIDES
-from lipsort_cli.reproduction.study import Check, Finding, Study
+from lipsort_cli.reproduction.study import HOLDS, MISSING, Check, Finding, Study
 from lipsort_cli.versions import commit
-
-HOLDS, FAILS, MISSING = "holds", "FAILS", "not measured"
 
 TEXT = "text.md"
 """What the page says that no run measures; in the folder of the results."""
@@ -30,8 +28,13 @@ METHOD = (
 )
 
 
-def described(study: Study, finding: Finding | str, jobs: list[Job], mode: str) -> dict[str, Any]:
-    """What came of an experiment; pictures by their absolute paths."""
+def described(
+    study: Study, finding: Finding | str, jobs: list[Job], mode: str, failed: dict[Path, str]
+) -> dict[str, Any]:
+    """What came of an experiment; pictures by their absolute paths.
+
+    ``failed``: why jobs did not finish, by their directories.
+    """
     finished = [job for job in jobs if job.finished]
     seeds = len({job.seed for job in jobs})
     problem = finding if isinstance(finding, str) else ""
@@ -45,6 +48,9 @@ def described(study: Study, finding: Finding | str, jobs: list[Job], mode: str) 
         "seeds": seeds,
         "jobs": len(jobs),
         "missing": len(jobs) - len(finished),
+        "missing_because": sorted(
+            {failed[job.directory] for job in jobs if job.directory in failed}
+        ),
         "problem": problem or ("" if found.checks else "no job has finished"),
         "presets": list(dict.fromkeys(job.preset for job in jobs if ":" not in job.preset)),
         "cpu_minutes": round(spent(finished, "cpu_seconds"), 2),
@@ -57,7 +63,7 @@ def described(study: Study, finding: Finding | str, jobs: list[Job], mode: str) 
 
 
 def _of_check(check: Check) -> dict[str, Any]:
-    keys = ("claim", "side", "published", "measured", "evidence", "reason", "holds")
+    keys = ("claim", "side", "published", "measured", "evidence", "reason", "verdict")
     return {key: getattr(check, key) for key in keys} | {"tests": check.words}
 
 
@@ -162,8 +168,8 @@ def results(found: list[dict[str, Any]]) -> Table:
 def _verdict(check: dict[str, Any] | None, missing: int) -> str:
     if check is None:
         return "-"
-    word = HOLDS if check["holds"] else FAILS
-    reason = f" ({check['reason']})" if check["reason"] and not check["holds"] else ""
+    word = check["verdict"]
+    reason = f" ({check['reason']})" if check["reason"] and word != HOLDS else ""
     jobs = f", {missing} jobs missing" if missing else ""
     return f"{word}{reason}{jobs}: {check['measured']}"
 
@@ -177,21 +183,22 @@ def section(one: dict[str, Any], folder: Path) -> list[Block]:
             f"{one['jobs']} jobs, {one['cpu_minutes']:.1f} minutes of {one['processor']}."
         ),
     ]
+    if one["missing"]:
+        words = [f"{one['missing']} of {one['jobs']} jobs have not finished"]
+        blocks.append(Paragraph(": ".join([*words, *one["missing_because"]])))
     if one["problem"]:
         return [*blocks, Paragraph(f"Not measured: {one['problem']}")]
-    if one["missing"]:
-        blocks.append(Paragraph(f"{one['missing']} of {one['jobs']} jobs have not finished."))
     for block in one["blocks"]:
         if "table" in block:
             blocks.append(Table(**block["table"]))
         else:
             blocks.append(Picture(folder / block["picture"], block["caption"]))
     rows = [
-        [HOLDS if check["holds"] else FAILS, check["side"], words]
+        [verdict, check["side"], words]
         for check in one["checks"]
-        for words in check["tests"]
+        for verdict, words in check["tests"]
     ]
-    blocks.append(Table("What was tested", ["claim", "arm", "test"], rows, right=frozenset()))
+    blocks.append(Table("What was tested", ["", "arm", "test"], rows, right=frozenset()))
     if one["presets"]:
         blocks.append(Paragraph(f"Presets: {', '.join(one['presets'])}."))
     return blocks

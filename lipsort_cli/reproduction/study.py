@@ -11,6 +11,8 @@ from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.outcomes import Outcomes
 from lipsort_cli.reproduction.statistics import Sample, Test, greater
 
+HOLDS, FAILS, MISSING = "holds", "FAILS", "not measured"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -31,17 +33,17 @@ class Check:
     """Statements that need no statistics: they hold for every run, or they do not."""
 
     @property
-    def holds(self) -> bool:
-        """Whether every test holds, and there is one."""
-        outcomes = [test.holds for _, test in self.tests] + [holds for _, holds in self.exact]
-        return bool(outcomes) and all(outcomes)
+    def words(self) -> list[tuple[str, str]]:
+        """Exactly what was tested, one line a test, each after its verdict."""
+        found = [(test.holds, test.words(what)) for what, test in self.tests]
+        found += [(holds, f"{what}: {'yes' if holds else 'NO'}") for what, holds in self.exact]
+        return [(HOLDS if holds else FAILS, words) for holds, words in found]
 
     @property
-    def words(self) -> list[str]:
-        """Exactly what was tested, one line a test."""
-        return [test.words(what) for what, test in self.tests] + [
-            f"{what}: {'yes' if holds else 'NO'}" for what, holds in self.exact
-        ]
+    def verdict(self) -> str:
+        """Whether every test holds; a claim without one is neither true nor false."""
+        verdicts = [verdict for verdict, _ in self.words]
+        return MISSING if not verdicts else FAILS if FAILS in verdicts else HOLDS
 
 
 @dataclass

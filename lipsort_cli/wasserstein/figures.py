@@ -60,20 +60,33 @@ def draw_plane(
     critic: Evaluate,
     gradient: Callable[[NDArray[np.float32]], Array],
     rays: tuple[Array, Array] | None,
+    potential: Evaluate | None,
     title: str,
 ) -> None:
-    """Contours of the critic over the plane, its gradients along the transport rays [k, 2]."""
+    """Contours of the critic over the plane, its gradients along the transport rays [k, 2].
+
+    Beside it the optimal potential, where it is known, at the same levels.
+    """
     both = np.concatenate([x, y])
     low, high = np.quantile(both, 0.001, axis=0), np.quantile(both, 0.999, axis=0)
     centre, half = (low + high) / 2, 0.62 * float((high - low).max() or 1.0)
     axis = np.linspace(-half, half, 161)
     grid = np.stack(np.meshgrid(centre[0] + axis, centre[1] + axis), axis=2)
     values = critic(grid.reshape(-1, 2).astype(np.float32)).reshape(161, 161)
-    with picture(path) as (_, axes):
+    with picture(path, width=6.4 if potential is None else 8.4) as (figure, axes):
         drawn = axes.contour(
             grid[..., 0], grid[..., 1], values, levels=24, cmap="viridis", linewidths=0.8
         )
         axes.clabel(drawn, drawn.levels[::4], fontsize=6)
+        if potential is not None:
+            best = potential(grid.reshape(-1, 2)).reshape(161, 161)
+            best = best + np.median(critic(both.astype(np.float32)) - potential(both))
+            axes.set_subplotspec(figure.add_gridspec(1, 2)[0])
+            beside = figure.add_subplot(1, 2, 2, sharex=axes, sharey=axes, aspect="equal")
+            beside.contour(
+                grid[..., 0], grid[..., 1], best, drawn.levels, cmap="viridis", linewidths=0.8
+            )
+            beside.set(xlabel="x1", title="optimal potential")
         axes.scatter(x[:400, 0], x[:400, 1], s=6, color=COLOURS[0], alpha=0.6, label="P")
         axes.scatter(
             y[:400, 0], y[:400, 1], s=9, color=COLOURS[1], marker="^", alpha=0.6, label="Q"
@@ -101,7 +114,7 @@ def draw_plane(
             )
         axes.set_aspect("equal")
         axes.set(xlabel="x1", ylabel="x2", title=title)
-        axes.legend(loc="upper right", fontsize=7)
+        axes.legend(loc="upper right", fontsize=7, frameon=True, framealpha=1)
 
 
 @drawing

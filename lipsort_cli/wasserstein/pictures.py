@@ -57,11 +57,12 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
     def draw(name: str, function: Any, *arguments: Any) -> None:
         function(folder / f"{name}.png", *arguments, title)
 
+    known = isinstance(source, SyntheticSource) and (source.dim == 1 or norm == "l2")
+    potential = source.pair.potential if known else None
     if source.dim == 1:
-        potential = source.pair.potential if isinstance(source, SyntheticSource) else None
         draw("potential", figures.draw_line, x, y, critic, potential)
     elif source.dim == 2:
-        draw("potential", figures.draw_plane, x, y, critic, gradient, (start, end))
+        draw("potential", figures.draw_plane, x, y, critic, gradient, (start, end), potential)
     if task.history and task.at.step:
         draw("bounds", figures.draw_history, task.history, task.upper, source.truth)
     # Points well inside the rays: at their ends the gradient jumps.

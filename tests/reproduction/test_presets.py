@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config.catalog import group_options
+from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.tree import config_root, heading
 from lipsort_cli.reproduction.jobs import command_of
+from lipsort_cli.reproduction.plan import plan
 from lipsort_cli.reproduction.sizes import FULL, QUICK
 from lipsort_cli.reproduction.studies import STUDIES
 from lipsort_cli.reproduction.studies.generator import DISTANCE
@@ -96,3 +100,33 @@ def test_every_preset_belongs_to_an_experiment() -> None:
     assert used == set(SMALLER)
     assert set(QUICK) | set(FULL) <= used
     assert [study.number for study in STUDIES] == sorted({study.number for study in STUDIES})
+
+
+@pytest.mark.parametrize(
+    ("mode", "chosen"),
+    [
+        ("quick", QUICK),
+        ("full", FULL),
+        pytest.param("standard", PAPER, marks=pytest.mark.slow),
+        pytest.param("full", PAPER, marks=pytest.mark.slow),
+    ],
+)
+def test_every_job_composes(mode: str, chosen: Container[str], tmp_path: Path) -> None:
+    """Every arm, and every job that follows from one, checked as its worker checks it.
+
+    Those of presets that a size leaves alone are composed as sweeps in the presets' own test, and
+    here among the slow ones.
+    """
+    jobs = [
+        job
+        for job in plan(list(STUDIES), tmp_path, [0], mode).jobs
+        if job.preset.partition(":")[0] in chosen and job.command not in PLAIN
+    ]
+    assert {job.preset for job in jobs if ":" not in job.preset} == {
+        preset.replace("paper/", "paper/full/") if mode == "full" else preset
+        for preset in (SMALLER if chosen is PAPER else chosen)
+    }  # fmt: skip
+    for command in {job.command for job in jobs}:
+        with Composer(command) as composer:
+            for job in (job for job in jobs if job.command == command):
+                composer.check(list(job.overrides), multirun=False)

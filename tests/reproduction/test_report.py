@@ -9,13 +9,16 @@ import pytest
 
 from lipsort_cli.app import run
 from lipsort_cli.commands.reproduce import _conclude
+from lipsort_cli.config.data import DownloadedData
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.reproduction import page
-from lipsort_cli.reproduction.jobs import MARK
+from lipsort_cli.reproduction.draw import labels
+from lipsort_cli.reproduction.jobs import MARK, Job
+from lipsort_cli.reproduction.outcomes import Arm
 from lipsort_cli.reproduction.plan import Plan, choose, plan
 from lipsort_cli.reproduction.statistics import Sample, greater
 from lipsort_cli.reproduction.studies import STUDIES
-from lipsort_cli.reproduction.study import Check, ordering
+from lipsort_cli.reproduction.study import FAILS, HOLDS, MISSING, Check
 
 EPS = ("0.3", "0.5", "1.0", "1.58")
 
@@ -49,7 +52,7 @@ def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     for side in ("as published", "ours"):
         assert f"holds, {side}: MaxMin is certified further" in shown
-    assert "1 of 1 experiments hold" in shown
+    assert "1 experiments: 1 hold" in shown
     text = (tmp_path / "report.md").read_text()
     for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "over 3 seeds", "12 jobs"):
         assert words in text, words
@@ -85,10 +88,12 @@ def test_damaged_results_are_a_message(tmp_path: Path) -> None:
 
 
 def test_a_check_needs_something_to_hold() -> None:
-    assert not Check("a", "b", ()).holds
-    assert Check("a", "b", (), exact=(("c", True),)).holds
+    """Each test has a verdict of its own; of a claim that compares nothing there is none."""
+    assert Check("a", "b", ()).verdict == MISSING
+    assert Check("a", "b", (), exact=(("c", True),)).verdict == HOLDS
     test = greater(Sample({0: 1.0, 1: 1.0}), Sample({0: 0.0, 1: 0.0}))
-    assert not Check("a", "b", (("d", test),), exact=(("c", False),)).holds
+    one = Check("a", "b", (("d", test),), exact=(("c", False),))
+    assert one.verdict == FAILS and [verdict for verdict, _ in one.words] == [HOLDS, FAILS]
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +135,42 @@ def test_a_page_is_written_from_kept_results(tmp_path: Path) -> None:
         run(["reproduce", "--page", str(tmp_path / "jobs")])
 
 
-def test_a_claim_that_fails_says_why_it_may(tmp_path: Path) -> None:
-    check = Check("a", "b", (), exact=(("c", False),), side="ours", reason="too few steps")
-    assert not check.holds and check.reason
-    assert ordering("d", "ours", []).holds is False
+def test_absent_data_leave_out_what_needs_them_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The generator of 8 is trained on CIFAR-10: its jobs and its critics' are left out, with why;
+    what was not measured neither holds nor fails."""
+    loaded: list[str] = []
+
+    def load(data: DownloadedData) -> None:
+        loaded.append(data.name)
+        if data.name == "cifar10":
+            raise LipsortError("CIFAR10 is not here; set data.root")
+
+    def do(jobs: list[Job], workers: int, told: object) -> dict[Path, object]:
+        assert {job.preset for job in jobs} == {"paper/wgan", "paper/wgan_others", "ours/wgan"}
+        return {}
+
+    monkeypatch.setattr("lipsort_cli.data.load", load)
+    monkeypatch.setattr("lipsort_cli.reproduction.pool.run", do)
+    assert run(["reproduce", "8", "--seeds", "2", "--out", str(tmp_path)]) == 1
+    assert sorted(loaded) == ["cifar10", "mnist"], "each data set is tried once"
+    captured = capsys.readouterr()
+    shown = " ".join((captured.err + captured.out).split())
+    assert "24 jobs, 0 of them finished earlier" in shown
+    assert "16 jobs are left out: CIFAR10 is not here; set data.root" in shown
+    assert "1 experiments: 0 hold, 0 fail, 1 not measured; 16 jobs failed" in shown
+    assert "set data.root" in (tmp_path / "report.md").read_text()
+
+
+def test_labels_tell_arms_apart_in_few_words() -> None:
+    """Neither the words that all presets begin with nor whose arm it is where there is one side."""
+    arms = [
+        Arm(
+            f"{side}/robustness_linf{rest}", (("activation", "relu"), ("model.lipschitz", "10")), ()
+        )
+        for side, rest in (("paper", ""), ("paper", "_pgd"), ("ours", "_l2"))
+    ]
+    words = "relu, lipschitz 10"
+    assert labels(arms) == [words, f"pgd, {words}", f"ours: l2, {words}"]
+    assert labels(arms[2:]) == [words] and labels([]) == []

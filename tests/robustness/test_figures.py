@@ -15,6 +15,8 @@ from lipsort_cli.figures import comparison, inspection, robustness
 from lipsort_cli.figures.style import bins, drawing, picture
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.reproduction import draw as reproduction
+from lipsort_cli.reproduction.jobs import Job
+from lipsort_cli.reproduction.outcomes import Arm, Outcome
 from lipsort_cli.reproduction.statistics import Sample
 from lipsort_cli.wasserstein import figures as wasserstein
 
@@ -44,6 +46,11 @@ def entries(v: np.ndarray) -> dict[str, Any]:
 
 def sample(v: np.ndarray) -> Sample:
     return Sample({i: float(x) for i, x in enumerate(v)})
+
+
+def arm(v: np.ndarray) -> Arm:
+    jobs = [Job("train", (), Path(str(i)), {"seed": str(i)}) for i in range(len(v))]
+    return Arm("ours/a_b", (("activation", "relu"),), tuple(map(Outcome, jobs)))
 
 
 def critic(v: np.ndarray) -> Callable[[Any], Any]:
@@ -79,7 +86,7 @@ PICTURES: dict[str, Callable[[Path, np.ndarray], bool]] = {
     ),
     "plane": lambda p, v: wasserstein.draw_plane(
         p, np.c_[v, v], np.c_[v, v], critic(v), lambda x: np.resize(v, x.shape),
-        (np.c_[v, v], np.c_[v, v]), "t",
+        (np.c_[v, v], np.c_[v, v]), critic(v), "t",
     ),
     "history": lambda p, v: wasserstein.draw_history(
         p, list(enumerate(v.tolist())), float(v[0]), float(v[-1]), "t"
@@ -90,7 +97,8 @@ PICTURES: dict[str, Callable[[Path, np.ndarray], bool]] = {
         p, [dict.fromkeys(HISTORY, float(x)) for x in v], True, "t"
     ),
     "dots": lambda p, v: reproduction.dots(
-        p, [("a", sample(v))], xlabel="x", title="t", log=True
+        p, [Arm("paper/a", (), ()), arm(v)], lambda outcome: float(v[outcome.job.seed]),
+        xlabel="x", title="t", log=True,
     ),
     "curves": lambda p, v: reproduction.curves(
         p, [("a", v.tolist(), [sample(v)] * len(v))], xlabel="x", ylabel="y", title="t", log="xy"

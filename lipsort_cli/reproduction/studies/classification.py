@@ -54,7 +54,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         path = folder / f"classification_{kind}.png"
         dots(
             path,
-            [(f"{arm.label}, {arm.side}", arm.sample(metric)) for arm in arms],
+            arms,
+            metric,
             xlabel=label,
             title="MNIST: " + ("what a constraint costs" if kind == "error" else "what is known"),
             log=kind == "bound",

@@ -50,7 +50,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         path = folder / f"{name}.png"
         dots(
             path,
-            [(f"{arm.label}, {arm.side}", arm.sample(share)) for arm in arms],
+            arms,
+            share,
             xlabel="proven lower bound of W1 / true distance",
             title=title,
             reference=(1.0, "true distance"),

@@ -68,7 +68,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     path = folder / "generator_distance.png"
     dots(
         path,
-        [(f"{arm.label}, {arm.side}", arm.sample(lower)) for arm in critics],
+        critics,
+        lower,
         xlabel="proven lower bound of W1 (raw units)",
         title="A generator against its data: what each critic sees",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.reports.blocks import Picture
-from lipsort_cli.reproduction.draw import Curve, curves
+from lipsort_cli.reproduction.draw import Curve, curves, labels
 from lipsort_cli.reproduction.outcomes import SIDES, Arm, Metric, Outcome, Outcomes, table
 from lipsort_cli.reproduction.statistics import Sample, below
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
@@ -61,15 +61,15 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         _by_depth(kept, folder / "gradient_by_depth.png"),
         _over_training(
             kept, folder / "jacobian_over_training.png", "jacobian_sigma_mean",
-            "mean singular value", "Mean singular value of the Jacobian over training.",
+            "mean singular value / L", "Mean singular value of the Jacobian over training",
         ),
         _over_training(
             relu, folder / "activity_over_training.png", "frequent_units.", "share of ReLU units",
-            "Share of ReLU units active at 80 % of the images or more, over training.",
+            "ReLU units active at 80 % of the images or more",
         ),
         _over_training(
             relu[:1], folder / "activity_by_layer.png", "", "share of ReLU units",
-            f"The same by layer: {relu[0].label if relu else ''}.",
+            f"The same by layer: {relu[0].label if relu else ''}",
         ),
     ]  # fmt: skip
     checks = [_kept(outcomes), _linear(outcomes), _loses(outcomes)]
@@ -78,7 +78,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
 
 def _by_depth(arms: list[Arm], path: Path) -> Picture:
     drawn: list[Curve] = []
-    for arm in arms:
+    for arm, label in zip(arms, labels(arms), strict=True):
         final = {outcome.job.seed: lines(outcome)[-1] for outcome in arm.outcomes}
         keys = [key for key in next(iter(final.values())) if key.startswith("gradient_norm.")]
         depths = sorted(int(key.partition(".")[2]) for key in keys)
@@ -90,37 +90,36 @@ def _by_depth(arms: list[Arm], path: Path) -> Picture:
             Sample({s: x[f"gradient_norm.{d}"] / (x[top] * constant) for s, x in final.items()})
             for d in depths
         ]
-        drawn.append((f"{arm.label}, {arm.side}", [float(depth) for depth in depths], samples))
+        drawn.append((label, [float(depth) for depth in depths], samples))
     curves(
         path,
         drawn,
         xlabel="depth (0: input)",
         ylabel="gradient norm / that at the head",
         title="Gradient norm on its way back",
-        styles=("-", "--"),
     )
     return Picture(
         path, "Norm of the margin's gradient by depth, read from right (head) to left (input)."
     )
 
 
-def _over_training(arms: list[Arm], path: Path, key: str, ylabel: str, caption: str) -> Picture:
+def _over_training(arms: list[Arm], path: Path, key: str, ylabel: str, title: str) -> Picture:
     """A diagnostic, or the mean of those of all layers, over training; without one, by layer."""
     drawn: list[Curve] = []
-    for arm in arms:
+    for arm, label in zip(arms, labels(arms), strict=True):
         found = {outcome.job.seed: lines(outcome) for outcome in arm.outcomes}
         first = next(iter(found.values()))
         keys = [key] if key else [k for k in first[0] if k.startswith("frequent_units.")]
+        whole = float(arm["model.lipschitz"] or 1) if key.startswith("jacobian") else 1.0
         for one in keys:
             samples = [
-                Sample({seed: mean_of(of[i], one) for seed, of in found.items()})
+                Sample({seed: mean_of(of[i], one) / whole for seed, of in found.items()})
                 for i in range(len(first))
             ]
-            label = f"{arm.label}, {arm.side}" if key else f"layer {one.partition('.')[2]}"
-            drawn.append((label, [float(line["step"]) for line in first], samples))
-    curves(path, drawn, xlabel="training step", ylabel=ylabel, title=ylabel + " over training",
-           styles=("-", "--"))  # fmt: skip
-    return Picture(path, caption)
+            name = label if key else f"layer {one.partition('.')[2]}"
+            drawn.append((name, [float(line["step"]) for line in first], samples))
+    curves(path, drawn, xlabel="training step", ylabel=ylabel, title=title)
+    return Picture(path, f"{title}.")
 
 
 def _kept(outcomes: Outcomes) -> Check:

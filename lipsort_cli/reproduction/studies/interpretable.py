@@ -26,7 +26,7 @@ def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     for main in (job for job in jobs if short(job.preset) in MAIN):
         chosen = [main, *(by_key[other, main.seed] for other in OTHERS)]
         folders = ",".join(f"'{job.directory.absolute()}'" for job in chosen)
-        overrides = (f"run='{main.directory.absolute()}'", f"runs=[{folders}]")
+        overrides = (f"run='{main.directory.absolute()}'", f"runs=[{folders}]", "pictures=4")
         made.append(follow_up("inspect", overrides, chosen, out))
     return made
 

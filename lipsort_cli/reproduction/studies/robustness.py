@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
-from lipsort_cli.reproduction.draw import Curve, curves
+from lipsort_cli.reproduction.draw import Curve, curves, labels
 from lipsort_cli.reproduction.jobs import Job, follow_up
 from lipsort_cli.reproduction.outcomes import Arm, Column, Metric, Outcome, Outcomes, at, bound_from
 
@@ -76,9 +76,9 @@ def over_radii(
 ) -> Picture:
     """Accuracy over the radius, a curve for each arm and kind."""
     lines: list[Curve] = [
-        (f"{arm.label}, {arm.side}{name}", [0.0, *eps],
+        (f"{label}{name}", [0.0, *eps],
          [arm.sample(clean), *(arm.sample(kind(value)) for value in eps)])
-        for arm in arms for name, kind in kinds.items()
+        for arm, label in zip(arms, labels(arms), strict=True) for name, kind in kinds.items()
     ]  # fmt: skip
     curves(
         path,
@@ -86,7 +86,7 @@ def over_radii(
         xlabel=f"{words} radius (raw pixels)",
         ylabel="accuracy (%)",
         title=f"MNIST, {words}",
-        styles=("-", ":") if len(kinds) > 1 else ("-", "--"),
+        kinds=len(kinds),
         ylim=(-2, 102),
     )
     return Picture(path, caption)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
-from lipsort_cli.reproduction.draw import Curve, curves
+from lipsort_cli.reproduction.draw import Curve, curves, dots
 from lipsort_cli.reproduction.jobs import Job, follow_up
 from lipsort_cli.reproduction.outcomes import SIDES, Arm, Outcome, Outcomes, bound_from, table
 from lipsort_cli.reproduction.statistics import Sample
@@ -49,15 +49,18 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     """What constraint and dropout do for the error, and whether a margin bound sees why."""
     arms, bounded = outcomes.arms(*PUBLISHED, OURS), outcomes.arms(BOUNDED)
     path = folder / "small_data.png"
-    curves(
-        path,
-        _lines(outcomes),
-        xlabel="training images a class",
-        ylabel="clean test error (%)",
-        title="Small data: LeNet, as published",
-        log="x",
-        styles=("-", "--"),
-    )
+    published, title = outcomes.arms(*PUBLISHED), "Small data: LeNet, as published"
+    if len({arm[KEY] for arm in published}) > 1:
+        curves(
+            path,
+            _lines(published),
+            xlabel="training images a class",
+            ylabel="clean test error (%)",
+            title=title,
+            log="x",
+        )
+    else:
+        dots(path, published, error, xlabel="clean test error (%)", title=title)
     return Finding(
         _checks(outcomes),
         [
@@ -76,9 +79,9 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     )  # fmt: skip
 
 
-def _lines(outcomes: Outcomes) -> list[Curve]:
+def _lines(arms: list[Arm]) -> list[Curve]:
     lines: dict[str, list[tuple[float, Sample]]] = {}
-    for arm in outcomes.arms(*PUBLISHED):
+    for arm in arms:
         regime = arm.preset.partition("small_data")[2].strip("_") or "standard"
         label = f"{arm['activation']}, {regime}"
         lines.setdefault(label, []).append((float(arm[KEY]), arm.sample(error)))
