@@ -57,8 +57,9 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
     def draw(name: str, function: Any, *arguments: Any) -> None:
         function(folder / f"{name}.png", *arguments, title)
 
-    known = isinstance(source, SyntheticSource) and (source.dim == 1 or norm == "l2")
-    potential = source.pair.potential if known else None
+    potential = None
+    if isinstance(source, SyntheticSource) and (source.dim == 1 or norm == "l2"):
+        potential = source.pair.potential
     if source.dim == 1:
         draw("potential", figures.draw_line, x, y, critic, potential)
     elif source.dim == 2:
