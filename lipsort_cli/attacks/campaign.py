@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +14,11 @@ from lipsort_cli.attacks.auto import autoattack
 from lipsort_cli.attacks.deepfool import deepfool
 from lipsort_cli.attacks.edge_search import edge_search
 from lipsort_cli.attacks.fgsm import fgsm
+from lipsort_cli.attacks.outside import METHODS, outside
 from lipsort_cli.attacks.pgd import pgd
 from lipsort_cli.attacks.search import Findings, lead
 from lipsort_cli.certificates import Network, evaluate
 from lipsort_cli.certificates.points import issued_bounds
-from lipsort_cli.errors import UsageError
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500
@@ -116,8 +115,17 @@ class Campaign:
                 bounds=self.bounds,
             )
             findings.record(found, self.fooled(found, y))
-        elif method == "foolbox":
-            found = self._foolbox(x, y)
+        elif method in METHODS:
+            found = outside(
+                method,
+                self.module,
+                x,
+                y,
+                norm=self.norm,
+                steps=self.steps,
+                bounds=self.bounds,
+                seed=self.seed,
+            )
             findings.record(found, self.fooled(found, y))
         elif method == "autoattack":
             self._autoattack(findings, eps)
@@ -151,22 +159,3 @@ class Campaign:
             )
             findings.record(found, self.fooled(found, y), rows)
             self.remarks += [f"autoattack at {radius}: {words}" for words in said]
-
-    def _foolbox(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        try:
-            import foolbox
-        except ImportError:
-            raise UsageError(
-                "methods: found foolbox, which is not installed; pip install 'lipsort[attacks]'"
-            ) from None
-        bounds = self.bounds or (float(inputs.min()) - 100.0, float(inputs.max()) + 100.0)
-        model = foolbox.PyTorchModel(self.module, bounds=bounds, device="cpu")
-        attacks = foolbox.attacks
-        attack: Any = {
-            "l2": attacks.L2DeepFoolAttack,
-            "linf": attacks.LinfDeepFoolAttack,
-            "l1": attacks.EADAttack,
-        }[self.norm]
-        options = {"binary_search_steps": 5, "steps": 200} if self.norm == "l1" else {}
-        found, _, _ = attack(**options)(model, inputs, labels, epsilons=None)
-        return found.detach()

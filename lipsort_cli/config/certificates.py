@@ -86,8 +86,17 @@ class AttackConfig:
     arithmetic: str = like(CertifyConfig, "arithmetic", "binary32", "certificate that is attacked")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
-        "adversaries; autoattack and foolbox need the extra 'attacks'",
-        choices=["fgsm", "pgd", "deepfool", "rounding", "autoattack", "foolbox"],
+        "adversaries; the last four need the extra 'attacks'",
+        choices=[
+            "fgsm",
+            "pgd",
+            "deepfool",
+            "rounding",
+            "autoattack",
+            "foolbox",
+            "carlini_wagner",
+            "boundary",
+        ],
         filled=True,
         distinct=True,
     )
@@ -98,7 +107,12 @@ class AttackConfig:
         "radii of FGSM, PGD and AutoAttack; null: the run's own, in its own norm",
     )
     points: int = option(500, "test points attacked, from the first on; 0: all", minimum=0)
-    steps: int = option(20, "gradient steps of PGD; DeepFool takes at most 12", minimum=1)
+    steps: int = option(
+        20,
+        "gradient steps of PGD; DeepFool takes at most 12, carlini_wagner and boundary 50 times "
+        "as many",
+        minimum=1,
+    )
     restarts: int = option(1, "starts of PGD", minimum=1)
     box: bool = option(True, "perturbed inputs stay within the data's range, where it is known")
     seed: int = option(

@@ -344,14 +344,21 @@ def test_adversarial_summation_orders(order: str, drift: float) -> None:
         assert (np.abs(total - logits) <= error).all()
 
 
-def test_an_outside_adversary() -> None:
-    """Foolbox's DeepFool, where it is installed."""
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("method", ["foolbox", "carlini_wagner", "boundary"])
+def test_an_outside_adversary(method: str, norm: str) -> None:
+    """Foolbox's DeepFool, Carlini and Wagner's, the boundary attack, where it is installed."""
     pytest.importorskip("foolbox")
     net = mlp(21)
     x = np.random.default_rng(0).random((30, 1, 3, 4), dtype=np.float32)
     labels = evaluate(net, x, "real").logits.argmax(axis=1)
-    radii = certified(net, x, labels, "l2", "binary32")
-    campaign = Campaign(net, norm="l2", arithmetic="binary32", bounds=(-5.0, 5.0))
-    findings = campaign.run(["foolbox"], x, labels, radii, [])
+    radii = certified(net, x, labels, norm, "binary32")
+    campaign = Campaign(net, norm=norm, arithmetic="binary32", bounds=(-5.0, 5.0), steps=2)
+    state = torch.random.get_rng_state()
+    findings = campaign.run([method], x, labels, radii, [])
     assert np.isfinite(findings.nearest).mean() > 0.5
     assert not (findings.nearest <= radii)[radii > 0].any()
+    assert torch.equal(state, torch.random.get_rng_state())
+    # Of one class there is nothing to start from; nothing is found, and nothing breaks.
+    alone = Campaign(net, norm=norm, arithmetic="real", bounds=None, steps=1)
+    assert np.isinf(alone.run(["boundary"], x[:1], labels[:1], radii[:1], []).nearest).all()
