@@ -52,7 +52,7 @@ def outside(
         torch.manual_seed(seed)
         attack = _attack(foolbox.attacks, method, norm, MORE_STEPS * steps)
         if method != "boundary":
-            return attack(model, inputs, labels, epsilons=None)[0].detach()  # type: ignore[no-any-return]
+            return attack(model, inputs, labels, epsilons=None)[0].detach()
         found = inputs.clone()
         rows, starts = _starts(network, inputs, labels, norm)
         if len(rows):
