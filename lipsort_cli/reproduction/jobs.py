@@ -103,14 +103,20 @@ def _parted(override: str) -> tuple[str, str]:
     return key, value
 
 
-def follow_up(command: str, overrides: tuple[str, ...], of: Iterable[Job], out: Path) -> Job:
-    """A job that works on the directories of others, after them."""
+def follow_up(
+    command: str, overrides: tuple[str, ...], of: Iterable[Job], out: Path, name: str = ""
+) -> Job:
+    """A job that works on the directories of others, after them; ``PRESET:NAME`` finds it.
+
+    ``name``: the command, unless several jobs of one follow.
+    """
+    name = name or command
     jobs = list(of)
     base = "|".join(str(job.directory) for job in jobs)
     first = jobs[0]
-    directory = _place(out, f"{first.preset}-{command}", command, overrides, first.arm, base)
+    directory = _place(out, f"{first.preset}-{name}", command, overrides, first.arm, base)
     after = tuple(job.directory for job in jobs)
-    return Job(command, overrides, directory, first.arm, f"{first.preset}:{command}", after)
+    return Job(command, overrides, directory, first.arm, f"{first.preset}:{name}", after)
 
 
 def single(command: str, overrides: tuple[str, ...], name: str, out: Path) -> Job:

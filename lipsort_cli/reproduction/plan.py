@@ -78,7 +78,7 @@ def prepare(jobs: Iterable[Job]) -> dict[Path, str]:
     left_out: dict[Path, str] = {}
     for job in jobs:
         reason = next((left_out[path] for path in job.after if path in left_out), "")
-        data = _downloaded(job.preset, job.arm.get("data", ""))
+        data = _downloaded(job.preset.partition(":")[0], job.arm.get("data", ""))
         if data is not None and data.name not in tried:
             try:
                 load(data)
@@ -97,7 +97,7 @@ def _downloaded(preset: str, data: str) -> Any:
 
     from lipsort_cli.config.data import DownloadedData
 
-    if ":" in preset or not preset.startswith(("paper/", "ours/")):
+    if not preset.startswith(("paper/", "ours/")):
         return None
     words = (f"data={data}",) if data else ()
     node = composed(command_of(preset), preset, *words).get("data")

@@ -148,7 +148,8 @@ def test_absent_data_leave_out_what_needs_them_and_no_more(
             raise LipsortError("CIFAR10 is not here; set data.root")
 
     def do(jobs: list[Job], workers: int, told: object) -> dict[Path, object]:
-        assert {job.preset for job in jobs} == {"paper/wgan", "paper/wgan_others", "ours/wgan"}
+        names = {"paper/wgan", "paper/wgan_others", "ours/wgan"}
+        assert {job.preset for job in jobs} == names | {f"{name}:time" for name in names}
         return {}
 
     monkeypatch.setattr("lipsort_cli.data.load", load)
@@ -157,7 +158,7 @@ def test_absent_data_leave_out_what_needs_them_and_no_more(
     assert sorted(loaded) == ["cifar10", "mnist"], "each data set is tried once"
     captured = capsys.readouterr()
     shown = " ".join((captured.err + captured.out).split())
-    assert "24 jobs, 0 of them finished earlier" in shown
+    assert "32 jobs, 0 of them finished earlier" in shown
     assert "16 jobs are left out: CIFAR10 is not here; set data.root" in shown
     assert "1 experiments: 0 hold, 0 fail, 1 not measured; 16 jobs failed" in shown
     assert "set data.root" in (tmp_path / "report.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
@@ -10,7 +11,8 @@ from lipsort_cli.reproduction.draw import Curve, curves, labels
 from lipsort_cli.reproduction.jobs import Job, follow_up
 from lipsort_cli.reproduction.outcomes import Arm, Column, Metric, Outcome, Outcomes, at, bound_from
 
-FGSM_POINTS = 500
+FGSM, NEAREST = "fgsm", "nearest"
+"""Names of the attacks that follow a run."""
 
 
 def clean(outcome: Outcome) -> float:
@@ -28,8 +30,8 @@ def pgd(eps: float) -> Metric:
     return _percent(at("attacked_accuracy", "eps", f"{eps}"))
 
 
-def fgsm(eps: float) -> Metric:
-    """Accuracy under FGSM in percent (empirical)."""
+def attacked(eps: float) -> Metric:
+    """Accuracy under the attacks that follow a run, in percent (empirical)."""
     return _percent(at("attacked_accuracy", "eps", f"{eps}", file="attack.json"))
 
 
@@ -37,20 +39,24 @@ def _percent(metric: Metric) -> Metric:
     return lambda outcome: 100 * metric(outcome)
 
 
-def attack_by_fgsm(jobs: list[Job], out: Path, mode: str) -> list[Job]:
-    """`lipsort attack` with FGSM alone, of every run: PGD is part of the run itself."""
+def attack_further(jobs: list[Job], out: Path, mode: str) -> list[Job]:
+    """`lipsort attack` of every run: PGD is part of the run itself.
+
+    FGSM alone; beyond the quick size, and where foolbox is installed, Carlini and Wagner's and the
+    boundary attack together.
+    """
+    kinds = {FGSM: ("methods=[fgsm]", "points=500")}
+    if mode != "quick" and find_spec("foolbox") is not None:
+        kinds[NEAREST] = ("methods=[carlini_wagner,boundary]", "points=100")
     return [
         follow_up(
             "attack",
-            (
-                f"run='{job.directory.absolute()}'",
-                "methods=[fgsm]",
-                f"points={FGSM_POINTS}",
-                "arithmetic=real",
-            ),
+            (f"run='{job.directory.absolute()}'", *words, "arithmetic=real"),
             [job],
             out,
+            name,
         )
+        for name, words in kinds.items()
         for job in jobs
     ]
 

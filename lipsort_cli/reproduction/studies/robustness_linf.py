@@ -7,11 +7,13 @@ from pathlib import Path
 from lipsort_cli.reproduction.outcomes import SIDES, Outcomes, table
 from lipsort_cli.reproduction.statistics import above
 from lipsort_cli.reproduction.studies.robustness import (
-    attack_by_fgsm,
+    FGSM,
+    NEAREST,
+    attack_further,
+    attacked,
     certified,
     clean,
     columns,
-    fgsm,
     over_radii,
     pgd,
     radii,
@@ -27,7 +29,6 @@ SORTS = {"paper": "maxmin", "ours": "groupsort"}
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
     """At 0.1 and beyond the L-infinity constraint certifies most, and GroupSort more than ReLU."""
     arms, eps = outcomes.arms(*PRESETS), radii(outcomes, PRESETS[0])
-    attacked = outcomes.arms(*(f"{preset}:attack" for preset in PRESETS))
     finding = Finding()
     for word, kind in (("certified (proven)", certified), ("under PGD (empirical)", pgd)):
         finding.blocks.append(
@@ -44,10 +45,13 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
             over_radii(folder / f"{MAIN}_{name}.png", arms, {"": kind}, eps, f"L-infinity, {word}",
                        _CAPTIONS[name])
         )  # fmt: skip
-    finding.blocks.append(
-        table("MNIST, L-infinity: accuracy (%) under FGSM (empirical)", attacked,
-              columns(fgsm, eps), "500 test images, one step.")
-    )  # fmt: skip
+    for name, words, points in (
+        (FGSM, "FGSM", "500 test images, one step."),
+        (NEAREST, "Carlini-Wagner and the boundary attack", "100 test images, by foolbox."),
+    ):
+        if later := outcomes.arms(*(f"{preset}:{name}" for preset in PRESETS)):
+            title = f"MNIST, L-infinity: accuracy (%) under {words} (empirical)"
+            finding.blocks.append(table(title, later, columns(attacked, eps), points))
     finding.checks += [check for side in SIDES for check in _checks(outcomes, side)]
     return finding
 
@@ -105,5 +109,5 @@ ROBUSTNESS_LINF = Study(
     "Margin-trained networks under an L-infinity constraint are provably robust in L-infinity.",
     judge,
     PRESETS,
-    attack_by_fgsm,
+    attack_further,
 )
