@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -17,7 +17,7 @@ from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.runs import write_atomic, write_json
+from lipsort_cli.files import write_csv, write_json
 from lipsort_cli.trained import TrainedRun, open_run, resolve_radii
 
 
@@ -49,122 +49,107 @@ def run(config: AttackConfig, directory: Path) -> None:
     )
     for remark in campaign.remarks:
         warn(remark)
-    failures = np.flatnonzero(findings.nearest <= points.radii)
-    failures = failures[points.radii[failures] > 0]
-    _write(directory, config, trained, points, findings.nearest, failures, eps, campaign.remarks)
-    _draw(directory, config, trained, points, findings.nearest, eps)
-    _show(config, trained, points, findings.nearest, eps, directory)
-    if len(failures):
-        worst = int(failures[0])
+    found = Found(points, findings.nearest, eps)
+    _write(directory, config, trained, found, campaign.remarks)
+    draw_robustness(
+        directory / "figures" / "attack.png",
+        points.radii,
+        norm=norm,
+        title=f"{trained.name}: certificate and attacks ({', '.join(config.methods)})",
+        clean=float((points.predictions == trained.labels).mean()),
+        attacked={radius: share for radius, _, share in found.shares},
+        eps=eps,
+    )
+    _show(config, trained, found, directory)
+    if len(found.failures):
+        worst = int(found.failures[0])
         raise LipsortError(
-            f"soundness failure: {len(failures)} points lose their label within their certified "
-            f"radius; the first is point {worst}, at distance {findings.nearest[worst]!r} with "
-            f"radius {points.radii[worst]!r}; see {directory / 'attack.csv'} and report it"
+            f"soundness failure: {len(found.failures)} points lose their label within their "
+            f"certified radius; the first is point {worst}, at distance {found.nearest[worst]!r} "
+            f"with radius {points.radii[worst]!r}; see {directory / 'attack.csv'} and report it"
         )
 
 
-def _shares(
-    points: CertifiedPoints, nearest: np.ndarray, eps: list[float]
-) -> list[tuple[float, float, float]]:
-    """Radius, certified share, share that no attack broke."""
-    return [
-        (value, float((points.radii >= value).mean()), float((nearest > value).mean()))
-        for value in eps
-    ]
+class Found(NamedTuple):
+    """Certified radii, and the ``nearest`` adversary of each point [N]; infinite where none is."""
+
+    points: CertifiedPoints
+    nearest: np.ndarray
+    eps: list[float]
+
+    @property
+    def failures(self) -> np.ndarray:
+        """Points whose label is lost within their certified radius."""
+        return np.flatnonzero((self.nearest <= self.points.radii) & (self.points.radii > 0))
+
+    @property
+    def shares(self) -> list[tuple[float, float, float]]:
+        """Radius, certified share, share that no attack broke."""
+        return [
+            (e, float((self.points.radii >= e).mean()), float((self.nearest > e).mean()))
+            for e in self.eps
+        ]
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """Distance over certified radius, of the points that have both."""
+        both = np.isfinite(self.nearest) & (self.points.radii > 0)
+        return self.nearest[both] / self.points.radii[both]
 
 
 def _write(
-    directory: Path,
-    config: AttackConfig,
-    trained: TrainedRun,
-    points: CertifiedPoints,
-    nearest: np.ndarray,
-    failures: np.ndarray,
-    eps: list[float],
-    remarks: list[str],
+    directory: Path, config: AttackConfig, trained: TrainedRun, found: Found, remarks: list[str]
 ) -> None:
-    shares = _shares(points, nearest, eps)
-    found = np.isfinite(nearest)
-    tight = found & (points.radii > 0)
+    points, nearest = found.points, found.nearest
     result = {
         "norm": points.norm,
         "arithmetic": config.arithmetic,
         "methods": list(config.methods),
         "points": len(nearest),
-        "fooled": int(found.sum()),
+        "fooled": int(np.isfinite(nearest).sum()),
         "certified_accuracy": {
             "evidence": "proven",
             "routes": points.shares(),
-            "eps": {f"{e}": c for e, c, _ in shares},
+            "eps": {f"{e}": c for e, c, _ in found.shares},
         },
-        "attacked_accuracy": {"evidence": "empirical", "eps": {f"{e}": a for e, _, a in shares}},
-        "soundness_failures": len(failures),
+        "attacked_accuracy": {
+            "evidence": "empirical",
+            "eps": {f"{e}": a for e, _, a in found.shares},
+        },
+        "soundness_failures": len(found.failures),
     }
-    if tight.any():
-        result["median_distance_over_radius"] = float(
-            np.median(nearest[tight] / points.radii[tight])
-        )
+    if len(found.ratios):
+        result["median_distance_over_radius"] = float(np.median(found.ratios))
     if remarks:
         result["remarks"] = remarks
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["index", "label", "prediction", "certified_radius", "smallest_distance_found"])
-    for row in range(len(nearest)):
-        distance = repr(float(nearest[row])) if found[row] else ""
-        writer.writerow(
-            [
-                row,
-                int(trained.labels[row]),
-                int(points.predictions[row]),
-                repr(float(points.radii[row])),
-                distance,
-            ]
-        )
-    write_atomic(directory / "attack.csv", stream.getvalue())
+    header = ["index", "label", "prediction", "certified_radius", "smallest_distance_found"]
+    rows = zip(
+        range(len(nearest)),
+        trained.labels.tolist(),
+        points.predictions.tolist(),
+        points.radii.tolist(),
+        (distance if math.isfinite(distance) else "" for distance in nearest.tolist()),
+        strict=True,
+    )
+    write_csv(directory / "attack.csv", header, rows)
     write_json(directory / "attack.json", result)
 
 
-def _draw(
-    directory: Path,
-    config: AttackConfig,
-    trained: TrainedRun,
-    points: CertifiedPoints,
-    nearest: np.ndarray,
-    eps: list[float],
-) -> None:
-    draw_robustness(
-        directory / "figures" / "attack.png",
-        points.radii,
-        norm=points.norm,
-        title=f"{trained.name}: certificate and attacks ({', '.join(config.methods)})",
-        clean=float((points.predictions == trained.labels).mean()),
-        attacked={e: a for e, _, a in _shares(points, nearest, eps)},
-        eps=eps,
+def _show(config: AttackConfig, trained: TrainedRun, found: Found, directory: Path) -> None:
+    table = Table(
+        title=f"{len(found.nearest):,} test points, {found.points.norm}, {config.arithmetic}"
     )
-
-
-def _show(
-    config: AttackConfig,
-    trained: TrainedRun,
-    points: CertifiedPoints,
-    nearest: np.ndarray,
-    eps: list[float],
-    directory: Path,
-) -> None:
-    table = Table(title=f"{len(nearest):,} test points, {points.norm}, {config.arithmetic}")
     for name in ("radius", "certified (proven)", "under attack (empirical)"):
         table.add_column(name, justify="right")
-    for radius, certified, attacked in _shares(points, nearest, eps):
+    for radius, certified, attacked in found.shares:
         table.add_row(f"{radius}", share_down(certified), f"{attacked:.2%}")
     console.print(table)
-    both = (points.radii > 0) & np.isfinite(nearest)
-    if both.any():
-        ratio = nearest[both] / points.radii[both]
+    if len(found.ratios):
         console.print(
-            f"Smallest distance found over certified radius, {int(both.sum())} points: "
-            f"least {at_least(ratio.min(), 7)}, median {np.median(ratio):.4g} "
+            f"Smallest distance found over certified radius, {len(found.ratios)} points: "
+            f"least {at_least(found.ratios.min(), 7)}, median {np.median(found.ratios):.4g} "
             "(below 1 would be a failure)"
         )
-    certified = (trained.directory / CERTIFICATE).is_file()
+    issued = (trained.directory / CERTIFICATE).is_file()
     results_line("Results", directory, "attack.json", "attack.csv", "figures/attack.png")
-    follow_up("lipsort", "export" if certified else "certify", trained.directory)
+    follow_up("lipsort", "export" if issued else "certify", trained.directory)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, results_line
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.figures.front import draw_front, draw_history
+from lipsort_cli.files import write_csv
 from lipsort_cli.reports.values import is_share
-from lipsort_cli.runs import RunRecord, started_in, write_atomic, write_json
+from lipsort_cli.runs import RunRecord, started_in, write_json
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.tune.search import Search
 from lipsort_cli.tune.space import read
@@ -108,15 +107,20 @@ def _write(study: Study, config: TuneConfig, directory: Path) -> None:
             "front": [described(trial) for trial in study.front()],
         },
     )
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    rows = (
+        [
+            trial.number,
+            trial.state,
+            *trial.values,
+            *[""] * (len(study.goals) - len(trial.values)),
+            *(word.partition("=")[2] for word in trial.words),
+            trial.seconds,
+        ]
+        for trial in study.trials
+    )
     keys = [one.key for one in study.space.dimensions]
-    writer.writerow(["trial", "state", *(g.name for g in study.goals), *keys, "seconds"])
-    for trial in study.trials:
-        values = [repr(v) for v in trial.values] or [""] * len(study.goals)
-        tried = [word.partition("=")[2] for word in trial.words]
-        writer.writerow([trial.number, trial.state, *values, *tried, trial.seconds])
-    write_atomic(directory / "trials.csv", stream.getvalue())
+    header = ["trial", "state", *(g.name for g in study.goals), *keys, "seconds"]
+    write_csv(directory / "trials.csv", header, rows)
 
 
 def _draw(study: Study, directory: Path) -> None:

@@ -23,25 +23,18 @@ DEFAULT_EPS = {
 """Radii, in raw input units, for a norm that the run itself was not evaluated in."""
 
 
-@command(
-    "certify",
-    takes=("train", "estimate-wasserstein", "wgan", "import"),
-    examples=(
-        ("The newest run", "lipsort certify"),
-        ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
-        ("For exact real arithmetic", "lipsort certify arithmetic=real"),
-    ),
-)
 @node
-class CertifyConfig:
-    """Issue a certificate for a run.
+class OnRun:
+    """What commands share that work on a run."""
 
-    Of a classifier the radii of its test points, of a critic the distance that it proves between
-    the run's two samples.
-    """
-
-    run: str = option(REQUIRED, "run directory to certify")
+    run: str = option(REQUIRED, "directory of the run")
     data: Any = None
+
+
+@node
+class OnClassifier(OnRun):
+    """What those share that certify answers of a run's network."""
+
     norm: str | None = option(
         None,
         "norm of the perturbation; null: that of the run's evaluation",
@@ -53,6 +46,25 @@ class CertifyConfig:
         choices=ARITHMETIC_NAMES,
         refused=REFUSED_ARITHMETICS,
     )
+
+
+@command(
+    "certify",
+    takes=("train", "estimate-wasserstein", "wgan", "import"),
+    examples=(
+        ("The newest run", "lipsort certify"),
+        ("A run, in the L-infinity norm", "lipsort certify outputs/train/DATE/TIME norm=linf"),
+        ("For exact real arithmetic", "lipsort certify arithmetic=real"),
+    ),
+)
+@node
+class CertifyConfig(OnClassifier):
+    """Issue a certificate for a run.
+
+    Of a classifier the radii of its test points, of a critic the distance that it proves between
+    the run's two samples.
+    """
+
     eps: list[float] | None = option(
         None,
         "radii whose counts are stated; null: the run's own, in its own norm",
@@ -77,13 +89,9 @@ class CertifyConfig:
     ),
 )
 @node
-class AttackConfig:
+class AttackConfig(OnClassifier):
     """Attack a trained run, to sandwich its certificate from above."""
 
-    run: str = option(REQUIRED, "run directory to attack")
-    data: Any = None
-    norm: str | None = like(CertifyConfig, "norm", None)
-    arithmetic: str = like(CertifyConfig, "arithmetic", "binary32", "certificate that is attacked")
     methods: list[str] = option(
         ["fgsm", "pgd", "deepfool", "rounding"],
         "adversaries; the last four need the extra 'attacks'",
@@ -130,11 +138,9 @@ class AttackConfig:
     ),
 )
 @node
-class ExportConfig:
+class ExportConfig(OnRun):
     """Export a trained run as a plain network."""
 
-    run: str = option(REQUIRED, "run directory to export")
-    data: Any = None
     formats: list[str] = option(
         ["safetensors", "onnx", "torch_export"],
         "files that are written",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import field
 
-from lipsort_cli.config.certificates import ARITHMETIC_NAMES, REFUSED_ARITHMETICS
+from lipsort_cli.config.certificates import OnClassifier
 from lipsort_cli.config.data import TableOptions
 from lipsort_cli.config.options import REQUIRED, node, option
 from lipsort_cli.config.registry import Option, command
@@ -71,26 +71,14 @@ def settled(options: UnseenData, trained: Option) -> Settled:
     ),
 )
 @node
-class PredictConfig:
+class PredictConfig(OnClassifier):
     """Predict the class of new data, with the radius within which each answer cannot change."""
 
-    run: str = option(REQUIRED, "run directory that predicts")
     data: UnseenData = field(default_factory=UnseenData)
-    norm: str | None = option(
-        None,
-        "norm of the perturbation; null: that of the run's evaluation",
-        choices=["l2", "linf", "l1"],
-    )
     units: str = option(
         "raw",
         "of radii: of the input, or standard deviations of each column (of standardised tables)",
         choices=["raw", "deviations"],
-    )
-    arithmetic: str = option(
-        "binary32",
-        "how the network is evaluated, in any summation order",
-        choices=ARITHMETIC_NAMES,
-        refused=REFUSED_ARITHMETICS,
     )
     format: str = option("csv", "of the table of predictions", choices=["csv", "parquet"])
 

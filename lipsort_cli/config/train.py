@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Any
 
+from lipsort_cli.config.certificates import OnClassifier
 from lipsort_cli.config.constraints import of_norm
 from lipsort_cli.config.distance import FixedLinfModel, OrderModel
 from lipsort_cli.config.learning import StiefelOptimizer
 from lipsort_cli.config.models import EnsembleModel, ImageModel, ResidualCnnModel
-from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, node, option
+from lipsort_cli.config.options import LARGEST_SEED, MOST_THREADS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import command
 
 # --- what every training command shares -------------------------------------------------------
@@ -186,10 +187,8 @@ class Evaluation:
     eps: list[float] = option(
         [0.1, 0.3, 0.5, 1.0], "radii, in raw input units", above=0, filled=True, rising=True
     )
-    arithmetic: str = option(
-        "binary32",
-        "what the certified radii hold for",
-        choices=["real", "binary64", "binary32"],
+    arithmetic: str = like(
+        OnClassifier, "arithmetic", "binary32", "what the certified radii hold for"
     )
     attack: Attack = field(default_factory=Attack)
 

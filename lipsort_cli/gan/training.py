@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.wgan import GanTraining
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.gan.average import Average
@@ -43,7 +44,7 @@ class GanTask(Task):
         generator: Generator,
         optimizer: Optimizer,
         critic: Critic,
-        schedule: Any,
+        schedule: Schedule,
         device: torch.device,
         directory: Path,
         *,

@@ -53,11 +53,8 @@ def gemm(trace: Trace, node: Node) -> list[Value]:
 
 def matmul(trace: Trace, node: Node) -> list[Value]:
     """One of the two is a constant matrix (or vector)."""
-    left, right = node.input(0), node.input(1)
-    if isinstance(left, Value) and isinstance(right, Value):
-        node.refuse("multiplies two values that both depend on the input: no constant bounds that")
-    if isinstance(left, Value):
-        weight = node.numbers(1)
+    if _constant_factor(node) == 1:
+        left, weight = node.value(), node.numbers(1)
         single = weight.ndim == 1
         if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
             weight = weight.reshape(weight.shape[-2:])
@@ -140,16 +137,20 @@ def spread(weight: Array, dilations: Sequence[int]) -> Array:
     return found
 
 
-def conv(trace: Trace, node: Node) -> list[Value]:
-    """One or two axes; whatever pads, strides and dilations."""
+def _with_kernel(node: Node) -> tuple[Value, Array, Array | None, Window, bool]:
+    """Image, kernel, bias and window of a convolution; whether it had one axis only."""
     value, weight = node.value(), node.numbers(1)
     flat = len(value.shape) == 3
     if weight.ndim != len(value.shape):
         node.refuse(f"a kernel of shape {list(weight.shape)} for {list(value.shape)}")
     window = Window.of(node, value.shape[2:], weight.shape[2:]).as_image()
-    value = image(value, node)
-    weight = weight[:, :, None, :] if flat else weight
     bias = None if node.input(2) is None else node.numbers(2)
+    return image(value, node), weight[:, :, None, :] if flat else weight, bias, window, flat
+
+
+def conv(trace: Trace, node: Node) -> list[Value]:
+    """One or two axes; whatever pads, strides and dilations."""
+    value, weight, bias, window, flat = _with_kernel(node)
     made = _convolved(trace, value, node, weight, bias, window)
     return [made.at(made.places[:, :, 0]) if flat else made]
 
@@ -202,17 +203,10 @@ def _around(value: Value, window: Window, stride: int) -> tuple[Value, int] | No
 
 def conv_transpose(trace: Trace, node: Node) -> list[Value]:
     """The transpose of a convolution, with output padding; strides the same on both axes."""
-    value, weight = node.value(), node.numbers(1)
-    flat = len(value.shape) == 3
-    if weight.ndim != len(value.shape):
-        node.refuse(f"a kernel of shape {list(weight.shape)} for {list(value.shape)}")
     if node.get("output_shape", None) or node.get("auto_pad", "NOTSET") != "NOTSET":
         node.refuse("its pads follow from output_shape or auto_pad; write them out as pads")
-    window = Window.of(node, value.shape[2:], weight.shape[2:]).as_image()
+    value, weight, bias, window, flat = _with_kernel(node)
     extra = [0] * flat + list(node.get("output_padding", [0] * (2 - flat)))
-    value = image(value, node)
-    weight = weight[:, :, None, :] if flat else weight
-    bias = None if node.input(2) is None else node.numbers(2)
     dilation, stride = window.dilations[0], window.strides[0]
     if len(set(window.dilations)) > 1:
         weight, dilation = spread(weight, window.dilations), 1
@@ -269,10 +263,16 @@ def subtract(trace: Trace, node: Node) -> list[Value]:
 
 def multiply(trace: Trace, node: Node) -> list[Value]:
     """A value and a constant."""
-    if isinstance(node.input(0), Value) and isinstance(node.input(1), Value):
+    place = _constant_factor(node)
+    return [affine(trace, node.value(1 - place), node, node.numbers(place), NOTHING)]
+
+
+def _constant_factor(node: Node) -> int:
+    """Which of two factors does not depend on the input."""
+    first, second = (isinstance(node.input(place), Value) for place in (0, 1))
+    if first and second:
         node.refuse("multiplies two values that both depend on the input: no constant bounds that")
-    place = 0 if isinstance(node.input(0), Value) else 1
-    return [affine(trace, node.value(place), node, node.numbers(1 - place), NOTHING)]
+    return 1 if first else 0
 
 
 def divide(trace: Trace, node: Node) -> list[Value]:

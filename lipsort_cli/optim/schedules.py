@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from torch.optim import Optimizer
+
+from lipsort_cli.config.learning import Schedule
 
 
 def schedule_factor(
@@ -44,10 +45,10 @@ class Rates:
 
     Args:
         optimizer: before it was restored from anything.
-        config: the schedule's configuration: ``name`` and what :func:`schedule_factor` takes.
+        config: what :func:`schedule_factor` takes.
     """
 
-    def __init__(self, optimizer: Optimizer, config: Any) -> None:
+    def __init__(self, optimizer: Optimizer, config: Schedule) -> None:
         self.optimizer, self.options = optimizer, dict(vars(config))
         self.first = [float(group["lr"]) for group in optimizer.param_groups]
 

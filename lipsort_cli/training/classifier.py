@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
@@ -44,7 +45,7 @@ class ClassifierTask(Task):
         dataset: Dataset,
         network: Network,
         optimizer: Optimizer,
-        schedule: Any,
+        schedule: Schedule,
         loss: Loss,
         device: torch.device,
         *,

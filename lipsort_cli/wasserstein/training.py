@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.optim import Rates, build_optimizer
@@ -56,7 +57,7 @@ class CriticTask(Task):
         source: Source,
         network: Network,
         optimizer: Optimizer,
-        schedule: Any,
+        schedule: Schedule,
         device: torch.device,
         *,
         norm: str,
