@@ -1,4 +1,10 @@
-"""Jobs over worker processes: in parallel, in order, those that depend on others after them."""
+"""Jobs over worker processes: in parallel, in order, those that depend on others after them.
+
+Not one of Hydra's launchers: they run one sweep of one command, and know of no job that needs
+another's result. One job killed of four: joblib's ends with none of the others done; submitit's
+local executor does them, all at once, torch loaded afresh for each, and raises instead of
+answering. Here a worker loads torch once, and one that dies takes only its job with it.
+"""
 
 from __future__ import annotations
 
