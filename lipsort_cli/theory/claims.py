@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -54,16 +55,8 @@ def check_all(
         lambda: singular_values_become_one(seed, quick),
         lambda: universality(quick),
         shallow_relu_bends_by_one,
-        absolute_value_by_maxmin,
-        maxmin_by_absolute_value,
-        fullsort_by_maxmin,
-        maxmin_by_fullsort,
-        absolute_value_by_fullsort,
-        fullsort_by_absolute_value,
-        relu_by_maxmin,
-        lambda: lattice_interpolates("linf", seed, quick),
-        lambda: lattice_interpolates("l2", seed, quick),
-        lambda: lattice_interpolates("l1", seed, quick),
+        *(conversion.check for conversion in CONVERSIONS),
+        *(partial(lattice_interpolates, norm, seed, quick) for norm in ("linf", "l2", "l1")),
         lambda: trained_bends(bends or train_all(seed, quick)),
     ]
     found = []
@@ -211,110 +204,97 @@ def universality(quick: bool) -> Claim:
 # --- activations in terms of each other ---------------------------------------------------------
 
 
-def absolute_value_by_maxmin() -> Claim:
-    """Both sides are linear left and right of 0, in each coordinate: three points settle it."""
-    holds = True
-    for norm in ("l2", "linf"):
-        network = conversions.absolute_value_by_maxmin(3, norm)
-        holds &= network.constrained(norm)
-        holds &= _agrees(network, _grid(3, (-1, 0, 1)), lambda x: [abs(v) for v in x])
-        holds &= constant(network, norm) <= 1 + 1e-6
-    return Claim(
+class Conversion(NamedTuple):
+    """An activation written by others: equal at points that settle it, as ``detail`` says why.
+
+    ``cases``: networks, the norms that they are constrained in, and the points.
+    """
+
+    name: str
+    claim: str
+    wanted: Callable[[Vector], Vector]
+    cases: Callable[[], list[tuple[ExactNetwork, tuple[str, ...], list[Vector]]]]
+    detail: str
+
+    def check(self) -> Claim:
+        """Exactly; what is constrained in L2 or L-infinity alone, by the verifier as well."""
+        holds = True
+        for network, norms, points in self.cases():
+            holds &= all(network.constrained(norm) for norm in norms)
+            holds &= all(network(point) == self.wanted(point) for point in points)
+            if norms != EVERY:
+                holds &= all(constant(network, norm) <= 1 + 1e-6 for norm in norms)
+        return Claim(self.name, self.claim, PROVEN, holds, self.detail)
+
+
+def _absolute(x: Vector) -> Vector:
+    return [abs(v) for v in x]
+
+
+def _pairs(x: Vector) -> Vector:
+    return [v for i in range(0, len(x), 2) for v in sorted(x[i : i + 2])]
+
+
+EVERY = ("l2", "linf", "l1")
+CONVERSIONS = (
+    Conversion(
         "absolute_value_by_maxmin",
         "MaxMin writes the absolute value exactly, for every input, in L2 and in L-infinity",
-        PROVEN,
-        holds,
+        _absolute,
+        lambda: [
+            (conversions.absolute_value_by_maxmin(3, norm), (norm,), _grid(3, (-1, 0, 1)))
+            for norm in ("l2", "linf")
+        ],
         "equal at -1, 0, 1 in every coordinate, linear between and beyond; norms exactly at most 1",
-    )
-
-
-def maxmin_by_absolute_value() -> Claim:
-    """On the box both are affine where x <= y and where x >= y: its corners settle it."""
-    network = conversions.maxmin_by_absolute_value(4, 3)
-    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
-    holds &= _agrees(network, _grid(4, (-3, 3)), lambda x: [*sorted(x[:2]), *sorted(x[2:])])
-    return Claim(
+    ),
+    Conversion(
         "maxmin_by_absolute_value",
         "the absolute value writes MaxMin exactly on a box, in L2",
-        PROVEN,
-        holds,
+        _pairs,
+        lambda: [(conversions.maxmin_by_absolute_value(4, 3), ("l2",), _grid(4, (-3, 3)))],
         "equal at the corners of [-3, 3]^4, affine on each order of x and y; norms at most 1",
-    )
-
-
-def fullsort_by_maxmin() -> Claim:
-    """Comparisons commute with monotone functions: zeros and ones settle it (0-1 principle)."""
-    widths = (2, 4, 6, 8, 10)
-    holds = True
-    for width in widths:
-        network = conversions.fullsort_by_maxmin(width)
-        holds &= all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
-        holds &= _agrees(network, _grid(width, (0, 1)), sorted)
-    return Claim(
+    ),
+    Conversion(
         "fullsort_by_maxmin",
         "MaxMin and permutations write FullSort exactly, for every input, in every norm",
-        PROVEN,
-        holds,
-        f"widths {', '.join(map(str, widths))}: all inputs of zeros and ones (0-1 principle)",
-    )
-
-
-def maxmin_by_fullsort() -> Claim:
-    """On the box the shifted pairs cannot mix; on each order both are affine: corners settle it."""
-    network = conversions.maxmin_by_fullsort(6, 2)
-    holds = all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
-    holds &= _agrees(
-        network, _grid(6, (-2, 2)), lambda x: [v for i in (0, 2, 4) for v in sorted(x[i : i + 2])]
-    )
-    return Claim(
+        sorted,
+        lambda: [
+            (conversions.fullsort_by_maxmin(width), EVERY, _grid(width, (0, 1)))
+            for width in (2, 4, 6, 8, 10)
+        ],
+        "widths 2, 4, 6, 8, 10: all inputs of zeros and ones (0-1 principle: comparisons commute "
+        "with monotone functions)",
+    ),
+    Conversion(
         "maxmin_by_fullsort",
         "FullSort writes MaxMin exactly on a box, in every norm",
-        PROVEN,
-        holds,
-        "equal at the corners of [-2, 2]^6, affine on each order of the pairs; norms exactly 1",
-    )
-
-
-def absolute_value_by_fullsort() -> Claim:
-    """The absolute value by MaxMin, and MaxMin by FullSort: each an identity on the box."""
-    network = conversions.absolute_value_by_fullsort(2, 3)
-    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
-    holds &= _agrees(network, _grid(2, range(-3, 4)), lambda x: [abs(v) for v in x])
-    return Claim(
+        _pairs,
+        lambda: [(conversions.maxmin_by_fullsort(6, 2), EVERY, _grid(6, (-2, 2)))],
+        "equal at the corners of [-2, 2]^6, where the shifted pairs cannot mix; affine on each "
+        "order of the pairs; norms exactly 1",
+    ),
+    Conversion(
         "absolute_value_by_fullsort",
         "FullSort writes the absolute value exactly on a box, in L2",
-        PROVEN,
-        holds,
+        _absolute,
+        lambda: [(conversions.absolute_value_by_fullsort(2, 3), ("l2",), _grid(2, range(-3, 4)))],
         "the absolute value by MaxMin, MaxMin by FullSort; equal on the grid of [-3, 3]^2 as well",
-    )
-
-
-def fullsort_by_absolute_value() -> Claim:
-    """FullSort by MaxMin, and MaxMin by the absolute value: what is sorted stays in the box."""
-    network = conversions.fullsort_by_absolute_value(4, 2)
-    holds = network.constrained("l2") and constant(network, "l2") <= 1 + 1e-6
-    holds &= _agrees(network, _grid(4, (-2, 0, 1, 2)), sorted)
-    return Claim(
+    ),
+    Conversion(
         "fullsort_by_absolute_value",
         "the absolute value writes FullSort exactly on a box, in L2",
-        PROVEN,
-        holds,
+        sorted,
+        lambda: [(conversions.fullsort_by_absolute_value(4, 2), ("l2",), _grid(4, (-2, 0, 1, 2)))],
         "FullSort by MaxMin, MaxMin by the absolute value; equal on a grid of [-2, 2]^4 as well",
-    )
-
-
-def relu_by_maxmin() -> Claim:
-    """Linear left and right of 0, as the absolute value is."""
-    network = conversions.relu_by_maxmin(3)
-    holds = all(network.constrained(norm) for norm in ("l2", "linf", "l1"))
-    holds &= _agrees(network, _grid(3, (-1, 0, 1)), lambda x: [max(v, Fraction(0)) for v in x])
-    return Claim(
+    ),
+    Conversion(
         "relu_by_maxmin",
         "MaxMin writes ReLU exactly, for every input, in every norm",
-        PROVEN,
-        holds,
+        lambda x: [max(v, Fraction(0)) for v in x],
+        lambda: [(conversions.relu_by_maxmin(3), EVERY, _grid(3, (-1, 0, 1)))],
         "equal at -1, 0, 1 in every coordinate, linear between and beyond; norms exactly at most 1",
-    )
+    ),
+)
 
 
 # --- the lattice --------------------------------------------------------------------------------
@@ -361,9 +341,3 @@ def _grid(features: int, values: Iterable[int]) -> list[Vector]:
     return [
         [Fraction(v) for v in point] for point in itertools.product(tuple(values), repeat=features)
     ]
-
-
-def _agrees(
-    network: ExactNetwork, points: Iterable[Vector], wanted: Callable[[Vector], Vector]
-) -> bool:
-    return all(network(point) == wanted(point) for point in points)
