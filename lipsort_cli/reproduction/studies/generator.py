@@ -45,14 +45,19 @@ SECONDS = {"quick": 10, "standard": 120, "full": 3600}
 
 
 def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
-    """Every critic's distance between each generator and its data; GANs of the same time."""
-    seeds = sorted({job.seed for job in jobs})
+    """Every critic's distance between each generator and its data; GANs of the same time.
+
+    The latter are judged by the classifier of their seed's LWGAN: it takes longer than they do.
+    """
     limit = (f"training.seconds={SECONDS[mode]}", "training.steps=1000000", "data=mnist")
     timed = [
-        replace(one, preset=one.preset + TIME)
+        replace(one, preset=one.preset + TIME, after=(first.directory,))
+        for first in jobs
+        if short(first.preset) == TRAINING[0] and first.arm["data"] == "mnist"
         for preset in TRAINING
-        for one in jobs_of(preset, out, seeds, mode, limit)
-    ]
+        for one in jobs_of(preset, out, [first.seed], mode,
+                           (*limit, f"evaluation.classifier='{first.directory.absolute()}'"))
+    ]  # fmt: skip
     return timed + [
         replace(one, after=(job.directory,))
         for job in jobs
