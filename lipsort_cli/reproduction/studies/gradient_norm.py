@@ -99,7 +99,8 @@ def _by_depth(arms: list[Arm], path: Path) -> Picture:
         title="Gradient norm on its way back",
     )
     return Picture(
-        path, "Norm of the margin's gradient by depth, read from right (head) to left (input)."
+        path,
+        "Norm of the margin's gradient by depth, from right (head) to left (input); curves at 1 coincide.",
     )
 
 
