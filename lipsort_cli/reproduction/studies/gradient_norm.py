@@ -98,10 +98,8 @@ def _by_depth(arms: list[Arm], path: Path) -> Picture:
         ylabel="gradient norm / that at the head",
         title="Gradient norm on its way back",
     )
-    return Picture(
-        path,
-        "Norm of the margin's gradient by depth, from right (head) to left (input); curves at 1 coincide.",
-    )
+    text = "Norm of the margin's gradient by depth, from right (head) to left (input); "
+    return Picture(path, text + "curves at 1 coincide.")
 
 
 def _over_training(arms: list[Arm], path: Path, key: str, ylabel: str, title: str) -> Picture:
