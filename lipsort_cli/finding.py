@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def find_run(
     """
     wanted = " or ".join(f"`lipsort {command}`" for command in commands)
     if argument is None:
-        newest = _newest(commands, Path(root))
+        newest = _newest(commands, Path(root), lambda _, record: record["status"] == "finished")
         if newest is None:
             raise UsageError(
                 f"no finished run of {wanted} under {Path(root).resolve()}; "
@@ -90,27 +91,25 @@ def unfinished(command: str, digest: str, root: Path = Path("outputs")) -> Path 
 
     None where there is none, or where a process works in it.
     """
+
+    def fits(directory: Path, record: dict[str, Any]) -> bool:
+        same = record.get("configuration", {}).get("sha256") == digest
+        return same and record["status"] != "finished" and holder(directory) is None
+
+    return _newest((command,), Path(root), fits)
+
+
+def _newest(
+    commands: tuple[str, ...], root: Path, fits: Callable[[Path, dict[str, Any]], bool]
+) -> Path | None:
+    """The run of ``commands`` that began last, of those under ``root`` that ``fits`` takes."""
     found = []
-    for path in Path(root).glob(f"{command}/*/*/{RECORD}"):
-        with contextlib.suppress(LipsortError):
-            record = read_record(path.parent)
-            same = record.get("configuration", {}).get("sha256") == digest
-            if same and record["status"] != "finished" and holder(path.parent) is None:
-                found.append((str(record.get("start", "")), path.parent))
-    return max(found)[1] if found else None
-
-
-def _newest(commands: tuple[str, ...], root: Path) -> Path | None:
-    newest: tuple[str, Path] | None = None
     for command in commands:
         # Single runs lie at <date>/<time>, jobs of a sweep one level deeper.
         for pattern in (f"{command}/*/*/{RECORD}", f"{command}/*/*/*/{RECORD}"):
             for path in root.glob(pattern):
                 with contextlib.suppress(LipsortError):
                     record = read_record(path.parent)
-                    if record["status"] != "finished" or record["command"] != command:
-                        continue
-                    candidate = (str(record.get("start", "")), path.parent)
-                    if newest is None or candidate > newest:
-                        newest = candidate
-    return newest[1] if newest else None
+                    if record["command"] == command and fits(path.parent, record):
+                        found.append((str(record.get("start", "")), path.parent))
+    return max(found)[1] if found else None

@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
 PATIENCE = 60.0
 """Seconds that a process has for its last step and its checkpoint."""
@@ -91,6 +93,23 @@ def keep_memory() -> None:
             libc = ctypes.CDLL(None)
             libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
             libc.mallopt(_TRIM_THRESHOLD, 128 << 20)
+
+
+@contextmanager
+def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Let ``handler`` take the signals of :func:`stop_signals` while the block runs.
+
+    In the main thread only; in others, such as a launcher's workers, they stay as they are.
+    """
+    before: dict[int, Any] = {}
+    with suppress(ValueError):
+        for number in stop_signals():
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def stop_signals() -> list[int]:

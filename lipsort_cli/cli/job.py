@@ -9,9 +9,8 @@ from __future__ import annotations
 import copy
 import importlib
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +32,7 @@ from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
-from lipsort_cli.processes import ending_with, keep_memory, stop_signals
+from lipsort_cli.processes import ending_with, keep_memory, on_stop_signals
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -126,7 +125,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
             write_atomic(directory / name, text)
 
     try:
-        with _terminating(), _claimed(command, typed, directory) as standing:
+        with on_stop_signals(_interrupt), _claimed(command, typed, directory) as standing:
             if standing == "finished" and not command.continued:
                 message = f"{directory} is finished already; nothing to do."
                 console.print(message, soft_wrap=True)
@@ -196,22 +195,9 @@ def _files(config: DictConfig, hydra: DictConfig, folder: str) -> Saved:
     return {f"{folder}/{name}.yaml": OmegaConf.to_yaml(node) for name, node in contents.items()}
 
 
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Let SIGTERM and a hang-up interrupt as Ctrl-C does: a stopped job leaves a resumable run."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before: dict[int, Any] = {}
-    with suppress(ValueError):  # not in the main thread: a launcher's worker
-        for number in stop_signals():
-            before[number] = signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt(*_: object) -> None:
+    """SIGTERM and a hang-up, as Ctrl-C does: a stopped job leaves a resumable run."""
+    raise KeyboardInterrupt
 
 
 _OURS = "raised by a job of lipsort's"

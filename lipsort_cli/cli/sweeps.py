@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from omegaconf import DictConfig
 
 from lipsort_cli.console import command_line, follow_up, results_line, warn
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.processes import stop_signals
+from lipsort_cli.processes import on_stop_signals
 from lipsort_cli.runs import RECORD, read_record
 
 
@@ -74,12 +73,8 @@ def left_on_a_signal(command: str, launcher: str) -> Iterator[None]:
         warn(f"interrupted: jobs that run leave a checkpoint after their step{again}")
         os._exit(130)
 
-    before = {number: signal.signal(number, leave) for number in stop_signals()}
-    try:
+    with on_stop_signals(leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _compare(folder: Path) -> None:

@@ -36,7 +36,7 @@ from lipsort_cli.wasserstein.training import (
     stream,
 )
 from lipsort_cli.wasserstein.verdict import directed, verdict
-from lipsort_cli.zoo import layer_text, save_network
+from lipsort_cli.zoo import network_text, save_network
 
 
 def run(config: EstimateWassersteinConfig, directory: Path) -> None:
@@ -209,10 +209,7 @@ def _seen(task: CriticTask) -> tuple[float, float]:
 def _describe(config: EstimateWassersteinConfig) -> str:
     if isinstance(config.model, ExtensionModel):
         return f"{config.distribution.name}: extension of up to {config.model.centres:,} centres"
-    group = getattr(config.activation, "group_size", None)
-    activation = config.activation.name + (f"({group})" if group else "")
-    layers = f"{layer_text(config.model)} {activation}"
-    return f"{config.distribution.name}: {layers}, {config.constraint.name}"
+    return f"{config.distribution.name}: {network_text(config)}"
 
 
 def _headline(config: EstimateWassersteinConfig, source: Source) -> str:

@@ -10,7 +10,6 @@ from safetensors.torch import save
 
 from lipsort_cli.arithmetic import judging_device
 from lipsort_cli.certificates import load_network
-from lipsort_cli.config.distance import FixedLinfModel
 from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
@@ -27,7 +26,7 @@ from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.training.evaluation import TestFigures, correct_points, evaluate
 from lipsort_cli.training.losses import build_loss
-from lipsort_cli.zoo import build_network, layer_text, save_network
+from lipsort_cli.zoo import build_network, network_text, save_network
 from lipsort_cli.zoo.operations import NoPlainForm
 from lipsort_cli.zoo.start import start_from
 
@@ -129,11 +128,7 @@ def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> C
 
 
 def _describe(config: TrainConfig) -> str:
-    if isinstance(config.model, FixedLinfModel):
-        return f"{config.model.name} {layer_text(config.model)}"
-    group = getattr(config.activation, "group_size", None)
-    activation = config.activation.name + (f"({group})" if group else "")
-    return f"{config.model.name} {layer_text(config.model)} {activation}, {config.constraint.name}"
+    return f"{config.model.name} {network_text(config)}"
 
 
 def _headline(config: TrainConfig, dataset: Dataset, task: ClassifierTask) -> str:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lipsort_cli.config.data import TableOptions
+from lipsort_cli.config.data import DownloadedData, TableOptions
 from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 # --- pairs with a known distance --------------------------------------------------------------
+
+
+@node
+class InDimensions(Option):
+    """A pair in any dimension."""
+
+    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
 
 
 @choice("distribution", "absolute_value")
@@ -22,31 +29,29 @@ class AbsoluteValueDistribution(Option):
 
 
 @choice("distribution", "three_cones")
-class ThreeConesDistribution(Option):
+class ThreeConesDistribution(InDimensions):
     """The paper's three cones: point masses against the circles around them. W1 = radius."""
 
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     count: int = option(3, "cones", minimum=1, maximum=2**16)
     spacing: float = option(2.0, "between neighbouring centres; at least 2 * radius", above=0)
     radius: float = option(1.0, "of the spheres", above=0)
 
 
 @choice("distribution", "cone")
-class ConeDistribution(Option):
+class ConeDistribution(InDimensions):
     """The paper's high-dimensional cone: a point mass against the sphere around it. W1 = radius.
 
     Potential -||x||.
     """
 
-    dim: int = option(128, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
+    dim: int = like(InDimensions, "dim", 128)
     radius: float = option(1.0, "of the sphere", above=0)
 
 
 @node
-class SpheresDistribution(Option):
+class SpheresDistribution(InDimensions):
     """Uniform measures on concentric spheres, of radii p and q: W1 = that of the radii."""
 
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p: list[float] = option([1.0, 4.0], "radii of P", minimum=0, filled=True)
     q: list[float] = option([2.0, 3.0], "radii of Q", minimum=0, filled=True)
 
@@ -55,7 +60,7 @@ class SpheresDistribution(Option):
 class ShellsDistribution(SpheresDistribution):
     """Spheres of two radii about the same centre, in any dimension. W1 = the difference."""
 
-    dim: int = like(SpheresDistribution, "dim", 16)
+    dim: int = like(InDimensions, "dim", 16)
     p: list[float] = like(SpheresDistribution, "p", [0.5])
     q: list[float] = like(SpheresDistribution, "q", [1.5])
 
@@ -65,39 +70,40 @@ class RingsDistribution(SpheresDistribution):
     """Concentric circles, two of P around two of Q: a potential that turns twice. W1 = 1."""
 
 
-@choice("distribution", "translated_gaussians")
-class TranslatedGaussiansDistribution(Option):
-    """A Gaussian and its translate, fresh points every step. W1 = the shift."""
+@node
+class Translated(InDimensions):
+    """A Gaussian and its translate."""
 
-    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
+    dim: int = like(InDimensions, "dim", 50)
     shift: float = option(1.0, "Euclidean length of the shift", above=0)
     std: float = option(1.0, "standard deviation of every coordinate", above=0)
+
+
+@choice("distribution", "translated_gaussians")
+class TranslatedGaussiansDistribution(Translated):
+    """A Gaussian and its translate, fresh points every step. W1 = the shift."""
 
 
 @choice("distribution", "translated_cloud")
-class TranslatedCloudDistribution(Option):
+class TranslatedCloudDistribution(Translated):
     """A fixed cloud of points and its translate, as two finite measures. W1 = the shift."""
 
-    dim: int = option(50, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
-    shift: float = option(1.0, "Euclidean length of the shift", above=0)
-    std: float = option(1.0, "standard deviation of every coordinate", above=0)
     points: int = option(1000, "points of the cloud", minimum=2, maximum=MOST_POINTS)
 
 
 @choice("distribution", "scaled_gaussians")
-class ScaledGaussiansDistribution(Option):
+class ScaledGaussiansDistribution(InDimensions):
     """Two centred Gaussians of different widths. W1 = |std_q - std_p| E||Z||."""
 
-    dim: int = option(10, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
+    dim: int = like(InDimensions, "dim", 10)
     std_p: float = option(1.0, "standard deviation of P", minimum=0)
     std_q: float = option(2.0, "standard deviation of Q", minimum=0)
 
 
 @choice("distribution", "mixture")
-class MixtureDistribution(Option):
+class MixtureDistribution(InDimensions):
     """Gaussian mixtures along one axis, the same noise in all others. W1 = integral |F - G|."""
 
-    dim: int = option(2, "dimension", minimum=1, maximum=MOST_DIMENSIONS)
     p_means: list[float] = option([-2.0, 0.0, 2.0], "means of P", filled=True)
     q_means: list[float] = option([-1.0, 1.0], "means of Q", filled=True)
     p_weights: list[float] = option(
@@ -146,13 +152,11 @@ class DatasetDistribution(Option):
     dataset: str = option(
         "mnist", "which one", choices=["digits", "mnist", "fashion_mnist", "cifar10"]
     )
-    root: str = option("${oc.env:LIPSORT_DATA,data}", "folder that holds the data set", path=True)
-    download: bool = option(True, "fetch the files with torchvision when absent")
+    root: str = like(DownloadedData, "root", DownloadedData.root)
+    download: bool = like(DownloadedData, "download", True)
     p: str = option("train/3", "train, test, or one class of them, such as train/3")
     q: str = option("train/8", "the same")
-    rows: int | None = option(
-        None, "compare this many rows a side, drawn at random; the others are held out", minimum=2
-    )
+    rows: int | None = like(FilesDistribution, "rows", None)
 
 
 @choice("distribution", "generator")

@@ -89,27 +89,28 @@ class StiefelOptimizer(Option):
     weight_decay: float = option(0.0, "decay of every other weight", minimum=0)
 
 
-@choice("optimizer", "stiefel_adam")
-class StiefelAdamOptimizer(Option):
-    """Adam on the Stiefel manifold; other weights by plain Adam with the same settings."""
+@node
+class AdamSettings(Option):
+    """What both of Adam's kinds have."""
 
     lr: float = option(0.001, "learning rate", above=0)
     beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
-    weight_decay: float = option(0.0, "decay of weights that are not orthonormal", minimum=0)
+    weight_decay: float = option(0.0, "decay of weights that are not kept orthonormal", minimum=0)
+
+
+@choice("optimizer", "stiefel_adam")
+class StiefelAdamOptimizer(AdamSettings):
+    """Adam on the Stiefel manifold; other weights by plain Adam with the same settings."""
 
 
 @choice("optimizer", "adam")
-class AdamOptimizer(Option):
+class AdamOptimizer(AdamSettings):
     """Adam; constrained weights are projected after each step."""
 
-    lr: float = option(0.001, "learning rate", above=0)
     bias_lr: float | None = option(
         None, "learning rate of biases and other vectors; null: lr", above=0
     )
-    beta1: float = option(0.9, "decay of the first moment", minimum=0, below=1)
-    beta2: float = option(0.999, "decay of the second moment", minimum=0, below=1)
-    weight_decay: float = option(0.0, "weight decay", minimum=0)
 
 
 @choice("optimizer", "sgd")

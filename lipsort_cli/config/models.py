@@ -64,8 +64,8 @@ class EnsembleModel(Option):
     widths: list[int] = option(
         [256, 256, 256], "hidden widths of each", minimum=1, maximum=65536, filled=True
     )
-    bias: bool = option(True, "dense layers have a bias")
-    dropout: float = option(0.0, "dropout after each activation", minimum=0, below=1)
+    bias: bool = like(MlpModel, "bias", True)
+    dropout: float = like(MlpModel, "dropout", 0.0)
 
 
 @node
@@ -87,12 +87,8 @@ class ImageModel(Option):
         choices=CONSTRUCTIONS,
     )
     bias: bool = option(True, "layers have a bias")
-    dropout: float = option(
-        0.0, "dropout after the activations of dense layers", minimum=0, below=1
-    )
-    lipschitz: float = option(
-        1.0, "the network is scaled to this constant", minimum=2.0**-60, maximum=2.0**60
-    )
+    dropout: float = like(MlpModel, "dropout", 0.0, "dropout after the activations of dense layers")
+    lipschitz: float = like(MlpModel, "lipschitz", 1.0)
 
     def faults(self) -> Iterator[str]:
         even = isinstance(self, DcganCriticModel)

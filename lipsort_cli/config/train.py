@@ -141,7 +141,7 @@ class Training:
     batch_size: int = option(256, "examples a step, over all processes", minimum=1)
     precision: str = option(
         "auto",
-        "matrix products while training; certificates are never computed in it",
+        "matrix products while training; what is judged or proven is never computed in it",
         choices=["auto", "float32", "bfloat16"],
     )
     center: bool = option(

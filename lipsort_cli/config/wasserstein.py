@@ -9,9 +9,9 @@ from typing import Any
 from lipsort_cli.config.distributions import OF_IMAGES
 from lipsort_cli.config.learning import StiefelOptimizer
 from lipsort_cli.config.models import ExtensionModel, ImageModel, MlpModel
-from lipsort_cli.config.options import MOST_POINTS, REQUIRED, node, option
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import COMMANDS, GROUPS, command, commands_of
-from lipsort_cli.config.train import LipschitzNetwork, Session, unmatched
+from lipsort_cli.config.train import LipschitzNetwork, Session, Training, unmatched
 
 _NARROW = 128
 """Dimensions up to which a critic of the default widths sees everything."""
@@ -27,17 +27,13 @@ class CriticTraining:
         minimum=1,
     )
     batch_size: int = option(256, "points of each side a step", minimum=1, maximum=MOST_POINTS)
-    precision: str = option(
-        "float32",
-        "matrix products while training; bounds are never computed in it",
-        choices=["auto", "float32", "bfloat16"],
-    )
+    precision: str = like(Training, "precision", "float32")
     center: bool | None = option(
         None,
         "the critic first takes off the training rows' mean; false: its first bias starts there; "
         "null: false for fullsort alone",
     )
-    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
+    gradient_clip: float | None = like(Training, "gradient_clip", None)
     check_every: int = option(
         100, "steps between looks at the bounds; the last step is always looked at", minimum=1
     )
@@ -50,7 +46,7 @@ class CriticTraining:
     patience: int = option(
         20, "stop after so many looks that gain less than the tolerance; 0: never", minimum=0
     )
-    checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+    checkpoint_seconds: float = like(Training, "checkpoint_seconds", 30.0)
 
     @property
     def total(self) -> int:

@@ -17,9 +17,9 @@ from lipsort_cli.config.activations import (
 from lipsort_cli.config.constraints import Constraint, NoConstraint, OrthonormalConstraint
 from lipsort_cli.config.learning import AdamOptimizer, StiefelAdamOptimizer
 from lipsort_cli.config.models import DcganCriticModel, ImageModel, MlpModel
-from lipsort_cli.config.options import MOST_POINTS, REQUIRED, node, option
+from lipsort_cli.config.options import MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice, command
-from lipsort_cli.config.train import LipschitzNetwork, Session, undivided, unmatched
+from lipsort_cli.config.train import LipschitzNetwork, Session, Training, undivided, unmatched
 
 # --- critics ----------------------------------------------------------------------------------
 
@@ -197,20 +197,16 @@ class GanTraining:
         above=0,
     )
     batch_size: int = option(128, "examples a step of either network", minimum=2)
-    precision: str = option(
-        "auto",
-        "matrix products of both networks; distances are evaluated in float32",
-        choices=["auto", "float32", "bfloat16"],
-    )
-    gradient_clip: float | None = option(None, "largest gradient norm; null: no limit", above=0)
+    precision: str = like(Training, "precision", "auto")
+    gradient_clip: float | None = like(Training, "gradient_clip", None)
     average: float = option(
         0.999, "decay of the averaged generator weights; 0: the last ones", minimum=0, below=1
     )
     frames: int = option(
         24, "sample grids over the run, which make the film", minimum=1, maximum=1000
     )
-    log_every: int = option(50, "steps between logged metrics", minimum=1)
-    checkpoint_seconds: float = option(30.0, "longest time between checkpoints", minimum=0)
+    log_every: int = like(Training, "log_every", 50)
+    checkpoint_seconds: float = like(Training, "checkpoint_seconds", 30.0)
 
 
 @node

@@ -32,6 +32,7 @@ from lipsort_cli.config.wgan import (
 )
 from lipsort_cli.errors import UsageError
 from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centres
+from lipsort_cli.gan.objectives import between
 from lipsort_cli.layers import ConstrainedLayer, Dense, Normalize, ReshapedConvolution
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.wasserstein.critic import build_critic, running_constant
@@ -135,9 +136,7 @@ class PenaltyCritic(Critic):
 
     def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
         """The two-sided penalty at random points of the segments from real to fake."""
-        share = torch.rand(len(real), generator=random).to(real.device)
-        share = share.view(-1, *[1] * (real.dim() - 1))
-        points = (share * real + (1 - share) * fake).requires_grad_()
+        points = between(real, fake, random)
         (slopes,) = torch.autograd.grad(f(points).sum(), points, create_graph=True)
         # The square root's slope at 0 is infinite: a critic that is constant there would be NaN.
         norms = (slopes.flatten(1).square().sum(1) + 1e-12).sqrt()

@@ -27,6 +27,13 @@ def gap(real: Tensor, fake: Tensor) -> float:
     return float(real.detach().mean() - fake.detach().mean())
 
 
+def between(real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+    """Random points of the segments from ``real`` to ``fake`` [n, ...], to differentiate at."""
+    share = torch.rand(len(real), generator=random).to(real.device)
+    share = share.view(-1, *[1] * (real.dim() - 1))
+    return (share * real + (1 - share) * fake).detach().requires_grad_()
+
+
 def gradient_norms(
     network: nn.Module, real: Tensor, fake: Tensor, random: torch.Generator
 ) -> Tensor:
@@ -34,9 +41,7 @@ def gradient_norms(
 
     Empirical: no bound of the constant, which may be larger elsewhere.
     """
-    share = torch.rand(len(real), generator=random).to(real.device)
-    share = share.view(-1, *[1] * (real.dim() - 1))
-    points = (share * real + (1 - share) * fake).detach().requires_grad_()
+    points = between(real, fake, random)
     with evaluating(network):
         (slopes,) = torch.autograd.grad(network(points).sum(), points)
     norms: Tensor = slopes.flatten(1).norm(dim=1)

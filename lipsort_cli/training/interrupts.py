@@ -6,7 +6,7 @@ import signal
 from types import FrameType
 
 from lipsort_cli.console import reader_left, warn
-from lipsort_cli.processes import stop_signals
+from lipsort_cli.processes import on_stop_signals
 
 
 class StepBoundary:
@@ -20,7 +20,7 @@ class StepBoundary:
     def __init__(self, patient: bool = False) -> None:
         self._signalled = False
         self.patient = patient
-        self._before: dict[int, object] = {}
+        self._handling = on_stop_signals(self._handle)
 
     @property
     def requested(self) -> bool:
@@ -36,14 +36,8 @@ class StepBoundary:
         warn("stopping after this step; press Ctrl-C again to stop at once")
 
     def __enter__(self) -> StepBoundary:
-        for number in stop_signals():
-            try:
-                self._before[number] = signal.signal(number, self._handle)
-            except ValueError:
-                break  # not in the main thread: signals stay as they are
+        self._handling.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._before.clear()
+        self._handling.__exit__(None, None, None)

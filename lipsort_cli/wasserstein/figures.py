@@ -74,18 +74,15 @@ def draw_plane(
     grid = np.stack(np.meshgrid(centre[0] + axis, centre[1] + axis), axis=2)
     values = critic(grid.reshape(-1, 2).astype(np.float32)).reshape(161, 161)
     with picture(path, width=6.4 if potential is None else 8.4) as (figure, axes):
-        drawn = axes.contour(
-            grid[..., 0], grid[..., 1], values, levels=24, cmap="viridis", linewidths=0.8
-        )
+        plane = grid[..., 0], grid[..., 1]
+        drawn = axes.contour(*plane, values, levels=24, cmap="viridis", linewidths=0.8)
         axes.clabel(drawn, drawn.levels[::4], fontsize=6)
         if potential is not None:
             best = potential(grid.reshape(-1, 2)).reshape(161, 161)
             best = best + np.median(critic(both.astype(np.float32)) - potential(both))
             axes.set_subplotspec(figure.add_gridspec(1, 2)[0])
             beside = figure.add_subplot(1, 2, 2, sharex=axes, sharey=axes, aspect="equal")
-            beside.contour(
-                grid[..., 0], grid[..., 1], best, drawn.levels, cmap="viridis", linewidths=0.8
-            )
+            beside.contour(*plane, best, drawn.levels, cmap="viridis", linewidths=0.8)
             beside.set(xlabel="x1", title="optimal potential")
         axes.scatter(x[:400, 0], x[:400, 1], s=6, color=COLOURS[0], alpha=0.6, label="P")
         axes.scatter(

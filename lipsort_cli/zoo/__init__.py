@@ -1,6 +1,6 @@
 """Networks built from a configuration, and their plain form."""
 
-from lipsort_cli.zoo.build import build_network, layer_text, mlp_options
+from lipsort_cli.zoo.build import build_network, mlp_options, network_text
 from lipsort_cli.zoo.ensemble import Ensemble
 from lipsort_cli.zoo.factories import build_activation, build_constraint, constraint_maker
 from lipsort_cli.zoo.graph import network_bytes, network_graph, save_network
@@ -17,9 +17,9 @@ __all__ = [
     "build_mlp",
     "build_network",
     "constraint_maker",
-    "layer_text",
     "mlp_options",
     "network_bytes",
     "network_graph",
+    "network_text",
     "save_network",
 ]

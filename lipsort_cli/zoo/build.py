@@ -8,9 +8,10 @@ from typing import Any
 
 from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
-from lipsort_cli.config.distance import DistanceModel, OrderModel
+from lipsort_cli.config.distance import DistanceModel, FixedLinfModel, OrderModel
 from lipsort_cli.config.models import EnsembleModel, ImageModel, MlpModel
 from lipsort_cli.config.registry import Option
+from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.ensemble import build_ensemble
@@ -20,14 +21,23 @@ from lipsort_cli.zoo.network import Network
 from lipsort_cli.zoo.order import build_order
 
 
-def layer_text(model: Any) -> str:
-    """The sizes of a configured network's layers, for headlines: ``32-64 | 256``, ``512x512``."""
-    if not hasattr(model, "widths"):
-        return ""
-    widths = "x".join(str(width) for width in model.widths) or "linear"
-    channels = "-".join(str(count) for count in getattr(model, "channels", []))
-    members = f"{model.members} of " if isinstance(model, EnsembleModel) else ""
-    return members + (f"{channels} | {widths}" if channels else widths)
+def network_text(groups: LipschitzNetwork) -> str:
+    """Layers, activation and constraint of a configured network, for headlines.
+
+    ``512x512 groupsort(4), orthonormal``; ``32-64 | 256 maxmin, orthonormal`` of a convolutional
+    one. Where neither activation nor constraint has a part, the layers alone.
+    """
+    model, activation = groups.model, groups.activation
+    layers = ""
+    if hasattr(model, "widths"):
+        widths = "x".join(map(str, model.widths)) or "linear"
+        channels = "-".join(map(str, getattr(model, "channels", [])))
+        members = f"{model.members} of " if isinstance(model, EnsembleModel) else ""
+        layers = members + (f"{channels} | {widths}" if channels else widths)
+    if isinstance(model, FixedLinfModel):
+        return layers
+    size = getattr(activation, "group_size", None)
+    return f"{layers} {activation.name}{f'({size})' if size else ''}, {groups.constraint.name}"
 
 
 def mlp_options(model: MlpModel) -> dict[str, Any]:

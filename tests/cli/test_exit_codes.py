@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,28 @@ def test_what_is_not_there_or_is_junk_is_the_command_lines_fault(
     assert "nowhere" in shown.err or code == 1
     assert "pickle" not in shown.err + shown.out
     assert {path.name for path in tmp_path.iterdir()} <= {"nowhere"}
+
+
+ENDING = """
+import atexit, threading, time
+import torch
+def write(name):
+    open(name, "w").close()
+def later():
+    time.sleep(0.5)
+    write("thread")
+atexit.register(write, "ended")
+threading.Thread(target=later).start()
+"""
+
+
+@pytest.mark.parametrize(("word", "code"), [("--cfg=job", 0), ("model.widths=[-1]", 2)])
+def test_a_process_with_torch_ends_all_that_others_began(
+    word: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "ending.py").write_text(ENDING, encoding="utf-8")
+    words = [sys.executable, "-m", "lipsort_cli", "train", "plugins=[ending]", word]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "model" in done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} >= {"ended", "thread"}

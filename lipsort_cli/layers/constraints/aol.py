@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.base import Constraint
+from lipsort_cli.layers.constraints.near_orthonormal import WithinSpectralBall
 from lipsort_cli.layers.constraints.polynomials import gram
 
 
-class Aol(Constraint):
+class Aol(WithinSpectralBall):
     """W = V D (out >= in) or D V, D diagonal with d_i = (sum_j |G_ij|)^(-1/2), G the Gram matrix.
 
     G is V^T V or V V^T, the smaller one. D G D has weighted absolute row sums 1, so ||W||_2 <= 1,
@@ -36,17 +36,6 @@ class Aol(Constraint):
                 "it leaves as they are, such as orthonormal ones, have a parameter here"
             )
         return weight
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """Haar-distributed [out, in]."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """sigma_max - 1, at least 0."""
-        if not bool(torch.isfinite(weight).all()):
-            return float("nan")
-        return max(0.0, float(torch.linalg.matrix_norm(weight.double(), 2)) - 1.0)
 
 
 def rescaling(sums: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -23,29 +25,37 @@ def project_rows_l1(weight: Tensor) -> Tensor:
     return weight.sign() * (magnitude - threshold).clamp_min(0)
 
 
-class _RowSums(Constraint):
-    bounds = "linf"
+class _Rows(Constraint):
+    """Every row is of length at most 1."""
+
+    order: ClassVar[float]
+    """p of the lp norm that rows are measured in."""
 
     @torch.no_grad()
     def violation(self, weight: Tensor) -> float:
-        """Largest absolute row sum - 1, at least 0."""
-        total = float(weight.double().abs().sum(1).max())
-        return total if total != total else max(0.0, total - 1.0)
+        """Largest length of a row - 1, at least 0."""
+        most = float(torch.linalg.vector_norm(weight.double(), self.order, dim=1).max())
+        return most if most != most else max(0.0, most - 1.0)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """The weight itself, which must lie inside."""
+        if not self.contains(weight, 1e-3):
+            raise ValueError(
+                f"found a row of L{self.order:g} norm {1 + self.violation(weight):.6g}; at most 1 "
+                "has a parameter here"
+            )
+        return weight
+
+
+class _RowSums(_Rows):
+    bounds = "linf"
+    order = 1
 
 
 class LinfProjection(_RowSums):
     """Rows projected onto the L1 ball after every step; the parameter is the weight."""
 
     kept_within = 1e-2
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """The weight itself, which must lie inside."""
-        if not self.contains(weight, 1e-3):
-            raise ValueError(
-                f"found a row with absolute sum {1 + self.violation(weight):.6g}; at most 1 has "
-                "a parameter here"
-            )
-        return weight
 
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """Gaussian rows scaled to absolute sum 1."""
@@ -68,40 +78,25 @@ class LinfForward(_RowSums):
         """[out, in] parameter to its projection [out, in]."""
         return project_rows_l1(parameter)
 
-    right_inverse = LinfProjection.right_inverse
     sample = LinfProjection.sample
 
 
-class RowsL2(Constraint):
+class RowsL2(_Rows):
     """Rows of L2 norm at most 1: operator norm at most 1 from L2 to L-infinity.
 
     With :class:`LinfForward` after it, the class that Theorem 3 of the paper proves universal.
     """
 
     bounds = None
+    order = 2
 
     def forward(self, parameter: Tensor) -> Tensor:
         """Each row of [out, in] divided by its norm, where that is above 1."""
         return parameter / torch.linalg.vector_norm(parameter, dim=1, keepdim=True).clamp_min(1.0)
 
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """The weight itself, which must lie inside."""
-        if not self.contains(weight, 1e-3):
-            raise ValueError(
-                f"found a row of L2 norm {1 + self.violation(weight):.6g}; at most 1 has a "
-                "parameter here"
-            )
-        return weight
-
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """Gaussian rows scaled to norm 1."""
         return torch.nn.functional.normalize(torch.randn(out_features, in_features), dim=1)
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """Largest L2 norm of a row - 1, at least 0."""
-        norm = float(torch.linalg.vector_norm(weight.double(), dim=1).max())
-        return norm if norm != norm else max(0.0, norm - 1.0)
 
 
 class LinfSoftmax(_RowSums):
@@ -123,11 +118,7 @@ class LinfSoftmax(_RowSums):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Logits of ``weight``: the slack 1 - ||w||_1 is spread evenly over all entries."""
-        if not self.contains(weight, 1e-3):
-            raise ValueError(
-                f"found a row with absolute sum {1 + self.violation(weight):.6g}; at most 1 has "
-                "a parameter here"
-            )
+        weight = super().right_inverse(weight)
         slack = (1 - weight.abs().sum(1, keepdim=True)).clamp_min(0) / (2 * weight.shape[1])
         halves = torch.cat([weight.clamp_min(0) + slack, (-weight).clamp_min(0) + slack], 1)
         return halves.clamp_min(torch.finfo(weight.dtype).tiny).log()

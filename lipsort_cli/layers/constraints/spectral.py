@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.base import Constraint
+from lipsort_cli.layers.constraints.near_orthonormal import WithinSpectralBall
 
 
-class Spectral(Constraint):
+class Spectral(WithinSpectralBall):
     """W = V / sigma_max(V) of a free parameter V (Miyato et al., ICLR 2018).
 
     While training, sigma_max comes from warm-started power iteration, which underestimates: W may
@@ -59,17 +59,6 @@ class Spectral(Constraint):
             allowed = "1" if self.least < 1 else "at most 1"
             raise ValueError(f"found a weight of spectral norm {norm:.6g}; allowed: {allowed}")
         return weight
-
-    def sample(self, out_features: int, in_features: int) -> Tensor:
-        """Haar-distributed [out, in]: every singular value starts at 1."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
-
-    @torch.no_grad()
-    def violation(self, weight: Tensor) -> float:
-        """sigma_max - 1, at least 0."""
-        if not bool(torch.isfinite(weight).all()):
-            return float("nan")
-        return max(0.0, float(torch.linalg.matrix_norm(weight.double(), 2)) - 1.0)
 
 
 class SpectralBall(Spectral):
