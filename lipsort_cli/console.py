@@ -198,7 +198,7 @@ class _Printable:
 
 
 class Console(RichConsole):
-    """Rich's console for texts that are data: no markup, no path broken in two."""
+    """Rich's console for texts that are data: no markup or emoji codes, no path broken in two."""
 
     def process_renderables(self, renderables: list[Any]) -> list[Any]:
         """Rich's hook: clean everything that is printed."""
@@ -224,7 +224,8 @@ def _folded(text: str, width: int) -> str:
 
 
 def _make(stream: Steadfast) -> Console:
-    settings: dict[str, Any] = {"file": cast(IO[str], stream), "highlight": False, "markup": False}
+    settings: dict[str, Any] = {"file": cast(IO[str], stream), "highlight": False, "markup": False,
+                                "emoji": False}  # fmt: skip
     made = Console(**settings)
     if not made.is_terminal:
         made = Console(**settings, width=_UNWRAPPED)

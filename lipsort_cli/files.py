@@ -44,6 +44,9 @@ _BOMB = 2**28
 _LARGEST = 2**24
 """Bytes of a JSON or YAML file; all but certificates are far smaller."""
 
+LARGEST_WEIGHTS = 3 * 2**28
+"""Bytes of a file of weights: as much as the verifier reads of one."""
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Replace ``path`` by ``data``, text as UTF-8, as :func:`replacing` does."""
@@ -204,7 +207,8 @@ def require_file(path: Path) -> os.stat_result:
 
     Raises:
         LipsortError: it is missing, or no regular file: a pipe would be waited for, a device may
-            be endless.
+            be endless. Or it is large and nearly all of it was never written: such a file costs
+            nothing to make, and hours to read.
     """
     try:
         found = path.stat()
@@ -215,6 +219,13 @@ def require_file(path: Path) -> os.stat_result:
         raise LipsortError(f"cannot read {path}: {reason}") from error
     if not stat.S_ISREG(found.st_mode):
         raise LipsortError(f"{path}: found a {_kind(found.st_mode)}; allowed: a file")
+    # Some file systems count no blocks at all.
+    if 0 < 512 * found.st_blocks < found.st_size / 100 and found.st_size > _BOMB:
+        raise LipsortError(
+            f"{path}: found {found.st_size:,} bytes, of which {512 * found.st_blocks:,} were ever "
+            f"written; allowed: a hundredth, or {_BOMB:,}; copy it (cp --sparse=never) if the "
+            "zeros are meant"
+        )
     return found
 
 
@@ -258,10 +269,21 @@ def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
         LipsortError: it is missing or cannot be read, is no regular file, or holds more than
             ``most`` bytes.
     """
-    path = Path(path)
+    with opened(Path(path), most) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def opened(path: Path, most: int) -> Iterator[IO[bytes]]:
+    """The file ``path``, open for reading.
+
+    Raises:
+        LipsortError: as :func:`read_bytes`, whatever part of it is read.
+    """
     require_size(path, most)
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -272,12 +294,8 @@ def read_lines(path: Path) -> Iterator[bytes]:
     Raises:
         LipsortError: it is missing or cannot be read, is no regular file, or too large for a log.
     """
-    require_size(path, 2**30)
-    try:
-        with path.open("rb") as file:
-            yield from iter(lambda: file.readline(2**20), b"")
-    except OSError as error:
-        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+    with opened(path, 2**30) as file:
+        yield from iter(lambda: file.readline(2**20), b"")
 
 
 def require_size(path: Path, most: int) -> None:

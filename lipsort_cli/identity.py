@@ -23,7 +23,7 @@ from typing import Any
 
 from lipsort_cli.config import plugins
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import require_size, write_error
+from lipsort_cli.files import LARGEST_WEIGHTS, opened, write_error
 
 PLACES = ("data.root", "data.path", "distribution.root")
 """Keys that say where data lie. Their content is compared when it is read."""
@@ -98,12 +98,8 @@ def file_digest(path: Path) -> str:
     Raises:
         LipsortError: it cannot be read, or is larger than any file of weights that is read.
     """
-    require_size(path, 1 << 34)  # what the verifier reads at most
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise LipsortError(f"cannot read {path}: {error.strerror or error}") from error
+    with opened(path, LARGEST_WEIGHTS) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_weights(directory: Path, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import resolved
 
 
 def check(command: Command, arguments: list[str], flags: argparse.ArgumentParser) -> None:
@@ -50,12 +51,12 @@ def _mended(
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
-        if name.startswith("--") and not any(flag.startswith(name) for flag in flags):
+        if name.startswith("-") and not any(flag.startswith(name) for flag in flags):
             key = _key(command, name.lstrip("-"))
             if key is None:
                 yield word
                 continue
-            if not equals and words and not words[0].startswith("--") and "=" not in words[0]:
+            if not equals and words and not words[0].startswith("-") and "=" not in words[0]:
                 value = words.pop(0)
                 word = f"{word} {value}"
             found.append(repr(word))
@@ -65,6 +66,11 @@ def _mended(
             takes_value = flags[word].nargs != 0
             if takes_value and words and "=" not in words[0] and not words[0].startswith("-"):
                 yield words.pop(0)
+        elif (split := _without_sign(command, word, words)) is not None:
+            key, value, taken = split
+            found.append(repr(" ".join([word, *words[:taken]])))
+            del words[:taken]
+            yield f"{key}={value}"
         elif words and _continues(word, words[0]):
             joined = word
             while words and _continues(joined, words[0]):
@@ -76,6 +82,19 @@ def _mended(
             yield f"{_key(command, name) or name}={value}"
         else:
             yield word
+
+
+def _without_sign(command: Command, word: str, following: list[str]) -> tuple[str, str, int] | None:
+    """Key and value of `seed 3`, `seed: 3`, `seed:3` and `seed==3`, and how many words follow."""
+    name, sign, value = word.partition("==" if "==" in word else ":")
+    key = None if "=" in name or resolved(word).exists() else _key(command, name)
+    if key is None or (sign == "==" and not value):
+        return None
+    if value:
+        return key, value, 0
+    if following and not following[0].startswith("-") and "=" not in following[0]:
+        return key, following[0], 1
+    return None
 
 
 def _continues(word: str, following: str) -> bool:

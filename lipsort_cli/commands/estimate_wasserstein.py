@@ -173,10 +173,10 @@ def _certify(
     results: dict[str, Any], lower: Bound, task: CriticTask, compared: Any, directory: Path
 ) -> None:
     """Write the certificate, unless the samples are too many to be stored beside it."""
-    numbers = (len(compared.x) + len(compared.y)) * task.source.dim
+    numbers = (len(compared.x) + len(compared.y)) * (task.source.dim + 1)
     if numbers > found.CERTIFIED_NUMBERS:
         warn(
-            f"no certificate: it stores its samples, and these have {numbers:,} coordinates; "
+            f"no certificate: it stores its samples, and these hold {numbers:,} numbers; "
             "distribution.rows takes a part of them"
         )
         return

@@ -155,10 +155,10 @@ class Composer:
                 faults.append(_list_of_options(override, chosen, multirun))
                 continue
             if override.is_sweep_override() and not multirun:
-                faults.append(
-                    f"{override.key_or_group}: found {override.get_value_string()}, a list of "
-                    "choices to sweep over; add -m to sweep, or quote it as one value"
-                )
+                words = f"{override.key_or_group}: found {override.get_value_string()}, a list of "
+                words += "choices to sweep over; add -m to sweep, or quote it as one value"
+                line = override.input_line or ""
+                faults.append(Fault(words, (line, ["-m", line])))
             elif override.is_sweep_override() and not override.is_discrete_sweep():
                 pass  # an interval is for a sweeper plugin to sample from
             elif unsound := self._unsound(override):

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
+from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import Fault, first_line
 from lipsort_cli.files import resolved
 
@@ -43,10 +44,12 @@ def explain_override(
     """One line on an override that does not compose with ``base``, the overrides before it."""
     key = override.key_or_group
     if is_group(key, loader):
+        if elsewhere := _elsewhere(key, base):
+            return elsewhere
         options = loader.get_group_options(key, results_filter=ObjectType.CONFIG)
         # Hydra lists one folder only; presets lie in folders of the group as well.
         if value in (*options, *catalog.group_options(key)):
-            return _unpackaged(key, value, loader) or _unfit(key, value, error, base)
+            return _unpackaged(key, value, loader) or _unfit(key, value, error)
         own = [option for option in options if option not in catalog.group_options(key)]
         return _bad_option(key, value, sorted([*own, *catalog.group_options(key, command)]))
     found = _find(base, key) if base is not None else None
@@ -57,6 +60,9 @@ def explain_override(
         return f"{key}: {first_line(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
         return _unknown_key(override, last, parent, path)
+    if override.is_add() and not override.is_force_add():
+        words = f"{key}: found +, which adds a key, and this one is there; allowed: {key}=VALUE"
+        return Fault(words, (override.input_line or "", [f"{key}={value}"]))
     entry = _field(parent, last)
     if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
         keys = ", ".join(map(str, parent[last]))
@@ -111,12 +117,21 @@ def _unpackaged(group: str, value: str, loader: Any) -> str:
     )
 
 
-def _unfit(group: str, value: str, error: Exception, base: DictConfig | None) -> str:
-    """An option that exists, but not for this command."""
+def _elsewhere(group: str, base: DictConfig | None) -> str:
+    """A group that the command has not; empty where it has, or that is not known."""
     choices = [str(name) for name in base.hydra.runtime.choices] if base is not None else []
     choices = sorted(n for n in choices if not n.startswith(("hydra/", "schema/")))
-    if choices and group not in choices:
-        return f"{group}: no such group here; groups: {', '.join(choices)}"
+    if not choices or group in choices or group not in GROUPS:
+        return ""
+    others = [f"`lipsort {name}`" for name in COMMANDS if group in catalog.default_options(name)]
+    return (
+        f"{group}: no such group here; groups: {', '.join(choices)}; {', '.join(others)} "
+        f"{'has' if len(others) == 1 else 'have'} it"
+    )
+
+
+def _unfit(group: str, value: str, error: Exception) -> str:
+    """An option that exists, but not for this command."""
     for name, launch, _ in catalog.presets() if group == catalog.PRESETS else []:
         if name == value:
             return f"{group}: found {value}, which does not fit this command; it is for `{launch}`"

@@ -106,6 +106,8 @@ def read_layout(path: Path, options: Options) -> Layout:
     if decimal == "," and delimiter == "," and not any('"' in line for line in look):
         delimiter, rows = None, [[line.strip()] for line in look]  # one column of 0,5
     head = _header(path, rows, decimal, options)
+    if head and rows[1:] and {len(row) for row in rows[1:]} == {len(rows[0]) + 1}:
+        rows[0] = ["", *rows[0]]  # R names no column of row names
     width = len(rows[0]) if rows else 1
     names = rows[0] if head else next(
         (n for n in (_fields(c, delimiter) for c in _comments(path))

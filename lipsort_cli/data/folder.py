@@ -80,10 +80,18 @@ def load_folder(config: FolderData) -> Dataset:
     )
 
 
+def _subfolders(folder: Path) -> list[Path]:
+    """By name; without hidden ones, and links that lead back up."""
+    here = folder.resolve()
+    return [
+        sub for sub in sorted(folder.iterdir())
+        if sub.is_dir() and not hidden(sub.name) and not here.is_relative_to(sub.resolve())
+    ]  # fmt: skip
+
+
 def _splits(root: Path) -> dict[str, Path]:
     """Folders by split; the root alone as ``train`` where its subfolders are no splits."""
-    visible = [sub for sub in sorted(root.iterdir()) if sub.is_dir() and not hidden(sub.name)]
-    filled = [sub for sub in visible if listed(sub, deep=True)[0]]
+    filled = [sub for sub in _subfolders(root) if listed(sub, deep=True)[0]]
     found: dict[str, Path] = {}
     for sub in filled:
         split = SPLITS.get(sub.name.lower())
@@ -115,6 +123,12 @@ def _ambiguous(root: Path, found: dict[str, Path], others: list[str]) -> None:
             f"data.path: {root} holds {few(names + others)}, and no train folder; allowed: "
             "train with test or val, or one folder a class"
         )
+    classes = {sub.name for sub in _subfolders(root / names[0])}
+    if alike := [name for name in others if classes & {s.name for s in _subfolders(root / name)}]:
+        raise UsageError(
+            f"data.path: {names[0]} and {alike[0]} in {root} hold subfolders of the same names, as "
+            f"splits do; names of splits are {', '.join(SPLITS)}"
+        )
     say(f"{root}: {names[0]} lies beside {few(others)} and is read as a class, not as a split")
 
 
@@ -130,11 +144,10 @@ class _Part:
     def of(cls, folder: Path) -> _Part:
         direct, skipped = listed(folder)
         files: list[tuple[Path, str]] = []
-        for sub in sorted(folder.iterdir()):
-            if sub.is_dir() and not hidden(sub.name):
-                found, left = listed(sub, deep=True)
-                files += [(file, sub.name) for file in found]
-                skipped += left if found else [sub]
+        for sub in _subfolders(folder):
+            found, left = listed(sub, deep=True)
+            files += [(file, sub.name) for file in found]
+            skipped += left if found else [sub]
         if not files:
             return cls(folder, [(file, "") for file in direct], skipped)
         # Images beside folders of classes have no class.

@@ -11,10 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.config.data import NpzData
-from lipsort_cli.console import say, warn
+from lipsort_cli.console import warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.data.delimited import few
-from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
+from lipsort_cli.data.pictures import (
+    APART,
+    ArrayView,
+    announced_scale,
+    channels_last,
+    channels_warning,
+    full_scale,
+)
 from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.data.rowfile import opened_npz, read_member
 from lipsort_cli.errors import UsageError
@@ -83,10 +90,11 @@ def _view(arrays: dict[str, NDArray[Any]], path: Path, layout: str) -> ArrayView
     if last and layout == "auto":
         way_out = "; data.channels=first or last says so without this warning"
         warn(channels_warning(x.shape[1:], str(path), way_out))
-    full = full_scale(x.dtype)
-    if full is not None and max(x.max(), y.max()) <= 1:
-        say(f"{path}: {x.dtype} of 0 and 1 only, taken as these numbers, not as pixels k/{full}")
-        full = None
+    full = announced_scale(str(path), x.dtype, int(max(x.max(), y.max())))
+    reach = [float(np.abs(array.astype(np.float64)).max()) for array in (x, y)]
+    if full is None and max(reach) > APART * min(reach):
+        warn(f"{path}: found inputs up to {reach[0]:g} in size for training, up to {reach[1]:g} "
+             "for the test: are both in one unit?")  # fmt: skip
     return ArrayView(full, last)
 
 
@@ -143,12 +151,10 @@ def _unit_faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
     found = "found {} for training and {} for the test; save both in one unit"
     if (x.dtype.kind, full_scale(x.dtype)) != (y.dtype.kind, full_scale(y.dtype)):
         return [found.format(f"inputs of {x.dtype}", f"{y.dtype}")]
-    highs = [float(array.max()) for array in (x, y)]
-    low = min(float(array.min()) for array in (x, y))
-    levels = (x, y)[int(np.argmax(highs))]
-    unscaled = 64 < max(highs) <= 255 and bool((levels == np.rint(levels)).all())
-    if x.dtype.kind == "f" and low >= 0 and min(highs) <= 1 and unscaled:
-        return [found.format(*(f"inputs up to {high:g}" for high in highs))]
+    reach = [float(np.abs(array).max()) for array in (x, y)] if x.dtype.kind == "f" else [0.0]
+    levels = (x, y)[int(np.argmax(reach))]
+    if min(reach) <= 1 and 64 < max(reach) <= 65535 and bool((levels == np.rint(levels)).all()):
+        return [found.format(*(f"inputs up to {high:g}" for high in reach))]
     return []
 
 

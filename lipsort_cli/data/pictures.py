@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.console import say, warn
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import require_file
 
@@ -30,6 +31,9 @@ MOST_PIXELS = 2**24
 """Of a picture that is taken as it is: a few bytes may stand for as many as they like."""
 MOST_SCALED = 2**26
 """Of one that is scaled down."""
+
+APART = 20
+"""Times that one of two arrays may reach further than the other and still be of its unit."""
 
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
@@ -70,15 +74,36 @@ def full_scale(dtype: np.dtype[Any]) -> int | None:
     return {1: 255, 2: 65535}.get(dtype.itemsize) if dtype.kind == "u" else None
 
 
+def announced_scale(name: str, dtype: np.dtype[Any], highest: int) -> int | None:
+    """What levels of ``dtype`` up to ``highest`` are divided by, said on screen; None for nothing.
+
+    Levels of 0 and 1 are numbers. Others are pixels, with a warning where all are dark.
+    """
+    full = full_scale(dtype)
+    if full is None:
+        return None
+    if highest <= 1:
+        say(f"{name}: {dtype} of 0 and 1 only, taken as these numbers, not as pixels k/{full}")
+        return None
+    words = f"{name}: {dtype}, read as pixels k/{full}"
+    if 4 * highest < full:
+        warn(f"{words}, though none is above {highest}; save float32 if these are no pixels")
+    else:
+        say(words)
+    return full
+
+
 def channels_last(shape: tuple[int, ...], layout: str = "auto") -> bool:
     """Whether rows of ``shape`` [...] are [height, width, channels].
 
     ``layout`` is ``first``, ``last``, or ``auto``: up to four channels behind, with more than four
-    in front, unless the last two sides are equal, as of square pictures with channels in front.
+    in front, unless the last two sides are equal, as of square pictures with channels in front;
+    or more channels behind where the first two sides are equal, and so large.
     """
     if len(shape) != 3 or layout != "auto":
         return len(shape) == 3 and layout == "last"
-    return shape[2] <= _MOST_CHANNELS < shape[0] and shape[1] != shape[2]
+    few = shape[2] <= _MOST_CHANNELS or shape[0] == shape[1]
+    return few and shape[0] > _MOST_CHANNELS and shape[1] != shape[2]
 
 
 def channels_warning(shape: tuple[int, ...], name: str, way_out: str = "") -> str:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.arrow import DECIMAL
-from lipsort_cli.data.pictures import ArrayView, channels_last, channels_warning, full_scale
+from lipsort_cli.data.pictures import (
+    ArrayView,
+    announced_scale,
+    channels_last,
+    channels_warning,
+    full_scale,
+)
 from lipsort_cli.data.precision import Array, Parts, common_shift, moved, parts, shift_words
 from lipsort_cli.data.rowfile import CHUNK, RowFile
 from lipsort_cli.errors import UsageError
@@ -165,14 +171,11 @@ def _view(points: Rows, name: str) -> ArrayView:
     last = channels_last(shape)
     if last:
         warn(channels_warning(shape, name))
-    full = full_scale(points.dtype) if len(shape) > 1 else None
-    if full is not None:
-        step = _step(points)
-        highest = max(int(points[i : i + step].max()) for i in range(0, len(points), step))
-        full = full if highest > 1 else None
-        unit = "the numbers 0 and 1" if full is None else f"pixels k/{full}"
-        say(f"{name}: images of {points.dtype}, read as {unit}")
-    return ArrayView(full, last)
+    if len(shape) < 2 or full_scale(points.dtype) is None:
+        return ArrayView(None, last)
+    step = _step(points)
+    highest = max(int(points[i : i + step].max()) for i in range(0, len(points), step))
+    return ArrayView(announced_scale(name, points.dtype, highest), last)
 
 
 def _measured(found: Samples, option: str) -> Samples:

@@ -110,11 +110,11 @@ def common_shift(
 def blurred_columns(values: NDArray[Any], rounded: NDArray[np.float32]) -> NDArray[np.int64]:
     """Columns of ``values`` [n, d] that ``rounded`` misses by more than 1/256 of their width.
 
-    Not those that are constant but for a few roundings of binary64.
+    Not those that are constant but for a few roundings of their own dtype.
     """
     error = np.abs(values - rounded).max(0)
     width = values.max(0) - values.min(0)
-    noise = 2.0**-48 * np.abs(values).max(0)
+    noise = 16 * np.finfo(values.dtype).eps * np.abs(values).max(0)
     return np.flatnonzero((error * _RATIO > width) & (width > noise))
 
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.config.predict import Settled
+from lipsort_cli.console import warn
 from lipsort_cli.data.delimited import Options, few
 from lipsort_cli.data.pictures import (
+    APART,
     IMAGES,
     ArrayView,
     Reading,
@@ -274,6 +276,11 @@ def _rows(raw: NDArray[Any], start: int, view: ArrayView, taken: Taken, name: st
             "finite numbers"
         )
     _check_units(inputs, taken, name)
+    reach = float(np.abs(inputs).max(initial=0))
+    known = max(abs(taken.low), abs(taken.high))
+    if not start and known < np.inf and not known <= APART * reach <= APART**2 * known:
+        warn(f"{name}: found numbers up to {reach:g} in size; those of the training reached "
+             f"{known:g}: are both in one unit?")  # fmt: skip
     return Batch(np.arange(start, start + len(inputs)), inputs, values)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import warnings
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import make_folder, read_bytes, sync, write_atomic
+from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, opened, sync, write_atomic
 
 _MAGIC = b"lipsort-checkpoint-2\n"
 _DIGEST = hashlib.sha256().digest_size
+_MOST = 16 * LARGEST_WEIGHTS
+"""Bytes: weights, their averages, and what optimizers keep of each."""
 
 
 def checkpoint_path(directory: Path) -> Path:
@@ -48,19 +52,22 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
     advice = "delete its folder to train this run from the beginning"
     if not os.path.lexists(path):
         return None
-    data = read_bytes(path, most=2**35)
-    head, checksum = data[: len(_MAGIC)], data[len(_MAGIC) : len(_MAGIC) + _DIGEST]
-    content = data[len(_MAGIC) + _DIGEST :]
-    if head != _MAGIC:
-        raise LipsortError(
-            f"{path} is damaged, or no checkpoint of this version of lipsort (expected "
-            f"{_MAGIC.decode().strip()}); {advice}"
-        )
-    if hashlib.sha256(content).digest() != checksum:
-        raise LipsortError(
-            f"{path} is damaged: its content does not have the SHA-256 that it states; {advice}, "
-            "or restore the file"
-        )
+    with opened(path, _MOST) as file:
+        head, checksum = file.read(len(_MAGIC)), file.read(_DIGEST)
+        # What is no archive is seen at its end; what is one is hashed before it fills the memory.
+        if head != _MAGIC or not _is_archive(file):
+            raise LipsortError(
+                f"{path} is damaged, or no checkpoint of this version of lipsort (expected "
+                f"{_MAGIC.decode().strip()}); {advice}"
+            )
+        file.seek(start := len(_MAGIC) + _DIGEST)
+        if hashlib.file_digest(file, "sha256").digest() != checksum:
+            raise LipsortError(
+                f"{path} is damaged: its content does not have the SHA-256 that it states; "
+                f"{advice}, or restore the file"
+            )
+        file.seek(start)
+        content = file.read()
     try:
         # Always on the CPU: random states must stay there, weights are copied where they belong.
         with warnings.catch_warnings():
@@ -74,6 +81,12 @@ def load_checkpoint(directory: Path) -> dict[str, Any] | None:
             f"{path} is no checkpoint of lipsort ({type(error).__name__}); {advice}"
         ) from error
     return state
+
+
+def _is_archive(file: IO[bytes]) -> bool:
+    with contextlib.suppress(zipfile.BadZipFile):  # where its end is damaged
+        return zipfile.is_zipfile(file)
+    return False
 
 
 def random_states() -> dict[str, Any]:

@@ -56,11 +56,13 @@ def _require_room(unpacked: int, size: int) -> None:
 
 
 def _npz(path: Path, where: str) -> Points:
-    contents = io.BytesIO(read_bytes(path, where))
-    try:
-        unpacked = sum(item.file_size for item in zipfile.ZipFile(contents).infolist())
-        _require_room(unpacked, len(contents.getbuffer()))
-        with np.load(contents, allow_pickle=False) as arrays:
+    if not path.is_file():
+        raise Invalid(where, f"no file at {path}")
+    try:  # the test set alone is read: the rest of the archive may be larger than the memory
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(item.file_size for item in archive.infolist())
+        _require_room(unpacked, path.stat().st_size)
+        with np.load(path, allow_pickle=False) as arrays:
             inputs, labels = arrays["x_test"], arrays["y_test"]
     except (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
             zlib.error) as error:  # fmt: skip

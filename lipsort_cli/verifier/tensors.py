@@ -11,8 +11,8 @@ import numpy as np
 from .errors import Invalid, Unsupported
 from .strictjson import parse, sha256
 
-LARGEST_FILE = 1 << 34
-"""Bytes of a network or data file that are read at most (16 GiB)."""
+LARGEST_FILE = 3 << 28
+"""Bytes of a network or data file that are read at most (768 MiB)."""
 
 DTYPES = {"F32": "<f4", "F64": "<f8", "U8": "|u1", "I64": "<i8"}
 

@@ -202,8 +202,8 @@ def sliced_value(measures: Measures, directions: int, rng: np.random.Generator) 
     return Bound("value", float(values.mean()), "empirical", method, SAMPLES)
 
 
-CERTIFIED_NUMBERS = 2**28
-"""Coordinates up to which samples are stored with a certificate (1 GiB of float32)."""
+CERTIFIED_NUMBERS = 2**26
+"""Coordinates and weights of samples that are stored with a certificate (512 MiB of float64)."""
 
 
 def certificate(directory: Path, model: Path, measures: Measures, norm: str, source: str) -> float:

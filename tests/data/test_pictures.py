@@ -260,6 +260,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     folder(tmp_path / "x", "a/1.png", "a/2.png", "b/1.png")
     (tmp_path / "x" / "b" / "more").symlink_to(tmp_path / "far")
     (tmp_path / "x" / "b" / "round").symlink_to(tmp_path / "x" / "b")
+    (tmp_path / "x" / "again").symlink_to(tmp_path / "x")  # no class of all pictures
     data = load_folder(config(tmp_path / "x"))
     assert len(data.train) + len(data.test) == 5
 
@@ -285,6 +286,8 @@ def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFix
         (["train/a/1.png", "val/a/1.png", "extra/a/1.png"], "splits alone, or classes alone"),
         (["val/a/1.png", "test/a/1.png"], "no train folder"),
         (["val/a/1.png", "train/a/1.png", "valid/a/1.png"], "both name the validation split"),
+        (["train/a/1.png", "eval/a/1.png"], "hold subfolders of the same names"),
+        (["train/a/1.png", "hold-out/a/1.png", "docs/b/1.png"], "of the same names"),
         (["notes.txt"], "holds no images"),
         (["a.png"], "at least 2 are needed"),
     ],
@@ -345,9 +348,28 @@ def test_two_units_are_refused(tmp_path: Path, first: str, second: str, swap: bo
 @pytest.mark.parametrize("swap", [False, True])
 def test_floats_scaled_on_one_side_are_refused(tmp_path: Path, swap: bool) -> None:
     x = np.random.default_rng(0).integers(0, 256, (8, 4)).astype(np.float32)
-    sides = [x / np.float32(255), x][:: -1 if swap else 1]
-    with pytest.raises(LipsortError, match="save both in one unit"):
-        arrays(tmp_path / "a.npz", *sides)
+    for scaled, raw in ((x / 255, x), (x / 127.5 - 1, x), (x / 255, x - 128), (x / 255, x * 257)):
+        sides = [scaled, raw][:: -1 if swap else 1]
+        with pytest.raises(LipsortError, match="save both in one unit"):
+            arrays(tmp_path / "a.npz", *sides)
+
+
+def test_units_that_may_differ_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    normal = np.random.default_rng(0).normal(size=(8, 4))
+    arrays(tmp_path / "a.npz", normal, 60 * normal + 120.5)
+    assert "are both in one unit?" in capsys.readouterr().err
+    for dtype in ("u1", "u2"):  # counts, or dark pictures
+        x = np.random.default_rng(0).integers(0, 17, (8, 4)).astype(dtype)
+        arrays(tmp_path / "a.npz", x)
+        np.save(tmp_path / "b.npy", x[:, None])
+        load_samples(str(tmp_path / "b.npy"))
+        said = capsys.readouterr().err
+        assert said.count(f"read as pixels k/{256 ** int(dtype[1]) - 1}, though none is above") == 2
+    arrays(tmp_path / "a.npz", normal, 5 * normal)
+    arrays(tmp_path / "a.npz", (x > 8).astype(np.uint8))
+    assert capsys.readouterr().err == ""
 
 
 def test_inputs_that_float32_blurs_are_refused(tmp_path: Path) -> None:
@@ -355,6 +377,10 @@ def test_inputs_that_float32_blurs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LipsortError, match="float32 would lose its differences"):
         arrays(tmp_path / "a.npz", x)
     assert arrays(tmp_path / "a.npz", np.full((8, 2), 0.1)).input_shape == (2,)
+    if np.finfo(np.longdouble).nmant > 52:
+        times = 17 * np.longdouble(10) ** 17 + np.arange(16).reshape(8, 2)
+        with pytest.raises(LipsortError, match="float32 would lose its differences"):
+            arrays(tmp_path / "a.npz", times)
     x = np.full((8, 2), 0.1)
     x[::2] = np.nextafter(x[::2], 1)  # constant but for rounding
     assert arrays(tmp_path / "a.npz", x).input_shape == (2,)
@@ -370,7 +396,8 @@ def test_channels_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert arrays(tmp_path / "a.npz", x, channels="last").input_shape == (3, 6, 5)
     assert capsys.readouterr().err == ""
     assert not channels_last((1, 28, 28)) and not channels_last((3, 8, 3))
-    for shape in ((28, 28, 1), (28, 28, 3), (32, 48, 3), (8, 8, 2), (32, 32, 4)):
+    wide = ((8, 8, 6), (64, 64, 10), (9, 9, 200))
+    for shape in ((28, 28, 1), (28, 28, 3), (32, 48, 3), (8, 8, 2), (32, 32, 4), *wide):
         assert channels_last(shape)
     for shape in ((28, 28), (16, 4, 4), (4, 4, 1), (2, 30, 3), (12, 1, 1), (28, 28, 28)):
         assert not channels_last(shape)

@@ -49,6 +49,11 @@ def read(folder: Path, text: str | bytes, name: str = "p.csv", **options: Any) -
         "Unnamed: 0,x,y\n0,0.5,0.25\n1,0.125,2.0\n2,3.0,0.2\n",
         ",0,1\n0,0.5,0.25\n1,0.125,2.0\n2,3.0,0.2\n",
         ";x;y\n0;0,5;0,25\n1;0,125;2,0\n2;3,0;0,2\n",
+        '"x" "y"\n"1" 0.5 0.25\n"2" 0.125 2.0\n"3" 3.0 0.2\n',  # of R, as are the next two
+        '"","x","y"\n"1",0.5,0.25\n"2",0.125,2.0\n"3",3.0,0.2\n',
+        "x\ty\nrow a\t0.5\t0.25\nrow b\t0.125\t2.0\nrow c\t3.0\t0.2\n",
+        "x,y\r0.5,0.25\r0.125,2.0\r3.0,0.2\r",
+        "# x;y\n0.5;0.25\n0.125;2.0\n3.0;0.2\n# end\n",
         "2019,x\n+0.5,2.5e-1\n.125,2.\n3E0,0.2\n",
     ],
 )
@@ -60,6 +65,14 @@ def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> 
     ("text", "words"),
     [
         ("x\n1_000\n2\n", "line 2, column 'x': found '1_000'"),
+        ("x;y\n1_000,5;2\n3;4\n", "line 2, column 'x': found '1_000,5'"),
+        ("x,y\n1e1_0,2\n3,4\n", "line 2, column 'x': found '1e1_0'"),
+        ("x,y\n\u0663,2\n3,4\n", "line 2, column 'x'"),
+        ("x,y\n\u22121,2\n3,4\n", "line 2, column 'x'"),
+        ("x,y\n1 000,2\n3 500,4\n", "found '1 000'"),
+        ("x,y\n5%,2\n6%,4\n", "found '5%'"),
+        ("% x y\n0.5 0.25\n1 2\n", "line 2: found 2 values, line 1 has 3"),
+        ("x y\n1 2 3\n4 5\n", "found 2 values|found 3 values"),
         ("x,y\n1,2\n3,0x10\n", "line 3, column 'y': found '0x10'"),
         ("x,y\n1,2\n# c\n\n3,abc\n", "line 5, column 'y': found 'abc'"),
         ("x,y\n1,True\n3,False\n", "column 'y': found 'True'"),

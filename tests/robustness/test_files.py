@@ -12,8 +12,18 @@ from pathlib import Path
 import pytest
 
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import read_bytes, read_json, read_yaml, write_atomic, write_json
+from lipsort_cli.files import (
+    LARGEST_WEIGHTS,
+    read_bytes,
+    read_json,
+    read_yaml,
+    require_file,
+    write_atomic,
+    write_json,
+)
+from lipsort_cli.identity import file_digest
 from lipsort_cli.runs import read_record
+from lipsort_cli.verifier.tensors import LARGEST_FILE
 
 STUCK = """
 import os, sys, time
@@ -119,6 +129,24 @@ def test_damaged_records_and_configurations_are_a_message(kind: str, tmp_path: P
     else:
         assert kind in ("empty", "a number", "a list", "wrong types", "huge number")
     assert time.monotonic() - began < 5
+
+
+def test_a_large_file_that_was_hardly_written_is_refused_at_once(tmp_path: Path) -> None:
+    """Its header may be that of a sound file: to read the rest takes hours."""
+    hollow = tmp_path / "weights.safetensors"
+    with hollow.open("wb") as file:
+        file.write(b"x" * 4096)
+        file.truncate(2**40)
+    for read in (require_file, file_digest, read_bytes):
+        with pytest.raises(LipsortError, match="were ever written"):
+            read(hollow)
+    with hollow.open("r+b") as file:
+        file.truncate(2**28)  # as small as others are that take no time
+    assert require_file(hollow).st_size == 2**28
+
+
+def test_weights_are_read_up_to_what_the_verifier_reads() -> None:
+    assert LARGEST_WEIGHTS == LARGEST_FILE < 2**30
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ ANYWHERE: dict[str, Callable[[Path], Any]] = {
     "as large as is let in": lambda path: sparse(path, 2**24 - 1),
     "a large log": lambda path: sparse(path, 2**30 - 1),
     "a large network": lambda path: sparse(path, 2**31),
+    "hollow": lambda path: sparse(path, 2**34, path.read_bytes()[:4096]),
     "100,000 levels": deep,
     "many small things": lambda path: path.write_bytes(b"[" + b"{},[]," * 2_700_000 + b"0]"),
     "aliases": aliases,
@@ -100,7 +101,8 @@ def opened(shop: Any, here: Path, kind: str, file: Path, attack: str, command: l
         record = here / kind / "run.json"
         values = json.loads(record.read_text())
         record.write_text(json.dumps({**values, "status": "interrupted"}))
-    path.unlink()
+    if attack != "hollow":  # which begins as the file did
+        path.unlink()
     ANYWHERE[attack](path)
     within_limits(attempt(command, here), (0, 1, 2, UNSUPPORTED))
 

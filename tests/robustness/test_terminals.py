@@ -209,6 +209,22 @@ def test_lines_break_between_words_and_paths_stay_whole() -> None:
     ]  # fmt: skip
 
 
+def test_what_other_tools_would_make_pictures_or_colours_of_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rich.table import Table
+
+    names = ["i8.npz:b", "a:cat:", "[red]a[/red]", "[link=x]", r"\[b]", "run :smile: 1"]
+    rows = Table("name", show_header=False)
+    for name in names:
+        rows.add_row(name)
+    for console in (consoles.console, consoles.errors):
+        console.print(rows)
+        console.print(f"between i8.npz:a and i8.npz:b: in {names[2]}")
+    for shown in capsys.readouterr():
+        assert all(name in shown for name in [*names, "npz:a and i8.npz:b: in [red]"])
+
+
 def test_signs_that_cannot_be_shown_have_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert consoles.printable("a\tb\n") == "a\tb\n"
     assert consoles.printable("\x1b\u2066\x85") == "\\x1b\\u2066\\x85"
