@@ -274,7 +274,7 @@ def read_bytes(path: Path, most: int = _LARGEST) -> bytes:
 
 
 @contextlib.contextmanager
-def opened(path: Path, most: int) -> Iterator[IO[bytes]]:
+def opened(path: Path, most: int) -> Iterator[io.BufferedReader]:
     """The file ``path``, open for reading.
 
     Raises:
