@@ -6,6 +6,7 @@ that its ``train_test_split(..., test_size=360, random_state=0, stratify=labels)
 
 from __future__ import annotations
 
+import functools
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +40,7 @@ def load_digits(config: DigitsData) -> Dataset:
     )
 
 
+@functools.cache
 def _embedded() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Pixels [1797, 64], 0 to 16, and labels [1797]."""
     package = find_spec("sklearn")
