@@ -148,6 +148,8 @@ def make_samples(
     view = _view(points, name)
     digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())
     step = _step(points)
+    if (size := math.prod(points.shape) * points.dtype.itemsize) > 2**30:
+        say(f"{name}: reading all of {size / 2**30:,.1f} GiB, for its SHA-256 and its range")
     for start in range(0, len(points), step):
         digest.update(np.ascontiguousarray(points[start : start + step]).tobytes())
     if weights is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -91,6 +92,7 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
     """
     # A backend that the environment names may not exist here; none is needed.
     os.environ["MPLBACKEND"] = "agg"
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where HOME cannot be written
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -14,6 +14,8 @@ from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.data.precision import moved, parts, two_sum
 from lipsort_cli.data.samples import load_pair, load_samples
+from lipsort_cli.data.taken import Taken
+from lipsort_cli.data.unseen import from_rows
 from lipsort_cli.errors import UsageError
 
 NOW = 1_700_000_000_000_000_000
@@ -217,3 +219,15 @@ def test_parts_are_exact() -> None:
     assert np.array_equal(s, a + b) and e.any()
     value, lost = moved(s, e, np.zeros(1))
     assert np.array_equal(value, s) and lost is not None and np.array_equal(lost, np.abs(e))
+
+
+@pytest.mark.parametrize(("times", "warned"), [(1.0, 0), (1 / 255, 1), (255.0, 1), (1 / 10, 0)])
+def test_new_rows_of_another_size_than_the_training_are_warned_of(
+    times: float, warned: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of numbers: those that can be told from pixels are refused."""
+    rows = np.random.default_rng(0).uniform(-200, 255, (3000, 4)).astype(np.float32)
+    taken = Taken((4,), ("a", "b"), low=float(rows.min()), high=float(rows.max()))
+    batches = list(from_rows(times * rows, taken, "rows").batches())
+    assert len(batches) == 3
+    assert capsys.readouterr().err.count("are both in one unit?") == warned
