@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lipsort_cli import __version__
-from lipsort_cli.cli.plain import PLAIN, refusal
+from lipsort_cli.cli.plain import PLAIN, function, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import Interrupted
@@ -64,9 +64,9 @@ def _add(command: Command) -> None:
 
 for _command in COMMANDS.values():
     _add(_command)
-for _name, _function in PLAIN.items():
+for _name in PLAIN:
     app.command(_name, context_settings={"help_option_names": ["--help", "-h"]})(
-        _stoppable(_function)
+        _stoppable(function(_name))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from lipsort_cli.cli.plain import PLAIN
+from lipsort_cli.cli.plain import PLAIN, said_of
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.ranges import allowed
@@ -162,7 +162,7 @@ def show_root() -> None:
     for command in COMMANDS.values():
         alias = f" (alias: {', '.join(command.aliases)})" if command.aliases else ""
         rows.append((command.name, command.help + alias))
-    rows += [(name, PLAIN.said_of(name)) for name in PLAIN]
+    rows += [(name, said_of(name)) for name in PLAIN]
     out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
     out.print(table(rows))
     out.print("\n[bold]Options[/]")

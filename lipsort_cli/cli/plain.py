@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,40 +11,25 @@ from typing import Any
 from lipsort_cli import commands
 from lipsort_cli.errors import UsageError
 
+PLAIN = ("verify", "theory", "generalisation", "reproduce", "zoo", "doctor")
+"""Their names; each function, of a module of its own name, returns its exit code."""
 
-class Plain(Mapping[str, Callable[..., int]]):
-    """Functions by their names, each of a module of its own name, imported when it is asked for.
 
-    Typer, which they are written for, takes longer to load than a page of help takes to show.
+def function(name: str) -> Callable[..., int]:
+    """The function that is the command ``name``.
+
+    Imported when it is asked for: Typer, which it is written for, takes longer to load than a page
+    of help takes to show.
     """
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-
-    def __getitem__(self, name: str) -> Callable[..., int]:
-        if name not in self._names:
-            raise KeyError(name)
-        found: Callable[..., int] = getattr(import_module(f"{commands.__name__}.{name}"), name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def said_of(self, name: str) -> str:
-        """The first line of a function's docstring, read without importing its module."""
-        text = (Path(commands.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
-        found = re.search(rf'^def {name}\(.*?^    """(.*?)(?:"""|$)', text, re.M | re.S)
-        return found[1] if found else ""
+    found: Callable[..., int] = getattr(import_module(f"{commands.__name__}.{name}"), name)
+    return found
 
 
-PLAIN = Plain("verify", "theory", "generalisation", "reproduce", "zoo", "doctor")
-"""Every such command by its name; each returns its exit code."""
+def said_of(name: str) -> str:
+    """The first line of a function's docstring, read without importing its module."""
+    text = (Path(commands.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
+    found = re.search(rf'^def {name}\(.*?^    """(.*?)(?:"""|$)', text, re.M | re.S)
+    return found[1] if found else ""
 
 
 def refusal(error: Any, name: str) -> UsageError:

@@ -25,7 +25,7 @@ from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.extension import make_extension_task
 from lipsort_cli.wasserstein.pictures import draw_all
-from lipsort_cli.wasserstein.sources import Source
+from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import (
     COMPARED,
     EXTRA,
@@ -97,8 +97,8 @@ def evaluate_critic(
     f_x, f_y = critic.values(compared.x), critic.values(compared.y)
     lower = found.critic_lower(critic, f_x, f_y, compared)
     results = _of_training(task) | {"lipschitz_bound": critic.lipschitz, "norm": norm}
-    if chosen.certificate:
-        _certify(results, lower, task, compared, directory)
+    if chosen.certificate and (value := _certified(task, compared, directory)) is not None:
+        results["certified_value"] = value
     everything = [lower]
 
     progress = _announce if source.finite else None
@@ -169,30 +169,15 @@ def _entries(lower: Bound, upper: Bound, everything: list[Bound], quoted: str) -
     return results
 
 
-def _certify(
-    results: dict[str, Any], lower: Bound, task: CriticTask, compared: Any, directory: Path
-) -> None:
-    """Write the certificate, unless the samples are too many to be stored beside it."""
-    numbers = (len(compared.x) + len(compared.y)) * (task.source.dim + 1)
-    if numbers > found.CERTIFIED_NUMBERS:
-        warn(
-            f"no certificate: it stores its samples, and these hold {numbers:,} numbers; "
-            "distribution.rows takes a part of them"
-        )
-        return
+def _certified(task: CriticTask, compared: Measures, directory: Path) -> float | None:
+    """The value of the certificate, which is written unless the samples are too many."""
     shift = task.source.fingerprint.get("shift")
-    moved = (
-        ""
-        if shift is None
-        else f", less {', '.join(map(repr, shift[:8]))}" + (", ..." if len(shift) > 8 else "")
-    )
-    results["certified_value"] = found.certificate(
-        directory,
-        directory / "model.safetensors",
-        compared,
-        task.norm,
-        task.source.name + moved,
-    )
+    moved = ""
+    if shift is not None:
+        moved = f", less {', '.join(map(repr, shift[:8]))}" + (", ..." if len(shift) > 8 else "")
+    model, name = directory / "model.safetensors", task.source.name + moved
+    rows = "distribution.rows"
+    return found.certificate_if_small(directory, model, compared, task.norm, name, rows)
 
 
 def _announce(done: int, blocks: int) -> None:

@@ -143,19 +143,19 @@ def option_keys(group: str, option: str, *, values: bool = False) -> list[Key]:
 
 def option_values(group: str, option: str) -> dict[str, Any]:
     """The values that an option's YAML file sets."""
+    return _values(config_root() / group / f"{option}.yaml")
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """What a file sets itself, if it is there."""
     import yaml
 
-    path = config_root() / group / f"{option}.yaml"
     loaded = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return {k: v for k, v in (loaded or {}).items() if k != "defaults"}
+    return {k: v for k, v in (loaded or {}).items() if k not in ("defaults", "hydra")}
 
 
 def primary_values(command: str) -> dict[str, Any]:
     """The values that a command's primary file sets itself, by whole key."""
-    import yaml
-
-    path = config_root() / f"{command.replace('-', '_')}.yaml"
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found: dict[str, Any] = {}
 
     def flatten(node: dict[str, Any], prefix: str) -> None:
@@ -165,7 +165,7 @@ def primary_values(command: str) -> dict[str, Any]:
             else:
                 found[f"{prefix}{name}"] = value
 
-    flatten({k: v for k, v in loaded.items() if k not in ("defaults", "hydra")}, "")
+    flatten(_values(config_root() / f"{command.replace('-', '_')}.yaml"), "")
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import Network, evaluate, lipschitz_bound, load_network
+from lipsort_cli.console import warn
 from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, transport_upper
 from lipsort_cli.wasserstein.sliced import projected_distances
 from lipsort_cli.wasserstein.sources import Measures, Rows
@@ -222,3 +223,20 @@ def certificate(directory: Path, model: Path, measures: Measures, norm: str, sou
         source=source,
     )
     return issued.value
+
+
+def certificate_if_small(
+    directory: Path, model: Path, measures: Measures, norm: str, source: str, fewer: str
+) -> float | None:
+    """As :func:`certificate`; a warning where the samples are too many to be stored beside it.
+
+    ``fewer``: the key that takes fewer.
+    """
+    numbers = (len(measures.x) + len(measures.y)) * (1 + math.prod(load_network(model).input_shape))
+    if numbers > CERTIFIED_NUMBERS:
+        warn(
+            f"no certificate: it stores its samples, and these hold {numbers:,} numbers; {fewer} "
+            "takes a part of them"
+        )
+        return None
+    return certificate(directory, model, measures, norm, source)

@@ -11,7 +11,7 @@ import typer
 from command_line import lipsort
 from pages import FIRST_FIVE, PAGES, ROOT, examples, skeleton
 
-from lipsort_cli.cli.plain import PLAIN
+from lipsort_cli.cli.plain import PLAIN, function
 from lipsort_cli.cli.tuning import with_command
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.schema import COMMANDS, find
@@ -53,7 +53,7 @@ def test_a_command_takes_the_lines_of_the_pages(name: str) -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_plain_command_takes_the_lines_of_the_pages(name: str) -> None:
     app = typer.Typer()
-    app.command()(PLAIN[name])
+    app.command()(function(name))
     for one in LINES:
         if one.arguments[0] == name:
             typer.main.get_command(app).make_context(name, one.arguments[1:])

@@ -17,7 +17,6 @@ from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
-from lipsort_cli.console import warn
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
@@ -91,7 +90,11 @@ def fresh_bounds(
         path = Path(folder) / "model.safetensors"
         save_network(task.network, path)
         critic = SavedCritic.of(load_network(path), _NORM)
-        certified = None if certificate is None else _certified(certificate, path, sides)
+        certified = None
+        if certificate is not None:
+            certified = found.certificate_if_small(
+                certificate, path, Measures(*sides.unseen), _NORM, sides.name, "evaluation.samples"
+            )
     # Fixed before any of the unseen points is looked at.
     looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
     values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
@@ -116,15 +119,6 @@ def _network() -> LipschitzNetwork:
         StiefelOptimizer(lr=0.05, rest_lr=0.003),
         CosineSchedule(),
     )
-
-
-def _certified(folder: Path, model: Path, sides: Sides) -> float | None:
-    """Write the certificate, unless the samples are too many to be stored beside it."""
-    if sum(rows.size for rows in sides.unseen) > found.CERTIFIED_NUMBERS:
-        warn("no certificate: it stores its samples, and these are too large; evaluation.samples "
-             "takes fewer")  # fmt: skip
-        return None
-    return found.certificate(folder, model, Measures(*sides.unseen), _NORM, sides.name)
 
 
 def transport(x: Rows, y: Rows) -> tuple[float, float]:
