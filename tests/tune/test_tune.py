@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import lipsort
 
 from lipsort_cli import app
 from lipsort_cli.cli.tuning import OWN, with_command
@@ -175,34 +177,104 @@ def _until(true: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_study_is_gone_on_with_by_the_same_command(tmp_path: Path) -> None:
-    first = _lipsort(tmp_path, *SEARCH)
-    _until(lambda: bool(list(tmp_path.rglob("trials/001/run.json"))))
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
-    second = _lipsort(tmp_path, *SEARCH)
-    text, _ = second.communicate(timeout=120)
-    assert second.returncode == 0, text
+def _finished(folder: Path) -> int:
+    """Trials of a study that came to their end."""
+    files = folder.rglob("trials/*/trial.json")
+    return sum(json.loads(file.read_text())["state"] == "complete" for file in files)
+
+
+def _killed(folder: Path, finished: int, *words: str) -> float:
+    """Kill a search once so many trials are finished, and its workers with it; the processor
+    seconds that all of them took."""
+    first = subprocess.Popen(
+        [sys.executable, "-m", "lipsort_cli", *words], cwd=folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _until(lambda: _finished(folder) >= finished, 600.0)
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15])) if int(fields[2]) == first.pid else 0
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _line_to_paste(text: str) -> list[str]:
+    (line,) = [one for one in text.splitlines() if one.startswith("next: ")]
+    return shlex.split(line.removeprefix("next: "))
+
+
+def test_a_killed_study_is_gone_on_with_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _killed(tmp_path, 1, *SEARCH)
+    before = {file: file.read_text() for file in tmp_path.rglob("trials/000/*.json*")}
+    monkeypatch.chdir(tmp_path)
+    # More trials are more of the same study, by other workers.
+    assert lipsort(monkeypatch, *SEARCH[:-1], "trials=4", "workers=2") == 0
+    text = capfd.readouterr().out
     (folder,) = tmp_path.glob("outputs/tune/*/*/")
+    assert {file: file.read_text() for file in before} == before, "a finished trial is kept"
     results = json.loads((folder / "results.json").read_text())
-    assert results["trials"] == {"complete": 3, "pruned": 0, "failed": 0}
+    assert results["trials"] == {"complete": 4, "pruned": 0, "failed": 0}
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     assert (folder / "figures" / "front.png").is_file()
     rows = list(csv.DictReader((folder / "trials.csv").open()))
-    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
     # The line to paste means what the best trial was.
-    line = text.strip().splitlines()[-1].removeprefix("next: ")
-    assert line == results["best"]["command"]
-    assert shlex.split(line)[:3] == ["lipsort", "train", "training.epochs=2"]
-    assert shlex.split(line)[3:] == results["best"]["words"]
+    line = _line_to_paste(text)
+    assert line == shlex.split(results["best"]["command"])
+    assert line[:3] == ["lipsort", "train", "training.epochs=2"]
+    assert line[3:] == results["best"]["words"]
     assert "test" not in json.dumps(results)
     # Checkpoints are kept of the front alone.
     kept = {int(path.parent.name) for path in folder.glob("trials/*/checkpoint")}
     assert kept == {one["trial"] for one in results["front"]}
-    # More trials are more of the same study; `lipsort report` has no use for what nobody judged.
-    third = _lipsort(tmp_path, "tune", f"resume={folder}", "trials=4", "workers=2")
-    text, _ = third.communicate(timeout=120)
-    assert third.returncode == 0 and "3 of them done earlier" in text, text
+    # A study that is finished has nothing to do, and says the same again.
+    assert lipsort(monkeypatch, "tune", f"resume={folder}") == 0
+    text = capfd.readouterr().out
+    assert "4 of them done earlier" in text and _line_to_paste(text) == line
+
+
+@pytest.mark.slow
+@pytest.mark.pictures
+def test_twenty_trials_of_digits_killed_and_resumed_within_ten_processor_minutes(
+    tmp_path: Path,
+) -> None:
+    """Five minutes of two cores, the killed part and the line to paste included."""
+    search = ("tune", "train", "optimizer.lr=log(1e-2,0.3)", "loss.margin=log(0.2,5)",
+              "objectives=[clean,certified]", "trials=20", "workers=2")  # fmt: skip
+    began = os.times()
+    seconds = _killed(tmp_path, 6, *search)
+    (folder,) = tmp_path.glob("outputs/tune/*/*/")
+    trials = {file: file.read_text() for file in folder.rglob("trial.json")}
+    earlier = {file: text for file, text in trials.items() if '"complete"' in text}
+    second = _lipsort(tmp_path, *search)
+    text, _ = second.communicate(timeout=1200)
+    assert second.returncode == 0, text
+    assert len(earlier) >= 5 and f"{len(earlier)} of them done earlier" in text
+    assert {file: file.read_text() for file in earlier} == earlier
+    results = json.loads((folder / "results.json").read_text())
+    assert results["trials"] == {"complete": 20, "pruned": 0, "failed": 0}
+    # No trial was judged, and none logged a figure of the test set.
+    assert not list(folder.rglob("trials/*/results.json"))
+    logs = [file.read_text() for file in folder.rglob("metrics.jsonl")]
+    assert len(logs) == 20 and not any('"split": "test"' in log for log in logs)
+    front = {tuple(one["values"].values()) for one in results["front"]}
+    assert not any(a != b and a[0] <= b[0] and a[1] <= b[1] for a in front for b in front)
+    assert (folder / "figures" / "front.png").stat().st_size > 10_000
+    # The line to paste trains and judges the best; only now is there a figure of the test set.
+    pasted = _lipsort(tmp_path, *_line_to_paste(text)[1:], "hydra.run.dir=best")
+    said, _ = pasted.communicate(timeout=600)
+    assert pasted.returncode == 0, said
+    assert json.loads((tmp_path / "best" / "results.json").read_text())["clean_accuracy"] > 0.9
+    ended = os.times()
+    seconds += ended.children_user + ended.children_system
+    seconds -= began.children_user + began.children_system
+    print(f"{text}\n{said}\n{seconds:.0f} processor seconds in all; {folder}")
+    assert seconds < 600
 
 
 @pytest.mark.slow
