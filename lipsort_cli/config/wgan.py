@@ -242,7 +242,7 @@ class GanEvaluation:
     "wgan",
     objective=("quality.measures.w1_transport.generated",),
     examples=(
-        ("The digits, in seconds", "lipsort wgan"),
+        ("The digits, in a minute", "lipsort wgan"),
         ("MNIST, ten minutes on two cores", "lipsort wgan experiment=wgan_mnist"),
         (
             "Points of the plane, another critic",
