@@ -68,7 +68,13 @@ def main() -> None:
     *others, strongest = (values for _, values, _ in lines)
     for number, key in enumerate(keys):
         weaker = [values[number] for values in others]
-        order = [certified[key], strongest[number], min(weaker), max(weaker), sum(clean) / len(clean)]
+        order = [
+            certified[key],
+            strongest[number],
+            min(weaker),
+            max(weaker),
+            sum(clean) / len(clean),
+        ]
         assert order == sorted(order), f"eps {key}: {order}"
 
 
