@@ -15,6 +15,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.data import TableOptions
 from lipsort_cli.errors import UsageError, first_line
 
 _LONGEST = 2**23
@@ -43,13 +44,12 @@ class Options:
     decimal: str = "auto"
 
     @classmethod
-    def of(cls, config: Any, key: str) -> Options:
-        """From the node of a configuration that has some of the options."""
-        given = {n: getattr(config, n) for n in ("columns", "gaps", "header", "decimal")
-                 if hasattr(config, n)}  # fmt: skip
-        if given.get("columns") is not None:
-            given["columns"] = tuple(given["columns"])
-        return cls(key=key, **given)
+    def of(cls, config: TableOptions | None, key: str) -> Options:
+        """Those of a node of the configuration; None: as they are where nothing is said."""
+        if config is None:
+            return cls(key)
+        columns = None if config.columns is None else tuple(config.columns)
+        return cls(key, columns, config.gaps, config.header, config.decimal)
 
 
 @dataclass(frozen=True)

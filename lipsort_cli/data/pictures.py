@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.config.data import FolderData
+from lipsort_cli.config.distributions import FilesDistribution
+from lipsort_cli.config.predict import UnseenData
 from lipsort_cli.console import say, warn
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import require_file
@@ -165,7 +168,7 @@ class Reading:
     key: str = "data"
 
     @classmethod
-    def of(cls, config: Any, key: str) -> Reading:
+    def of(cls, config: FolderData | UnseenData | FilesDistribution | None, key: str) -> Reading:
         """From the node of a configuration that has some of the options."""
         given = {n: getattr(config, n) for n in ("colour", "size", "background")
                  if hasattr(config, n)}  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +27,19 @@ from lipsort_cli.files import readable, require_file, resolved
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
+Files = FilesDistribution | None
+"""How tables and pictures are read; None: as they are where nothing is said."""
+
 FORMATS = (".npy", ".npz", *TABLES)
 """Endings of sample files; a folder is read as images."""
 
 
 def load_samples(
-    location: str, weights: str | None = None, *, key: str = "p", options: Any = None
+    location: str,
+    weights: str | None = None,
+    *,
+    key: str = "p",
+    options: Files = None,
 ) -> Samples:
     """Open and check a sample file.
 
@@ -117,7 +123,11 @@ def _raw_levels(sample: Samples) -> bool:
 
 
 def _open(
-    location: str, weights: str | None, key: str, options: Any, like: Samples | None = None
+    location: str,
+    weights: str | None,
+    key: str,
+    options: Files,
+    like: Samples | None = None,
 ) -> Samples:
     option = f"distribution.{key}"
     path, name = _split(location)
@@ -142,7 +152,7 @@ def _split(location: str) -> tuple[Path, str | None]:
 
 
 def _read(
-    location: str, option: str, options: Any, like: Samples | None = None
+    location: str, option: str, options: Files, like: Samples | None = None
 ) -> tuple[Rows, tuple[str, ...] | None]:
     """Rows, and the names of their columns where these are named."""
     path, key = _split(location)
@@ -171,7 +181,7 @@ def _read(
     return rows, names
 
 
-def _images(path: Path, options: Any) -> Rows:
+def _images(path: Path, options: Files) -> Rows:
     """A folder of images of one size, in the order of their names, [n, c, h, w]."""
     files, skipped = listed(path)
     if not files:
@@ -191,7 +201,7 @@ def _images(path: Path, options: Any) -> Rows:
     return spool.finish()
 
 
-def _table(path: Path, options: Any, like: Samples | None) -> tuple[Rows, tuple[str, ...] | None]:
+def _table(path: Path, options: Files, like: Samples | None) -> tuple[Rows, tuple[str, ...] | None]:
     chosen = Options.of(options, "distribution")
     table = open_table(path, chosen)
     for note in table.notes:
