@@ -21,8 +21,8 @@ from training_step import Step, make_step
 from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
 from lipsort_cli.config.models import ImageModel
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.devices import fast_dtype
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.optim.polar import fast_dtype
 from lipsort_cli.zoo import build_network
 
 IMAGE_MODELS = sorted(n for n, kind in GROUPS["model"].items() if issubclass(kind, ImageModel))

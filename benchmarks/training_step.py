@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
+from lipsort_cli.devices import fast_dtype
 from lipsort_cli.layers import MaxMin
 from lipsort_cli.layers.constraints import Bjorck, Orthonormal, Unconstrained
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.optim.polar import fast_dtype
 from lipsort_cli.training.losses import worst_class_hinge
 from lipsort_cli.zoo import build_mlp
 
@@ -79,7 +79,8 @@ class Method:
 @contextlib.contextmanager
 def products_in(dtype: torch.dtype) -> Iterator[None]:
     """The optimizer's fast products in ``dtype``, whatever this processor would choose."""
-    from lipsort_cli.optim import polar, stiefel, subspace
+    from lipsort_cli.layers.constraints import polar
+    from lipsort_cli.optim import stiefel, subspace
 
     modules = (polar, stiefel, subspace)
     before = polar.fast_dtype

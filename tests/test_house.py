@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
-    "errors", "arithmetic", "quoting", "files", "config", "console", "pages", "data",
+    "errors", "arithmetic", "devices", "quoting", "files", "config", "console", "pages", "data",
     "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
     "trained",
     "directed_text", "layers",

@@ -57,7 +57,7 @@ import importlib, json, runpy, sys
 import lipsort_cli
 def say(*words): print(json.dumps(words), flush=True)
 def torch_here(torch):
-    from lipsort_cli.optim.polar import fast_dtype
+    from lipsort_cli.devices import fast_dtype
     found = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
     found += ["mps"] if torch.backends.mps.is_available() else []
     return {"devices": ["cpu", *found], "threads": torch.get_num_threads(),

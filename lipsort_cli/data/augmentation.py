@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lipsort_cli.config.train import Augmentation
+from lipsort_cli.devices import sent
 from lipsort_cli.errors import UsageError
 
 _KNOTS_APART = 7
@@ -44,7 +45,7 @@ class Augment:
             images = _cropped(images, self.config.crop, generator)
         if self.config.flip:
             mirrored = torch.rand(len(images), generator=generator) < 0.5
-            mirrored = mirrored.to(images.device)[:, None, None, None]
+            mirrored = sent(mirrored, images.device)[:, None, None, None]
             images = torch.where(mirrored, images.flip(3), images)
         return images
 
@@ -62,10 +63,10 @@ class Augment:
         # affine_grid counts in half images: 2 units across.
         matrix[:, 0, 2] = uniform[:, 3] * 2 * self.config.shift / width
         matrix[:, 1, 2] = uniform[:, 4] * 2 * self.config.shift / height
-        matrix = matrix.to(images.device)
+        matrix = sent(matrix, images.device)
         grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
         if self.config.elastic:
-            grid = grid + self._bent(n, height, width, generator).to(images.device)
+            grid = grid + sent(self._bent(n, height, width, generator), images.device)
         return functional.grid_sample(images, grid, align_corners=False)
 
     def _bent(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
@@ -81,8 +82,8 @@ def _cropped(images: Tensor, margin: int, generator: torch.Generator) -> Tensor:
     """Images [N, C, H, W] with ``margin`` zeros around them, cut back to [H, W] anywhere."""
     n, _, height, width = images.shape
     offset = torch.randint(2 * margin + 1, (2, n, 1), generator=generator)
-    rows = (offset[0] + torch.arange(height)).to(images.device)
-    columns = (offset[1] + torch.arange(width)).to(images.device)
+    rows = sent(offset[0] + torch.arange(height), images.device)
+    columns = sent(offset[1] + torch.arange(width), images.device)
     padded = functional.pad(images, [margin] * 4).permute(0, 2, 3, 1)
     image = torch.arange(n, device=images.device)[:, None, None]
     return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

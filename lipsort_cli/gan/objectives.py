@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.devices import sent
 from lipsort_cli.layers.base import evaluating
 
 
@@ -22,14 +23,14 @@ def critic_loss(name: str, real: Tensor, fake: Tensor) -> Tensor:
     raise ValueError(f"found loss {name!r}; allowed are wasserstein, hinge")
 
 
-def gap(real: Tensor, fake: Tensor) -> float:
-    """mean f(x) - mean f(y): at most K W1 of the two samples for a K-Lipschitz f."""
-    return float(real.detach().mean() - fake.detach().mean())
+def gap(real: Tensor, fake: Tensor) -> Tensor:
+    """mean f(x) - mean f(y): at most K W1 of the two samples for a K-Lipschitz f; a scalar."""
+    return real.detach().mean() - fake.detach().mean()
 
 
 def between(real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
     """Random points of the segments from ``real`` to ``fake`` [n, ...], to differentiate at."""
-    share = torch.rand(len(real), generator=random).to(real.device)
+    share = sent(torch.rand(len(real), generator=random), real.device)
     share = share.view(-1, *[1] * (real.dim() - 1))
     return (share * real + (1 - share) * fake).detach().requires_grad_()
 

@@ -13,16 +13,17 @@ from torch.optim import Optimizer
 from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.wgan import GanTraining
 from lipsort_cli.data.dataset import Dataset
+from lipsort_cli.devices import sent
 from lipsort_cli.gan.average import Average
 from lipsort_cli.gan.critics import Critic
 from lipsort_cli.gan.film import Film
 from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
-from lipsort_cli.gan.step_means import StepMeans
 from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.seeds import mixed_seed
+from lipsort_cli.training.step_means import StepMeans
 from lipsort_cli.zoo.generators import Generator
 
 REAL, NOISE, PENALTY, FILM = range(10, 14)
@@ -37,6 +38,8 @@ class GanTask(Task):
     the clock, a resumed run repeats what a whole run does. Several processes share each batch;
     batch statistics are of their own shares, and are averaged after each step.
     """
+
+    rate_keys = "generator.lr and critic.lr"
 
     def __init__(
         self,
@@ -98,12 +101,12 @@ class GanTask(Task):
 
     def _noise(self, position: int) -> Tensor:
         size = (self.training.batch_size, self.generator.latent)
-        return torch.randn(size, generator=self._random(NOISE, position)).to(self.device)
+        return sent(torch.randn(size, generator=self._random(NOISE, position)), self.device)
 
     def _real(self, position: int) -> Tensor:
         size = (self.training.batch_size,)
         index = torch.randint(len(self.inputs), size, generator=self._random(REAL, position))
-        return self.inputs[index.to(self.device)]
+        return self.inputs[sent(index, self.device)]
 
     def _generate(self, noise: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -136,44 +139,46 @@ class GanTask(Task):
         penalty = self.critic.penalty(self._value, real, fake, random)
         loss = critic_loss(self.critic.config.loss, f_real, f_fake) + penalty
         self.update(
-            loss * share,
-            self.critic.optimizer,
-            self.critic.network,
-            name="the loss of the critic",
-            lower="generator.lr and critic.lr",
+            loss * share, self.critic.optimizer, self.critic.network, "the loss of the critic"
         )
-        values = gap(f_real, f_fake) * share, float(penalty.detach()) * share
-        found, penalised = self.team.total(values)
-        self.window.gap += found
-        self.window.penalty += penalised
-        self.window.critic_steps += 1
+        values = torch.stack([gap(f_real, f_fake), penalty.detach()]) * share
+        for key, value in zip(("critic_gap", "penalty"), self.team.summed(values), strict=True):
+            self.window.add(key, value)
 
     def _generator_step(self, fake: Tensor, share: float) -> None:
         self.critic.network.requires_grad_(False)
-        self.window.generator += self.update(
+        value = self.update(
             -self._value(fake).mean() * share,
             self.optimizer,
             self.generator,
-            name="the loss of the generator",
-            lower="generator.lr and critic.lr",
+            "the loss of the generator",
         )
-        self.window.steps += 1
+        self.window.add("generator_loss", value)
 
     # --- what is shown on the way -------------------------------------------------------------
+
+    def _due(self) -> tuple[bool, bool]:
+        """Whether means are due, and a frame of the film."""
+        step = self.at.step
+        logged = step % self.training.log_every == 0 or self.finished
+        framed = self.progress * self.training.frames >= self.film.frames + 1 or self.finished
+        return step > 0 and logged, step > 0 and framed and self.team.leads
+
+    @property
+    def due(self) -> bool:
+        return any(self.team.agree(any(self._due())))
 
     def look(self) -> Iterator[Line]:
         """Means over the steps since the last line, and slopes; a frame of the film in its time."""
         step = self.at.step
-        if not step:
-            return
-        if step % self.training.log_every == 0 or self.finished:
+        logged, framed = self._due()
+        if logged:
             values = self._measured()
             yield "train", values
             self.latest = values
             self.history.append({"step": float(step), **values})
             self.window = StepMeans()
-        due = self.progress * self.training.frames >= self.film.frames + 1
-        if (due or self.finished) and self.team.leads:
+        if framed:
             name = self.critic.config.name
             self.film.take(f"{self.dataset.name}, critic {name}, step {step:,}")
 
@@ -214,7 +219,7 @@ class GanTask(Task):
             "critic": self.critic.network.state_dict(),
             "critic_optimizer": self.critic.optimizer.state_dict(),
             "frames": self.film.frames,
-            "window": vars(self.window),
+            "window": self.window.sums(),
             "history": self.history,
             "latest": self.latest,
         }
@@ -226,6 +231,6 @@ class GanTask(Task):
         self.critic.network.load_state_dict(state["critic"])
         self.critic.optimizer.load_state_dict(state["critic_optimizer"])
         self.film.frames = int(state["frames"])
-        self.window = StepMeans(**state["window"])
+        self.window = StepMeans(state["window"])
         self.history = [dict(entry) for entry in state["history"]]
         self.latest = dict(state["latest"])

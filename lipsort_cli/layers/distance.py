@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.devices import sent
 from lipsort_cli.layers.base import check_features, in_norm
 
 _CACHED = 2**16
@@ -24,7 +25,7 @@ _CACHED = 2**16
 def rank_weights(decay: float, count: int, like: Tensor) -> Tensor:
     """(1 - decay) decay^k for k = 0 .. count - 1; with decay 0 the first alone."""
     ranks = torch.arange(count, dtype=torch.float64)
-    return ((1 - decay) * decay**ranks).to(like.device, like.dtype)
+    return sent(((1 - decay) * decay**ranks).to(like.dtype), like.device)
 
 
 class OrderStatistics(torch.autograd.Function):

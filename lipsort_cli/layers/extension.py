@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.devices import reads_freely
+
 _CANDIDATES = 4
 _BLOCK = 2**24
 """Scores formed at a time; 128 MiB of float64."""
@@ -26,7 +28,8 @@ class Extension(nn.Module):
 
     The centre is looked for with one matrix product, and the few best are then evaluated as
     written above. Where the product's error bound leaves room for any other centre, all are: so
-    the value is the maximum, but for the rounding of the formula itself, at any magnitude.
+    the value is the maximum, but for the rounding of the formula itself, at any magnitude. Training
+    makes do with the few best where asking for that room would wait for the device.
 
     Errors: ValueError for centres that are no finite matrix.
 
@@ -73,6 +76,8 @@ class Extension(nn.Module):
         chosen, others = self._candidates(x)
         distances = torch.linalg.vector_norm(x[:, None] - self.centres[chosen], dim=2)
         best = (self.bias[chosen] - distances).max(1, keepdim=True).values
+        if self.training and not reads_freely(x.device):
+            return best
         doubtful = (~(best.detach() >= others)).nonzero()[:, 0]  # NaN is doubtful
         return best.index_copy(0, doubtful, self._all(x[doubtful])) if len(doubtful) else best
 

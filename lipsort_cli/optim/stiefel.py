@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lipsort_cli.devices import fast_dtype, reads_freely
+from lipsort_cli.layers.constraints.polar import approximate_polar, settled
 from lipsort_cli.layers.constraints.polynomials import (
     gram,
     inverse_sqrt_coefficient,
     multiply,
     polar_factor,
 )
-from lipsort_cli.optim.polar import approximate_polar, fast_dtype
 
 _TARGET = 1e-6
 """What truncating the retraction's series may leave of ||W W^T - I||."""
@@ -32,17 +33,20 @@ def tangent_projection(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> T
     return ambient - multiply(_symmetric(side), w).to(ambient.dtype)
 
 
-def retract(moved: Tensor, dtype: torch.dtype) -> Tensor:
+def retract(moved: Tensor, dtype: torch.dtype, near: float = 1.0) -> Tensor:
     """The polar factor of matrices [..., m, n] that are near the manifold already.
 
     With E = I - X X^T (smaller side), X (I - E)^(-1/2) = X + (E/2 + 3/8 E^2 + 5/16 E^3 + ...) X,
     with as many terms as the measured ||E|| asks for. E itself is computed in the dtype of
     ``moved``; products of what is small anyway use ``dtype``, as long as its rounding stays below
-    the target.
+    the target. Where measuring would wait for the device, ``near`` counts instead: what bounds
+    ||E|| (:func:`~lipsort_cli.layers.constraints.polar.settled`).
 
     Returns:
         [..., m, n] with orthonormality error about 1e-6 in float32.
     """
+    if not reads_freely(moved.device):
+        return settled(moved, near)
     x = moved
     for _ in range(8):
         square = gram(x)
@@ -129,7 +133,9 @@ def stiefel_step_(
     moved = torch.sub(weight, direction, alpha=lr).mul_(shrink**0.5)
     if lr * lr > _PREDICTED:
         moved += _predicted_correction(moved, direction.to(dtype), lr * lr * shrink)
-    weight.copy_(retract(moved, dtype))
+    # At first order a step errs by the rounding of its products, at second by its length.
+    near = 2 * lr * lr + 4 * lr * torch.finfo(dtype).eps + 1e-4
+    weight.copy_(retract(moved, dtype, near))
 
 
 _PREDICTED = 2e-4
@@ -191,9 +197,10 @@ def manifold_step_(
 
     The weight is orthonormal to 1e-5 afterwards where the step is ``exact``. Otherwise short steps
     are taken to second order (:func:`second_order_step_`), which leaves errors of some 1e-4 in
-    bfloat16.
+    bfloat16; not where asking for a step's length would wait for the device.
     """
     dtype = fast_dtype(weight.device.type) if dtype is None else dtype
+    exact = exact or not reads_freely(weight.device)
     if not exact and second_order_step_(weight, ambient, dtype):
         return
     weight.copy_(retract(weight + tangent_projection(weight, ambient, dtype), dtype))

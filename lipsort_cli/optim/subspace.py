@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.optim.polar import approximate_polar, fast_dtype
+from lipsort_cli.devices import fast_dtype, sent
+from lipsort_cli.layers.constraints.polar import approximate_polar
 from lipsort_cli.optim.stiefel import retract
 
 _EXACT_EVERY = 32
@@ -17,7 +18,7 @@ def first_basis(weight: Tensor, rank: int) -> Tensor:
     size = max(weight.shape[-2:])
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(*weight.shape[:-2], size, rank, generator=generator)
-    return start.to(weight)
+    return sent(start, weight.device).to(weight.dtype)
 
 
 @torch.no_grad()
@@ -66,8 +67,9 @@ def subspace_step_(
     direction = approximate_polar(square - square.mT, polar_steps, v.dtype)
     half = (direction - direction.mT) * (lr / 4)
     eye = torch.eye(half.shape[-1], dtype=v.dtype, device=v.device)
-    turn = -2 * torch.linalg.solve(eye + half, half)
+    # Never singular, as half is skew: nothing to ask the device about.
+    turn = -2 * torch.linalg.solve_ex(eye + half, half).result
     moved = v + u @ (turn @ inner.mT)
     if count % _EXACT_EVERY == 0:
-        moved = retract(moved, moved.dtype)
+        moved = retract(moved, moved.dtype, near=1e-2)
     weight.copy_(moved if tall else moved.mT)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lipsort_cli.attacks.steps import ascent, inside, project
 from lipsort_cli.config.train import Adversarial
+from lipsort_cli.devices import sent
 from lipsort_cli.training.losses import Loss
 
 Adversary = Callable[[Tensor, Tensor, int], Tensor]
@@ -46,10 +47,11 @@ def build_adversary(
 
 def _start(inputs: Tensor, eps: float, norm: str, generator: torch.Generator) -> Tensor:
     """Uniform in the ball of radius ``eps``: [N, ...]."""
+    to = inputs.device
     if norm == "linf":
-        return (2 * torch.rand(inputs.shape, generator=generator).to(inputs) - 1) * eps
-    direction = ascent(torch.randn(inputs.shape, generator=generator).to(inputs), norm)
+        return (2 * sent(torch.rand(inputs.shape, generator=generator), to) - 1) * eps
+    direction = ascent(sent(torch.randn(inputs.shape, generator=generator), to), norm)
     size = inputs[0].numel()
     shape = (len(inputs), *[1] * (inputs.dim() - 1))
     # The volume within radius r grows as r^d.
-    return direction * eps * torch.rand(shape, generator=generator).to(inputs) ** (1 / size)
+    return direction * eps * sent(torch.rand(shape, generator=generator), to) ** (1 / size)

@@ -14,21 +14,28 @@ from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
+from lipsort_cli.devices import sent
 from lipsort_cli.inspection import diagnostics
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.adversarial import build_adversary
-from lipsort_cli.training.classifier_means import ESTIMATE, WORST, ClassifierMeans
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.jacobian import PENALTIES
 from lipsort_cli.training.losses import Loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
+from lipsort_cli.training.step_means import StepMeans
 from lipsort_cli.zoo import Ensemble, Network
 
 EVALUATION_BATCH = 2048
+
+ESTIMATE = "certified_accuracy_estimate"
+"""Share certified at the largest eps by quick float32 radii: steers, and proves nothing."""
+
+WORST = "worst_case_accuracy"
+"""Share of training examples that are right in the worst case within the radius trained for."""
 
 ORDER, AUGMENTATION, ADVERSARY, JACOBIAN = range(4)
 """What a step draws, from (seed, purpose, epoch or step); dropout draws from torch's generator."""
@@ -69,7 +76,7 @@ class ClassifierTask(Task):
         self.adversary = build_adversary(training.adversarial, self._forward, loss, dataset.bounds)
         # Such a network is trained for its worst case, which depends on the labels.
         self.worst = network.worst
-        self.window = ClassifierMeans(self.worst is not None)
+        self.window = StepMeans()
         self.latest: dict[str, float] = {}
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self._order: tuple[int, Tensor] | None = None
@@ -104,7 +111,7 @@ class ClassifierTask(Task):
         epoch, position = divmod(self.at.step, self.steps_an_epoch)
         if self._order is None or self._order[0] != epoch:
             order = torch.randperm(len(self.labels), generator=self._random(ORDER, epoch))
-            self._order = epoch, order.to(self.device)
+            self._order = epoch, sent(order, self.device)
         return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def _random(self, purpose: int, position: int) -> torch.Generator:
@@ -147,30 +154,47 @@ class ClassifierTask(Task):
         gaps = head_gaps(self.network.head, self.route)
         return radii(logits, labels, gaps, self.constant)
 
-    def _count(self, logits: Tensor, labels: Tensor, loss: float, share: float, count: int) -> None:
+    def _count(
+        self, logits: Tensor, labels: Tensor, loss: Tensor, share: float, count: int
+    ) -> None:
         worst = self.worst is not None
         radius = worst_margin(logits, labels) if worst else self._radii(logits, labels)
-        counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()]).tolist()
-        correct, certified = self.team.total([n if share else 0 for n in counts])
-        self.window.add(loss, correct, certified, count)
+        counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()])
+        correct, certified = self.team.summed(counts if share else counts * 0).unbind()
+        self.window.add("loss", loss, count, times=count)
+        self.window.add(WORST if worst else "accuracy", correct, count)
+        if not worst:
+            self.window.add(ESTIMATE, certified, count)
+
+    def _due(self) -> tuple[bool, bool, bool]:
+        """Whether means are due, validation, and diagnostics."""
+        step, every = self.at.step, self.training.diagnostics_every
+        return (
+            step > 0 and (step % self.training.log_every == 0 or self.finished),
+            step > 0 and step % self.steps_an_epoch == 0,
+            every > 0 and (step % every == 0 or self.finished),
+        )
+
+    @property
+    def due(self) -> bool:
+        return any(self._due())
 
     def look(self) -> Iterator[Line]:
         """Means over the steps since the last line; the validation set after every epoch."""
-        step = self.at.step
-        if step and (step % self.training.log_every == 0 or self.finished):
+        logged, validated, diagnosed = self._due()
+        if logged:
             means = self.window.means()
             yield "train", {**means, "lr": float(self.optimizer.param_groups[0]["lr"])}
             self.latest.update(means)
-            self.window = ClassifierMeans(self.worst is not None)
-        if step and step % self.steps_an_epoch == 0:
+            self.window = StepMeans()
+        if validated:
             self.route, self.constant = best_route(self.network, self.norm)
             if len(self.dataset.validation) and self.team.leads:
                 values = self.validate(self.dataset.validation)
                 yield "validation", values
                 self._keep(values["accuracy"])
                 self.latest.update({f"validation_{k}": v for k, v in values.items()})
-        every = self.training.diagnostics_every
-        if every and (step % every == 0 or self.finished):
+        if diagnosed:
             yield SPLIT, self._diagnose()
 
     def _keep(self, accuracy: float) -> None:
@@ -235,7 +259,7 @@ class ClassifierTask(Task):
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "window": vars(self.window),
+            "window": self.window.sums(),
             "latest": self.latest,
             "constant": self.constant,
             "best": self.best and list(self.best),
@@ -244,7 +268,7 @@ class ClassifierTask(Task):
     def load_state(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.window, self.latest = ClassifierMeans(**state["window"]), dict(state["latest"])
+        self.window, self.latest = StepMeans(state["window"]), dict(state["latest"])
         self.constant = float(state["constant"])
         self.best = state["best"] and (float(state["best"][0]), state["best"][1])
 

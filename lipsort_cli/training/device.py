@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.devices import fast_dtype
 from lipsort_cli.errors import UsageError
-from lipsort_cli.optim.polar import fast_dtype
 from lipsort_cli.processes import Place, place
 
 

@@ -26,20 +26,20 @@ class Team:
 
     def __init__(self, where: Place | None = None) -> None:
         self.place = Place() if where is None else where
-        self._device = torch.device("cpu")
 
     @classmethod
     def join(cls, device: torch.device) -> Team:
-        """The team that torchrun's environment describes: NCCL for CUDA devices, else gloo.
+        """The team that torchrun's environment describes: NCCL between CUDA devices, gloo between
+        processors, so that exchanging a clock's reading never waits for a device.
 
         Waits until every process has come.
         """
         team = cls(place())
         if team.place.size > 1:
-            team._device = device if device.type == "cuda" else torch.device("cpu")
+            backend = "gloo"
             if device.type == "cuda":
                 torch.cuda.set_device(device)
-            backend = "nccl" if device.type == "cuda" else "gloo"
+                backend = "cpu:gloo,cuda:nccl"
             distributed.init_process_group(
                 backend, rank=team.place.rank, world_size=team.place.size
             )
@@ -82,9 +82,18 @@ class Team:
         """Sums over the processes, in binary64; the same on each of them."""
         if self.place.size == 1:
             return list(values)
-        summed = torch.tensor(values, dtype=torch.float64, device=self._device)
-        distributed.all_reduce(summed)
-        return [float(value) for value in summed.tolist()]
+        return [
+            float(value)
+            for value in self.summed(torch.tensor(values, dtype=torch.float64)).tolist()
+        ]
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sums over the processes of a tensor of any device, where it is, in binary64."""
+        if self.place.size == 1:
+            return values
+        total = values.to(torch.float64, copy=True)
+        distributed.all_reduce(total)
+        return total
 
     @torch.no_grad()
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
@@ -129,5 +138,5 @@ class Team:
         if self.place.size == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, device=self._device)
+        distributed.broadcast_object_list(box, device=torch.device("cpu"))
         return box[0]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from lipsort_cli.console import command_line
+from lipsort_cli.devices import reads_freely
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
 from lipsort_cli.identity import Identity, described
 from lipsort_cli.metrics import MetricsLog
@@ -44,6 +45,9 @@ Line = tuple[str, dict[str, Any]]
 _SHOWN_EVERY = 10
 """Steps between two movements of the progress bar."""
 
+_UNREAD = 1000
+"""Losses that are looked at together, at most."""
+
 
 @dataclass
 class Position:
@@ -63,12 +67,16 @@ class Task(ABC):
         clip: largest gradient norm of an update; None: no limit.
     """
 
+    rate_keys = "optimizer.lr"
+    """The keys to lower where training diverges."""
+
     def __init__(
         self, networks: Sequence[nn.Module], device: torch.device, total: int, clip: float | None
     ) -> None:
         self.networks, self.device, self.total, self.clip = networks, device, total, clip
         self.at = Position()
         self.team = Team()
+        self._unread: list[tuple[Tensor, str, int]] = []
         self._followers: list[Any] = [
             module for one in networks for module in one.modules() if hasattr(module, "progress")
         ]
@@ -85,9 +93,14 @@ class Task(ABC):
     def step(self) -> None:
         """One step of training, number ``at.step``; all that it draws depends on that number."""
 
+    @property
+    @abstractmethod
+    def due(self) -> bool:
+        """Whether there is something to :meth:`look` at; asked after every step."""
+
     @abstractmethod
     def look(self) -> Iterator[Line]:
-        """What is measured at ``at.step`` and logged, if anything; called after every step."""
+        """What is measured at ``at.step`` and logged."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -126,21 +139,17 @@ class Task(ABC):
         loss: Tensor,
         optimizer: Optimizer,
         network: nn.Module,
-        *,
         name: str = "the loss",
-        lower: str = "optimizer.lr",
-    ) -> float:
-        """Move ``network`` down this process' part of ``loss``; the value of the whole.
+    ) -> Tensor:
+        """Move ``network`` down this process' part of ``loss``; the value of the whole, a scalar.
 
-        Raises:
-            LipsortError: it is not finite; the message names it, and what to ``lower``.
+        Where numbers are read freely, a loss that is not finite ends the run here, before weights
+        move; elsewhere before anything of its step is logged or written (:meth:`settle`).
         """
-        (value,) = self.team.total([float(loss.detach())])
-        if not math.isfinite(value):
-            raise LipsortError(
-                f"{name} is {value} at step {self.at.step}; lower {lower}, set "
-                "training.gradient_clip, or look for extreme values in the data"
-            )
+        value = self.team.summed(loss.detach())
+        self._unread.append((value, name, self.at.step))
+        if reads_freely(self.device) or len(self._unread) >= _UNREAD:
+            self.settle()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.team.sum_gradients(network.parameters())
@@ -148,6 +157,30 @@ class Task(ABC):
             nn.utils.clip_grad_norm_(network.parameters(), self.clip)
         optimizer.step()
         return value
+
+    def settle(self) -> None:
+        """Look at the losses since the last time; waits until their steps are done.
+
+        Raises:
+            LipsortError: one is not finite; the message names it, and its step.
+        """
+        unread, self._unread = self._unread, []
+        values = torch.stack([value for value, _, _ in unread]).tolist() if unread else []
+        for value, (_, name, step) in zip(values, unread, strict=True):
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} is {value} at step {step}")
+
+    def check_weights(self) -> None:
+        """Raises LipsortError where a weight is not finite, as a gradient's overflow leaves it."""
+        weights = (one for network in self.networks for one in network.state_dict().values())
+        if not all(bool(one.isfinite().all()) for one in weights):
+            raise self._diverged(f"a weight is not finite after step {self.at.step}")
+
+    def _diverged(self, what: str) -> LipsortError:
+        return LipsortError(
+            f"{what}; lower {self.rate_keys}, set training.gradient_clip, or look for extreme "
+            "values in the data"
+        )
 
 
 @dataclass(frozen=True)
@@ -238,7 +271,7 @@ def _train(task: Task, session: Session) -> None:
             TrainingProgress(task.total, at.step) as progress,
         ):
             if not restored:
-                _timed(task, task.begin, 0)
+                _timed(task, task.begin)
                 _look(task, log, trackers, progress)
                 if task.finished:
                     _save(task, session)
@@ -266,29 +299,31 @@ def _train(task: Task, session: Session) -> None:
         trackers.close(finished=task.finished)
 
 
-def _timed(task: Task, action: Callable[[], None], steps: int) -> None:
-    """Take a step, or what comes before the first, on the clock: nothing else is training."""
+def _timed(task: Task, action: Callable[[], None], steps: int = 0) -> None:
+    """Take a step, what comes before the first, or wait for those that were begun, on the clock:
+    nothing else is training."""
     began = time.monotonic()
     action()
     task.at.step += steps
-    task.team.average_buffers(task.networks)
+    if steps:
+        task.team.average_buffers(task.networks)
     seconds = task.at.seconds + time.monotonic() - began
     # Whether a run is over may depend on it: one clock for all.
     (task.at.seconds,) = task.team.total([seconds if task.team.leads else 0.0])
 
 
 def _look(task: Task, log: MetricsLog, trackers: Trackers, progress: TrainingProgress) -> None:
-    lines = 0
+    if not task.due:
+        if task.at.step % _SHOWN_EVERY == 0:
+            progress.update(task.at.step, task.words())
+        return
+    _timed(task, task.settle)
     for split, values in task.look():
         log.log(epoch=task.epoch, step=task.at.step, split=split, **values)
         trackers.log(split, task.at.step, values)
         if (trial := TRIAL.get()) is not None:
             trial.told(task.done, split, values)
-        lines += 1
-    if lines:
-        progress.milestone(task.at.step, task.words())
-    elif task.at.step % _SHOWN_EVERY == 0:
-        progress.update(task.at.step, task.words())
+    progress.milestone(task.at.step, task.words())
 
 
 # --- checkpoints ------------------------------------------------------------------------------
@@ -296,6 +331,8 @@ def _look(task: Task, log: MetricsLog, trackers: Trackers, progress: TrainingPro
 
 def _save(task: Task, session: Session) -> None:
     """Write the checkpoint, between two steps; every process of a team calls it."""
+    _timed(task, task.settle)
+    task.check_weights()
     # Collective: every process gives its random states, the leader writes.
     states = task.team.gathered(random_states())
     if task.team.leads:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lipsort_cli.devices import sent
+
 
 def spectral_penalty(
     logits: Tensor, inputs: Tensor, generator: torch.Generator, iterations: int = 3
@@ -14,7 +16,7 @@ def spectral_penalty(
     Args: as :func:`jacobian_penalty`; ``iterations`` of J J^T on a random direction. The last left
         singular vector is held fixed, so that the gradient is that of ||J^T u||.
     """
-    u = torch.randn(logits.shape, generator=generator).to(logits)
+    u = sent(torch.randn(logits.shape, generator=generator), logits.device).to(logits.dtype)
     for _ in range(iterations):
         u = torch.nn.functional.normalize(u, dim=1).detach().requires_grad_()
         back = torch.autograd.grad((u * logits).sum(), inputs, create_graph=True)[0]
@@ -39,7 +41,7 @@ def jacobian_penalty(logits: Tensor, inputs: Tensor, generator: torch.Generator)
         inputs: [N, ...] that requires gradients.
         generator: of v; on the CPU, so that every device draws the same.
     """
-    v = torch.randn(logits.shape, generator=generator).to(logits)
+    v = sent(torch.randn(logits.shape, generator=generator), logits.device).to(logits.dtype)
     v = v / v.norm(dim=1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
     (product,) = torch.autograd.grad((v * logits).sum(), inputs, create_graph=True)
     penalty: Tensor = logits.shape[1] * product.flatten(1).square().sum(1).mean()

@@ -73,8 +73,7 @@ def radii(logits: Tensor, labels: Tensor, gaps: Tensor, constant: float) -> Tens
     Returns:
         [N], in units of the input.
     """
-    lengths = gaps.to(logits.device)
-    lengths = lengths[labels] if lengths.dim() else lengths
+    lengths = gaps[labels] if gaps.dim() else gaps
     ahead = logits.gather(1, labels[:, None]) - logits
     ratios = ahead / (constant * lengths).clamp_min(torch.finfo(ahead.dtype).tiny)
     return ratios.scatter(1, labels[:, None], torch.inf).min(1).values

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
+from lipsort_cli.devices import sent
 from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
@@ -52,6 +53,8 @@ class CriticTask(Task):
     batch.
     """
 
+    rate_keys = "optimizer.lr and optimizer.rest_lr"
+
     def __init__(
         self,
         source: Source,
@@ -71,7 +74,7 @@ class CriticTask(Task):
         self.dtype = training_dtype(training.precision, device)
         self.rng = stream(seed, TRAIN)
         self.check = self._check_sample()
-        self.value = math.nan
+        self.value: float | Tensor = math.nan
         self.best, self.stalled, self.stopped = -math.inf, 0, ""
         self.lower = math.nan
         self.history: list[tuple[int, float]] = []
@@ -103,26 +106,23 @@ class CriticTask(Task):
         # All rows where there are fewer than a batch: the sides may differ.
         parts = [self.team.shard(len(rows)) for rows in points]
         x, y = (
-            torch.from_numpy(rows[part]).to(self.device)
+            sent(torch.from_numpy(rows[part]), self.device)
             for rows, (part, _) in zip(points, parts, strict=True)
         )
         self.network.train()
         values = mixed_forward(self.network, as_inputs(self.network, torch.cat([x, y])), self.dtype)
         (_, p), (_, q) = parts
         gap = p * values[: len(x)].mean() - q * values[len(x) :].mean()
-        self.value = -self.update(
-            -gap,
-            self.optimizer,
-            self.network,
-            name="the critic's loss",
-            lower="optimizer.lr and optimizer.rest_lr",
-        )
+        self.value = -self.update(-gap, self.optimizer, self.network, "the critic's loss")
+
+    @property
+    def due(self) -> bool:
+        step = self.at.step
+        return self.finished or (step > 0 and step % self.training.check_every == 0)
 
     def look(self) -> Iterator[Line]:
-        """Bounds on the fixed sample, where a look is due."""
+        """Bounds on the fixed sample."""
         step = self.at.step
-        if not self.finished and not (step and step % self.training.check_every == 0):
-            return
         training = self.training
         self.network.eval()
         constant = running_constant(self.network, self.norm)
@@ -136,7 +136,7 @@ class CriticTask(Task):
             {
                 "lower": self.lower,
                 "upper": self.upper,
-                "objective": self.value,
+                "objective": float(self.value),
                 "constant": constant,
                 "lr": float(self.optimizer.param_groups[0]["lr"]),
             },

@@ -15,8 +15,11 @@ from lipsort_cli.config.learning import (
     StiefelAdamOptimizer,
     StiefelOptimizer,
 )
+from lipsort_cli.devices import fast_dtype
 from lipsort_cli.layers import Dense
+from lipsort_cli.layers.constraints import orthonormal as orthonormal_module
 from lipsort_cli.layers.constraints import orthonormality_error
+from lipsort_cli.layers.constraints.polar import POLYNOMIALS, approximate_polar, polynomials
 from lipsort_cli.optim import (
     AggMo,
     Combined,
@@ -26,7 +29,6 @@ from lipsort_cli.optim import (
     build_optimizer,
     stiefel,
 )
-from lipsort_cli.optim.polar import POLYNOMIALS, approximate_polar, fast_dtype, polynomials
 from lipsort_cli.optim.stiefel import (
     retract,
     second_order_step_,
@@ -389,3 +391,35 @@ def test_a_stack_moves_as_its_matrices_do(
 def test_stacks_of_stacks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"stacks of them \[k, m, n\]"):
         Stiefel([torch.nn.Parameter(torch.zeros(1, 2, 3, 4))])
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (64, 96), (96, 64), (3, 12, 20)], ids=str)
+@pytest.mark.parametrize("config", [
+    *(StiefelOptimizer(lr=lr) for lr in (0.01, 0.1, 1.0)),
+    StiefelOptimizer(rank=4),
+    *(StiefelAdamOptimizer(lr=lr) for lr in (1e-2, 0.3)),
+    AdamOptimizer(lr=0.05),
+    SgdOptimizer(lr=0.05),
+], ids=lambda c: f"{c.name} {c.lr}")  # fmt: skip
+def test_where_nothing_is_measured_weights_stay_on_the_manifold_all_the_same(
+    shape: tuple[int, ...], config: Any, products: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on devices on which measuring would wait: to the accuracy of a CPU, along the same way."""
+    torch.manual_seed(0)
+    start = nn.init.orthogonal_(torch.empty(shape[-2:])).expand(shape)
+    moved = []
+    for free in (True, False):
+        for module in (stiefel, orthonormal_module):
+            monkeypatch.setattr(module, "reads_freely", lambda _, free=free: free)
+        torch.manual_seed(1)
+        layer = Dense(shape[-1], shape[-2])
+        layer.parameter = nn.Parameter(start.clone())
+        optimizer = build_optimizer(layer, config)
+        for step in range(33):
+            # A direction that all share, and noise.
+            layer.parameter.grad = torch.ones(shape) / (step + 1) + 0.3 * torch.randn(shape)
+            optimizer.step()
+            if step == 0:
+                moved.append(layer.parameter.detach().clone())
+        assert orthonormality_error(layer.parameter) <= 1e-5
+    assert torch.allclose(*moved, atol=2e-5)

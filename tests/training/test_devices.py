@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.devices import fast_dtype
 from lipsort_cli.layers import Dense, GroupSort, MaxMin, OrthogonalConvolution
-from lipsort_cli.optim.polar import fast_dtype
 from lipsort_cli.training.losses import build_loss
 from lipsort_cli.training.radius import head_gaps, radii
 

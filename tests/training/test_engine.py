@@ -18,6 +18,7 @@ from lipsort_cli.console import console
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.identity import Identity
 from lipsort_cli.training import engine
+from lipsort_cli.training.checkpoint import load_checkpoint
 from lipsort_cli.training.engine import Line, Session, Task
 from lipsort_cli.training.progress import TrainingProgress
 
@@ -34,6 +35,7 @@ class Toy(Task):
         self.calls: list[Any] = []
         self.press: int | None = None
         self.scale = 1.0
+        self.every, self.poisoned = 1, -1
 
     def begin(self) -> None:
         self.calls.append("begin")
@@ -43,8 +45,13 @@ class Toy(Task):
             signal.raise_signal(signal.SIGHUP)
         self.calls.append(self.at.step)
         # From torch's own generator, whose state must be kept.
-        loss = self.scale * (self.network.weight - torch.randn(4)).square().sum()
-        self.last = self.update(loss, self.optimizer, self.network)
+        scale = math.nan if self.at.step == self.poisoned else self.scale
+        loss = scale * (self.network.weight - torch.randn(4)).square().sum()
+        self.last = float(self.update(loss, self.optimizer, self.network))
+
+    @property
+    def due(self) -> bool:
+        return self.at.step > 0 and (self.at.step % self.every == 0 or self.finished)
 
     def look(self) -> Iterator[Line]:
         time.sleep(self.pause)
@@ -158,6 +165,54 @@ def test_clipping_and_infinite_losses(tmp_path: Path) -> None:
     broken.scale = math.inf
     with pytest.raises(LipsortError, match=r"the loss is (inf|nan) at step 0; lower optimizer\.lr"):
         engine.run(broken, session(tmp_path / "broken"))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+@pytest.mark.parametrize("free", [True, False])
+def test_a_loss_is_looked_at_before_anything_of_its_step_is_kept(
+    free: bool, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where reading is free; elsewhere with the next line or checkpoint."""
+    monkeypatch.setattr(engine, "reads_freely", lambda _: free)
+    task = Toy(12)
+    task.every, task.poisoned = 4, 5
+    with pytest.raises(LipsortError, match=r"^the loss is nan at step 5; lower optimizer\.lr"):
+        engine.run(task, session(tmp_path, checkpoint_seconds=seconds))
+    assert task.calls[-1] == (5 if free or not seconds else 7)
+    assert bool(task.network.weight.isfinite().all()) == free
+    assert [line["step"] for line in lines(tmp_path)] == [4]
+    state = load_checkpoint(tmp_path)
+    assert (state is None) == (seconds > 0)
+    if state is not None:
+        assert state["step"] == 5
+        assert state["task"]["network"]["weight"].isfinite().all()
+    # What it resumes to is where it would have been.
+    again = Toy(12)
+    engine.run(again, session(tmp_path, checkpoint_seconds=seconds))
+    whole = Toy(12)
+    engine.run(whole, session(tmp_path / "whole"))
+    assert weights(again) == weights(whole)
+
+
+def test_a_weight_that_overflowed_is_never_kept(tmp_path: Path) -> None:
+    """Its loss was finite; the one of the next step, which there may not be, is not."""
+    task = Toy(3)
+    task.network.weight.register_hook(lambda slope: slope * (math.inf if task.at.step == 2 else 1))
+    with pytest.raises(LipsortError, match=r"^a weight is not finite after step 3; lower"):
+        engine.run(task, session(tmp_path))
+    assert load_checkpoint(tmp_path) is None
+
+
+def test_losses_are_read_now_and_then_where_nothing_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "reads_freely", lambda _: False)
+    monkeypatch.setattr(engine, "_UNREAD", 3)
+    task = Toy(1000)
+    task.every, task.poisoned = 1000, 10
+    with pytest.raises(LipsortError, match="at step 10"):
+        engine.run(task, session(tmp_path))
+    assert task.calls[-1] <= 13
 
 
 def test_trackers_are_told_what_is_logged(tmp_path: Path) -> None:

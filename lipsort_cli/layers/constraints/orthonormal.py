@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lipsort_cli.devices import reads_freely
 from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
+from lipsort_cli.layers.constraints.polar import settled
 from lipsort_cli.layers.constraints.polynomials import polar_factor
 
 
@@ -33,4 +35,5 @@ class Orthonormal(NearOrthonormal):
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
         """Replace by the polar factor: the nearest point of the manifold."""
-        parameter.copy_(polar_factor(parameter))
+        nearest = polar_factor if reads_freely(parameter.device) else settled
+        parameter.copy_(nearest(parameter))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lipsort_cli.devices import sent
 from lipsort_cli.layers.constraints.near_orthonormal import WithinSpectralBall
 
 
@@ -35,7 +36,7 @@ class Spectral(WithinSpectralBall):
                 # A fixed start keeps construction free of random draws; dense, so never
                 # orthogonal to the leading direction in practice.
                 start = torch.linspace(1.0, 2.0, parameter.shape[1], dtype=parameter.dtype)
-                self.vector = (start / start.norm()).to(parameter.device)
+                self.vector = sent(start / start.norm(), parameter.device)
             right = self.vector
             for _ in range(self.iterations):
                 left = torch.nn.functional.normalize(parameter @ right, dim=0)

@@ -42,7 +42,7 @@ def convolution_bound(weight: Tensor, geometry: Geometry, norm: str) -> float:
     by_correlation = correlation_bound(kernel)
     if by_correlation < 1.001:
         return by_correlation
-    return min(by_correlation, frequency_bound(kernel)[0])
+    return min(by_correlation, float(frequency_bound(kernel)[0]))
 
 
 def autocorrelation(kernel: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def correlation_bound(kernel: Tensor) -> float:
 
 def frequency_bound(
     kernel: Tensor, squarings: int = 8, grid: int = _GRID
-) -> tuple[float, tuple[int, int, int, int]]:
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, int]]:
     """The largest singular value of the frequency response, from samples, from above.
 
     u^T K(w) v is a trigonometric polynomial in each frequency, of degree m = ceil((t - 1) / 2) once
@@ -99,7 +99,8 @@ def frequency_bound(
         grid: samples an axis for each degree.
 
     Returns:
-        The bound, and where it is found: group, both frequencies, samples an axis.
+        The bound, a scalar, and where it is found: group and both frequencies, indices [1], and
+        samples an axis. Nothing is read from the device.
     """
     degree = kernel.shape[-1] // 2
     samples = max(1, grid * degree)
@@ -115,7 +116,7 @@ def frequency_bound(
         power = power / length[..., None, None]
         if j < squarings:
             power = power @ power
-    position = int(log_scale.argmax())
+    position = log_scale.argmax()[None]
     half = log_scale.shape[-1]
     group, row, column = (
         position // (samples * half),
@@ -124,7 +125,7 @@ def frequency_bound(
     )
     slack = 1 + 64 * torch.finfo(kernel.dtype).eps * max(kernel.shape[1:3])
     between = 1 / math.cos(math.pi * degree / samples) if degree else 1.0
-    bound = math.exp(0.5 * float(log_scale.max())) * between**2 * slack
+    bound = (0.5 * log_scale.max()).exp() * (between**2 * slack)
     return bound, (group, row, column, samples)
 
 

@@ -46,21 +46,39 @@ class SpectralConvolution(Convolution):
         """The rescaled kernel [out, in / groups, k, k]."""
         shape = self.geometry
         folded = fold(grouped(self.parameter, shape.groups), shape.stride, shape.dilation)
-        with torch.no_grad():
-            squarings = self.iterations if self.training else 8
-            bound, (group, row, column, samples) = frequency_bound(folded, squarings)
-        if bound == 0 or (self.ball and bound <= 1):
-            return self.parameter
+        squarings = self.iterations if self.training else 8
+        bound, (group, row, column, samples) = frequency_bound(folded.detach(), squarings)
+        longer = bound > (1.0 if self.ball else 0.0)
         if not torch.is_grad_enabled():
-            return self.parameter / bound
-        response = _response_at(folded[group], row, column, samples)
+            return self.parameter / torch.where(longer, bound, 1.0)
+        response = _response_at(folded.index_select(0, group)[0], row, column, samples)
         with torch.no_grad():
-            u, values, vh = torch.linalg.svd(response, full_matrices=False)
-        sigma = (u[:, 0].conj() @ response @ vh[0].conj()).real
-        return self.parameter / (sigma * (bound / float(values[0])))
+            u, v = leading_vectors(response)
+        sigma = (u.conj() @ response @ v).real
+        tiny = torch.finfo(sigma.dtype).tiny
+        divisor = sigma * (bound / sigma.detach().clamp_min(tiny))
+        return self.parameter / torch.where(longer, divisor, 1.0).clamp_min(tiny)
 
 
-def _response_at(kernel: Tensor, row: int, column: int, samples: int) -> Tensor:
+def leading_vectors(matrix: Tensor, squarings: int = 6) -> tuple[Tensor, Tensor]:
+    """About the left and right singular vectors of the largest singular value of [m, n].
+
+    u is the longest column of (A A^*)^(2^6), v is A^* u of length 1: what an SVD gives where that
+    value stands alone, and a pair of nearly that value where several are alike. An SVD would wait
+    for the device.
+    """
+    power = matrix @ matrix.mH
+    for _ in range(squarings):
+        power = power / torch.linalg.matrix_norm(power).clamp_min(torch.finfo(matrix.dtype).tiny)
+        power = power @ power
+    longest = torch.linalg.vector_norm(power, dim=0).argmax()[None]
+    u = power.index_select(1, longest)[:, 0]
+    u = u / torch.linalg.vector_norm(u).clamp_min(torch.finfo(matrix.dtype).tiny)
+    v = matrix.mH @ u
+    return u, v / torch.linalg.vector_norm(v).clamp_min(torch.finfo(matrix.dtype).tiny)
+
+
+def _response_at(kernel: Tensor, row: Tensor, column: Tensor, samples: int) -> Tensor:
     """Frequency response [out, in] of [out, in, t, t] at one sample."""
     taps = torch.arange(kernel.shape[-1], device=kernel.device, dtype=kernel.dtype)
     turn = -2 * torch.pi / samples

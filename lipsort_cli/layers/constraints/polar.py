@@ -1,11 +1,12 @@
-"""The cheap, approximate polar factor that gives the steepest direction in spectral norm."""
+"""Polar factors by a fixed number of products: cheap and approximate, or as good as exact."""
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
+
+from lipsort_cli.devices import fast_dtype
+from lipsort_cli.layers.constraints.polynomials import bjorck_step
 
 # Odd quintic polynomials a x + b x^3 + c x^5, one a step, for each number of steps. Each is the
 # minimax fit of 1 on the interval that the one before leaves, starting from [l, 1] with l = 0.2,
@@ -39,25 +40,6 @@ _CONVERGED = (15 / 8, -5 / 4, 3 / 8)
 _CUSHION = 1.01
 """Every polynomial but the last is squeezed by this: outside its interval it grows steeply, and the
 rounding of bfloat16 would push values out."""
-
-
-@functools.cache
-def fast_dtype(device_type: str) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it faster than float32, float32 elsewhere.
-
-    Only ever for directions and training products, never for what a certificate depends on.
-    """
-    if device_type == "cpu":
-        # Emulated on processors without the instructions, it would be slower than float32. They
-        # may be there and not be used: ATEN_CPU_CAPABILITY tells torch so.
-        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        used = torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return torch.bfloat16 if used and probe is not None and probe() else torch.float32
-    if device_type == "cuda":
-        # torch calls it supported where it emulates it too, before compute capability 8.0.
-        older = torch.version.hip is None and torch.cuda.get_device_capability() < (8, 0)
-        return torch.float32 if older or not torch.cuda.is_bf16_supported() else torch.bfloat16
-    return torch.float32
 
 
 def polynomials(steps: int) -> list[tuple[float, float, float]]:
@@ -102,3 +84,21 @@ def approximate_polar(x: Tensor, steps: int, dtype: torch.dtype | None = None) -
         polynomial = multiply_add(square, square, square, beta=b, alpha=c)
         y = multiply_add(y, polynomial, y, beta=a)
     return y if wide else y.mT
+
+
+def settled(x: Tensor, near: float = 1.0) -> Tensor:
+    """The polar factor of [..., m, n] by products whose number does not depend on their values.
+
+    What :func:`.polynomials.polar_factor` and the retraction of :mod:`lipsort_cli.optim` measure
+    their way to, for devices on which measuring would wait: every choice is made beforehand.
+
+    Args:
+        x: matrices whose largest singular value is below 1000 times the smallest.
+        near: bounds ||X X^T - I|| (smaller side); the fewer products the smaller it is.
+    """
+    if not near < 0.5:
+        return approximate_polar(x, len(POLYNOMIALS) + 3, x.dtype)
+    while near > 1e-7:
+        x = bjorck_step(x)
+        near = near * near * (3 + near) / 4
+    return x
