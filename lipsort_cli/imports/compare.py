@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import Network
+from lipsort_cli.errors import first_line
 from lipsort_cli.imports.model import Model, Refused, package
 from lipsort_cli.zoo.plain import plain_module
 
@@ -36,14 +39,15 @@ def compare(
 ) -> Agreement:
     """Compare at ``inputs [N, *shape]`` of the network; the file gets ``prepared`` instead, if any.
 
-    By ONNX Runtime, where it is installed, else by onnx's reference evaluator. One by one, and as
-    one batch where the file takes any.
+    By ONNX Runtime, where it is installed and runs the file, else by onnx's reference evaluator.
+    One by one, and as one batch where the file takes any.
 
     Raises:
-        Refused: outputs differ by more than rounding explains, or depend on the batch.
+        Refused: outputs differ by more than rounding explains, or depend on the batch; nothing runs
+            the file.
     """
     fed = (inputs if prepared is None else prepared).astype(model.dtype)
-    runtime, run = _session(model)
+    runtime, run = _session(model, fed[:1])
     count = len(inputs) if runtime == "ONNX Runtime" else min(_FEW, len(inputs))
     double = plain_module(network, torch.float64)
     with torch.no_grad():
@@ -73,18 +77,38 @@ def compare(
     return Agreement(runtime, count, worst)
 
 
-def _session(model: Model):  # type: ignore[no-untyped-def]
-    """The name of what runs the file, and a function of a batch."""
-    try:
-        import onnxruntime
-    except ImportError:
-        evaluator = package().reference.ReferenceEvaluator(model.proto)
-        return "onnx's reference evaluator", lambda x: evaluator.run(None, {model.input: x})[0]
+Run = Callable[[NDArray[Any]], NDArray[Any]]
+"""Outputs of a batch."""
+
+
+def _session(model: Model, example: NDArray[Any]) -> tuple[str, Run]:
+    """The name of what runs the file, tried on ``example``, and a function of a batch."""
+    failures = []
+    for name, make in (("ONNX Runtime", _runtime), ("onnx's reference evaluator", _reference)):
+        try:
+            run = make(model)
+            run(example)
+            return name, run
+        except (
+            Exception
+        ) as error:  # whatever their kernels raise; an ImportError where it is absent
+            failures.append(f"{name}: {first_line(error)}")
+    raise Refused(f"{model.source}: nothing here runs it to compare with ({'; '.join(failures)})")
+
+
+def _runtime(model: Model) -> Run:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: warnings say how a file could be smaller
+    options.log_severity_level = 4  # what goes wrong is raised as well
     contents = model.proto.SerializeToString()
     session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
-    return "ONNX Runtime", lambda x: session.run(None, {model.input: x})[0]
+    return lambda x: session.run(None, {model.input: x})[0]  # type: ignore[no-any-return]
+
+
+def _reference(model: Model) -> Run:
+    evaluator = package().reference.ReferenceEvaluator(model.proto)
+    return lambda x: evaluator.run(None, {model.input: x})[0]  # type: ignore[no-any-return]
 
 
 def random_inputs(shape: tuple[int, ...], count: int, seed: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ pytest.importorskip("onnxruntime")
 from onnx_graphs import Graph, random_graph  # noqa: E402
 
 from lipsort_cli.errors import UsageError  # noqa: E402
+from lipsort_cli.imports import compare as comparing  # noqa: E402
 from lipsort_cli.imports.compare import compare, random_inputs  # noqa: E402
 from lipsort_cli.imports.model import Refused, checked, read_model  # noqa: E402
 from lipsort_cli.imports.network import Imported, import_network  # noqa: E402
@@ -51,6 +52,11 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
     "Conv, SAME_LOWER": (
         IMAGE, lambda g: g.node("Conv", "x", kernel(3, 2, 4, 3), strides=[2, 2],
                                 auto_pad="SAME_LOWER")),
+    # ONNX Runtime refuses to run it; onnx's own evaluator does.
+    "Conv, SAME_UPPER, dilations": (
+        IMAGE,
+        lambda g: g.node("Conv", "x", kernel(3, 2, 3, 3), auto_pad="SAME_UPPER", dilations=[2, 2]),
+    ),
     "Conv, VALID": (IMAGE, lambda g: g.node("Conv", "x", kernel(3, 2, 2, 3), auto_pad="VALID")),
     "Conv, one window": (IMAGE, lambda g: g.node("Conv", "x", kernel(3, 2, 5, 6), kernel(3))),
     "Conv, one window of several pixels": (
@@ -261,6 +267,19 @@ def test_batches_of_one_and_any_and_no_other() -> None:
     fixed.node("Relu", "x")
     with pytest.raises(Refused, match="batch of 3; export with a batch of 1"):
         imported(fixed.model())
+
+
+def test_what_nothing_runs_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Any) -> Any:
+        raise RuntimeError("no such kernel\nand more")
+
+    for one in ("_runtime", "_reference"):
+        monkeypatch.setattr(comparing, one, broken)
+    said = r"^test: nothing here runs it .*Runtime: no such kernel; onnx's .*: no such kernel\)$"
+    graph = Graph((2,))
+    graph.node("Relu", "x")
+    with pytest.raises(Refused, match=said):
+        imported(graph.model())
 
 
 def test_types() -> None:
