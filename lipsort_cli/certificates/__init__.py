@@ -17,7 +17,7 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.certificates.w1 import W1Certificate, issue_w1_certificate
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import LayerBound
+from lipsort_cli.verifier.operation import LayerBound
 
 __all__ = [
     "CertifiedPoints",

@@ -28,11 +28,10 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route
-from lipsort_cli.verifier.classification import points_table
-from lipsort_cli.verifier.data import input_digests
+from lipsort_cli.verifier.external import points_table
 from lipsort_cli.verifier.format import FORMAT, VERSION
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.tensors import digest_array
+from lipsort_cli.verifier.tensors import digest_array, input_digests
 from lipsort_cli.verifier.verify import TABLE
 from lipsort_cli.verifier.words import assumptions, classification_statement
 

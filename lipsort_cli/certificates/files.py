@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.verifier.bounds import Route, chain_constant
-from lipsort_cli.verifier.data import pixels
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import LayerBound
-from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.operation import LayerBound
 from lipsort_cli.verifier.radii import split
+from lipsort_cli.verifier.rounding import Binary64
 from lipsort_cli.verifier.strictjson import sha256
+from lipsort_cli.verifier.tensors import pixels
 
 CERTIFICATE = "certificate.json"
 NETWORK = "model.safetensors"

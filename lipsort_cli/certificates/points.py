@@ -13,20 +13,27 @@ from numpy.typing import ArrayLike, NDArray
 from lipsort_cli.certificates.search import find_bound, find_bounds, find_route
 from lipsort_cli.config.certificates import REFUSED_ARITHMETICS
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.verifier.bounds import Route, chain_constant, layer_norms, network_constant
+from lipsort_cli.verifier.bounds import (
+    Route,
+    chain_constant,
+    layer_norms,
+    network_constant,
+    sweep,
+)
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.graph import Network, read_network
-from lipsort_cli.verifier.layer import Layer, LayerBound
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.radii import Head, Radii, certified_radii, output_errors, split
+from lipsort_cli.verifier.graph import Network, parse_network
+from lipsort_cli.verifier.operation import Layer, LayerBound
+from lipsort_cli.verifier.radii import Head, Radii, certified_radii, split
 from lipsort_cli.verifier.rounding import (
     ARITHMETICS,
     NORMS,
     Arithmetic,
+    Binary64,
     conversion,
     gradual_underflow,
     up,
 )
+from lipsort_cli.verifier.tensors import read_bytes
 
 INFLATION = 2.0**-32
 """Issued layer bounds are raised by this share, so that another machine's sums confirm them."""
@@ -81,7 +88,7 @@ class CertifiedPoints(NamedTuple):
 def load_network(path: str | Path) -> Network:
     """Read and check ``model.safetensors``. Raises LipsortError when it is no sound network."""
     try:
-        return read_network(Path(path))
+        return parse_network(read_bytes(Path(path), "network"))
     except (Invalid, Unsupported) as error:
         raise LipsortError(f"{path}: {error}") from None
 
@@ -198,6 +205,22 @@ def evaluate(
     except Unsupported as error:
         raise UsageError(str(error)) from None
     return EvaluatedLogits(logits, errors)
+
+
+def output_errors(
+    network: Network, inputs: NDArray[np.floating], arithmetic: Arithmetic, route: Route
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Binary64 logits ``[N, C]`` and, for each point ``[N]``, a bound of every logit's distance
+    between them and what ``arithmetic`` (``real``: exact arithmetic) gives; infinite when unknown.
+    """
+    logits, errors = np.zeros((len(inputs), network.classes)), np.zeros(len(inputs))
+    for part, state in sweep(network, network.layers, route, inputs, arithmetic, Binary64()):
+        logits[part] = state.values
+        bound = (state.own + state.d0).value
+        sound = state.fits(np.zeros(len(bound))) & ~np.isnan(bound)
+        sound &= np.isfinite(inputs[part].reshape(len(bound), -1)).all(axis=1)
+        errors[part] = np.where(sound, bound, np.inf)
+    return logits, errors
 
 
 def certify_points(

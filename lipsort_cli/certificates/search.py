@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 
 from lipsort_cli.verifier.bounds import MIXED, Route, layer_norms, proven
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.layer import Layer, LayerBound
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.operation import of
+from lipsort_cli.verifier.linear import scaled, square_bound
+from lipsort_cli.verifier.operation import Layer, LayerBound, of
 from lipsort_cli.verifier.operations._kernel_bounds import FOLDED, Folded, too_long
 from lipsort_cli.verifier.operations._kernels import absolute_sums, folded_shape
-from lipsort_cli.verifier.rounding import UNIT
-from lipsort_cli.verifier.spectral import scaled, square_bound
+from lipsort_cli.verifier.rounding import UNIT, Binary64
 
 Floats = NDArray[np.float64]
 TIGHT = 1 + 2.0**-24

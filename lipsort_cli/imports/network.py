@@ -17,8 +17,7 @@ from lipsort_cli.imports.pointwise import POINTWISE
 from lipsort_cli.imports.roots import ROOTS, UNWRITTEN
 from lipsort_cli.imports.states import State, Trace, Value
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.graph import Network, build_network
-from lipsort_cli.verifier.parsing import MOST_LAYERS
+from lipsort_cli.verifier.graph import MOST_LAYERS, Network, build_network
 
 UNDERSTOOD: dict[str, Handler] = {**MOVES, **LINEAR, **POINTWISE, **ORDERS, **ROOTS}
 """What is made of each operation of ONNX."""

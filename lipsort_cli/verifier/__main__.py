@@ -1,7 +1,5 @@
 """``python -m lipsort_cli.verifier CERTIFICATE [--exact] [--data PATH] [--network PATH]``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ def report(verdict: Verdict) -> str:
 
 def _missing(certificate: str, data: str | None, network: str | None) -> str | None:
     """What is wrong with the paths of the command line; nothing can be judged without the files."""
-    path = Path(certificate)
+    path, folder = Path(certificate), Path(data or "")
     try:
         if path.is_dir() and not (path / CERTIFICATE).exists():
             return f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
@@ -32,7 +30,6 @@ def _missing(certificate: str, data: str | None, network: str | None) -> str | N
         for name, given in (("--data", data), ("--network", network)):
             if given is not None and not Path(given).exists():
                 return f"{name}: {given} does not exist"
-        folder = Path(data or "")
         if data is not None and folder.is_dir() and images_in(folder) is None:
             return (
                 f"--data: found {folder}, a folder without {IMAGES} (also looked for in raw, "
@@ -76,19 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does "
         "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic, or too much work)",
     )
-    parser.add_argument("certificate", help="certificate.json, or the folder that holds it")
-    parser.add_argument(
-        "--exact", action="store_true", help="also judge every inequality in exact arithmetic"
-    )
-    parser.add_argument(
-        "--data", metavar="PATH", help="data set to use instead of the stored copy (.npz, IDX)"
-    )
-    parser.add_argument(
-        "--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)"
-    )
-    parser.add_argument(
-        "--patience", type=float, metavar="SECONDS", help="work of one core that may be asked for"
-    )
+    add = parser.add_argument
+    add("certificate", help="certificate.json, or the folder that holds it")
+    add("--exact", action="store_true", help="also judge every inequality in exact arithmetic")
+    add("--data", metavar="PATH", help="data set to use instead of the stored copy (.npz, IDX)")
+    add("--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)")
+    add("--patience", type=float, metavar="SECONDS", help="work of one core that may be asked for")
     return judge(**vars(parser.parse_args(arguments)))
 
 

@@ -1,23 +1,32 @@
-"""Lipschitz constants of layers, chains and networks: claims, and their proofs (T1, T1m, T2)."""
+"""Lipschitz constants of layers, chains and networks: claims, and their proofs (T1, T1m, T2); and
+points carried through a chain, with a proven bound of rounding errors at and near each (T4).
 
-from __future__ import annotations
+The recurrence of T4 is that of :class:`lipsort_cli.verifier.state.State`; what an operation
+contributes is in its module.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from .errors import Invalid
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import require
 from .graph import Network
-from .layer import Layer, LayerBound
-from .linear import mixed_norm
-from .operation import of
-from .rounding import conversion
+from .linear import Linear, mixed_norm
+from .operation import Layer, LayerBound, of
+from .rounding import Arithmetic, conversion
+from .state import State
 
 MIXED = "norms of rows or columns"
 """How the constant of a layer from one norm to another is proven."""
 WITNESSED = ("residual", "cholesky", "frequencies")
 """Methods whose proofs start from a witness."""
+CHUNK = 1024
+STATE = 1 << 22
+"""Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,14 @@ def proven(layer: Layer, claim: LayerBound, norms: tuple[str, str], m: Any, wher
     """
     before, after = norms
     crossing = before != after
-    if crossing and layer.op != "dense":
-        raise Invalid(where, f"only a dense layer leads from {before} to {after}")
+    reason = f"only a dense layer leads from {before} to {after}"
+    require(not crossing or layer.op == "dense", where, reason)
     known = (MIXED,) if crossing else of(layer).proofs(after)
-    if claim.method not in known or (claim.witness and claim.method not in WITNESSED):
-        reason = f"{claim.method!r} from {claim.witness!r} proves nothing; known: {known}"
-        raise Invalid(f"{where}.method", reason)
+    right = claim.method in known and (not claim.witness or claim.method in WITNESSED)
+    reason = f"{claim.method!r} from {claim.witness!r} proves nothing; known: {known}"
+    require(right, f"{where}.method", reason)
     if crossing:
-        return mixed_norm(m, m.array(layer.weight), before, after)
+        return mixed_norm(m, m.array(layer.matrix), before, after)
     return of(layer).bound(layer, after, m, claim)
 
 
@@ -97,10 +106,57 @@ def prove_chain(
 ) -> None:
     """Prove every claim on the machine ``m``. Raises Invalid at the first that is not proven."""
     pairs = layer_norms(layers, inputs or norm, norm)
+    require(len(claims) == len(layers), where, f"{len(claims)} entries for {len(layers)} layers")
     for layer, claim, norms in zip(layers, claims, pairs, strict=True):
         at = f"{where}[{layer.index}]"
+        same = claim.index == layer.index and claim.op == layer.op
+        require(same, at, f"layer {layer.index} of the network is {layer.op}")
+        reason = f"{len(claim.parts)} entries for {len(layer.parts)}"
+        require(len(claim.parts) == len(layer.parts), f"{at}.parts", reason)
         for place, (part, inner) in enumerate(zip(layer.parts, claim.parts, strict=True)):
             prove_chain(part, inner, norms[1], m, where=f"{at}.parts[{place}]")
         bound = proven(layer, claim, norms, m, at)
-        if not bound <= m.upper(claim.value):
-            raise Invalid(f"{at}.bound", f"claims {claim.value!r}, proven is {bound}")
+        reason = f"claims {claim.value!r}, proven is {bound}"
+        require(bound <= m.upper(claim.value), f"{at}.bound", reason)
+
+
+def carry(
+    state: State, layers: Sequence[Layer], bounds: Sequence[LayerBound], norm: str = ""
+) -> None:
+    """Carry ``state`` through a chain; its norm changes to ``norm`` at the first dense layer."""
+    pairs = layer_norms(layers, state.norm, norm or state.norm)
+    for layer, bound, (before, after) in zip(layers, bounds, pairs, strict=True):
+        if before != after:
+            Linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value, after)
+        else:
+            of(layer).step(layer, state, bound)
+
+
+def chunk_size(network: Network, bulk: int) -> int:
+    """How many points are carried at a time, numbers taking ``bulk`` times a float's memory."""
+    widest = max((layer.width for layer in network.walk()), default=1)
+    return min(CHUNK, max(1, STATE // widest)) // bulk or 1
+
+
+def sweep(
+    network: Network,
+    layers: Sequence[Layer],
+    route: Route,
+    inputs: NDArray[np.floating[Any]],
+    arithmetic: Arithmetic,
+    m: Any,
+) -> Iterator[tuple[slice, State]]:
+    """Carry ``inputs [N, ...]`` through the first ``layers`` of ``network``, some at a time.
+
+    How many changes memory, and results by rounding.
+    """
+    flat = inputs.reshape(len(inputs), network.inputs)
+    size = chunk_size(network, m.bulk)
+    for start in range(0, len(flat), size):
+        part = slice(start, min(start + size, len(flat)))
+        state = State.at(m, flat[part], route.inputs, arithmetic)
+        with np.errstate(all="ignore"):
+            carry(state, layers, route.bounds[: len(layers)], route.norm)
+        reason = f"no dense layer leads from {route.inputs} to {route.norm}"
+        require(state.norm == route.norm, "routes", reason)
+        yield part, state

@@ -1,16 +1,12 @@
 """The ways in which a certificate, network or data file is turned down."""
 
-from __future__ import annotations
-
 
 class Refused(Exception):
     """``field`` is a dotted path such as ``points.radius[7]``, ``reason`` says what is wrong."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """``field`` and ``reason`` are what a user reads."""
         super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
+        self.field, self.reason = field, reason
 
 
 class Invalid(Refused):
@@ -23,3 +19,9 @@ class Unsupported(Refused):
 
 class Misused(Refused):
     """An option names what it cannot mean; nothing is said about the certificate."""
+
+
+def require(holds: object, field: str, reason: str, kind: type[Refused] = Invalid) -> None:
+    """Raises ``kind`` unless something ``holds``; NaN holds in no comparison."""
+    if not holds:
+        raise kind(field, reason)

@@ -1,6 +1,6 @@
 """``--exact``: the second machine. Activations are integers, bounds are balls of python-flint.
 
-The formulas are those that :class:`lipsort_cli.verifier.machine.Binary64` evaluates; here sums,
+The formulas are those that :class:`lipsort_cli.verifier.rounding.Binary64` evaluates; here sums,
 products and selections are exact, quotients and roots are cut off, and after each operation that
 rounds at all the activations are cut to ``bits`` bits below the largest of the batch: a floating
 grid, so that no input is too small for it. What was cut off is carried along as ``own``. A bound is
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import Unsupported
-from .rounding import Arithmetic, gamma_exactly
+from .errors import Unsupported, require
+from .rounding import Machine
 
 Integers = NDArray[np.object_]
 
@@ -41,27 +41,25 @@ def flint() -> Any:
 class Grid:
     """An array of numbers ``values * 2**-shift``, exactly; ``values`` are Python's integers."""
 
-    __slots__ = ("shift", "transposed", "values")
+    __slots__ = ("shift", "values")
     __array_ufunc__ = None
 
-    def __init__(self, values: Integers, shift: int) -> None:
-        """``values``: an object array."""
-        self.values, self.shift = values, shift
-        self.transposed: Any = None
+    def __init__(self, values: Any, shift: int) -> None:
+        self.values: Integers = np.asarray(values, dtype=object)
+        self.shift = shift
 
     @classmethod
-    def of(cls, array: NDArray[np.floating[Any]]) -> Grid:
+    def of(cls, numbers: NDArray[np.floating[Any]] | float) -> Grid:
         """Floats, exactly. Raises Unsupported for NaN and infinities."""
-        wide = array.astype(np.float64)
-        if not np.isfinite(wide).all():
-            raise Unsupported("--exact", "a sum too long for its error bound, NaN or infinity")
+        wide = np.asarray(numbers, dtype=np.float64)
+        reason = "a sum too long for its error bound, NaN or infinity"
+        require(np.isfinite(wide).all(), "--exact", reason, Unsupported)
         mantissa, exponent = np.frexp(wide)
         whole = np.ldexp(mantissa, 53).astype(np.int64)
-        exponent = np.where(whole == 0, 0, exponent) - 53
-        low = int(np.where(whole == 0, 1 << 20, exponent).min(initial=1 << 20))
-        low = min(low, 0)
-        power = np.where(whole == 0, 0, exponent - low).astype(object)
-        return cls(np.asarray(whole.astype(object) << power, dtype=object), -low)
+        powers = np.where(whole == 0, 1 << 20, exponent - 53)
+        low = min(int(powers.min(initial=0)), 0)
+        lifted = np.where(whole == 0, 0, powers - low).astype(object)
+        return cls(whole.astype(object) << lifted, -low)
 
     def at(self, shift: int) -> Integers:
         """The integers on a finer grid."""
@@ -79,9 +77,8 @@ class Grid:
         return Grid(self.at(shift) - other.at(shift), shift)
 
     def __mul__(self, other: Grid | float) -> Grid:
-        if not isinstance(other, Grid):
-            other = Grid.of(np.array(other))
-        return Grid(np.asarray(self.values * other.values, dtype=object), self.shift + other.shift)
+        other = other if isinstance(other, Grid) else Grid.of(other)
+        return Grid(self.values * other.values, self.shift + other.shift)
 
     def __getitem__(self, index: Any) -> Grid:
         return Grid(self.values[index], self.shift)
@@ -98,24 +95,24 @@ class Grid:
         """The same numbers in another shape."""
         return Grid(self.values.reshape(*shape), self.shift)
 
-    def sum(self, axis: int) -> Grid:
-        """Sums along an axis, exactly."""
-        return Grid(np.asarray(self.values.sum(axis=axis), dtype=object), self.shift)
+    def sum(self, axis: int | None = None) -> Grid:
+        """Sums along an axis, or of all numbers, exactly."""
+        return Grid(self.values.sum(axis=axis), self.shift)
 
     def max(self, axis: int) -> Grid:
         """The largest along an axis."""
-        return Grid(np.asarray(self.values.max(axis=axis), dtype=object), self.shift)
+        return Grid(self.values.max(axis=axis), self.shift)
 
-    def total(self) -> Fraction:
-        """The sum of all numbers."""
-        return Fraction(int(self.values.sum()), 1 << self.shift)
+    def fraction(self) -> Fraction:
+        """A single number."""
+        return Fraction(int(self.values), 1 << self.shift)
 
     def bits(self) -> int:
         """``e`` with ``|numbers| < 2 ** e``, as small as possible."""
         return int(abs(self.values).max(initial=0)).bit_length() - self.shift
 
 
-class Exact:
+class Exact(Machine):
     """Activations are :class:`Grid` ``[N, n]``, upper bounds ``arb`` or object arrays of them."""
 
     largest = math.inf
@@ -132,7 +129,7 @@ class Exact:
         self.cut_at: list[int] = []
         """Grids on which quotients and roots were cut off since activations settled."""
         self.prepared: dict[tuple[int, str], Any] = {}
-        self._root: Callable[[Any], Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
+        self.root: Callable[[Any], Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
         self._larger = np.frompyfunc(lambda left, right: left.max(right), 2, 1)
 
     def upper(self, value: float | Fraction) -> Any:
@@ -148,19 +145,9 @@ class Exact:
     def array(self, values: NDArray[np.floating[Any]]) -> Grid:
         return Grid.of(values)
 
-    def gamma(self, count: int, arithmetic: Arithmetic) -> Any:
-        error = gamma_exactly(count, arithmetic.unit)
-        if error is None or error > Fraction(1, 2):
-            return self.arb.pos_inf()
-        return None if error == 0 else self.upper(error)
-
     def ones(self, count: int, norm: str) -> Any:
-        if norm == "linf":
-            return self.upper(1)
-        return self.upper(count) if norm == "l1" else self.upper(count).sqrt()
-
-    def root(self, bound: Any) -> Any:
-        return self._root(bound)
+        found = self.upper(1 if norm == "linf" else count)
+        return found.sqrt() if norm == "l2" else found
 
     def norm(self, values: Grid, norm: str) -> Any:
         if norm == "l2":
@@ -169,18 +156,15 @@ class Exact:
         return self.uppers(sizes.max(-1) if norm == "linf" else sizes.sum(-1))
 
     def norm_of(self, bounds: Sequence[Any], norm: str) -> Any:
-        if norm == "linf":
-            return reduce(self._larger, bounds)
-        if norm == "l1":
-            return sum(bounds[1:], bounds[0])
-        return self.root(sum((bound * bound for bound in bounds[1:]), bounds[0] * bounds[0]))
+        if norm == "l2":
+            return self.root(sum(bound * bound for bound in bounds))
+        return reduce(self._larger, bounds) if norm == "linf" else sum(bounds)
 
     def stack(self, bounds: Sequence[Any]) -> Any:
         return np.stack(bounds)
 
     def enlarge(self, values: Grid, count: int) -> Grid:
-        shift = min([values.shift, *self.cut_at])
-        return values + Grid(np.array(1, dtype=object), shift)
+        return values + Grid(1, min([values.shift, *self.cut_at]))
 
     def largest_sum(self, absolute: Grid, axis: int) -> Any:
         return self.uppers(absolute.sum(axis).max(0)[None])[0]
@@ -191,39 +175,19 @@ class Exact:
     def holds(self, bound: Any, number: Fraction) -> bool:
         return bool(bound <= self.upper(number))
 
-    def fits(self, bound: Any, limit: float) -> NDArray[np.bool_]:
-        return np.asarray(bound <= self.upper(limit), dtype=bool)
-
-    def product(self, values: Grid, weight: Grid) -> Grid:
-        if weight.transposed is None:
-            weight.transposed = self._matrix(weight.values.T)
-        made = self._integers(self._matrix(values.values) * weight.transposed)
-        return Grid(made, values.shift + weight.shift)
-
     def multiply(self, left: Integers, right: Integers) -> Integers:
-        return self._integers(self._matrix(left) * self._matrix(right))
+        first, second = (self.fmpz_mat(*m.shape, m.reshape(-1).tolist()) for m in (left, right))
+        out = np.empty(len(left) * right.shape[1], dtype=object)
+        out[:] = [int(entry) for entry in (first * second).entries()]
+        return out.reshape(len(left), right.shape[1])
 
     def bilinear(self, function: Callable[..., Any], *values: Grid) -> Grid:
         *others, last = values
         made = self.select(lambda *arrays: function(*arrays, last.values), *others)
         return Grid(made.values, made.shift + last.shift)
 
-    def _matrix(self, values: Integers) -> Any:
-        return self.fmpz_mat(*values.shape, values.reshape(-1).tolist())
-
-    def _integers(self, matrix: Any) -> Integers:
-        out = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
-        out[:] = [int(entry) for entry in matrix.entries()]
-        return out.reshape(matrix.nrows(), matrix.ncols())
-
     def lost_in_product(self, first: Grid, second: Grid) -> Any:
         return self.upper(0)
-
-    def fractions(self, whole: Integers, bits: int) -> Grid:
-        return Grid(np.asarray(whole >> (bits - 100), dtype=object), 100)
-
-    def unity(self, count: int) -> float:
-        return count * 2.0**-98
 
     def floats(self, values: Grid) -> NDArray[np.float64]:
         scale = Fraction(1, 1 << values.shift)
@@ -231,49 +195,43 @@ class Exact:
         return np.asarray(divided, dtype=np.float64)
 
     def divide(self, values: Grid, by: Grid | float) -> Grid:
-        by = by if isinstance(by, Grid) else Grid.of(np.array(by))
+        by = by if isinstance(by, Grid) else Grid.of(by)
         least = int(np.min(by.values)).bit_length() - by.shift
         shift = max(0, self.bits + 16 - values.bits() + least)
         self.cut_at.append(shift)
         power = shift - values.shift + by.shift
-        upper, lower = max(power, 0), max(-power, 0)
-        made = (values.values << upper) // (by.values << lower)
-        return Grid(np.asarray(made, dtype=object), shift)
+        return Grid((values.values << max(power, 0)) // (by.values << max(-power, 0)), shift)
 
     def square_roots(self, values: Grid) -> Grid:
         shift = max(0, self.bits + 16 - values.bits() // 2)
         self.cut_at.append(shift)
         power = 2 * shift - values.shift
-        wide = values.values << power if power >= 0 else values.values >> -power
-        return Grid(np.asarray(_roots(wide), dtype=object), shift)
+        return Grid(_roots((values.values << max(power, 0)) >> max(-power, 0)), shift)
 
     def select(self, function: Callable[..., Any], *values: Grid) -> Grid:
         shift = max(grid.shift for grid in values)
-        made = function(*(grid.at(shift) for grid in values))
-        return Grid(np.asarray(made, dtype=object), shift)
+        return Grid(function(*(grid.at(shift) for grid in values)), shift)
 
-    def smooth(self, _: Any, function: Callable[[Any], Any], values: Grid) -> tuple[Grid, Any]:
-        shift = self.bits
-        one = self.arb(1 << shift)
+    def smooth(self, function: Callable[[Any], Any], values: Grid) -> tuple[Grid, Any]:
+        """A function of balls with slopes of at most 1, and what each component is off by."""
+        one = self.arb(1 << self.bits)
 
         def nearest(ball: Any) -> int:
             return int((function(ball) * one).mid().floor().unique_fmpz())
 
-        made = np.frompyfunc(nearest, 1, 1)(self.uppers(values))
-        return Grid(np.asarray(made, dtype=object), shift), self.upper(Fraction(4, 1 << shift))
+        made = Grid(np.frompyfunc(nearest, 1, 1)(self.uppers(values)), self.bits)
+        return made, self.upper(Fraction(4, 1 << self.bits))
 
     def powers(self, decay: float, count: int) -> Grid:
+        """``(1 - decay) decay^k``, cut off."""
         number = Fraction(decay)
-        share, values = (1 - number) * (1 << _POWERS), []
-        whole = math.floor(share)
-        for _ in range(count):
-            values.append(whole)
-            whole = whole * number.numerator // number.denominator
-        return Grid(np.array(values, dtype=object), _POWERS)
+        values = [math.floor((1 - number) * (1 << _POWERS))]
+        for _ in range(count - 1):
+            values.append(values[-1] * number.numerator // number.denominator)
+        return Grid(values, _POWERS)
 
     def settle(self, values: Grid) -> tuple[Grid, Any]:
-        shift = max(0, self.bits - values.bits())
-        shift = min([shift, values.shift, *self.cut_at])
+        shift = min([max(0, self.bits - values.bits()), values.shift, *self.cut_at])
         self.cut_at.clear()
         kept = Grid(values.values >> (values.shift - shift), shift)
         return kept, self.upper(Fraction(4, 1 << shift))

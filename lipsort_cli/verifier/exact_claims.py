@@ -4,25 +4,20 @@ A claim that the first try does not settle is tried again with far more bits. Wh
 false is INVALID; what is still undecided is UNSUPPORTED.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Route, network_constant, prove_chain
-from .data import Points
+from .bounds import Route, network_constant, prove_chain, sweep
 from .effort import Budget, points_work
-from .errors import Invalid, Unsupported
-from .evaluation import sweep
+from .errors import Invalid, Unsupported, require
 from .exact import Exact, flint
 from .graph import Network
-from .radii import Head, gaps, split
-from .rounding import ARITHMETICS, Arithmetic, conversion
-from .tensors import parse_tensors
+from .radii import Head, Labels, gaps, split
+from .rounding import ARITHMETICS, Arithmetic, Floats, conversion
+from .tensors import Points, parse_tensors
 from .w1 import judge_value
 
 BITS = (96, 1024)
@@ -42,109 +37,96 @@ def check_exactly(
     budget: Budget,
 ) -> str:
     """Judge a certificate that binary64 has confirmed; returns a line for the report."""
-    claim = certificate["claim"]
+    claim, norm = certificate["claim"], certificate["claim"]["norm"]
     with flint().ctx.workprec(256):
         m = Exact(BITS[0])
         for place, route in enumerate(routes):
             where = f"routes[{place}].layers"
             prove_chain(network.layers, route.bounds, route.norm, m, route.inputs, where)
-        constant = network_constant(network, routes, claim["norm"], m)
-        if constant > m.upper(certificate["lipschitz"]["network"]):
-            raise Invalid("lipschitz.network", "is below what the layer bounds give exactly")
+        stated = m.upper(certificate["lipschitz"]["network"])
+        refuted = network_constant(network, routes, norm, m) > stated
+        require(not refuted, "lipschitz.network", "is below what the layer bounds give exactly")
     if points is None:
         tensors, _ = parse_tensors(data, "data")
-        value, norm = claim["value"], claim["norm"]
+        count = sum(len(tensors[side]) for side in "xy") * len(routes)
 
         def judge(m: Exact, _: Any) -> Verdicts:
-            return np.array([judge_value(network, m, tensors, routes, norm, value)])
+            return np.array([judge_value(network, m, tensors, routes, norm, claim["value"])])
 
-        count = sum(len(tensors[side]) for side in "xy") * len(routes)
-        again = partial(_again, budget, network, count)
-        _settle(judge, np.zeros(1, dtype=np.int64), lambda _: "claim.value", again)
+        _settle(judge, np.zeros(1, np.int64), "claim.value", budget, network, count)
         return "Confirmed in exact arithmetic: layer bounds and the bound's value"
     stored = certificate["points"]
     radii, chosen = np.array(stored["radius"]), np.array(stored["route"])
     arithmetic = ARITHMETICS[claim["arithmetic"]]
-    check_radii(network, *points, radii, claim["norm"], arithmetic, routes, chosen, budget)
+    check_radii(network, *points, radii, norm, arithmetic, routes, chosen, budget)
     return f"Confirmed in exact arithmetic: layer bounds and {(radii > 0).sum()} radii"
 
 
-def _again(budget: Budget | None, network: Network, count: int, rows: int) -> None:
-    """Count the work of judging ``rows`` with more bits, of ``count`` points each."""
-    if budget is not None:
-        budget.spend(LONGER * points_work(network, count * rows, exact=True))
-
-
 def _settle(
-    judge: Callable[[Exact, NDArray[np.int64]], Verdicts],
-    rows: NDArray[np.int64],
-    name: Callable[[int], str],
-    again: Callable[[int], None],
+    judge: Callable[[Exact, Labels], Verdicts],
+    rows: Labels,
+    name: str,
+    budget: Budget | None,
+    network: Network,
+    count: int,
 ) -> None:
-    """Judge ``rows``, with more bits those left open. Raises Invalid or Unsupported."""
+    """Judge ``rows`` of ``count`` points each, with more bits those left open, as far as the budget
+    goes. Raises Invalid or Unsupported.
+    """
     for bits in BITS:
-        if bits > BITS[0]:
-            again(len(rows))
+        if bits > BITS[0] and budget is not None:
+            budget.spend(LONGER * points_work(network, count * len(rows), exact=True))
         with flint().ctx.workprec(bits + 160):
             verdicts = judge(Exact(bits), rows)
-        if (verdicts < 0).any():
-            raise Invalid(name(rows[verdicts < 0][0]), "is not proven in exact arithmetic")
+        for row in rows[verdicts < 0][:1]:
+            raise Invalid(name.format(row), "is not proven in exact arithmetic")
         rows = rows[verdicts == 0]
         if not len(rows):
             return
     reason = f"exact arithmetic of {BITS[-1]} bits cannot decide whether it is proven"
-    raise Unsupported(name(rows[0]), reason)
+    raise Unsupported(name.format(rows[0]), reason)
 
 
 def check_radii(
     network: Network,
     inputs: NDArray[np.floating[Any]],
-    labels: NDArray[np.int64],
-    radii: NDArray[np.float64],
+    labels: Labels,
+    radii: Floats,
     norm: str,
     arithmetic: Arithmetic,
     routes: Sequence[Route],
-    chosen: NDArray[np.int64],
+    chosen: Labels,
     budget: Budget | None = None,
 ) -> None:
     """Every radius above 0, by the route chosen. Raises Invalid or Unsupported at the first."""
+    parts = split(network)
     for place, route in enumerate(routes):
 
-        def judge(m: Exact, rows: NDArray[np.int64], route: Route = route) -> Verdicts:
-            claimed = (inputs[rows], labels[rows], radii[rows])
-            return _judge(network, m, route, arithmetic, norm, *claimed)
+        def judge(m: Exact, rows: Labels, route: Route = route) -> Verdicts:
+            head = Head.of(parts, network.classes, route.norm, arithmetic, m)
+            factor = conversion(m, norm, route.inputs, network.inputs)
+            found = [np.zeros(0, dtype=np.int64)]
+            for part, state in sweep(network, parts.body, route, inputs[rows], arithmetic, m):
+                claimed = radii[rows[part]].tolist()
+                radius = np.array([m.upper(value) * factor for value in claimed], dtype=object)
+                found.append(_judge(head, state, labels[rows[part]], radius))
+            return np.concatenate(found)
 
         rows = np.flatnonzero((radii > 0) & (chosen == place))
-        again = partial(_again, budget, network, 1)
-        _settle(judge, rows, lambda row: f"points.radius[{row}]", again)
+        _settle(judge, rows, "points.radius[{}]", budget, network, 1)
 
 
-def _judge(
-    network: Network,
-    m: Exact,
-    route: Route,
-    arithmetic: Arithmetic,
-    norm: str,
-    inputs: NDArray[Any],
-    labels: NDArray[np.int64],
-    radii: NDArray[np.float64],
-) -> Verdicts:
-    parts, verdicts = split(network), np.zeros(len(inputs), dtype=np.int64)
-    head = Head.of(parts, network.classes, route.norm, arithmetic, m)
-    factor = conversion(m, norm, route.inputs, network.inputs)
-    for part, state in sweep(network, parts.body, route, inputs, arithmetic, m):
-        radius = np.array([m.upper(float(value)) * factor for value in radii[part]], dtype=object)
-        own = labels[part]
-        found, row = gaps(head, state, own), np.arange(len(own))
-        lead = m.uppers(found.logits[row, own][:, None] - found.logits)
-        rest = lead - found.lost - found.speed * radius[:, None]
-        holds = np.asarray(rest > 0, dtype=bool)
-        holds[row, own] = True
-        # What this machine itself cut off, with room: without it the claim would still be false.
-        pairs = head.pairs[own] * state.own[:, None]
-        cut = (found.own + found.own[row, own][:, None] + pairs) * 16
-        false = np.asarray(rest + cut < 0, dtype=bool)
-        false[row, own] = False
-        refuted = false.any(axis=1) | ~state.fits(radius)
-        verdicts[part] = np.where(refuted, -1, holds.all(axis=1))
-    return verdicts
+def _judge(head: Head, state: Any, own: Labels, radius: NDArray[np.object_]) -> Verdicts:
+    m, row = state.m, np.arange(len(own))
+    found = gaps(head, state, own)
+    lead = m.uppers(found.logits[row, own][:, None] - found.logits)
+    rest = lead - found.lost - found.speed * radius[:, None]
+    holds = np.asarray(rest > 0, dtype=bool)
+    holds[row, own] = True
+    # What this machine itself cut off, with room: without it the claim would still be false.
+    pairs = head.pairs[own] * state.own[:, None]
+    cut = (found.own + found.own[row, own][:, None] + pairs) * 16
+    false = np.asarray(rest + cut < 0, dtype=bool)
+    false[row, own] = False
+    refuted = false.any(axis=1) | ~state.fits(radius)
+    return np.where(refuted, -1, holds.all(axis=1))

@@ -1,9 +1,11 @@
-"""Data sets of a user's own, for ``--data``: ``.npz``, IDX images, folders of them."""
+"""Files of a user's own: data sets for ``--data`` (``.npz``, IDX images, folders of them), and the
+table of points beside a certificate, which is for people and no part of the proof.
+"""
 
-from __future__ import annotations
-
+import csv
 import gzip
 import io
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,41 +14,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Points, pixels
-from .errors import Invalid, Misused, Refused
-from .tensors import digest_array, read_bytes
+from .errors import Invalid, Misused, Refused, require
+from .tensors import Points, digest_array, pixels, read_bytes
 
 UNPACKED, TIMES = 1 << 26, 20
 """A compressed file may unpack to 64 MiB, and to so many times its size more."""
-
 IMAGES = "t10k-images-idx3-ubyte"
 """Name of the file of test images of MNIST and its relatives."""
+DAMAGED = (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def images_in(folder: Path) -> Path | None:
     """The IDX file of test images in ``folder`` or where torchvision puts it; None without one."""
-    candidates = (
-        folder / place / f"{IMAGES}{suffix}"
-        for place in ("", "raw", "MNIST/raw", "FashionMNIST/raw")
-        for suffix in ("", ".gz")
-    )
-    return next((path for path in candidates if path.is_file()), None)
+    places = ("", "raw", "MNIST/raw", "FashionMNIST/raw")
+    found = (folder / place / (IMAGES + end) for place in places for end in ("", ".gz"))
+    return next((path for path in found if path.is_file()), None)
 
 
 def external_points(path: Path, where: str) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
     if path.is_dir():
         found = images_in(path)
-        if found is None:
-            raise Invalid(where, f"no {IMAGES} under {path}")
-        path = found
+        require(found, where, f"no {IMAGES} under {path}")
+        path = found or path
     if path.suffix == ".npz":
         return _npz(path, where)
-    if "images-idx3" in path.name:
-        labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-        inputs = _idx(path, where)
-        return Points(pixels(inputs)[:, None], _idx(labels, where).astype(np.int64))
-    raise Invalid(where, f"{path.name}: known are .npz, IDX image files and their folders")
+    reason = f"{path.name}: known are .npz, IDX image files and their folders"
+    require("images-idx3" in path.name, where, reason)
+    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+    return Points(pixels(_idx(path, where))[:, None], _idx(labels, where).astype(np.int64))
 
 
 def _require_room(unpacked: int, size: int) -> None:
@@ -64,37 +60,32 @@ def _npz(path: Path, where: str) -> Points:
         _require_room(unpacked, path.stat().st_size)
         with np.load(path, allow_pickle=False) as arrays:
             inputs, labels = arrays["x_test"], arrays["y_test"]
-    except (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
-            zlib.error) as error:  # fmt: skip
+    except DAMAGED as error:
         raise Invalid(where, f"{path}: {str(error)[:200]}") from None
-    if inputs.dtype == np.uint8:
-        inputs = pixels(inputs)
-    if inputs.dtype not in (np.float32, np.float64) or not np.issubdtype(labels.dtype, np.integer):
-        raise Invalid(where, f"{path}: expected x_test as floats or uint8 and y_test as integers")
-    if labels.shape != inputs.shape[:1]:
-        raise Invalid(where, f"{path}: x_test and y_test differ in number")
+    inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
+    known = inputs.dtype in (np.float32, np.float64) and np.issubdtype(labels.dtype, np.integer)
+    reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
+    require(known, where, reason)
+    require(labels.shape == inputs.shape[:1], where, f"{path}: x_test and y_test differ in number")
     return Points(inputs, labels.astype(np.int64))
 
 
 def _idx(path: Path, where: str) -> NDArray[np.uint8]:
     data = read_bytes(path, where)
-    if path.suffix == ".gz":
-        try:
+    try:
+        if path.suffix == ".gz":
             with gzip.open(io.BytesIO(data)) as stream:
                 unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
             _require_room(len(unpacked), len(data))
             data = unpacked
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise Invalid(where, f"{path}: {error}") from None
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
-        raise Invalid(where, f"{path} is not an IDX file of bytes")
-    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
-    start = 4 + 4 * data[3]
-    count = 1
-    for size in shape:
-        count *= size
-    if len(data) - start != count:
-        raise Invalid(where, f"{path} is truncated or too long")
+    except DAMAGED as error:
+        raise Invalid(where, f"{path}: {error}") from None
+    axes = data[3] if len(data) > 3 and data[:3] == b"\x00\x00\x08" else 256
+    require(len(data) >= 4 + 4 * axes, where, f"{path} is not an IDX file of bytes")
+    start = 4 + 4 * axes
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+    fits = len(data) - start == math.prod(shape)
+    require(fits, where, f"{path} is truncated or too long")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
 
 
@@ -104,17 +95,34 @@ def certified_points(certificate: dict[str, Any], data: Path) -> Points:
         found = external_points(data, "--data")
     except Refused as fault:
         raise Misused(fault.field, fault.reason) from None
-    index = certificate["points"]["index"]
-    if max(index, default=0) >= len(found.inputs):
-        reason = f"{data} holds {len(found.inputs)} points, the certificate names {max(index)}"
-        raise Misused("--data", reason)
+    index, stored = certificate["points"]["index"], certificate["data"]
+    last = max(index, default=0)
+    reason = f"{data} holds {len(found.inputs)} points, the certificate names {last}"
+    require(last < len(found.inputs), "--data", reason, Misused)
     points = Points(found.inputs[index], found.labels[index])
-    stored = certificate["data"]
-    for name, column in (("inputs", points.inputs), ("labels", points.labels)):
-        if digest_array(column) != stored[f"{name}_sha256"]:
-            raise Misused(
-                "--data",
-                f"the {name} of {data} at the certificate's indices are not those certified; "
-                f"allowed: the data set that it was issued for ({stored['source']!r:.200})",
-            )
+    for name, column in points._asdict().items():
+        reason = (
+            f"the {name} of {data} at the certificate's indices are not those certified; "
+            f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
+        )
+        require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
     return points
+
+
+def points_table(points: dict[str, Any]) -> bytes:
+    """``points.csv``: the certificate's points for people; ``repr`` keeps every digit."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["index", "label", "prediction", "certified_radius"])
+    columns = (points[name] for name in ("index", "label", "prediction", "radius"))
+    writer.writerows([*whole, repr(radius)] for *whole, radius in zip(*columns, strict=True))
+    return stream.getvalue().encode("ascii")
+
+
+def check_table(certificate: dict[str, Any], table: bytes) -> None:
+    """People read ``points.csv``: it must say the same."""
+    wanted = points_table(certificate["points"])
+    lines = enumerate(zip(table.split(b"\n"), wanted.split(b"\n"), strict=False), 1)
+    line = next((number for number, (found, right) in lines if found != right), "the last")
+    reason = f"line {line} does not say what the certificate says"
+    require(table == wanted, "points.csv", reason)

@@ -1,34 +1,61 @@
 """A network as data: layer graph and weights, checked before any use.
 
 Format ``lipsort-graph`` version 1: inputs ``[N, *input_shape]``, a chain of layers, outputs
-``[N, classes]``.
+``[N, classes]``. Every field is checked, shapes are carried from layer to layer: image states are
+``[C, H, W]``; ``flatten`` makes them ``[C * H * W]``, C slowest.
 """
-
-from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import Invalid, Unsupported
-from .layer import Layer
-from .operation import described, of
-from .parsing import LARGEST_STATE, Parser, require_keys
-from .strictjson import canonical, parse, sha256
-from .tensors import parse_tensors, read_bytes
+from .errors import Invalid, Refused, Unsupported, require
+from .format import integer, listing, record, word
+from .operation import Layer, find, of
+from .strictjson import canonical, parse, parse_hex, sha256
+from .tensors import parse_tensors
+
+RANGE = 2.0**60
+"""Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
+LARGEST_STATE = 1 << 26
+"""Components of a layer's output at most, and a quarter of those of all layers together: more
+would not fit into memory, or take long, whatever the file."""
+MOST_PRODUCTS = 1 << 37
+"""Products of a weight and a number that one point takes, at most: some seconds."""
+MOST_LAYERS = 2_000
+DEEPEST = 8
+"""Containers inside containers at most."""
+
+Shape = tuple[int, ...]
+POSITIVE, NATURAL = integer(1, (1 << 31) - 1), integer(0, (1 << 31) - 1)
+SIZES = {"group_size", "block", "kernel"}
+"""Names of fields that are ``Layer.size``."""
+SAME = {"weight", "bias", "stride", "padding", "dilation", "groups"}
+"""Fields that a layer has under the same name."""
+
+
+def anything(value: Any, where: str) -> Any:
+    """Chains and tensors are checked where the network is known."""
+    return value
+
+
+def real(value: Any, where: str) -> float:
+    """A number within the range."""
+    found = parse_hex(value, where)
+    require(abs(found) <= RANGE, where, f"a number beyond {RANGE:g}", Unsupported)
+    return found
 
 
 @dataclass(frozen=True)
 class Network:
     """A chain of layers over inputs ``[N, *input_shape]`` with ``classes`` outputs."""
 
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     classes: int
     layers: tuple[Layer, ...]
 
@@ -48,13 +75,10 @@ class Network:
 
     def graph(self) -> dict[str, Any]:
         """The graph in its one canonical form."""
-        return {
-            "format": "lipsort-graph",
-            "version": 1,
-            "input_shape": list(self.input_shape),
-            "classes": self.classes,
-            "layers": [described(layer) for layer in self.layers],
-        }
+        layers = [layer.entry for layer in self.layers]
+        shape = list(self.input_shape)
+        known = {"format": "lipsort-graph", "version": 1}
+        return {**known, "input_shape": shape, "classes": self.classes, "layers": layers}
 
     def graph_digest(self) -> str:
         """SHA-256 of the canonical graph."""
@@ -71,61 +95,187 @@ class Network:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Weights and biases under their canonical names."""
-        found: dict[str, NDArray[np.float32]] = {}
-        for layer in self.walk():
-            if layer.weight is not None:
-                found[f"{layer.name}.weight"] = layer.weight
-            if layer.bias is not None:
-                found[f"{layer.name}.bias"] = layer.bias
-        return found
-
-
-def read_network(path: Path, where: str = "network") -> Network:
-    """Load and check ``model.safetensors``."""
-    return parse_network(read_bytes(path, where), where)
+        return {
+            f"{layer.name}.{key}": tensor
+            for layer in self.walk()
+            for key, tensor in (("weight", layer.weight), ("bias", layer.bias))
+            if tensor is not None
+        }
 
 
 def parse_network(data: bytes, where: str = "network") -> Network:
     """The network in the bytes of a safetensors file with a ``lipsort_graph`` in its metadata."""
     tensors, metadata = parse_tensors(data, where)
-    if "lipsort_graph" not in metadata:
-        raise Invalid(where, "the file holds no lipsort_graph; it is not a network of lipsort")
+    reason = "the file holds no lipsort_graph; it is not a network of lipsort"
+    require("lipsort_graph" in metadata, where, reason)
     return build_network(parse(metadata["lipsort_graph"], f"{where}.graph"), tensors, where)
 
 
 def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "network") -> Network:
     """Check a graph against its tensors. Raises :class:`Invalid` or :class:`Unsupported`."""
-    if not isinstance(graph, dict):
-        raise Invalid(f"{where}.graph", "not a JSON object")
-    if graph.get("format") != "lipsort-graph" or graph.get("version") != 1:
-        found = f"{graph.get('format')!r:.40} version {graph.get('version')!r:.20}"
-        raise Unsupported(f"{where}.graph", f"format {found}; known: 'lipsort-graph' version 1")
-    require_keys(graph, {"format", "version", "input_shape", "classes", "layers"}, f"{where}.graph")
-    shape, entries = graph["input_shape"], graph["layers"]
-    if (
-        not isinstance(shape, list)
-        or not 1 <= len(shape) <= 8
-        or not all(_positive(item) for item in shape)
-    ):
-        raise Invalid(f"{where}.graph.input_shape", "expected a list of 1 to 8 positive integers")
-    if math.prod(shape) > LARGEST_STATE:
-        raise Unsupported(f"{where}.graph.input_shape", f"more than {LARGEST_STATE} components")
+    at = f"{where}.graph"
+    require(isinstance(graph, dict), at, "not a JSON object")
+    form, version = graph.get("format"), graph.get("version")
+    reason = f"format {form!r:.40} version {version!r:.20}; known: 'lipsort-graph' version 1"
+    require(form == "lipsort-graph" and version == 1, at, reason, Unsupported)
+    found = record(
+        format=anything,
+        version=anything,
+        input_shape=listing(POSITIVE, 1, 8),
+        classes=POSITIVE,
+        layers=anything,
+    )(graph, at)
+    shape, classes = tuple(found["input_shape"]), found["classes"]
+    reason = f"more than {LARGEST_STATE} components"
+    require(math.prod(shape) <= LARGEST_STATE, f"{at}.input_shape", reason, Unsupported)
     parser = Parser(tensors, shape[0])
-    layers = parser.chain(entries, tuple(shape), "layers", f"{where}.graph.layers")
-    if not layers:
-        raise Invalid(f"{where}.graph.layers", "expected a list of layers")
-    if parser.unused:
-        raise Invalid(where, f"tensor {sorted(parser.unused)[0]!r:.60} belongs to no layer")
+    layers = parser.chain(graph["layers"], shape, "layers", f"{at}.layers")
+    require(layers, f"{at}.layers", "expected a list of layers")
+    unused = sorted(parser.unused)[:1]
+    require(not unused, where, f"tensor {unused!r:.60} belongs to no layer")
     out = layers[-1].out_shape
-    if not _positive(graph["classes"]) or (graph["classes"],) != out:
-        raise Invalid(f"{where}.graph.classes", f"the last layer returns shape {list(out)}")
-    return Network(tuple(shape), graph["classes"], layers)
-
-
-def _positive(value: Any) -> bool:
-    return type(value) is int and 0 < value < 1 << 31
+    require((classes,) == out, f"{at}.classes", f"the last layer returns shape {list(out)}")
+    return Network(shape, classes, layers)
 
 
 def graph_text(network: Network) -> str:
     """The canonical graph as the text that ``model.safetensors`` carries in its header."""
     return json.dumps(network.graph(), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a graph: its ``fields``, each checked by itself; ``shape`` is what goes in.
+
+    ``channels``: of the network's input, what a normalisation after flatten refers to.
+    """
+
+    fields: dict[str, Any]
+    shape: Shape
+    at: str
+    channels: int
+
+    def __getitem__(self, key: str) -> Any:
+        return self.fields[key]
+
+    def require(self, holds: object, key: str, reason: str, kind: type[Refused] = Invalid) -> None:
+        """Raises Invalid, or ``kind``, at the field ``key`` unless something ``holds``."""
+        require(holds, f"{self.at}.{key}" if key else self.at, reason, kind)
+
+    def supported(self, holds: object, key: str, reason: str) -> None:
+        """The same with Unsupported."""
+        self.require(holds, key, reason, Unsupported)
+
+    def image(self) -> tuple[int, int, int]:
+        """The shape of an image."""
+        op = self.fields["op"]
+        reason = f"a {op} layer needs images [C, H, W], found {list(self.shape)}"
+        self.require(len(self.shape) == 3, "", reason)
+        return self.shape[0], self.shape[1], self.shape[2]
+
+    def matrix(self) -> dict[str, Any]:
+        """``weight [out, in]`` of a flat state, ``bias [out]`` or none; the shape made."""
+        reason = f"a {self.fields['op']} layer needs a flatten layer before it"
+        self.require(len(self.shape) == 1, "", reason)
+        weight, inputs = self["weight"], self.shape[0]
+        fits = weight.ndim == 2 and weight.shape[1] == inputs and weight.size
+        self.require(fits, "weight", f"expected float32 [out, {inputs}], found {weight.shape}")
+        return self.made(weight.shape[0])
+
+    def made(self, count: int, *sizes: int) -> dict[str, Any]:
+        """The shape made, with a bias for each of ``count`` outputs, or none."""
+        bias = self["bias"]
+        fits = bias is None or bias.shape == (count,)
+        self.require(fits, "bias", f"expected float32 [{count}]")
+        return {"out_shape": (count, *sizes)}
+
+
+class Parser:
+    """Reads chains of layers; ``unused`` are the tensors that no layer has taken."""
+
+    def __init__(self, tensors: dict[str, np.ndarray], channels: int) -> None:
+        """``channels``: of the network's input."""
+        self.tensors, self.unused, self.channels = tensors, set(tensors), channels
+        self.count = self.components = self.products = 0
+
+    def chain(
+        self, entries: Any, shape: Shape, prefix: str, place: str, depth: int = 0
+    ) -> tuple[Layer, ...]:
+        """Layers of ``entries``, whose first one takes ``shape``."""
+        require(isinstance(entries, list), place, "expected a list of layers")
+        reason = f"more than {DEEPEST} containers inside each other"
+        require(depth <= DEEPEST, place, reason, Unsupported)
+        layers: list[Layer] = []
+        for index, fields in enumerate(entries):
+            self.count += 1
+            reason = f"more than {MOST_LAYERS} layers"
+            require(self.count <= MOST_LAYERS, place, reason, Unsupported)
+            at = f"{place}[{index}]"
+            layer = self._layer(index, fields, shape, f"{prefix}.{index}", at, depth)
+            self.components += layer.width
+            for count, most in ((layer.width, 1), (self.components, 4)):
+                reason = f"{count} outputs, more than {most * LARGEST_STATE}"
+                require(count <= most * LARGEST_STATE, at, reason, Unsupported)
+            if layer.weight is not None:
+                self.products += layer.width * (layer.weight.size // layer.weight.shape[0])
+            reason = f"{self.products} products a point, over {MOST_PRODUCTS}"
+            require(self.products <= MOST_PRODUCTS, at, reason, Unsupported)
+            layers.append(layer)
+            shape = layer.out_shape
+        return tuple(layers)
+
+    def _layer(
+        self, index: int, fields: Any, shape: Shape, name: str, at: str, depth: int
+    ) -> Layer:
+        known = isinstance(fields, dict) and isinstance(fields.get("op"), str)
+        require(known, at, "expected an object with a field 'op'")
+        op = fields["op"]
+        operation = find(op)
+        if operation is None:
+            raise Unsupported(f"{at}.op", f"unknown operation {op!r:.40}")
+        found = record(op=word, **operation.fields)(fields, at)
+        for key in {"weight", "bias"} & set(found):
+            found[key] = self._tensor(found[key], f"{name}.{key}", f"{at}.{key}")
+
+        def inside(chain: Any, *path: Any) -> tuple[Layer, ...]:
+            prefix, place = f"{name}.{'.'.join(path)}", f"{at}.{path[0]}"
+            place += "".join(f"[{number}]" for number in path[1:])
+            return self.chain(chain, shape, prefix, place, depth + 1)
+
+        parts: tuple[tuple[Layer, ...], ...] = ()
+        if "layers" in found:
+            parts = (inside(found["layers"], "layers"),)
+            found["layers"] = parts[0]
+        if "branches" in found:
+            chains = enumerate(found["branches"])
+            parts = found["branches"] = tuple(inside(c, "branches", str(n)) for n, c in chains)
+        same = {"size" if key in SIZES else key: found[key] for key in (SAME | SIZES) & set(found)}
+        numbers = tuple(value for value in found.values() if isinstance(value, float))
+        attributes = {"parts": parts, "numbers": numbers, "out_shape": shape, **same}
+        attributes |= operation.parse(Entry({**found, "parts": parts}, shape, at, self.channels))
+        entry = {key: _plain(value, fields[key]) for key, value in found.items()}
+        width = math.prod(attributes["out_shape"])
+        attributes |= {"shape": shape, "name": name, "entry": entry}
+        return Layer(index, op, math.prod(shape), width, **attributes)
+
+    def _tensor(self, given: Any, expected: str, where: str) -> NDArray[np.float32] | None:
+        if given is None and where.endswith(".bias"):
+            return None
+        known = given == expected and expected in self.tensors
+        require(known, where, f"expected the tensor {expected!r:.60}")
+        self.unused.discard(expected)
+        tensor = self.tensors[expected]
+        sound = tensor.dtype == np.float32 and np.isfinite(tensor).all()
+        require(sound, where, "not float32, or NaN or infinity among the numbers")
+        return tensor
+
+
+def _plain(value: Any, given: Any) -> Any:
+    """The canonical form of a field that was ``given`` in a graph, and read as ``value``."""
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, Layer):
+        return value.entry
+    if isinstance(value, list | tuple):
+        return [_plain(*pair) for pair in zip(value, given, strict=True)]
+    return given

@@ -1,11 +1,17 @@
-"""Operations that add up products, with what error bounds need to know about them.
+"""Matrices: their norms, and operations that add up products with what is known of their errors.
 
-A row of ``n`` inputs adds up ``n + 1`` terms with ``n`` additions. Each addition errs by at most
-``u`` times its result, and every partial sum, in whatever order, lies between the sum of the
-negative and the sum of the positive terms: within ``(S + |z|) / 2 + gamma S`` of zero, where
-``z = w a + b`` and ``S = |w||a| + |b|``. With the products' own roundings, a component errs by at
-most ``gamma(n + 2) s``, ``s = (S + |z|) / 2 + S (1 + (n + 2) gamma) / (n + 2)``. In norm, with
-``A >= || |W| ||`` and ``L >= ||W||``, ``B = (A + L) / 2 + A (1 + (n + 2) gamma) / (n + 2)``.
+T1, the largest singular value:
+
+    ||W||^2 = lambda_max(W W') <= c^2 + ||c^2 I - W W' - R R'||_F    for any c and any matrix R
+
+``residual`` takes ``R = 0``, ``cholesky`` a floating-point Cholesky factor: whether that is
+accurate plays no part in the proof. The Gram matrix is taken on the smaller side.
+
+T4: a row of ``n`` inputs adds up ``n + 1`` terms with ``n`` additions, each off by at most ``u``
+times its result. With ``z = w a + b``, ``S = |w||a| + |b|``, every partial sum, in whatever order,
+is within ``(S + |z|) / 2 + gamma S`` of zero; so a component errs by at most ``gamma(n + 2) s``,
+``s = (S + |z|) / 2 + S (1 + (n + 2) gamma) / (n + 2)``. In norm, with ``A >= || |W| ||`` and
+``L >= ||W||``, ``B = (A + L) / 2 + A (1 + (n + 2) gamma) / (n + 2)``.
 """
 
 from __future__ import annotations
@@ -17,13 +23,70 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .layer import Layer
+from .operation import Layer
 from .rounding import DUAL, UNIT, Arithmetic, ceiling, gamma
 from .state import State
 
 SUMS = {"linf": "largest absolute row sum", "l1": "largest absolute column sum"}
 """Methods by which the norm of a matrix is known."""
+
+
+def scaled(weight: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
+    """``W / 2^e`` and ``e``, ``2^e`` just above max |W|.
+
+    A power of two scales exactly, and keeps every product far from under- and overflow.
+    """
+    exponent = math.frexp(float(np.abs(weight).max()))[1]
+    return np.ldexp(weight.astype(np.float64), -exponent), exponent
+
+
+def frobenius(m: Any, matrix: Any) -> Any:
+    """At least the Frobenius norm."""
+    return m.norm(matrix.reshape(-1), "l2")
+
+
+def spectral_bound(weight: NDArray[np.float32], m: Any, method: str, witness: float) -> Any:
+    """Upper bound of the largest singular value of ``weight [out, in]``, by one of the methods.
+
+    ``witness`` is ``c^2`` in units of ``4 ** e``.
+    """
+    array, exponent = scaled(weight)
+    if method == "zero":
+        return m.upper(math.inf if array.any() else 0.0)
+    matrix = m.array(array if len(array) <= array.shape[1] else np.ascontiguousarray(array.T))
+    if method == "frobenius":
+        square = frobenius(m, matrix) * frobenius(m, matrix)
+    else:
+        square = square_bound(matrix, witness, m, factorize=method == "cholesky")
+    return m.root(square) * 2.0**exponent
+
+
+def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:
+    """``c^2 + ||c^2 I - W W' - R R'||_F``, with ``R = 0`` or a Cholesky factor; or infinity."""
+    if not 0 < center < math.inf:
+        return m.upper(math.inf)
+
+    def difference(first: Any, second: Any) -> tuple[Any, Any]:
+        """And what this machine may have lost in it."""
+        return first - second, (frobenius(m, first) + frobenius(m, second)) * m.rounding
+
+    identity, gram = m.array(np.eye(matrix.shape[0]) * center), m.product(matrix, matrix)
+    rest, rounded = difference(identity, gram)
+    lost = m.lost_in_product(matrix, matrix) + rounded
+    if factorize:
+        try:
+            hint = np.linalg.cholesky(m.floats(rest))
+        except np.linalg.LinAlgError:
+            return m.upper(math.inf)
+        if not np.isfinite(hint).all():
+            return m.upper(math.inf)
+        factor = m.array(hint)
+        lost = lost + m.lost_in_product(factor, factor)
+        rest, rounded = difference(rest, m.product(factor, factor))
+        lost = lost + rounded
+    return m.upper(center) + frobenius(m, rest) + lost
 
 
 def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
@@ -58,7 +121,7 @@ class Linear:
     share: float
     flushed: Any
     product: Callable[[Any, Any], Any]
-    frobenius: Any
+    whole: Any
 
     @classmethod
     def of(
@@ -68,41 +131,40 @@ class Linear:
         m: Any,
         terms: int = 0,
         product: Callable[[Any, Any], Any] | None = None,
-        sums: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+        sums: Callable[[Layer, Any, Any], tuple[Any, Any]] | None = None,
     ) -> Linear:
         """Prepared for error bounds in ``arithmetic``; kept by the machine for the next batch.
 
         A dense layer as it stands; a convolution says how many ``terms`` one output adds up, and
-        gives ``product(values, kernel)`` and ``sums(m, kernel)``, the absolute row and column sums.
+        gives ``product(values, kernel)`` and ``sums(layer, m, kernel)``, the absolute row and
+        column sums.
         """
-        assert layer.weight is not None
         key = (id(layer), arithmetic.name)
         if key in m.prepared:
             kept: Linear = m.prepared[key][1]
             return kept
         count = (terms or layer.inputs) + 2
         error = gamma(count, arithmetic.unit)
-        weight = m.array(layer.weight)
-        factors = np.ones(layer.weight.shape)
-        sizes = np.abs(layer.weight.astype(np.float64))
+        weight = m.array(layer.matrix)
+        sizes = np.abs(layer.matrix.astype(np.float64))
         subnormal = (sizes > 0) & (sizes < arithmetic.tiny)
+        absolute = abs(weight)
         if subnormal.any():
-            factors[subnormal] = 4 + math.ceil(2 / error)
-        absolute = abs(weight) * m.array(factors) if subnormal.any() else abs(weight)
+            absolute = absolute * m.array(np.where(subnormal, 4 + math.ceil(2 / error), 1.0))
         bias = np.zeros(layer.width)
         if layer.bias is not None:
             bias = np.repeat(layer.bias.astype(np.float64), math.prod(layer.out_shape[1:]))
         if sums is None:
             rows, columns = m.largest_sum(absolute, 1), m.largest_sum(absolute, 0)
         else:
-            rows, columns = sums(m, absolute)
+            rows, columns = sums(layer, m, absolute)
         # S enters with this share besides its half.
         worst = max(error, gamma(count, UNIT))
         share = ceiling((1 + count * Fraction(worst)) / count) if worst < 1 else math.inf
         flushed = rows * 4.0 + m.upper(8 * count)
-        frobenius = m.norm(absolute.reshape(-1), "l2") if sums is None else None
+        whole = frobenius(m, absolute) if sums is None else None
         found = cls(m, weight, absolute, m.array(bias), rows, columns, count, share, flushed,
-                    product or m.product, frobenius)  # fmt: skip
+                    product or m.product, whole)  # fmt: skip
         # The layer is kept as well: while it lives, no other can have its identity.
         m.prepared[key] = (layer, found)
         return found
@@ -127,7 +189,7 @@ class Linear:
         if norm == "l1":
             return self.columns
         mixed = self.m.root(self.rows * self.columns)
-        return mixed if self.frobenius is None else mixed.min(self.frobenius)
+        return mixed if self.whole is None else mixed.min(self.whole)
 
     def step(self, layer: Layer, state: State, lipschitz: float, norm: str = "") -> None:
         """Carry values and errors over the layer; from there on, they are measured in ``norm``."""

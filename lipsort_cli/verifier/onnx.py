@@ -7,22 +7,36 @@ in its module which nodes it becomes. Constants of the graph (means, deviations,
 are rounded to float32: the error bounds of binary32, and only those, allow for that.
 """
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .errors import Invalid, Unsupported
+from .errors import Unsupported, require
 from .graph import Network
-from .layer import Layer
-from .operation import of
+from .operation import Layer, of
 from .tensors import read_bytes
 
 OPERATOR_SET = 17
 IR_VERSION = 8
+Node = tuple[str, dict[str, NDArray[Any] | None], dict[str, Any]]
+"""An operation of ONNX that takes the running value and makes the next one; its constants, float32
+or int64 (None: there is none); its attributes, whole, real or lists of whole numbers."""
+
+
+def reshape(key: str, *shape: int) -> Node:
+    """To ``[N, *shape]``; ``key`` names the constant. 0 stands for the size of the batch."""
+    return "Reshape", {key: np.array([0, *shape], dtype=np.int64)}, {}
+
+
+def writable(
+    layer: Layer, holds: object, reason: str = "which lipsort cannot write as ONNX"
+) -> None:
+    """Raises Unsupported unless something ``holds`` that ONNX needs."""
+    found = f"found operation {layer.op!r}, {reason}"
+    require(holds, layer.place, found, Unsupported)
 
 
 def onnx_bytes(network: Network) -> bytes:
@@ -30,89 +44,43 @@ def onnx_bytes(network: Network) -> bytes:
 
     Raises :class:`Unsupported` for an operation that ONNX does not have.
     """
-    builder = Builder()
-    for layer in network.layers:
-        of(layer).onnx(layer, builder, "logits" if layer is network.layers[-1] else "")
-    graph = _message(
-        *((1, node) for node in builder.nodes),
-        (2, "lipsort"),
-        *((5, constant) for constant in builder.constants),
-        (11, _value("input", network.input_shape)),
-        (12, _value("logits", (network.classes,))),
-    )
-    version = _message((2, OPERATOR_SET))
-    return _message((1, IR_VERSION), (2, "lipsort"), (7, graph), (8, version))
+    made = [(layer.name, node) for layer in network.layers for node in of(layer).onnx(layer)]
+    value, nodes, constants = "input", [], []
+    for place, (name, (op, arrays, attributes)) in enumerate(made):
+        known = {f"{name}.{key}": array for key, array in arrays.items() if array is not None}
+        constants += [(5, _constant(*item)) for item in known.items()]
+        inputs = [(1, item) for item in (value, *known)]
+        value = "logits" if place == len(made) - 1 else f"value.{place}"
+        # Of several outputs the first is the running value.
+        outputs = [(2, value), *[(2, f"{name}.order")] * (op == "TopK")]
+        made_by = ((5, _attribute(*item)) for item in attributes.items())
+        node = _message(*inputs, *outputs, (3, f"{op}.{place}"), (4, op), *made_by)
+        nodes.append((1, node))
+    ends = (11, _value("input", network.input_shape)), (12, _value("logits", (network.classes,)))
+    graph, version = _message(*nodes, (2, "lipsort"), *constants, *ends), (2, OPERATOR_SET)
+    return _message((1, IR_VERSION), (2, "lipsort"), (7, graph), (8, _message(version)))
 
 
 def check_onnx(certificate: dict[str, Any], network: Network, deployed: Path) -> None:
     """The file is the certified network, written as lipsort writes it: the same bytes."""
     arithmetic = certificate["claim"]["arithmetic"]
-    if arithmetic != "binary32":
-        raise Unsupported(
-            "--network",
-            f"{deployed.name} computes in float32, and this certificate claims {arithmetic} "
-            "arithmetic; certify with arithmetic=binary32",
-        )
-    if read_bytes(deployed, "--network") != onnx_bytes(network):
-        raise Invalid(
-            "--network",
-            f"{deployed.name} is not, byte for byte, what lipsort writes of the certified network; "
-            "write it with: lipsort export RUN; a network from elsewhere is imported first, and "
-            "certified as what it was imported to",
-        )
+    reason = (
+        f"{deployed.name} computes in float32, and this certificate claims {arithmetic} "
+        "arithmetic; certify with arithmetic=binary32"
+    )
+    require(arithmetic == "binary32", "--network", reason, Unsupported)
+    reason = (
+        f"{deployed.name} is not, byte for byte, what lipsort writes of the certified network; "
+        "write it with: lipsort export RUN; a network from elsewhere is imported first, and "
+        "certified as what it was imported to"
+    )
+    require(read_bytes(deployed, "--network") == onnx_bytes(network), "--network", reason)
 
 
-class Builder:
-    """Collects nodes and constants; ``value`` is the name of the running value."""
-
-    def __init__(self) -> None:
-        self.nodes: list[bytes] = []
-        self.constants: list[bytes] = []
-        self.value = "input"
-
-    def constant(self, layer: Layer, key: str, array: np.ndarray) -> list[str]:
-        """Add a constant of float32 or int64; the list of its name, to be used as inputs."""
-        name = f"{layer.name}.{key}"
-        kind = 1 if array.dtype == np.float32 else 7
-        raw = np.ascontiguousarray(array, dtype="<f4" if kind == 1 else "<i8").tobytes()
-        sizes = ((1, size) for size in array.shape)
-        self.constants.append(_message(*sizes, (2, kind), (8, name), (9, raw)))
-        return [name]
-
-    def tensors(self, layer: Layer) -> list[str]:
-        """Add the weight, and the bias where there is one."""
-        assert layer.weight is not None
-        names = self.constant(layer, "weight", layer.weight)
-        return names if layer.bias is None else names + self.constant(layer, "bias", layer.bias)
-
-    def integers(self, layer: Layer, key: str, values: list[int]) -> list[str]:
-        """Add a constant vector of int64."""
-        return self.constant(layer, key, np.array(values, dtype=np.int64))
-
-    def reshape(self, layer: Layer, key: str, shape: list[int], output: str = "") -> None:
-        """Add a Reshape; 0 stands for the size of the batch."""
-        self.node("Reshape", self.integers(layer, key, shape), output=output)
-
-    def node(
-        self,
-        op: str,
-        constants: list[str] | None = None,
-        attributes: dict[str, Any] | None = None,
-        output: str = "",
-        extra: list[str] | None = None,
-    ) -> None:
-        """Add a node that takes the running value and makes the next one."""
-        made = output or f"value.{len(self.nodes)}"
-        self.nodes.append(
-            _message(
-                *((1, name) for name in [self.value, *(constants or [])]),
-                *((2, name) for name in [made, *(extra or [])]),
-                (3, f"{op}.{len(self.nodes)}"),
-                (4, op),
-                *((5, _attribute(*item)) for item in (attributes or {}).items()),
-            )
-        )
-        self.value = made
+def _constant(name: str, array: NDArray[Any]) -> bytes:
+    kind = 1 if array.dtype == np.float32 else 7
+    raw = np.ascontiguousarray(array, dtype="<f4" if kind == 1 else "<i8").tobytes()
+    return _message(*((1, size) for size in array.shape), (2, kind), (8, name), (9, raw))
 
 
 def _attribute(name: str, value: int | float | list[int]) -> bytes:

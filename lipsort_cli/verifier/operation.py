@@ -1,4 +1,4 @@
-"""What is known of an operation, and where: one module an operation in the folder ``operations``.
+"""A layer as data, and what is known of operations: one module each in the folder ``operations``.
 
 A module is imported only when a network names its operation, and only if its file lies in that
 folder; an operation without a file is refused, never guessed. To add one is to add a file.
@@ -8,23 +8,92 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from .errors import Unsupported
-from .layer import Layer, LayerBound
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import Unsupported, require
 
 if TYPE_CHECKING:
-    from .onnx import Builder
-    from .parsing import Entry
+    from .format import Check
+    from .graph import Entry
+    from .onnx import Node
     from .state import State
 
 FOLDER = Path(__file__).with_name("operations")
-SIZES = ("group_size", "block", "kernel")
-"""Names of fields that are ``Layer.size``."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation from ``shape`` to ``out_shape`` (``inputs`` to ``width`` components).
+
+    ``numbers`` are its scalars, ``size`` its group size, block or pooling kernel; for
+    ``normalize``, ``numbers`` is ``(mean..., std...)``, one pair a channel. ``parts`` are the
+    chains inside a container. ``name`` is the prefix of its tensors' names, ``entry`` its entry in
+    a graph in the one canonical form. What an operation means, and all that is known of it, is in
+    ``operations/<op>.py``.
+    """
+
+    index: int
+    op: str
+    inputs: int
+    width: int
+    weight: NDArray[np.float32] | None = None
+    bias: NDArray[np.float32] | None = None
+    numbers: tuple[float, ...] = ()
+    size: int = 1
+    shape: tuple[int, ...] = ()
+    out_shape: tuple[int, ...] = ()
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    circular: bool = False
+    parts: tuple[tuple[Layer, ...], ...] = ()
+    name: str = ""
+    entry: dict[str, Any] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer and all layers inside it, in the order of the graph."""
+        yield self
+        for part in self.parts:
+            for layer in part:
+                yield from layer.walk()
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """The weight of an operation that has one."""
+        assert self.weight is not None
+        return self.weight
+
+    @property
+    def place(self) -> str:
+        """Where the graph has this layer, for messages: ``layers[2].branches[0][1]``."""
+        parts = (self.name or f"layers.{self.index}").split(".")
+        return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts)[1:]
+
+
+@dataclass(frozen=True)
+class LayerBound:
+    """Upper bound ``value`` of one layer's Lipschitz constant, how it is proven, and from what.
+
+    ``witness`` is the ``c^2`` of a spectral bound (0.0: none). ``parts`` are the bounds of the
+    layers inside a container.
+    """
+
+    index: int
+    op: str
+    value: float
+    method: str = ""
+    witness: float = 0.0
+    parts: tuple[tuple[LayerBound, ...], ...] = ()
 
 
 class Operation(ABC):
@@ -34,10 +103,8 @@ class Operation(ABC):
     formulas (see :mod:`lipsort_cli.verifier.machine`).
     """
 
-    fields: tuple[str, ...] = ()
-    """Fields of its entry in a graph, beside ``op``."""
-    reals: tuple[str, ...] = ()
-    """Those that are real numbers, in the order of ``Layer.numbers``."""
+    fields: ClassVar[dict[str, Check]] = {}
+    """Fields of its entry in a graph, beside ``op``; what is real makes up ``Layer.numbers``."""
     node = ""
     """The operation of ONNX, where it is a single node."""
     methods: tuple[str, ...] = ("1-Lipschitz",)
@@ -46,23 +113,11 @@ class Operation(ABC):
     """Whether it needs the accuracy of a mathematical library; then in real arithmetic only."""
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        """Fields of the :class:`Layer`, checked; without ``out_shape`` the shape stays."""
-        return {"numbers": entry.reals(*self.reals)}
+        """What the entry says of the :class:`Layer` besides; without ``out_shape`` the shape stays.
 
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        """The entry's fields in their one canonical form."""
-        chains = [[described(item) for item in part] for part in layer.parts]
-        found = {
-            **{key: number.hex() for key, number in zip(self.reals, layer.numbers, strict=False)},
-            **{key: layer.size for key in SIZES},
-            **{
-                key: None if getattr(layer, key) is None else f"{layer.name}.{key}"
-                for key in ("weight", "bias")
-            },
-            "branches": chains,
-            "layers": chains[0] if chains else [],
-        }
-        return {key: found[key] if key in found else getattr(layer, key) for key in self.fields}
+        Raises Invalid or Unsupported where the fields do not fit each other.
+        """
+        return {}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         """The Lipschitz constant from ``norm`` to ``norm``, as an upper bound of ``m``."""
@@ -91,12 +146,11 @@ class Operation(ABC):
         """The same of a proof."""
         return 0.0, 8.0 * layer.weight.size if layer.weight is not None else 0.0
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        """Add the layer's nodes; the last one makes ``output`` (empty: a value of any name)."""
-        if not self.node:
-            reason = f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
-            raise Unsupported(layer.place, reason)
-        builder.node(self.node, attributes=self.attributes(layer), output=output)
+    def onnx(self, layer: Layer) -> list[Node]:
+        """The layer in ONNX. Raises Unsupported where it has no such operation."""
+        reason = f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
+        require(self.node, layer.place, reason, Unsupported)
+        return [(self.node, {}, self.attributes(layer))]
 
     def attributes(self, layer: Layer) -> dict[str, Any]:
         """Of the single node."""
@@ -114,11 +168,6 @@ class Selection(Operation):
         """Select among values; errors grow with the constant."""
         state.values = state.m.select(lambda array: self.values(layer, array), state.values)
         state.selected(layer, bound.value)
-
-
-def described(layer: Layer) -> dict[str, Any]:
-    """The layer's entry in a graph."""
-    return {"op": layer.op, **of(layer).describe(layer)}
 
 
 @lru_cache(maxsize=256)

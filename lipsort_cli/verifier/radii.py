@@ -12,21 +12,19 @@ does not end in a dense layer gets unit vectors as head rows: ``||e_y - e_j||_2 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Route
-from .evaluation import sweep
+from .bounds import Route, sweep
 from .graph import Network
-from .layer import Layer
 from .linear import Linear
-from .machine import Binary64
-from .rounding import DUAL, Arithmetic, Floats, conversion, down
+from .operation import Layer
+from .rounding import DUAL, Arithmetic, Binary64, Floats, conversion, down
 from .state import State
 
+Labels = NDArray[np.int64]
 LARGEST_RADIUS = 2.0**60
 SLACK = 2.0**-40
 """Relative reduction of radii: strict inequality on the closed ball, and room for another BLAS."""
@@ -34,8 +32,7 @@ SMALLEST_TAIL = 2.0**-60
 """Scales after the head whose product is smaller are part of the body: logits might vanish."""
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """A network as ``body``, linear ``head`` (or none) and trailing positive scales ``tail``."""
 
     body: tuple[Layer, ...]
@@ -49,17 +46,16 @@ def split(network: Network) -> Split:
     A scale whose factor, or whose product with others after the head, is small does not belong to
     the tail: then the network has no head, and every layer is judged by its own rule.
     """
-    layers = network.layers
-    end = len(layers)
-    tail: list[float] = []
+    layers, end = network.layers, len(network.layers)
+    tail: tuple[float, ...] = ()
     while end and (
         layers[end - 1].op == "identity"
         or (layers[end - 1].op == "scale" and layers[end - 1].numbers[0] >= SMALLEST_TAIL)
     ):
-        tail[:0] = layers[end - 1].numbers
         end -= 1
+        tail = layers[end].numbers + tail
     if end and layers[end - 1].op == "dense" and _products(tail)[0] >= SMALLEST_TAIL:
-        return Split(layers[: end - 1], layers[end - 1], tuple(tail))
+        return Split(layers[: end - 1], layers[end - 1], tail)
     return Split(layers, None, ())
 
 
@@ -72,22 +68,7 @@ def _products(factors: Sequence[float]) -> tuple[float, float]:
     return smallest, largest * (1 + 2.0**-40)
 
 
-@dataclass(frozen=True)
-class Radii:
-    """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``.
-
-    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax. ``logits``
-    ``[N, C]`` are those of binary64, before trailing scales.
-    """
-
-    predictions: NDArray[np.int64]
-    radii: Floats
-    possible: NDArray[np.bool_]
-    logits: Floats
-
-
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """Norms of a head ``[C, n]``: ``pairs[y, j] >= ||w_y - w_j||``, ``rows[j] >= ||w_j||``.
 
     ``spread[j]`` is the ``B`` of row j's rounding errors (see :mod:`linear`).
@@ -126,10 +107,10 @@ class Gaps(NamedTuple):
     lost: Any
     speed: Any
     own: Any
-    labels: NDArray[np.int64]
+    labels: Labels
 
 
-def gaps(head: Head, state: State, labels: NDArray[np.int64] | None) -> Gaps:
+def gaps(head: Head, state: State, labels: Labels | None) -> Gaps:
     """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes.
 
     Without labels the class of the largest logit is each point's own.
@@ -166,17 +147,30 @@ def gaps(head: Head, state: State, labels: NDArray[np.int64] | None) -> Gaps:
     return Gaps(logits, lost, speed, own, labels)
 
 
-def leading(logits: Floats) -> NDArray[np.int64]:
+def leading(logits: Floats) -> Labels:
     """The first class of the largest logit, ``[N]``; NaN never leads."""
-    found: NDArray[np.int64] = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
+    found: Labels = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
     return found
+
+
+class Radii(NamedTuple):
+    """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``.
+
+    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax. ``logits``
+    ``[N, C]`` are those of binary64, before trailing scales.
+    """
+
+    predictions: Labels
+    radii: Floats
+    possible: NDArray[np.bool_]
+    logits: Floats
 
 
 @np.errstate(all="ignore")
 def certified_radii(
     network: Network,
     inputs: NDArray[np.floating],
-    labels: NDArray[np.int64] | None,
+    labels: Labels | None,
     norm: str,
     arithmetic: Arithmetic,
     route: Route,
@@ -184,43 +178,34 @@ def certified_radii(
 ) -> Radii:
     """Predictions and certified radii in ``norm`` of ``inputs [N, *input_shape]``, by ``route``.
 
-    Without labels, the radius within which each point keeps its own prediction.
-
-    ``guard >= 1`` multiplies the error bound of binary64: an issuer takes more than 1, so that
-    another machine's sums confirm its radii. A radius of 0.0 means: not certified. That is the
-    answer for wrong predictions, ties, NaN, infinities and whatever might overflow.
+    Without labels, the radius within which each point keeps its own prediction. ``guard >= 1``
+    multiplies the error bound of binary64: an issuer takes more than 1, so that another machine's
+    sums confirm its radii. A radius of 0.0 means: not certified. That is the answer for wrong
+    predictions, ties, NaN, infinities and whatever might overflow.
     """
-    count, classes = len(inputs), network.classes
-    found = Radii(
-        np.zeros(count, dtype=np.int64),
-        np.zeros(count),
-        np.ones((count, classes), dtype=bool),
-        np.zeros((count, classes)),
-    )
-    m, parts = Binary64(guard), split(network)
+    m, parts, classes = Binary64(guard), split(network), network.classes
     head = Head.of(parts, classes, route.norm, arithmetic, m)
     factor = conversion(m, norm, route.inputs, network.inputs).value
-    finite = np.isfinite(inputs.reshape(count, network.inputs)).all(axis=1)
+    finite = np.isfinite(inputs.reshape(len(inputs), network.inputs)).all(axis=1)
     known = np.where(finite.reshape(-1, *[1] * (inputs.ndim - 1)), inputs, 0)
+    found = [Radii(np.zeros(0, np.int64), np.zeros(0), np.ones((0, classes), bool),
+                   np.zeros((0, classes)))]  # fmt: skip
     for part, state in sweep(network, parts.body, route, known, arithmetic, m):
-        found.predictions[part], radii, found.possible[part], found.logits[part] = _radii(
-            head, state, None if labels is None else labels[part], finite[part]
-        )
-        found.radii[part] = radii if factor == 1 else np.maximum(down(radii / factor), 0.0)
-    return found
+        own = None if labels is None else labels[part]
+        made = _radii(head, state, own, finite[part])
+        radii = made.radii if factor == 1 else np.maximum(down(made.radii / factor), 0.0)
+        found.append(made._replace(radii=radii))
+    return Radii(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _radii(
-    head: Head, state: State, labels: NDArray[np.int64] | None, finite: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_], Floats]:
-    classes = len(head.rows.value)
-    allowed = np.ones(len(finite), dtype=bool)
+def _radii(head: Head, state: State, labels: Labels | None, finite: NDArray[np.bool_]) -> Radii:
+    classes, good = len(head.rows.value), finite
+    given = labels
     if labels is not None:
         allowed = (labels >= 0) & (labels < classes)
-    given = None if labels is None else np.where(allowed, labels, 0)
+        good, given = allowed & finite, np.where(allowed, labels, 0)
     logits, lost, speed, own, chosen = gaps(head, state, given)
     row, predictions = np.arange(len(chosen)), leading(logits)
-    labels = chosen if labels is None else labels
     doubt = ((head.rows * (state.own * state.m.guard)[:, None] + own) * 4.0).value
     leader = logits[row, predictions][:, None] - doubt.max(axis=1)[:, None]
     possible = ~(logits + doubt < leader)
@@ -228,23 +213,6 @@ def _radii(
     radii = down(down(margins / speed.value) * (1 - SLACK))
     radii[row, chosen] = LARGEST_RADIUS
     smallest = np.minimum(radii.min(axis=1), LARGEST_RADIUS)
-    good = allowed & finite & (predictions == labels) & (smallest > 0)
+    good = good & (predictions == chosen) & (smallest > 0) & (classes > 1)
     good &= state.fits(np.where(good, smallest, 0.0))
-    good &= classes > 1
-    return predictions, np.where(good, smallest, 0.0), possible, logits
-
-
-def output_errors(
-    network: Network, inputs: NDArray[np.floating], arithmetic: Arithmetic, route: Route
-) -> tuple[Floats, Floats]:
-    """Binary64 logits ``[N, C]`` and, for each point ``[N]``, a bound of every logit's distance
-    between them and what ``arithmetic`` (``real``: exact arithmetic) gives; infinite when unknown.
-    """
-    logits, errors = np.zeros((len(inputs), network.classes)), np.zeros(len(inputs))
-    for part, state in sweep(network, network.layers, route, inputs, arithmetic, Binary64()):
-        logits[part] = state.values
-        bound = (state.own + state.d0).value
-        sound = state.fits(np.zeros(len(bound))) & ~np.isnan(bound)
-        sound &= np.isfinite(inputs[part].reshape(len(bound), -1)).all(axis=1)
-        errors[part] = np.where(sound, bound, np.inf)
-    return logits, errors
+    return Radii(predictions, np.where(good, smallest, 0.0), possible, logits)

@@ -1,4 +1,4 @@
-"""Floating-point error bounds: the few facts on which every certificate rests.
+"""Floating-point error bounds, and the arithmetic in which claims are checked.
 
 Model of an arithmetic with unit roundoff ``u`` (Higham, Accuracy and Stability, 2002, ch. 2-3):
 ``fl(a op b) = (a op b)(1 + d)``, ``|d| <= u``, as long as nothing overflows or underflows. A sum of
@@ -7,15 +7,19 @@ Underflow adds an absolute term; it is taken large enough to cover flush-to-zero
 
 Bounds themselves are computed in binary64, each operation rounded to the safe side with
 ``nextafter``: round-to-nearest is off by less than one neighbour.
+
+Two machines evaluate the same formulas. :class:`Binary64` holds activations as arrays and bounds as
+:class:`Up`; :class:`lipsort_cli.verifier.exact.Exact` holds activations as integers and bounds as
+balls, and rounds nowhere. A formula written once for both is checked by either.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +32,7 @@ UNIT = 2.0**-53
 """Unit roundoff of binary64, in which bounds are computed."""
 
 
-@dataclass(frozen=True)
-class Arithmetic:
+class Arithmetic(NamedTuple):
     """An arithmetic in which a network may be evaluated.
 
     ``unit`` is the unit roundoff, ``tiny`` bounds what one underflow can lose (flush to zero
@@ -51,22 +54,14 @@ NORMS = ("l2", "linf", "l1")
 DUAL = {"l2": "l2", "linf": "l1", "l1": "linf"}
 
 
-def gamma_exactly(count: int, unit: float) -> Fraction | None:
-    """``count * u / (1 - count * u)``; None when ``count * u >= 1``.
+@lru_cache(maxsize=1024)
+def gamma(count: int, unit: float) -> float:
+    """``count * u / (1 - count * u)``, rounded up; infinite when ``count * u >= 1``.
 
     The formula turns negative past that point, so the check is not a formality.
     """
     product = count * Fraction(unit)
-    if product >= 1:
-        return None
-    return product / (1 - product)
-
-
-@lru_cache(maxsize=1024)
-def gamma(count: int, unit: float) -> float:
-    """``count * u / (1 - count * u)``, rounded up; infinite when ``count * u >= 1``."""
-    found = gamma_exactly(count, unit)
-    return math.inf if found is None else ceiling(found)
+    return math.inf if product >= 1 else ceiling(product / (1 - product))
 
 
 def ceiling(value: Fraction | float) -> float:
@@ -105,13 +100,6 @@ def norm_up(values: Floats, norm: str) -> Floats:
     return np.asarray(inflate(np.sqrt(squares), count))
 
 
-def ones_norm(count: int, norm: str) -> float:
-    """Upper bound of the norm of ``count`` ones."""
-    if norm == "linf":
-        return 1.0
-    return float(count) if norm == "l1" else math.nextafter(math.sqrt(count), math.inf)
-
-
 def conversion(m: Any, claim: str, route: str, count: int) -> Any:
     """``sup ||x||_route / ||x||_claim`` over vectors of ``count`` components, as a bound of ``m``.
 
@@ -132,15 +120,14 @@ def gradual_underflow() -> bool:
 class Up:
     """Upper bounds in binary64, a number or an array: ``+`` and ``*`` round up.
 
-    All bounds are non-negative; ``value`` is what they hold. The exact machine has
-    balls of python-flint in their place, with the same operators.
+    All bounds are non-negative; ``value`` is what they hold, already rounded up. The exact machine
+    has balls of python-flint in their place, with the same operators.
     """
 
     __slots__ = ("value",)
     __array_ufunc__ = None
 
     def __init__(self, value: Bound) -> None:
-        """``value``: the bound, already rounded up."""
         self.value = value
 
     def __repr__(self) -> str:
@@ -160,14 +147,14 @@ class Up:
     def __getitem__(self, index: Any) -> Up:
         return Up(self.value[index])
 
-    def __lt__(self, other: Up) -> bool:
-        return bool(self.value < other.value)
+    def __lt__(self, other: Up) -> Any:
+        return self.value < other.value
 
-    def __le__(self, other: Up) -> bool:
-        return bool(self.value <= other.value)
+    def __le__(self, other: Up) -> Any:
+        return self.value <= other.value
 
     def min(self, other: Up) -> Up:
-        """The smaller of two bounds of one number."""
+        """The smaller of two bounds of one number; NaN if one is."""
         return Up(np.minimum(self.value, other.value))
 
     def max(self, other: Up) -> Up:
@@ -177,3 +164,130 @@ class Up:
 
 def _value(bound: Any) -> Bound:
     return bound.value if isinstance(bound, Up) else bound
+
+
+class Machine:
+    """What both do alike."""
+
+    def gamma(self: Any, count: int, arithmetic: Arithmetic) -> Any:
+        """The relative error of ``count`` roundings; None in real arithmetic, infinite from 1/2."""
+        error = gamma(count, arithmetic.unit)
+        return None if error == 0 else self.upper(error if error <= 0.5 else math.inf)
+
+    def product(self: Any, values: Any, weight: Any) -> Any:
+        """``[N, n]`` times the transpose of ``[m, n]``."""
+        return self.bilinear(lambda left, right: self.multiply(left, right.T), values, weight)
+
+
+class Binary64(Machine):
+    """Activations are ``float64 [N, n]``, upper bounds :class:`Up`.
+
+    ``guard >= 1`` multiplies what this machine's own roundings may lose.
+    """
+
+    largest = BINARY64.largest
+    """Above this nothing is judged: this machine itself may overflow."""
+    tiny = BINARY64.tiny
+    """What an underflow here can lose."""
+    ranks, cut = 54, 0.0
+    """Bits after which weights of ranks are left out, and the share of a sum so lost (none: less
+    than the roundings charged)."""
+    rounding = 4 * UNIT
+    """Covers a subtraction of two matrices, as a share of the sum of their norms."""
+    bulk = 1
+    """So many times more memory than floats its numbers take."""
+    exactly = False
+    """Whether values are those of real arithmetic, up to what ``settle`` cuts off."""
+
+    def __init__(self, guard: float = 1.0) -> None:
+        """``guard``: an issuer takes more than 1, so that another machine confirms its claims."""
+        self.guard = guard
+        self.prepared: dict[tuple[int, str], Any] = {}
+
+    def upper(self, value: float | Fraction) -> Up:
+        """A number, rounded up."""
+        return Up(ceiling(value))
+
+    def uppers(self, values: Floats) -> Up:
+        """Non-negative activations as bounds, one each."""
+        return Up(values)
+
+    def array(self, values: NDArray[np.floating[Any]]) -> Floats:
+        """Numbers of a file as activations, exactly."""
+        return np.asarray(values, dtype=np.float64)
+
+    def ones(self, count: int, norm: str) -> Up:
+        """The norm of ``count`` ones."""
+        if norm == "l2":
+            return Up(math.nextafter(math.sqrt(count), math.inf))
+        return Up(1.0 if norm == "linf" else float(count))
+
+    def root(self, bound: Up) -> Up:
+        """Square root of a bound."""
+        return Up(up(up(np.sqrt(bound.value))))
+
+    def norm(self, values: Floats, norm: str) -> Up:
+        """Norms along the last axis."""
+        return Up(norm_up(values, norm))
+
+    def norm_of(self, bounds: Sequence[Up], norm: str) -> Up:
+        """The norm of a vector of bounds, each ``[N]`` or a number."""
+        return Up(norm_up(np.stack([bound.value for bound in bounds], axis=-1), norm))
+
+    def stack(self, bounds: Sequence[Up]) -> Up:
+        """Rows of bounds, one below the other."""
+        return Up(np.stack([bound.value for bound in bounds]))
+
+    def enlarge(self, values: Floats, count: int) -> Floats:
+        """Non-negative numbers that ``count`` roundings made, raised by what these may lose."""
+        return np.asarray(inflate(values, count))
+
+    def largest_sum(self, absolute: Floats, axis: int) -> Up:
+        """The largest sum of non-negative numbers along ``axis`` of a matrix."""
+        return Up(float(np.max(inflate(absolute.sum(axis=axis), absolute.shape[axis]))))
+
+    def most(self, bound: Up) -> Up:
+        """The largest of each row of bounds."""
+        return Up(bound.value.max(axis=1))
+
+    def holds(self, bound: Up, number: Fraction) -> bool:
+        """Whether a bound is at most ``number``; NaN is not."""
+        return bool(float(bound.value) <= number)
+
+    def multiply(self, left: Floats, right: Floats) -> Floats:
+        """A product of matrices."""
+        return np.asarray(left @ right)
+
+    def bilinear(self, function: Callable[..., Any], *values: Floats) -> Floats:
+        """``function`` adds up products of the last values with what it selects of the others."""
+        return np.asarray(function(*values))
+
+    def lost_in_product(self, first: Floats, second: Floats) -> Up:
+        """What the Frobenius norm of a product of matrices can be off by."""
+        sizes = self.norm(first.reshape(-1), "l2") * self.norm(second.reshape(-1), "l2")
+        return sizes * gamma(first.shape[1] + 2, UNIT) + 2.0**-900
+
+    def floats(self, values: Floats) -> Floats:
+        """Numbers as floats, about."""
+        return values
+
+    def divide(self, values: Floats, by: Floats | float) -> Floats:
+        """Quotients."""
+        return np.asarray(values / by)
+
+    def square_roots(self, values: Floats) -> Floats:
+        """Roots of non-negative numbers."""
+        return np.asarray(np.sqrt(values))
+
+    def select(self, function: Callable[..., Any], *values: Floats) -> Floats:
+        """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""
+        return np.asarray(function(*values))
+
+    def settle(self, values: Floats) -> tuple[Floats, float]:
+        """Activations as they are kept, and what keeping them cost each component."""
+        return values, 0.0
+
+    def lost(self, count: int, sizes: Up, small: Up, unit: float) -> Up:
+        """What ``count`` of this machine's own roundings of sums of ``sizes`` can amount to."""
+        own = sizes * gamma(count, UNIT) if count else sizes * 0.0
+        return own + small * (2 * BINARY64.tiny)

@@ -1,24 +1,18 @@
-"""What is known about the activations of a batch, and how one operation changes it.
+"""What is known about the activations of a batch, and how one operation changes it: T4.
 
 For a point ``x`` let ``a`` be the activations in real arithmetic, ``a~`` those computed here,
-``a^(x')`` those of the arithmetic claimed at a nearby input ``x'``, ``||x' - x|| <= r``. Carried
-from layer to layer, for each point:
-
-    own      >= ||a~ - a(x)||            what this machine lost (binary64: d64 in docs/trust.md)
-    d0 + d1 r >= ||a^(x') - a(x')||      what the other arithmetic loses, in any summation order
-    lip       : ||a(x') - a(x)|| <= lip * r
-
-An operation that rounds is described by ``s``, ``B`` and a count of roundings: a component errs by
-at most ``gamma(count) s``, and ``||s||`` changes by at most ``B`` times a change of its input. With
-``L`` the operation's constant,
+``a^(x')`` those of the arithmetic claimed at an input ``x'`` with ``||x' - x|| <= r``. Carried from
+layer to layer: ``own >= ||a~ - a(x)||`` (binary64: d64 in docs/trust.md), ``d0 + d1 r >= ||a^(x') -
+a(x')||`` in any summation order, and ``||a(x') - a(x)|| <= lip r``. An operation that rounds is
+described by its constant ``L``, ``s``, ``B`` and a count of roundings: a component errs by at most
+``gamma(count) s``, and ``||s||`` changes by at most ``B`` times a change of its input, so
 
     own' = L own + gamma64 ||s(a~)|| + underflow
     d0'  = L d0  + gamma (||s(a~)|| + B (own + d0)) + underflow
     d1'  = L d1  + gamma B (lip + d1)
 
-:meth:`State.rounded` is this recurrence, for both machines; nothing else changes errors of an
-operation that rounds. A constant ``c`` of an operation that may be taken as zero, or as any other
-subnormal number, adds ``2 |c|`` times the size of the input: its error is as large as itself.
+:meth:`State.rounded` is this, for both machines; nothing else changes errors of an operation that
+rounds, but ``operations/scale.doubt`` for constants and ``operations/l2_pool.squared`` for squares.
 """
 
 from __future__ import annotations
@@ -29,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .layer import Layer
-from .rounding import BINARY64, Arithmetic
+from .operation import Layer
+from .rounding import Arithmetic
 
 
 @dataclass
@@ -57,15 +51,6 @@ class State:
         """Norms of the activations."""
         return self.m.norm(self.values, self.norm)
 
-    def doubt(self, *constants: float) -> tuple[Any, Any]:
-        """What is lost where ``constants`` may be taken as zero or as any subnormal number.
-
-        To be asked before the operation; a term without and one with ``r``.
-        """
-        worst = max((abs(c) for c in constants if abs(c) < 2 * self.arithmetic.tiny), default=0.0)
-        base = (self.size() + self.own + self.d0) * (2 * worst)
-        return base, (self.lip + self.d1) * (2 * worst)
-
     def rounded(
         self,
         layer: Layer,
@@ -80,19 +65,14 @@ class State:
     ) -> None:
         """One step of the recurrence, after ``values`` were replaced by those of ``layer``.
 
-        Args:
-            lipschitz: ``L``.
-            sizes: ``||s(a~)||`` ``[N]``.
-            count: roundings relative to ``s``.
-            small: what a component can lose to underflow, in units of ``2 tiny``.
-            spread: ``B``; without it ``L``.
-            reach: intermediate results are up to this factor larger than ``s``.
-            doubt: from :meth:`doubt`, where the operation has constants.
+        ``lipschitz`` is ``L``, ``sizes`` ``||s(a~)|| [N]``, ``count`` the roundings relative to
+        ``s``, ``small`` what a component can lose to underflow, in units of ``2 tiny``, ``spread``
+        ``B`` (without it ``L``). Intermediate results are up to ``reach`` times larger than ``s``.
         """
-        m, kind = self.m, self.arithmetic
-        constant = m.upper(lipschitz)
+        m, kind, constant = self.m, self.arithmetic, self.m.upper(lipschitz)
         spread = constant if spread is None else spread
-        small = m.ones(layer.width, self.norm) * small
+        ones = m.ones(layer.width, self.norm)
+        small = ones * small
         base = sizes + spread * (self.own + self.d0)
         slope = spread * (self.lip + self.d1)
         self.magnitudes.append((base * (2 * reach), slope * (2 * reach)))
@@ -103,8 +83,7 @@ class State:
                 lost, rate = lost + doubt[0], rate + doubt[1]
             self.d0, self.d1 = constant * self.d0 + lost, constant * self.d1 + rate
         self.values, unit = m.settle(self.values)
-        own = m.lost(count, sizes, small, m.ones(layer.width, self.norm) * unit)
-        self.own = constant * self.own + own
+        self.own = constant * self.own + m.lost(count, sizes, small, ones * unit)
         self.lip = self.lip * constant
 
     def selected(self, layer: Layer, lipschitz: float) -> None:
@@ -116,25 +95,12 @@ class State:
         self.d1 = constant * self.d1
         self.lip = self.lip * constant
 
-    def square_root(self, terms: int, layer: Layer) -> None:
-        """Squares that underflow lose up to ``2 tiny`` each; a root makes that its square root."""
-        ones = self.m.ones(layer.width, self.norm)
-        for name, tiny in (("own", self.m.tiny), ("d0", self.arithmetic.tiny)):
-            if tiny:
-                lost = ones * 4.0 * self.m.root(self.m.upper(tiny) * float(terms))
-                setattr(self, name, getattr(self, name) + lost)
-
-    def squares_fit(self, terms: float) -> None:
-        """What was bounded last must not overflow squared and added up ``terms ** 2`` times."""
-        base, slope = self.magnitudes[-1]
-        room = 4 * terms * min(self.arithmetic.largest, BINARY64.largest) ** 0.5
-        self.magnitudes.append((base * room, slope * room))
-
     def fits(self, radius: Any) -> NDArray[np.bool_]:
-        """Whether nothing can overflow within ``radius [N]`` of each point."""
+        """Whether nothing can overflow within ``radius [N]`` of each point; NaN does not fit."""
         m = self.m
         fits = np.ones(len(self.values), dtype=bool)
         for base, slope in self.magnitudes:
-            fits &= m.fits(base + slope * radius, self.arithmetic.largest)
-            fits &= m.fits(base, m.largest)
+            reached = base + slope * radius <= m.upper(self.arithmetic.largest)
+            fits &= np.asarray(reached, dtype=bool)
+            fits &= np.asarray(base <= m.upper(m.largest), dtype=bool)
         return fits

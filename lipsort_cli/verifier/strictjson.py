@@ -4,15 +4,13 @@ Every check takes time in proportion to the text; texts that would unpack to far
 certificate holds are refused before they are parsed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
 import re
 from typing import Any
 
-from .errors import Invalid, Unsupported
+from .errors import Invalid, Unsupported, require
 
 LARGEST_TEXT = 1 << 28
 """Bytes of JSON that are read at most (256 MiB)."""
@@ -26,8 +24,7 @@ _HEX = re.compile(r"-?0x[01](\.[0-9a-f]{1,13})?p[+-][0-9]{1,4}\Z")
 
 def parse(text: bytes | str, where: str) -> Any:
     """Parse JSON strictly. Raises :class:`Invalid` or :class:`Unsupported`, never another."""
-    if len(text) > LARGEST_TEXT:
-        raise Unsupported(where, f"larger than {LARGEST_TEXT} bytes")
+    require(len(text) <= LARGEST_TEXT, where, f"larger than {LARGEST_TEXT} bytes", Unsupported)
 
     def refuse(reason: str) -> Any:
         raise Invalid(where, reason)
@@ -40,23 +37,24 @@ def parse(text: bytes | str, where: str) -> Any:
             found[key] = value
         return found
 
-    def number(literal: str) -> float:
+    def decimal(literal: str) -> float:
         value = float(literal)
         return value if math.isfinite(value) else refuse(f"{literal[:40]} is out of range")
 
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         # What would take long to parse, or more memory than its size suggests.
-        lists, values = (sum(map(text.count, marks)) for marks in ("[{", ",:"))
-        if lists > MOST_LISTS:
-            raise Unsupported(where, f"{lists} lists and objects, more than {MOST_LISTS}")
-        if values > MOST_VALUES:
-            raise Unsupported(where, f"more than {MOST_VALUES} values")
+        for marks, most, name in (
+            ("[{", MOST_LISTS, "lists and objects"),
+            (",:", MOST_VALUES, "values"),
+        ):
+            count = sum(map(text.count, marks))
+            require(count <= most, where, f"{count} {name}, more than {most}", Unsupported)
         return json.loads(
             text,
             object_pairs_hook=pairs,
             parse_constant=lambda name: refuse(f"{name} is not a number of JSON"),
-            parse_float=number,
+            parse_float=decimal,
         )
     except (ValueError, RecursionError) as error:
         raise Invalid(where, f"not JSON ({str(error)[:120]})") from None

@@ -1,37 +1,31 @@
 """``verify(path)``: the verdict on a certificate file. Never raises for what a file contains."""
 
-from __future__ import annotations
-
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from .classification import check_classification, check_table
-from .data import Points, stored_points
+from .classification import Certificate, check_classification
 from .effort import Budget, claimed_work
-from .errors import Invalid, Refused, Unsupported
+from .errors import Refused, Unsupported, require
+from .external import certified_points, check_table
 from .format import parse_certificate
 from .graph import Network, parse_network
 from .rounding import gradual_underflow
 from .strictjson import LARGEST_TEXT, sha256
-from .tensors import read_bytes
+from .tensors import read_bytes, stored_points
 from .w1 import check_w1
 from .words import at_most
 
 CERTIFICATE = "certificate.json"
 """The file that makes a folder a certificate."""
-
 TABLE = "points.csv"
 """The same points for people; checked where it lies beside the certificate."""
-
 EXIT_CODES = {"VALID": 0, "INVALID": 1, "MISUSED": 2, "UNSUPPORTED": 3}
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """``status`` VALID, INVALID or UNSUPPORTED; ``field`` and ``reason`` of the first fault.
 
     MISUSED says that an option names what cannot be meant, and nothing about the certificate.
@@ -85,25 +79,27 @@ def verify(
 def _verify(
     path: Path, exact: bool, data: Path | None, deployed: Path | None, patience: float | None
 ) -> Verdict:
-    if not gradual_underflow():
-        raise Unsupported("process", "this process flushes subnormal numbers to zero")
-    if path.is_dir():
-        path = path / CERTIFICATE
+    reason = "this process flushes subnormal numbers to zero"
+    require(gradual_underflow(), "process", reason, Unsupported)
+    path = path / CERTIFICATE if path.is_dir() else path
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
     network, size = _network(certificate, path.parent, deployed)
-    points, contents = None, b""
-    if certificate["kind"] == "w1_lower_bound" and data is not None:
-        raise Unsupported("--data", "a Wasserstein certificate covers its stored samples only")
+    critic, points, contents = certificate["kind"] == "w1_lower_bound", None, b""
+    reason = "a Wasserstein certificate covers its stored samples only"
+    require(not critic or data is None, "--data", reason, Unsupported)
     if data is None:
-        contents = _data_bytes(certificate, path.parent)
-    budget = Budget.of(len(text) + size + len(contents), exact, patience)
+        contents = _stored(certificate["data"], path.parent, "data")
+    budget = Budget(len(text) + size + len(contents), exact, patience)
     for machine in (False, True)[: 1 + exact]:
         budget.spend(claimed_work(certificate, network, machine))
-    if certificate["kind"] == "w1_lower_bound":
+    if critic:
         routes = check_w1(certificate, network, contents)
     else:
-        points = _points(certificate, contents, data)
+        if data is None:
+            points = stored_points(contents, certificate["data"]["encoding"], "data.file")
+        else:
+            points = certified_points(certificate, data)
         routes = check_classification(certificate, network, points)
         if (path.parent / TABLE).is_file():
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
@@ -115,51 +111,38 @@ def _verify(
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 
-def _network(
-    certificate: dict[str, Any], folder: Path, deployed: Path | None
-) -> tuple[Network, int]:
+def _stored(stored: dict[str, str], folder: Path, where: str) -> bytes:
+    """The contents of a file beside the certificate."""
+    contents = read_bytes(folder / stored["file"], f"{where}.file")
+    reason = f"{stored['file']} is not the file of the certificate"
+    require(sha256(contents) == stored["file_sha256"], f"{where}.file_sha256", reason)
+    return contents
+
+
+def _network(certificate: Certificate, folder: Path, deployed: Path | None) -> tuple[Network, int]:
     """The network certified, and the size of its file."""
     stored = certificate["network"]
-    other = deployed is not None and deployed.suffix != ".onnx"
-    path = deployed if deployed is not None and other else folder / stored["file"]
-    contents = read_bytes(path, "network.file")
-    if not other and sha256(contents) != stored["file_sha256"]:
-        raise Invalid("network.file_sha256", f"{path.name} is not the file of the certificate")
+    onnx = deployed is not None and deployed.suffix == ".onnx"
+    if deployed is None or onnx:
+        contents = _stored(stored, folder, "network")
+    else:
+        contents = read_bytes(deployed, "network.file")
     network = parse_network(contents)
-    if network.graph_digest() != stored["graph_sha256"]:
-        raise Invalid("network.graph_sha256", "the network's layers are not those certified")
-    if network.weights_digest() != stored["weights_sha256"]:
-        raise Invalid("network.weights_sha256", "the network's weights are not those certified")
-    if deployed is not None and not other:
+    for name, digest in (("graph", network.graph_digest()), ("weights", network.weights_digest())):
+        kind = "layers" if name == "graph" else name
+        reason = f"the network's {kind} are not those certified"
+        require(digest == stored[f"{name}_sha256"], f"network.{name}_sha256", reason)
+    if deployed is not None and onnx:
         from .onnx import check_onnx
 
         check_onnx(certificate, network, deployed)
     return network, len(contents)
 
 
-def _data_bytes(certificate: dict[str, Any], folder: Path) -> bytes:
-    stored = certificate["data"]
-    contents = read_bytes(folder / stored["file"], "data.file")
-    if sha256(contents) != stored["file_sha256"]:
-        raise Invalid("data.file_sha256", f"{stored['file']} is not the file of the certificate")
-    return contents
-
-
-def _points(certificate: dict[str, Any], contents: bytes, data: Path | None) -> Points:
-    if data is None:
-        return stored_points(contents, certificate["data"]["encoding"], "data.file")
-    from .external import certified_points
-
-    return certified_points(certificate, data)
-
-
-def _constant_line(certificate: dict[str, Any]) -> str:
-    value = certificate["lipschitz"]["network"]
-    norm = certificate["claim"]["norm"]
+def _constant_line(certificate: Certificate) -> str:
+    value, norm = certificate["lipschitz"]["network"], certificate["claim"]["norm"]
     named = ", ".join(
-        route["norm"]
-        if route["inputs"] == route["norm"]
-        else f"{route['norm']} (the first from {route['inputs']})"
+        route["norm"] + f" (the first from {route['inputs']})" * (route["inputs"] != route["norm"])
         for route in certificate["routes"]
     )
     return (

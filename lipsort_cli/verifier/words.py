@@ -47,17 +47,6 @@ def classification_statement(
     )
 
 
-def w1_statement(norm: str, value: float, x_count: int, y_count: int) -> str:
-    """The claim of a Wasserstein certificate."""
-    return (
-        f"Proven: the Wasserstein-1 distance between the two stored samples "
-        f"({x_count} and {y_count} points), as weighted empirical measures with ground metric "
-        f"{NORM_NAMES[norm]} in raw input units, is at least {at_least(value)}. "
-        f"Not claimed: anything about the distributions that the samples were drawn from, "
-        f"or how close the bound is."
-    )
-
-
 def assumptions(network: Network, arithmetic: str) -> list[str]:
     """What the proof takes for granted about machines; everything else is checked."""
     found = [

@@ -16,7 +16,7 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import OrderStatistic
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
-from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import Layer
 
 _PLAIN = {
     "flatten": nn.Flatten,

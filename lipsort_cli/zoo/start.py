@@ -11,7 +11,7 @@ from lipsort_cli.certificates import Network as Saved
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import ConstrainedLayer, Dense, ReshapedConvolution
 from lipsort_cli.layers.constraints import Constraint
-from lipsort_cli.verifier.layer import Layer
+from lipsort_cli.verifier.operation import Layer
 
 
 def start_from(network: nn.Module, saved: Saved, name: str) -> None:

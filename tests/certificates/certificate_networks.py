@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from lipsort_cli.verifier.bounds import carry
 from lipsort_cli.verifier.graph import Network, build_network, graph_text
+from lipsort_cli.verifier.rounding import Arithmetic, Binary64
+from lipsort_cli.verifier.state import State
 
 
 def orthonormal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
@@ -141,3 +144,13 @@ def save(found: Network, path: Path) -> Path:
     tensors = {name: np.ascontiguousarray(value) for name, value in found.tensors().items()}
     save_file(tensors, path, metadata={"lipsort_graph": graph_text(found)})
     return path
+
+
+def propagate(
+    layers: Any, bounds: Any, inputs: Any, norm: str, arithmetic: Arithmetic, m: Any = None
+) -> State:
+    """What is known after ``layers`` of inputs ``[N, n]``, on the machine ``m``."""
+    state = State.at(Binary64() if m is None else m, inputs, norm, arithmetic)
+    with np.errstate(all="ignore"):
+        carry(state, layers, bounds)
+    return state

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from certificate_networks import convolution, entries, image_layers, network, save
+from certificate_networks import convolution, entries, image_layers, network, propagate, save
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
@@ -18,10 +18,8 @@ from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.export.compare import compare
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.evaluation import propagate
-from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.graph import Network, Parser
 from lipsort_cli.verifier.onnx import onnx_bytes
-from lipsort_cli.verifier.parsing import Parser
 from lipsort_cli.verifier.rounding import BINARY32, REAL
 from lipsort_cli.verifier.verify import verify
 from lipsort_cli.zoo.plain import plain_module

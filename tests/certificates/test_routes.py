@@ -23,8 +23,7 @@ from lipsort_cli.norms import conversion as about
 from lipsort_cli.verifier.exact import Exact, flint
 from lipsort_cli.verifier.format import content_digest
 from lipsort_cli.verifier.linear import mixed_norm
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.rounding import conversion
+from lipsort_cli.verifier.rounding import Binary64, conversion
 from lipsort_cli.verifier.verify import verify
 
 NORMS = sorted(NAMES)

@@ -22,8 +22,8 @@ from lipsort_cli.layers.order import (
     signs,
     whole_numbers,
 )
+from lipsort_cli.verifier.graph import Parser
 from lipsort_cli.verifier.operation import of
-from lipsort_cli.verifier.parsing import Parser
 from lipsort_cli.zoo import network_graph, save_network
 from lipsort_cli.zoo.order import OrderNetwork, build_order
 from lipsort_cli.zoo.plain import OrderSelection

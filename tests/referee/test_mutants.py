@@ -18,9 +18,10 @@ from tally import Tally
 from trials import build, check_errors, try_errors, try_norms
 
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.verifier import machine, rounding
+from lipsort_cli.verifier import rounding
 from lipsort_cli.verifier.linear import Linear
 from lipsort_cli.verifier.operation import Operation, find
+from lipsort_cli.verifier.operations import l2_pool, leaky_relu, residual, scale
 from lipsort_cli.verifier.state import State
 
 Trial = Callable[[np.random.Generator, Tally, str], None]
@@ -61,10 +62,11 @@ def test_one_weight_taken_for_no_decay(monkeypatch: Patch) -> None:
 def test_constants_that_round_to_nothing(monkeypatch: Patch) -> None:
     """Fault 2: a constant of 2^-150 was charged a few roundings, though binary32 holds none."""
 
-    def none(self: State, *constants: float) -> tuple[Any, Any]:
-        return (self.size() + self.own) * 0.0, (self.lip + self.d1) * 0.0
+    def none(state: State, *constants: float) -> tuple[Any, Any]:
+        return (state.size() + state.own) * 0.0, (state.lip + state.d1) * 0.0
 
-    monkeypatch.setattr(State, "doubt", none)
+    for module in (scale, leaky_relu, residual):
+        monkeypatch.setattr(module, "doubt", none)
     two, large = (2,), 2.0**60 * np.eye(2, dtype=np.float32)
     middle = {
         "scale": Node("scale", two, two, {"factor": 2.0**-150}),
@@ -102,7 +104,7 @@ def test_centres_chosen_by_expanded_squares(monkeypatch: Patch) -> None:
 
 def fewer_roundings(monkeypatch: Patch) -> None:
     honest = rounding.gamma
-    monkeypatch.setattr(machine, "gamma", lambda count, unit: honest(max(1, count // 4), unit))
+    monkeypatch.setattr(rounding, "gamma", lambda count, unit: honest(max(1, count // 4), unit))
 
 
 def nothing_underflows(monkeypatch: Patch) -> None:
@@ -119,7 +121,14 @@ def everything_fits(monkeypatch: Patch) -> None:
 
 
 def roots_of_what_underflowed(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(State, "square_root", lambda self, terms, layer: None)
+    honest = l2_pool.squared
+
+    def mistaken(state: State, layer: Any, terms: int) -> None:
+        kept = state.own, state.d0
+        honest(state, layer, terms)
+        state.own, state.d0 = kept
+
+    monkeypatch.setattr(l2_pool, "squared", mistaken)
 
 
 def subnormal_weights_kept(monkeypatch: Patch) -> None:

@@ -51,6 +51,13 @@ def radius(
     return float(found.radii[0])
 
 
+def propagate(load: Load, layers: Any, bounds: Any, inputs: Any, norm: str, kind: Any) -> Any:
+    """What is known after ``layers`` of inputs ``[N, n]``."""
+    state = load("state").State.at(load("rounding").Binary64(), inputs, norm, kind)
+    load("bounds").carry(state, layers, bounds)
+    return state
+
+
 def sequential(net: Any, x: Any) -> np.ndarray:
     """Float32 evaluation that adds in index order, as a plain loop on a device would."""
     values = np.asarray(x, dtype=np.float32)
@@ -168,7 +175,7 @@ def check_affine(load: Load) -> None:
 
 def check_products(load: Load) -> None:
     """Products of many bounds are rounded up; a chain rounded down falls below."""
-    bounds, bound_of = load("bounds"), load("layer").LayerBound
+    bounds, bound_of = load("bounds"), load("operation").LayerBound
     rng = np.random.default_rng(1)
     for _ in range(50):
         values = [float(value) for value in rng.uniform(0.5, 1.5, 30)]
@@ -176,7 +183,7 @@ def check_products(load: Load) -> None:
         exact = Fraction(1)
         for value in values:
             exact *= Fraction(value)
-        found = bounds.chain_constant(chain, load("machine").Binary64())
+        found = bounds.chain_constant(chain, load("rounding").Binary64())
         assert Fraction(float(found.value)) >= exact
 
 
@@ -199,7 +206,7 @@ def check_dense_bounds(load: Load) -> None:
 
 def check_near_orthonormal(load: Load) -> None:
     """One singular value slightly above 1, which c = 1 without its residual would hide."""
-    bound, kind = load("spectral").spectral_bound, load("machine").Binary64()
+    bound, kind = load("linear").spectral_bound, load("rounding").Binary64()
     weight = np.eye(64, dtype=np.float32)
     weight[5, 5] = np.float32(1 + 2.0**-20)
     assert bound(weight, kind, "residual", 0.25).value >= 1 + 2.0**-20
@@ -265,7 +272,7 @@ def check_flushed_subnormals(load: Load) -> None:
 
 def dense_layer(load: Load, weight: Any) -> Any:
     """A dense layer without bias."""
-    return load("layer").Layer(0, "dense", weight.shape[1], weight.shape[0], weight)
+    return load("operation").Layer(0, "dense", weight.shape[1], weight.shape[0], weight)
 
 
 def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> Any:
@@ -274,20 +281,20 @@ def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> A
     entry |= {"groups": 1, "padding_mode": "zeros", **options}
     entry |= {"weight": "layers.0.weight", "bias": None}
     tensors = {"layers.0.weight": np.asarray(weight, dtype=np.float32)}
-    parser = load("parsing").Parser(tensors, shape[0])
+    parser = load("graph").Parser(tensors, shape[0])
     return parser.chain([entry], tuple(shape), "layers", "graph")[0]
 
 
 def check_convolution_bounds(load: Load) -> None:
     """Kernels whose norm is known: at the highest frequency, at the border, over the stride."""
-    proven, kind = load("bounds").proven, load("machine").Binary64()
+    proven, kind = load("bounds").proven, load("rounding").Binary64()
 
     def bound(layer: Any, norm: str, method: str = "", witness: float = 0.0) -> float:
         if not method:
             return float(load("search").find_bound(layer, norm).value)
         # In units of the kernel over 2; where nothing is expected of a witness, there is none.
         square = {"residual": 0.25, "frequencies": witness / 4}.get(method, 0.0)
-        claim = load("layer").LayerBound(0, layer.op, 0.0, method, square)
+        claim = load("operation").LayerBound(0, layer.op, 0.0, method, square)
         return float(proven(layer, claim, (norm, norm), kind, "layer").value)
 
     difference = np.array([[[[1.0], [-1.0]]]])
@@ -336,7 +343,7 @@ def check_branches(load: Load) -> None:
         assert load("search").find_bound(net.layers[0], "l2").value >= least
         bounds = load("search").find_bounds(net, "l2")
         kind = load("rounding").ARITHMETICS["binary32"]
-        state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 2)), "l2", kind)
+        state = propagate(load, net.layers, bounds, np.ones((1, 2)), "l2", kind)
         # Each of two components of a branch may be off by u times its size, at least.
         assert state.d0.value[0] >= 2.0**-24 * 2 * (8**0.5 if classes == 2 else 2)
         assert state.lip.value >= least
@@ -351,7 +358,7 @@ def check_errors_through_a_pool(load: Load) -> None:
     for layers, classes in (([scale], 25), ([scale, pool], 9)):
         net = network(load, [*layers, {"op": "flatten"}], [1, 5, 5], classes)
         bounds = load("search").find_bounds(net, "l2")
-        state = load("evaluation").propagate(net.layers, bounds, np.ones((1, 25)), "l2", kind)
+        state = propagate(load, net.layers, bounds, np.ones((1, 25)), "l2", kind)
         errors = [getattr(state, name).value[0] for name in ("own", "d0", "d1")]
         lost.append((*errors, state.lip.value))
     for before, after in zip(*lost, strict=True):
@@ -406,7 +413,7 @@ def check_one_input(load: Load) -> None:
             bounds = load("search").find_bounds(net, norm)
             share = (1 - decay) if norm != "linf" else 1.0
             assert share <= bounds[0].value <= share * (1 + 1e-9)
-            state = load("evaluation").propagate(net.layers, bounds, point, norm, kind)
+            state = propagate(load, net.layers, bounds, point, norm, kind)
             apart = abs(state.values[:, 0] - [1 - decay, 0])
             assert (apart <= state.own.value).all() and state.own.value.max() < 1e-12
 

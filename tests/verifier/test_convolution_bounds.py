@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.verifier.bounds import WITNESSED, prove_chain, proven
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.layer import Layer, LayerBound
-from lipsort_cli.verifier.machine import Binary64
+from lipsort_cli.verifier.graph import Parser
+from lipsort_cli.verifier.linear import scaled
+from lipsort_cli.verifier.operation import Layer, LayerBound
 from lipsort_cli.verifier.operations._kernels import BITS, circle, convolve
-from lipsort_cli.verifier.parsing import Parser
-from lipsort_cli.verifier.spectral import scaled
+from lipsort_cli.verifier.rounding import Binary64
 
 
 def convolution_bound(found: Layer, norm: str, method: str, witness: float = 0.0) -> float:

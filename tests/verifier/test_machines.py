@@ -18,17 +18,15 @@ from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.evaluation import propagate
 from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.exact_claims import check_radii
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.machine import Binary64
 from lipsort_cli.verifier.radii import certified_radii
-from lipsort_cli.verifier.rounding import ARITHMETICS, REAL
+from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Binary64
 from lipsort_cli.verifier.verify import verify
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "certificates"))
-from certificate_networks import convolution, entries, mlp, network, save
+from certificate_networks import convolution, entries, mlp, network, propagate, save
 
 DOCS = Path(__file__).parents[2] / "docs"
 IMAGE, FLAT = [4, 6, 6], [12]
@@ -100,7 +98,7 @@ def layers(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
 
 def build(entry: dict[str, Any]) -> Network:
     """A network of that layer alone; on images a flatten layer follows."""
-    from lipsort_cli.verifier.parsing import Parser
+    from lipsort_cli.verifier.graph import Parser
 
     flat = entry["op"] in ("dense", "distance", "order_statistic", "extension")
     shape, rest = (FLAT, []) if flat else (IMAGE, [{"op": "flatten"}])
@@ -213,7 +211,7 @@ def test_radii_that_binary64_proves_are_proven_exactly(seed: int) -> None:
 
 
 def build_chain(chain: list[dict[str, Any]]) -> int:
-    from lipsort_cli.verifier.parsing import Parser
+    from lipsort_cli.verifier.graph import Parser
 
     tensors: dict[str, np.ndarray] = {}
     made = Parser(tensors, IMAGE[0]).chain(

@@ -12,7 +12,7 @@ import lipsort_cli.verifier
 FOLDER = Path(lipsort_cli.verifier.__file__).parent
 DOCS = Path(__file__).parents[2] / "docs"
 OPERATIONS = ("dense", "flatten", "groupsort", "maxout", "relu", "abs", "identity", "normalize")
-WHOLE, CORE = 5352, 2850
+WHOLE, CORE = 4670, 2460
 """Lines at most; lower them with the code, never raise them for comfort."""
 
 
@@ -25,7 +25,7 @@ def core() -> list[Path]:
     for name in re.findall(r"`([\w/]+)`", named[1]):
         path = name if "/" in name else f"operations/{name}" if name in OPERATIONS else name
         found.append(FOLDER / f"{path}.py")
-    shared = ("__init__", "operations/__init__", "operations/_base", "operations/_groups")
+    shared = ("__init__", "operations/__init__", "operations/_base")
     return [*found, *(FOLDER / f"{name}.py" for name in shared)]
 
 
@@ -35,7 +35,7 @@ def lines(paths: list[Path]) -> int:
 
 def test_the_core_and_the_whole_are_small() -> None:
     modules = core()
-    assert len(modules) == len(set(modules)) > 25 and all(path.is_file() for path in modules)
+    assert len(modules) == len(set(modules)) > 20 and all(path.is_file() for path in modules)
     assert lines(modules) <= CORE
     assert lines(list(FOLDER.rglob("*.py"))) <= WHOLE
 

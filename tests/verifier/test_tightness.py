@@ -11,10 +11,9 @@ from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.verifier.bounds import prove_chain
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.exact import Exact
-from lipsort_cli.verifier.layer import Layer, LayerBound
-from lipsort_cli.verifier.machine import Binary64
-from lipsort_cli.verifier.rounding import down
-from lipsort_cli.verifier.spectral import spectral_bound as bound_on
+from lipsort_cli.verifier.linear import spectral_bound as bound_on
+from lipsort_cli.verifier.operation import Layer, LayerBound
+from lipsort_cli.verifier.rounding import Binary64, down
 
 
 def spectral_bound(weight: np.ndarray, method: str = "", witness: float = 0.0) -> float:

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Invalid, Unsupported
-from ..layer import Layer, LayerBound
-from ..onnx import Builder
-from ..operation import Operation, Selection
-from ..parsing import Entry
+from ..errors import Unsupported, require
+from ..format import listing, optional
+from ..graph import NATURAL, POSITIVE, Entry, Shape, anything, real
+from ..onnx import Node, reshape, writable
+from ..operation import Layer, LayerBound, Operation, Selection
 from ..state import State
+from ..strictjson import parse_hex
 
-__all__ = ["Any", "Builder", "Entry", "Invalid", "Layer", "LayerBound", "NDArray", "Operation",
-           "Selection", "State", "Unsupported", "np"]  # fmt: skip
+__all__ = ["NATURAL", "POSITIVE", "Any", "Entry", "Layer", "LayerBound", "NDArray", "Node",
+           "Operation", "Selection", "Shape", "State", "Unsupported", "anything", "listing", "np",
+           "optional", "parse_hex", "real", "require", "reshape", "writable"]  # fmt: skip

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Unsupported
-from ..layer import Layer
+from ..errors import Unsupported, require
+from ..linear import frobenius, scaled, square_bound
+from ..operation import Layer
 from ..rounding import UNIT, Up, gamma, inflate, up
-from ..spectral import scaled, square_bound
 from ._kernels import BITS, circle, folded, folded_shape, periods
 
 FOLDED = 1 << 26
@@ -40,12 +40,9 @@ def proof_work(layer: Layer, method: str) -> tuple[float, float]:
     height, width, rows, columns = folded_shape(layer)
     small, large = sorted((rows, columns))
     if method != "frequencies":
-        shifts = (2.0 * height - 1) * (2 * width - 1) / 2 + 1
+        shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
         sides = float(small * large * (small + (large if large <= SIDE else 0)))
-        return (
-            layer.groups * shifts * height * width * sides,
-            layer.groups * shifts * 20.0 * small * large,
-        )
+        return shifts * height * width * sides, shifts * 20.0 * small * large
     first, second = periods(layer)
     each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
     count = layer.groups * (first // 2 + 1.0) * second
@@ -55,6 +52,14 @@ def proof_work(layer: Layer, method: str) -> tuple[float, float]:
 def too_long(layer: Layer) -> bool:
     """Whether there are more frequencies than are tried."""
     return proof_work(layer, "frequencies")[0] > WORK or max(periods(layer)) > LARGEST_PERIOD
+
+
+def _largest(bounds: list[Any]) -> Any:
+    return reduce(lambda one, other: one.max(other), bounds)
+
+
+def _turned(m: Any, blocks: Any) -> Any:
+    return m.select(lambda array: array.swapaxes(2, 3), blocks)
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,9 @@ class Folded:
     @classmethod
     def of(cls, layer: Layer, m: Any) -> Folded:
         """Raises Unsupported beyond ``FOLDED`` components."""
-        assert layer.weight is not None
-        if math.prod(folded_shape(layer)) > FOLDED:
-            raise Unsupported(layer.place, f"more than {FOLDED} components of folded blocks")
-        weight, exponent = scaled(layer.weight)
+        reason = f"more than {FOLDED} components of folded blocks"
+        require(math.prod(folded_shape(layer)) <= FOLDED, layer.place, reason, Unsupported)
+        weight, exponent = scaled(layer.matrix)
         groups = (m.array(part) for part in np.split(weight, layer.groups))
         blocks = [m.select(lambda kernel: folded(layer, kernel), group) for group in groups]
         return cls(layer, m, blocks, exponent)
@@ -88,25 +92,19 @@ class Folded:
 
     def spatial(self, center: float) -> tuple[Any, Any]:
         """By ``residual`` with ``c^2 = center``, and by ``rows``; the better of both sides."""
-        residual: list[Any] = []
-        rows: list[Any] = []
+        found = []
         for blocks in self.blocks:
-            sides = [blocks, self.m.select(lambda array: array.swapaxes(2, 3), blocks)]
-            sides.sort(key=lambda side: int(side.shape[2]))
-            found = [_one_side(side, center, self.m) for side in sides
-                     if side is sides[0] or side.shape[2] <= SIDE]  # fmt: skip
-            for kept, squares in zip((residual, rows), zip(*found, strict=True), strict=True):
-                kept.append(reduce(lambda one, other: one.min(other), squares))
-        return self._largest(residual), self._largest(rows)
-
-    def _largest(self, bounds: list[Any]) -> Any:
-        return reduce(lambda one, other: one.max(other), bounds)
+            sides = sorted((blocks, _turned(self.m, blocks)), key=lambda side: int(side.shape[2]))
+            sides = sides[: 1 + (sides[1].shape[2] <= SIDE)]
+            squares = zip(*(_one_side(side, center, self.m) for side in sides), strict=True)
+            found.append([reduce(lambda one, other: one.min(other), each) for each in squares])
+        return _largest([group[0] for group in found]), _largest([group[1] for group in found])
 
     def frequencies(self, center: float) -> Any:
         """With ``c^2 = center`` for all; infinite where a factorisation fails."""
         m = self.m
-        if too_long(self.layer):
-            raise Unsupported(self.layer.place, f"more than {WORK:g} products for frequencies")
+        reason = f"more than {WORK:g} products for frequencies"
+        require(not too_long(self.layer), self.layer.place, reason, Unsupported)
         squares = []
         for blocks in self.blocks:
             worst = most = m.upper(0.0)
@@ -118,7 +116,7 @@ class Folded:
                 worst = worst.max(square)
             whole = m.root(worst) + most
             squares.append(whole * whole)
-        return self._largest(squares)
+        return _largest(squares)
 
     def symbols(self) -> Iterator[Any]:
         """``B(f)`` of all groups."""
@@ -132,11 +130,12 @@ class Folded:
         """
         m, (first, second) = self.m, periods(self.layer)
         down, across = circle(first), circle(second)
-        if blocks.shape[2] > blocks.shape[3]:
-            blocks = m.select(lambda array: array.swapaxes(2, 3), blocks)
+        blocks = _turned(m, blocks) if blocks.shape[2] > blocks.shape[3] else blocks
         height, width = blocks.shape[:2]
         sums = m.select(lambda array: array.sum(axis=(0, 1)).reshape(-1), abs(blocks))
-        lost = m.norm(m.enlarge(sums, height * width), "l2") * m.unity(4 * height * width + 32)
+        # Roots are rounded to binary64, sums of products with them in it; twice, for both parts.
+        rounded = 2 * gamma(4 * height * width + 32, UNIT)
+        lost = m.norm(m.enlarge(sums, height * width), "l2") * rounded
 
         def matrix(array: NDArray[Any], roots: NDArray[Any]) -> NDArray[Any]:
             real, imaginary = (np.tensordot(part, array, axes=2) for part in roots)
@@ -145,11 +144,10 @@ class Folded:
         for f in range(first // 2 + 1):
             for g in range(second):
                 roots = np.empty((2, height, width), dtype=object)
-                for q in range(height):
-                    for p in range(width):
-                        (a, b), (c, d) = down[f * q % first], across[g * p % second]
-                        roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
-                yield m.bilinear(matrix, blocks, m.fractions(roots, BITS)), lost
+                for q, p in np.ndindex(height, width):
+                    (a, b), (c, d) = down[f * q % first], across[g * p % second]
+                    roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
+                yield m.bilinear(matrix, blocks, m.array(roots / (1 << BITS))), lost
 
 
 def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
@@ -160,17 +158,15 @@ def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
         for across in range(-width + 1 if down else 0, width):
             first = m.select(partial(_window, down=down, across=across), blocks)
             second = m.select(partial(_window, down=-down, across=-across), blocks)
-            product = m.product(first, second)
-            lost = m.lost_in_product(first, second)
+            product, lost = m.product(first, second), m.lost_in_product(first, second)
+            sums = sums + abs(product)
             if down == across == 0:
-                sums = sums + abs(product)
                 product = product - identity
-                whole = m.norm(product.reshape(-1), "l2") + m.norm(identity.reshape(-1), "l2")
-                lost = lost + whole * m.rounding
-                residual = residual + m.norm(product.reshape(-1), "l2") + lost
+                lost = lost + (frobenius(m, product) + frobenius(m, identity)) * m.rounding
+                residual = residual + frobenius(m, product) + lost
             else:
-                sums = sums + abs(product) + m.select(np.transpose, abs(product))
-                residual = residual + (m.norm(product.reshape(-1), "l2") + lost) * 2.0
+                sums = sums + m.select(np.transpose, abs(product))
+                residual = residual + (frobenius(m, product) + lost) * 2.0
     count = (2 * height - 1) * (2 * width - 1)
     if not m.exactly:
         # Each entry of each R_d is off by at most gamma times the norms of its two rows.

@@ -7,8 +7,6 @@ operator of stride 1 on the plane. Zero padding is a compression of it, circular
 restriction to periodic inputs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +14,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layer import Layer
+from ..operation import Layer
 
 Numbers = NDArray[Any]
 """Floats, or integers of one grid."""
 
 _PATCHES = 1 << 21
 """Components of patches formed at a time (16 MiB)."""
+
+
+def is_adjoint(layer: Layer) -> bool:
+    """Whether it is the transpose of the convolution with its kernel."""
+    return layer.op == "transposed_convolution"
+
+
+def _met(layer: Layer, axis: int) -> NDArray[np.int64]:
+    """``[taps, outputs]``: the place on an ``axis`` of what each tap meets; -1 for nothing."""
+    size, outputs = layer.shape[axis], np.arange(layer.out_shape[axis])
+    taps = layer.dilation * np.arange(layer.matrix.shape[axis + 1])[:, None]
+    if is_adjoint(layer):
+        # What the convolution adds to this output: u = s v + d t - p.
+        places, rest = np.divmod(outputs + layer.padding - taps, layer.stride)
+        places = np.where(rest == 0, places, -1)
+    else:
+        places = layer.stride * outputs + taps - layer.padding
+        places = places % size if layer.circular else places
+    return np.where((places >= 0) & (places < size), places, -1)
 
 
 def convolve(
@@ -32,100 +49,41 @@ def convolve(
     multiply: Callable[[Numbers, Numbers], Numbers] = np.matmul,
 ) -> Numbers:
     """The operator of ``layer`` with ``kernel`` for its weight, no bias: ``[N, n] -> [N, m]``."""
-    images = values.reshape(len(values), *layer.shape)
-    if layer.op == "transposed_convolution":
-        images, kernel = _adjoint(layer, images, kernel)
-        stride = 1
-    else:
-        stride = layer.stride
-        if layer.padding and layer.circular:
-            images = np.pad(images, ((0, 0), (0, 0), *[(layer.padding,) * 2] * 2), mode="wrap")
-        elif layer.padding:
-            sides = [size + 2 * layer.padding for size in layer.shape[1:]]
-            padded = np.zeros((*images.shape[:2], *sides), dtype=images.dtype)
-            inside = slice(layer.padding, -layer.padding)
-            padded[:, :, inside, inside] = images
-            images = padded
+    groups, channels, pixels = layer.groups, layer.shape[0], math.prod(layer.shape[1:])
+    down, across = _met(layer, 1)[:, None, :, None], _met(layer, 2)[:, None]
+    # What meets nothing meets a zero that is put behind the image.
+    places = np.where((down < 0) | (across < 0), pixels, down * layer.shape[2] + across)
+    matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
+    matrices = matrices.swapaxes(1, 2) if is_adjoint(layer) else matrices
+    width, terms = matrices.shape[1], terms_summed(layer)
+    matrices = np.ascontiguousarray(matrices).reshape(groups, width, terms)
     out = np.empty((len(values), layer.width), dtype=values.dtype)
-    wide, width = kernel.shape[1], kernel.shape[0] // layer.groups
-    terms = wide * kernel.shape[2] * kernel.shape[3]
     step = max(1, _PATCHES // (terms * math.prod(layer.out_shape[1:])))
     for start in range(0, len(values), step):
-        part = slice(start, start + step)
+        part = values[start : start + step].reshape(-1, channels, pixels)
         # Points last: copies of whole runs, and one large product a group.
-        points = np.ascontiguousarray(images[part].transpose(1, 2, 3, 0))
-        for group in range(layer.groups):
-            rows = slice(group * width, (group + 1) * width)
-            chosen = points[group * wide : (group + 1) * wide]
-            patches = _patches(layer, chosen, kernel.shape[2:], stride).reshape(terms, -1)
-            made = multiply(kernel[rows].reshape(width, terms), patches)
-            size = width * math.prod(layer.out_shape[1:])
-            out[part, group * size : (group + 1) * size] = made.reshape(size, -1).T
+        points = np.zeros((channels, pixels + 1, len(part)), dtype=values.dtype)
+        points[:, :pixels] = part.transpose(1, 2, 0)
+        made = [
+            multiply(matrix, images.take(places, axis=1).reshape(terms, -1))
+            for matrix, images in zip(matrices, np.split(points, groups), strict=True)
+        ]
+        out[start : start + step] = np.concatenate(made).reshape(layer.width, -1).T
     return out
-
-
-def _patches(layer: Layer, points: Numbers, kernel: tuple[int, ...], stride: int) -> Numbers:
-    """What each tap of the kernel meets: ``[C, H, W, N]`` to ``[C, kh, kw, H', W', N]``."""
-    height, width = layer.out_shape[1:]
-    found = np.empty((len(points), *kernel, height, width, points.shape[3]), dtype=points.dtype)
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
-            top, left = row * layer.dilation, column * layer.dilation
-            found[:, row, column] = points[
-                :,
-                top : top + stride * (height - 1) + 1 : stride,
-                left : left + stride * (width - 1) + 1 : stride,
-            ]
-    return found
-
-
-def _adjoint(layer: Layer, images: Numbers, kernel: Numbers) -> tuple[Numbers, Numbers]:
-    """Input with zeros in between and around, and the kernel whose convolution is the transpose."""
-    count, channels, height, width = images.shape
-    stride, groups = layer.stride, layer.groups
-    before = [layer.dilation * (size - 1) - layer.padding for size in kernel.shape[2:]]
-    spread = [(size - 1) * stride + 1 for size in (height, width)]
-    sides = (s + 2 * max(b, 0) for s, b in zip(spread, before, strict=True))
-    padded = np.zeros((count, channels, *sides), dtype=images.dtype)
-    top, left = (max(item, 0) for item in before)
-    padded[:, :, top : top + spread[0] : stride, left : left + spread[1] : stride] = images
-    cut = [max(-item, 0) for item in before]
-    padded = padded[:, :, cut[0] : padded.shape[2] - cut[0], cut[1] : padded.shape[3] - cut[1]]
-    inner = kernel.reshape(groups, channels // groups, *kernel.shape[1:])
-    flipped = inner[..., ::-1, ::-1].swapaxes(1, 2)
-    return padded, np.ascontiguousarray(flipped).reshape(-1, *flipped.shape[2:])
-
-
-def padded_size(layer: Layer) -> float:
-    """Components of the image with what is put around and between its pixels."""
-    assert layer.weight is not None
-    total = float(layer.shape[0])
-    for size, kernel in zip(layer.shape[1:], layer.weight.shape[2:], strict=True):
-        if layer.op == "transposed_convolution":
-            around = max(layer.dilation * (kernel - 1) - layer.padding, 0)
-            total *= (size - 1) * layer.stride + 1 + 2 * around
-        else:
-            total *= size + 2 * layer.padding
-    return total
 
 
 def terms_summed(layer: Layer) -> int:
     """Products that one output of the layer adds up, at most."""
-    assert layer.weight is not None
-    kernel = layer.weight.shape
-    if layer.op == "transposed_convolution":
-        return kernel[0] // layer.groups * kernel[2] * kernel[3]
-    return kernel[1] * kernel[2] * kernel[3]
+    first, second, height, width = layer.matrix.shape
+    return (first // layer.groups if is_adjoint(layer) else second) * height * width
 
 
 def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
     """Largest row and column sums of the operator with non-negative ``absolute``, as bounds."""
-    out, wide, height, width = absolute.shape
-    rows = m.largest_sum(absolute.reshape(out, -1), 1)
-    stride, dilation, columns = layer.stride, layer.dilation, m.upper(0.0)
-    down = dilation * np.arange(height) % stride
-    across = dilation * np.arange(width) % stride
+    out, wide, *kernel = absolute.shape
+    rows, columns = m.largest_sum(absolute.reshape(out, -1), 1), m.upper(0.0)
     # A component of the input meets only the taps of its own residue modulo the stride.
+    down, across = (layer.dilation * np.arange(size) % layer.stride for size in kernel)
     for first in np.unique(down):
         for second in np.unique(across):
 
@@ -135,7 +93,7 @@ def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
                 return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
 
             columns = columns.max(m.largest_sum(m.select(grouped, absolute), 1))
-    return (columns, rows) if layer.op == "transposed_convolution" else (rows, columns)
+    return (columns, rows) if is_adjoint(layer) else (rows, columns)
 
 
 def reduced(layer: Layer) -> tuple[int, int]:
@@ -151,9 +109,8 @@ def reduced(layer: Layer) -> tuple[int, int]:
 
 def folded_shape(layer: Layer) -> tuple[int, int, int, int]:
     """Of the blocks of one group: ``[qh, qw, out, in s^2]``."""
-    assert layer.weight is not None
     stride, dilation = reduced(layer)
-    out, wide, *kernel = layer.weight.shape
+    out, wide, *kernel = layer.matrix.shape
     height, width = (dilation * (size - 1) // stride + 1 for size in kernel)
     return height, width, out // layer.groups, wide * stride * stride
 
@@ -177,13 +134,12 @@ def periods(layer: Layer) -> tuple[int, int]:
     Its symbol at these frequencies bounds the layer: circular padding is that torus; zero padding
     is a compression of it as soon as outputs and what they read do not wrap around.
     """
-    assert layer.weight is not None
     stride, dilation = reduced(layer)
-    images = layer.out_shape if layer.op == "convolution" else layer.shape
+    images = layer.shape if is_adjoint(layer) else layer.out_shape
     if layer.circular:
         return layer.shape[1] // layer.stride, layer.shape[2] // layer.stride
     found = []
-    for pixels, size in zip(images[1:], layer.weight.shape[2:], strict=True):
+    for pixels, size in zip(images[1:], layer.matrix.shape[2:], strict=True):
         if stride == 1:
             pixels = -(-pixels // (layer.dilation // math.gcd(layer.stride, layer.dilation)))
         found.append(pixels + dilation * (size - 1) // stride)
@@ -192,32 +148,20 @@ def periods(layer: Layer) -> tuple[int, int]:
 
 BITS = 200
 """Fractional bits of roots of unity as integers; they are off by less than 2^-180."""
+PI = (31415926535897932384626433832795028841971693993751058209749445923078164 << BITS) // 10**70
 
 
 def circle(count: int) -> list[tuple[int, int]]:
     """``exp(2 pi i j / count)`` times ``2 ** BITS``, for every j; integers, no libm."""
     one = 1 << BITS
-    pi = 4 * (4 * _inverse_tangent(5, one) - _inverse_tangent(239, one))
     # Taylor in fixed point: every step loses a few units of the last place.
-    angle = 2 * pi // count
-    real, imaginary, term = [0], [0], one
+    angle, term = 2 * PI // count, one
+    real, imaginary = [0], [0]
     for power in range(1, 80):
         (real if (power - 1) % 2 == 0 else imaginary).append(term if (power - 1) % 4 < 2 else -term)
         term = (term * angle >> BITS) // power
-    step = sum(real), sum(imaginary)
-    x, y = one, 0
-    found = []
-    for _ in range(count):
-        found.append((x, y))
-        x, y = (x * step[0] - y * step[1]) >> BITS, (x * step[1] + y * step[0]) >> BITS
+    a, b, found = sum(real), sum(imaginary), [(one, 0)]
+    for _ in range(count - 1):
+        x, y = found[-1]
+        found.append(((x * a - y * b) >> BITS, (x * b + y * a) >> BITS))
     return found
-
-
-def _inverse_tangent(inverse: int, one: int) -> int:
-    """``atan(1 / inverse) * one`` by its series, within some units."""
-    total, power, sign, odd = 0, one // inverse, 1, 1
-    while power:
-        total += sign * (power // odd)
-        power //= inverse * inverse
-        sign, odd = -sign, odd + 2
-    return total

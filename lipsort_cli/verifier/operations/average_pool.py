@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from ._base import Any, Layer, LayerBound, State
-from ._windows import Pool, total
+from ._base import Any, Layer, LayerBound, State, np
+from .max_pool import Pool, windows
 
 
 class AveragePool(Pool):
@@ -20,7 +20,8 @@ class AveragePool(Pool):
         m, area = state.m, layer.size * layer.size
 
         def mean(values: Any) -> Any:
-            return m.divide(m.select(lambda array: total(layer, array), values), float(area))
+            total = m.select(lambda array: windows(np.add, layer, array), values)
+            return m.divide(total, float(area))
 
         sizes = m.norm(m.enlarge(mean(abs(state.values)), area + 3), state.norm)
         state.values = mean(state.values)

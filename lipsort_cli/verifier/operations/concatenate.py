@@ -2,11 +2,11 @@
 
 from functools import reduce
 
-from ._base import Any, Entry, Layer, LayerBound, State, np
-from ._branches import Branches, Shape
+from ._base import Any, Layer, LayerBound, Shape, State, np
+from .sum import Sum
 
 
-class Concatenate(Branches):
+class Concatenate(Sum):
     """The constant is the norm of the branches' constants; rounds nothing.
 
     A branch that begins with a selection depends on what it selects only. Where no input is taken
@@ -15,13 +15,11 @@ class Concatenate(Branches):
 
     methods = ("norm of branches",)
 
-    def fit(self, shape: Shape, first: Shape) -> bool:
+    def fits(self, shape: Shape, first: Shape) -> bool:
         return len(shape) in (1, 3) and shape[1:] == first[1:]
 
-    def parse(self, entry: Entry) -> dict[str, Any]:
-        parts, shapes = self.chains(entry)
-        total = sum(shape[0] for shape in shapes)
-        return {"parts": parts, "out_shape": (total, *shapes[0][1:])}
+    def joined(self, shapes: list[Shape]) -> Shape:
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
         constants = self.constants(claim, m)
@@ -45,8 +43,8 @@ def _readers(layer: Layer) -> int:
     """How many branches take the same input, at most."""
     count = np.zeros(layer.inputs, dtype=np.int64)
     for part in layer.parts:
-        if part and part[0].op == "select" and part[0].weight is not None:
-            places = part[0].weight.astype(np.int64)
+        if part and part[0].op == "select":
+            places = part[0].matrix.astype(np.int64)
             count[np.unique(places[places >= 0])] += 1
         else:
             count += 1

@@ -1,42 +1,102 @@
 """``convolution``: y_o(u) = sum K_oi(t) x_i(s u + d t - p) + b_o, zero or circular padding p."""
 
-from ._base import Any, Builder, Entry, Invalid, Layer, Unsupported
-from ._convolutions import Kernel
+import math
+
+from ..linear import SUMS, Linear
+from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, Node, State, anything, writable
+from ._kernel_bounds import Folded, proof_work
+from ._kernels import absolute_sums, convolve, terms_summed
+from .dense import Dense
 
 
-class Convolution(Kernel):
-    """A correlation with the kernel ``[out, in / groups, kh, kw]``."""
+class Convolution(Dense):
+    """A linear operator on images, given by its kernel ``[out, in / groups, kh, kw]``."""
 
-    fields = (*Kernel.fields, "padding_mode")
+    fields = {
+        **Dense.fields,
+        **dict.fromkeys(("stride", "dilation", "groups"), POSITIVE),
+        "padding": NATURAL,
+        "padding_mode": anything,
+    }
+    methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
     node = "Conv"
+    adjoint = False
+    """Whether it is the transpose of the convolution with its kernel."""
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """A kernel that fits the padded image; circular padding without repeated outputs."""
-        found = self.geometry(entry, 1)
-        mode = entry.fields["padding_mode"]
-        if mode not in ("zeros", "circular"):
-            raise Unsupported(f"{entry.at}.padding_mode", f"{mode!r:.40}")
-        stride, padding, dilation = (found[key] for key in ("stride", "padding", "dilation"))
-        sizes = []
-        for size, kernel in zip(entry.shape[1:], found["weight"].shape[2:], strict=True):
-            reach = dilation * (kernel - 1) + 1
-            if size + 2 * padding < reach:
-                reason = f"the kernel does not fit {size} pixels with padding {padding}"
-                raise Invalid(entry.at, reason)
-            made = (size + 2 * padding - reach) // stride + 1
-            if mode == "circular" and (size % stride or made > size // stride or padding > size):
-                raise Unsupported(
-                    entry.at,
-                    f"circular padding {padding} of {size} pixels with stride {stride}: an output "
-                    "would occur twice, or not at all",
-                )
-            sizes.append(made)
-        out = found["weight"].shape[0]
-        shape = {"circular": mode == "circular", "out_shape": (out, *sizes)}
-        return {**found, **shape, "bias": entry.bias(out)}
+        weight, groups, channels = entry["weight"], entry["groups"], entry.image()[0]
+        reason = f"expected float32 with 4 axes, found {weight.shape}"
+        entry.require(weight.ndim == 4 and weight.size, "weight", reason)
+        out, inputs = weight.shape[0], weight.shape[1] * groups
+        fits = out % groups == 0
+        out, inputs = (inputs, out) if self.adjoint else (out, inputs)
+        reason = f"found {list(weight.shape)} for {channels} channels in {groups} groups"
+        entry.require(fits and inputs == channels, "weight", reason)
+        mode, sizes = entry.fields.get("padding_mode", "zeros"), []
+        entry.supported(mode in ("zeros", "circular"), "padding_mode", f"{mode!r:.40}")
+        stride, padding = entry["stride"], entry["padding"]
+        for size, kernel in zip(entry.shape[1:], weight.shape[2:], strict=True):
+            reach = entry["dilation"] * (kernel - 1) + 1
+            sizes.append(self.outputs(size, stride, padding, reach))
+            reason = f"the kernel does not fit {size} pixels with padding {padding}"
+            entry.require(sizes[-1] >= 1, "", reason)
+            once = size % stride == 0 and sizes[-1] <= size // stride and padding <= size
+            reason = (
+                f"circular padding {padding} of {size} pixels with stride {stride}: an output "
+                "would occur twice, or not at all"
+            )
+            entry.supported(once or mode == "zeros", "", reason)
+        return {"circular": mode == "circular", **entry.made(out, *sizes)}
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        if layer.circular and layer.padding:
-            reason = "pads circularly; operator set 17 of ONNX cannot"
-            raise Unsupported(layer.place, f"found operation {layer.op!r}, which {reason}")
-        super().onnx(layer, builder, output)
+    def outputs(self, size: int, stride: int, padding: int, reach: int) -> int:
+        """How many there are along an axis of ``size``, for a kernel that spans ``reach``."""
+        return (size + 2 * padding - reach) // stride + 1
+
+    def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
+        if claim.method == "zero":
+            return m.upper(math.inf if layer.matrix.any() else 0.0)
+        rows, columns = absolute_sums(layer, m, abs(m.array(layer.matrix)))
+        if norm != "l2":
+            return rows if norm == "linf" else columns
+        if claim.method == "absolute sums":
+            return m.root(rows * columns)
+        kernel = Folded.of(layer, m)
+        return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
+
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        """Products with patches, and patches formed."""
+        pixels, terms = math.prod(layer.out_shape[1:]), terms_summed(layer)
+        moves = 4.0 * terms * layer.groups * pixels + 12.0 * (layer.inputs + layer.width)
+        return 2.0 * terms * layer.width, moves
+
+    def proof_work(self, layer: Layer, norm: str, method: str) -> tuple[float, float]:
+        moves = 8.0 * layer.matrix.size
+        if norm != "l2" or method not in ("residual", "rows", "frequencies"):
+            return 0.0, moves
+        products, more = proof_work(layer, method)
+        return products, moves + more
+
+    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
+        """A dense layer with as many terms as taps and input channels of a group."""
+        m = state.m
+
+        def product(values: Any, kernel: Any) -> Any:
+            return m.bilinear(
+                lambda left, right: convolve(layer, left, right, m.multiply), values, kernel
+            )
+
+        linear = Linear.of(layer, state.arithmetic, m, terms_summed(layer), product, absolute_sums)
+        linear.step(layer, state, bound.value)
+
+    def onnx(self, layer: Layer) -> list[Node]:
+        pads = layer.circular and layer.padding
+        writable(layer, not pads, "which pads circularly; operator set 17 of ONNX cannot")
+        attributes = {
+            "kernel_shape": list(layer.matrix.shape[2:]),
+            "strides": [layer.stride] * 2,
+            "pads": [layer.padding] * 4,
+            "dilations": [layer.dilation] * 2,
+            "group": layer.groups,
+        }
+        return [(self.node, {"weight": layer.weight, "bias": layer.bias}, attributes)]

@@ -1,14 +1,13 @@
 """``dense``: W x + b."""
 
-from ..linear import SUMS, Linear
-from ..spectral import spectral_bound
-from ._base import Any, Builder, Entry, Layer, LayerBound, Operation, State
+from ..linear import SUMS, Linear, spectral_bound
+from ._base import Any, Entry, Layer, LayerBound, Node, Operation, State, anything
 
 
 class Dense(Operation):
     """The constant is the norm of W: row sums, column sums, or a proven singular value."""
 
-    fields = ("weight", "bias")
+    fields = {"weight": anything, "bias": anything}
     methods = ("residual", "cholesky", "frobenius", "zero", *SUMS.values())
 
     def parse(self, entry: Entry) -> dict[str, Any]:
@@ -18,15 +17,13 @@ class Dense(Operation):
         return (SUMS[norm],) if norm in SUMS else self.methods[: -len(SUMS)]
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
-        assert layer.weight is not None
         if norm == "l2":
-            return spectral_bound(layer.weight, m, claim.method, claim.witness)
+            return spectral_bound(layer.matrix, m, claim.method, claim.witness)
         axis = 1 if norm == "linf" else 0
-        return m.largest_sum(abs(m.array(layer.weight)), axis)
+        return m.largest_sum(abs(m.array(layer.matrix)), axis)
 
     def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        products, moves = super().work(layer, exact)
-        return products + 2.0 * layer.inputs * layer.width, moves
+        return 2.0 * layer.inputs * layer.width, super().work(layer, exact)[1]
 
     def proof_work(self, layer: Layer, norm: str, method: str) -> tuple[float, float]:
         small, large = sorted((layer.inputs, layer.width))
@@ -37,5 +34,5 @@ class Dense(Operation):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         Linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value)
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        builder.node("Gemm", builder.tensors(layer), {"transB": 1}, output)
+    def onnx(self, layer: Layer) -> list[Node]:
+        return [("Gemm", {"weight": layer.weight, "bias": layer.bias}, {"transB": 1})]

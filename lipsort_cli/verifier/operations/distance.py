@@ -5,11 +5,10 @@ the weights of the ranks in some order with signs. With decay 0 it is the larges
 """
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 
 from ..rounding import Arithmetic, Floats, gamma
-from ._base import Any, Entry, Invalid, Layer, LayerBound, NDArray, Operation, State, np
+from ._base import Any, Entry, Layer, LayerBound, NDArray, Operation, State, anything, np, real
 
 _BLOCK = 64
 _LONGEST = 4096
@@ -19,15 +18,12 @@ _LONGEST = 4096
 class Distance(Operation):
     """The constant is 1 in L-infinity, as weights add up to at most 1."""
 
-    fields = ("weight", "bias", "decay")
-    reals = ("decay",)
+    fields = {"weight": anything, "bias": anything, "decay": real}
     methods = ("ranks",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        found = {**entry.matrix(), **super().parse(entry)}
-        if not 0 <= found["numbers"][0] < 1:
-            raise Invalid(f"{entry.at}.decay", "expected at least 0 and less than 1")
-        return found
+        entry.require(0 <= entry["decay"] < 1, "decay", "expected at least 0 and less than 1")
+        return entry.matrix()
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         """In L2 ``sqrt(out)`` times the length of the weights; in L1 ``out`` times the first.
@@ -51,19 +47,15 @@ class Distance(Operation):
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """One subtraction each, a maximum or a sum of non-negative terms, and the bias."""
-        assert layer.weight is not None
         m, count = state.m, _roundings(layer)
-        weight = m.array(layer.weight)
+        weight = m.array(layer.matrix)
         bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
-        if layer.numbers[0] == 0.0:
-            distances = above = m.select(_largest, state.values, weight)
-        else:
-            kept = _kept(layer, m.ranks)
-            shares = _shares(layer, kept)
-            exactly = m.powers(layer.numbers[0], kept) if m.exactly else shares
-            raised = _raised(layer, shares, state.arithmetic)
-            distances = m.bilinear(_weighted, state.values, weight, exactly)
-            above = m.bilinear(_weighted, state.values, weight, m.array(raised))
+        decay, shares = layer.numbers[0], _shares(layer, m.ranks)
+        exactly = m.powers(decay, len(shares)) if m.exactly else shares
+        raised = m.array(_raised(layer, shares, state.arithmetic))
+        distances = above = m.bilinear(_weighted, state.values, weight, exactly)
+        if decay > 0:
+            above = m.bilinear(_weighted, state.values, weight, raised)
         state.values = distances + bias
         sizes = m.norm(m.enlarge(above + abs(bias), layer.inputs + 8), state.norm)
         # Weights of ranks are raised a little where they may be flushed, hence the room.
@@ -81,20 +73,18 @@ def _roundings(layer: Layer) -> int:
     return 4 if decay == 0.0 else 4 * layer.inputs + 16 + math.ceil(2 / (1 - decay))
 
 
-def _kept(layer: Layer, bits: int) -> int:
-    """How many ranks matter: the others' weights add up to at most ``2^-bits (1 - decay)``."""
-    decay = layer.numbers[0]
-    wanted = (bits - math.log2(1 - decay)) / -math.log2(decay)
-    return int(min(layer.inputs, math.ceil(wanted) + 2))
+def _shares(layer: Layer, bits: int) -> Floats:
+    """``(1 - decay) decay^k``, each rounded up, for the ranks that matter.
 
-
-def _shares(layer: Layer, kept: int) -> Floats:
-    """``(1 - decay) decay^k`` for the ranks kept, each rounded up."""
-    decay, weights = layer.numbers[0], np.empty(kept)
-    share = np.nextafter(1 - decay, 2.0)
-    for rank in range(kept):
-        weights[rank] = share
-        share = np.nextafter(share * decay, 2.0)
+    The others' weights add up to at most ``2^-bits (1 - decay)``.
+    """
+    decay, kept = layer.numbers[0], 1
+    if decay > 0:
+        wanted = (bits - math.log2(1 - decay)) / -math.log2(decay)
+        kept = int(min(layer.inputs, math.ceil(wanted) + 2))
+    weights = np.full(kept, np.nextafter(1 - decay, 2.0) if decay > 0 else 1.0)
+    for rank in range(1, kept):
+        weights[rank] = np.nextafter(weights[rank - 1] * decay, 2.0)
     return weights
 
 
@@ -113,31 +103,21 @@ def _raised(layer: Layer, shares: Floats, arithmetic: Arithmetic) -> Floats:
     return raised
 
 
-def _blocks(values: NDArray[Any], weight: NDArray[Any]) -> Iterator[tuple[slice, int, Any]]:
-    """``|x - w_j|`` for some points and one ``j`` at a time, in the same place of memory."""
+def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
+    """The largest of ``|x - w_j|`` times the shares of their ranks: ``[N, n]`` to ``[N, m]``."""
+    found = np.empty((len(values), len(weight)), dtype=values.dtype)
+    kept, width = len(shares), values.shape[1]
+    # Some points and one output at a time, in the same place of memory.
     for start in range(0, len(values), _BLOCK):
         part = values[start : start + _BLOCK]
         space = np.empty_like(part)
         for output, row in enumerate(weight):
-            np.subtract(part, row, out=space)
-            yield slice(start, start + len(part)), output, np.abs(space, out=space)
-
-
-def _largest(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """``max_i |x_i - w_ji|``: ``[N, n]``, ``[m, n]`` to ``[N, m]``."""
-    found = np.empty((len(values), len(weight)), dtype=values.dtype)
-    for rows, output, distances in _blocks(values, weight):
-        found[rows, output] = distances.max(axis=1)
-    return found
-
-
-def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
-    """The largest of ``|x - w_j|`` times the shares of their ranks."""
-    found = np.empty((len(values), len(weight)), dtype=values.dtype)
-    kept, width = len(shares), values.shape[1]
-    for rows, output, distances in _blocks(values, weight):
-        if 2 * kept < width:
-            distances = np.partition(distances, width - kept, axis=1)[:, -kept:]
-        top = np.sort(distances, axis=1)[:, ::-1][:, :kept]
-        found[rows, output] = top @ shares
+            distances = np.abs(np.subtract(part, row, out=space), out=space)
+            if kept == 1:
+                top = distances.max(axis=1, keepdims=True)
+            else:
+                if 2 * kept < width:
+                    distances = np.partition(distances, width - kept, axis=1)[:, -kept:]
+                top = np.sort(distances, axis=1)[:, ::-1][:, :kept]
+            found[start : start + _BLOCK, output] = top @ shares
     return found

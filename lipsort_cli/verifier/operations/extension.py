@@ -3,10 +3,9 @@
 Each term is 1-Lipschitz in L2, and a maximum keeps the constant.
 """
 
-import math
-
 from ..rounding import UNIT, Floats, gamma, inflate
-from ._base import Any, Entry, Invalid, Layer, LayerBound, Operation, State, np
+from ._base import Any, Entry, Layer, LayerBound, Operation, State, anything, np
+from .l2_pool import squared
 
 _PAIRS = 1 << 21
 
@@ -14,23 +13,21 @@ _PAIRS = 1 << 21
 class Extension(Operation):
     """1 in L2 and in L1, sqrt(n) in L-infinity."""
 
-    fields = ("weight", "bias")
+    fields = {"weight": anything, "bias": anything}
     methods = ("centres",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        found = entry.matrix()
-        if found["bias"] is None:
-            raise Invalid(f"{entry.at}.bias", "an extension needs its values")
-        return {**found, "out_shape": (1,)}
+        entry.matrix()
+        entry.require(entry["bias"] is not None, "bias", "an extension needs its values")
+        return {"out_shape": (1,)}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.ones(layer.inputs, "l2") if norm == "linf" else m.upper(1.0)
 
     def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
         """At worst every centre is decisive, and evaluated again; not so exactly."""
-        assert layer.weight is not None
-        again = 20.0 * len(layer.weight) if exact else 6.0 * layer.weight.size
-        return 2.0 * layer.weight.size, 12.0 * layer.inputs + again
+        again = 20.0 * len(layer.matrix) if exact else 6.0 * layer.matrix.size
+        return 2.0 * layer.matrix.size, 12.0 * layer.inputs + again
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """As written: ``n + 8`` roundings of ``||x - w_j|| + |b_j|``; squares may underflow."""
@@ -39,8 +36,7 @@ class Extension(Operation):
         spread = m.upper(bound.value) * (1 + 2.0**-20) + m.upper(2.0**-50)
         sizes = m.norm(m.enlarge(above, count), state.norm)
         state.rounded(layer, bound.value, sizes, count, 8 * count, spread=spread)
-        state.square_root(layer.inputs, layer)
-        state.squares_fit(math.sqrt(layer.inputs))
+        squared(state, layer, layer.inputs)
 
 
 def _exactly(layer: Layer, values: Any, m: Any) -> tuple[Any, Any]:

@@ -1,13 +1,33 @@
-"""``groupsort``: contiguous groups, each sorted ascending."""
+"""``groupsort``: contiguous groups, each sorted ascending: of features, or of channels a pixel."""
 
-from ._base import Any, Builder, Layer, np
-from ._groups import Grouped
+import math
+
+from ._base import POSITIVE, Any, Entry, Layer, Node, Selection, np, reshape
 
 
-class Groupsort(Grouped):
-    """Groups of two by minimum and maximum, others by sorting."""
+class Groupsort(Selection):
+    """1-Lipschitz in every norm, as sorting is; rounds nothing."""
+
+    fields = {"group_size": POSITIVE}
+
+    def parse(self, entry: Entry) -> dict[str, Any]:
+        size, shape = entry["group_size"], entry.shape
+        reason = f"{entry['op']} over a state of {len(shape)} axes"
+        entry.supported(len(shape) in (1, 3), "", reason)
+        unit = "width" if len(shape) == 1 else "channels"
+        reason = f"{unit} {shape[0]} is no multiple of {size}"
+        entry.require(shape[0] % size == 0, "group_size", reason)
+        return {}
+
+    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+        return 0.0, (16.0 + 4.0 * math.log2(layer.size)) * layer.inputs
+
+    def grouped(self, layer: Layer, values: Any) -> Any:
+        """``[N, n]`` as ``[N, groups, size, pixels]``."""
+        return values.reshape(len(values), -1, layer.size, math.prod(layer.shape[1:]))
 
     def values(self, layer: Layer, values: Any) -> Any:
+        """Groups of two by minimum and maximum, others by sorting."""
         groups = self.grouped(layer, values)
         if layer.size != 2:
             return np.sort(groups, axis=2).reshape(len(values), layer.width)
@@ -16,10 +36,14 @@ class Groupsort(Grouped):
         np.maximum(groups[:, :, 0], groups[:, :, 1], out=made[:, :, 1])
         return made.reshape(len(values), layer.width)
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+    def groups(self, layer: Layer) -> Node:
+        """Reshape to groups of features ``[N, -1, k]``, of channels ``[N, C / k, k, H, W]``."""
+        count = layer.shape[0] // layer.size if len(layer.shape) > 1 else -1
+        return reshape("groups", count, layer.size, *layer.shape[1:])
+
+    def onnx(self, layer: Layer) -> list[Node]:
         """Reshape, TopK of all (smallest first, sorted), Reshape."""
-        super().onnx(layer, builder, "")
-        size = builder.integers(layer, "size", [layer.size])
+        size = np.array([layer.size], dtype=np.int64)
         order = {"axis": 2 if len(layer.shape) > 1 else -1, "largest": 0, "sorted": 1}
-        builder.node("TopK", size, order, extra=[f"{layer.name}.order"])
-        builder.reshape(layer, "flat", [0, *layer.out_shape], output)
+        sorting: Node = ("TopK", {"size": size}, order)
+        return [self.groups(layer), sorting, reshape("flat", *layer.out_shape)]

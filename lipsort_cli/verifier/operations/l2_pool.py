@@ -1,7 +1,26 @@
 """``l2_pool``: the square root of the sum of squares of each window."""
 
-from ._base import Any, Layer, LayerBound, State
-from ._windows import Pool, total
+import math
+
+from ..rounding import BINARY64
+from ._base import Any, Layer, LayerBound, State, np
+from .max_pool import Pool, windows
+
+
+def squared(state: State, layer: Layer, terms: int) -> None:
+    """What the root of a sum of squares loses besides, after the step's recurrence.
+
+    Squares that underflow lose up to ``2 tiny`` each; a root makes that its square root. What was
+    bounded last must not overflow squared and added up.
+    """
+    m, kind = state.m, state.arithmetic
+    for name, tiny in (("own", m.tiny), ("d0", kind.tiny)):
+        if tiny:
+            lost = m.ones(layer.width, state.norm) * 4.0 * m.root(m.upper(tiny) * float(terms))
+            setattr(state, name, getattr(state, name) + lost)
+    base, slope = state.magnitudes[-1]
+    room = 4 * math.sqrt(terms) * min(kind.largest, BINARY64.largest) ** 0.5
+    state.magnitudes.append((base * room, slope * room))
 
 
 class L2Pool(Pool):
@@ -15,12 +34,12 @@ class L2Pool(Pool):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Squares, a sum without cancellation, a square root; squares may underflow, overflow."""
         m, area = state.m, layer.size * layer.size
-        squares = m.select(lambda array: total(layer, array), state.values * state.values)
-        state.values = m.square_roots(squares)
+        squares = state.values * state.values
+        total = m.select(lambda array: windows(np.add, layer, array), squares)
+        state.values = m.square_roots(total)
         sizes = m.norm(m.enlarge(state.values, area + 4), state.norm)
         state.rounded(layer, bound.value, sizes, area + 4, 8 * (area + 4))
-        state.square_root(area, layer)
-        state.squares_fit(layer.size)
+        squared(state, layer, area)
 
     def attributes(self, layer: Layer) -> dict[str, Any]:
         return {**super().attributes(layer), "p": 2}

@@ -1,12 +1,13 @@
 """``leaky_relu``: max(x, 0) + slope * min(x, 0); the constant is max(1, |slope|) in every norm."""
 
-from ._base import Any, Layer, LayerBound, Operation, State, np
+from ._base import Any, Layer, LayerBound, Operation, State, np, real
+from .scale import doubt
 
 
 class LeakyRelu(Operation):
     """Four roundings cover the slope's own and the product's; underflow of either."""
 
-    fields = reals = ("slope",)
+    fields = {"slope": real}
     methods = ("slope",)
     node = "LeakyRelu"
 
@@ -15,11 +16,11 @@ class LeakyRelu(Operation):
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         slope, m = layer.numbers[0], state.m
-        sizes, doubt = state.size() * bound.value, state.doubt(slope)
+        sizes, vanished = state.size() * bound.value, doubt(state, slope)
         above = m.select(lambda values: np.maximum(values, 0), state.values)
         below = m.select(lambda values: np.minimum(values, 0), state.values)
         state.values = above + below * slope
-        state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=doubt)
+        state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=vanished)
 
     def attributes(self, layer: Layer) -> dict[str, Any]:
         return {"alpha": layer.numbers[0]}

@@ -2,49 +2,31 @@
 
 from fractions import Fraction
 
-from ..parsing import RANGE
-from ..strictjson import parse_hex
-from ._base import (
-    Any,
-    Builder,
-    Entry,
-    Invalid,
-    Layer,
-    LayerBound,
-    Operation,
-    State,
-    Unsupported,
-    np,
-)
+import numpy as np
+
+from ._base import Any, Entry, Layer, LayerBound, Node, Operation, State, listing, real, writable
+
+SMALLEST = 2.0**-60
+"""Standard deviations are no less."""
 
 
 class Normalize(Operation):
     """The constant is 1 / (smallest std) in every norm."""
 
-    fields = ("mean", "std")
+    fields = {"mean": listing(real), "std": listing(real)}
     methods = ("largest 1/std",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         # A flattened image still has its channels, each a run of components.
-        shape, of = entry.shape, entry.parser.channels
+        shape, of = entry.shape, entry.channels
         channels = of if len(shape) == 1 and shape[0] % of == 0 else shape[0]
-        columns = []
+        mean, std = entry["mean"], entry["std"]
         for key in self.fields:
-            values = entry.fields[key]
-            if not isinstance(values, list) or len(values) not in (1, channels):
-                raise Invalid(f"{entry.at}.{key}", f"expected a list of 1 or {channels} numbers")
-            columns.append([parse_hex(value, f"{entry.at}.{key}") for value in values])
-        mean, std = columns
-        if len(mean) != len(std):
-            raise Invalid(entry.at, "mean and std differ in length")
-        if max(map(abs, mean)) > RANGE or min(std) < 1 / RANGE or max(std) > RANGE:
-            reason = f"mean beyond {RANGE:g}, or std outside [1/{RANGE:g}, {RANGE:g}]"
-            raise Unsupported(entry.at, reason)
+            reason = f"expected a list of 1 or {channels} numbers"
+            entry.require(len(entry[key]) in (1, channels), key, reason)
+        entry.require(len(mean) == len(std), "", "mean and std differ in length")
+        entry.supported(min(std) >= SMALLEST, "std", f"a number below {SMALLEST:g}")
         return {"numbers": (*mean, *std)}
-
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        numbers, half = [value.hex() for value in layer.numbers], len(layer.numbers) // 2
-        return {"mean": numbers[:half], "std": numbers[half:]}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         smallest = min(layer.numbers[len(layer.numbers) // 2 :])
@@ -60,11 +42,10 @@ class Normalize(Operation):
         small, reach = 8 * (1 + 2 / float(pairs[1].min())), max(1.0, float(pairs[1].max()))
         state.rounded(layer, bound.value, sizes, 6, small, reach=reach)
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+    def onnx(self, layer: Layer) -> list[Node]:
         half = len(layer.numbers) // 2
-        if len(layer.shape) == 1 and half not in (1, layer.inputs):
-            raise Unsupported(layer.place, "found channels in a flat state, which ONNX has not")
+        known = len(layer.shape) > 1 or half in (1, layer.inputs)
+        writable(layer, known, "with channels in a flat state, which ONNX has not")
         shape = (half,) if half == 1 else (half,) + (1,) * (len(layer.shape) - 1)
         mean, std = np.array(layer.numbers, dtype=np.float32).reshape(2, *shape)
-        builder.node("Sub", builder.constant(layer, "mean", mean))
-        builder.node("Div", builder.constant(layer, "std", std), output=output)
+        return [("Sub", {"mean": mean}, {}), ("Div", {"std": std}, {})]

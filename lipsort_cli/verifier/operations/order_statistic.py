@@ -4,7 +4,7 @@ If no +-x_i falls by more than d, the votes for level t - d are at least those t
 no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i.
 """
 
-from ._base import Any, Entry, Invalid, Layer, NDArray, Selection, np
+from ._base import Any, Entry, Layer, NDArray, Selection, anything, np
 
 LARGEST_VOTES = 2.0**24
 """Whole numbers up to this, and their sums, are exact in binary32."""
@@ -15,25 +15,19 @@ _PIECE = 1 << 21
 class OrderStatistic(Selection):
     """Rounds nothing: votes are whole numbers, and the value is chosen."""
 
-    fields = ("weight", "bias")
+    fields = {"weight": anything, "bias": anything}
     methods = ("choice",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """Whole numbers whose sums no arithmetic rounds, and thresholds that some level reaches."""
-        found = entry.matrix()
-        weight, bias = found["weight"], found["bias"]
+        found, weight, bias = entry.matrix(), entry["weight"], entry["bias"]
         total = np.abs(weight).sum(axis=1, dtype=np.float64)
-        if (weight != np.rint(weight)).any() or (total > LARGEST_VOTES).any():
-            reason = "expected whole numbers, a row's sizes at most 2^24 in sum"
-            raise Invalid(f"{entry.at}.weight", reason)
-        if (
-            bias is None
-            or (bias != np.rint(bias)).any()
-            or (bias < 1).any()
-            or (bias > total).any()
-        ):
-            reason = "expected whole numbers from 1 to the sum of a row's sizes"
-            raise Invalid(f"{entry.at}.bias", reason)
+        whole = (weight == np.rint(weight)).all() and (total <= LARGEST_VOTES).all()
+        reason = "expected whole numbers, a row's sizes at most 2^24 in sum"
+        entry.require(whole, "weight", reason)
+        whole = bias is not None and (bias == np.rint(bias)).all()
+        reason = "expected whole numbers from 1 to the sum of a row's sizes"
+        entry.require(whole and (bias >= 1).all() and (bias <= total).all(), "bias", reason)
         return found
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
@@ -47,8 +41,8 @@ class OrderStatistic(Selection):
 
     def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
         """The largest level whose votes reach the threshold; float32 adds whole numbers exactly."""
-        assert layer.weight is not None and layer.bias is not None
-        weight = layer.weight
+        assert layer.bias is not None
+        weight = layer.matrix
         votes = np.concatenate([np.maximum(weight, 0), np.maximum(-weight, 0)], axis=1)
         made = np.empty((len(values), layer.width), dtype=values.dtype)
         blocks = votes.shape[1] // _BLOCK + 1

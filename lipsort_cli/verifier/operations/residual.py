@@ -1,22 +1,20 @@
 """``residual``: skip * x + branch * f(x), f a chain of layers."""
 
-from ._base import Any, Entry, Invalid, Layer, LayerBound, State
-from ._branches import Branches
+from ._base import Any, Entry, Layer, LayerBound, State, anything, real
+from .scale import doubt
+from .sum import Sum
 
 
-class Residual(Branches):
+class Residual(Sum):
     """The constant is |skip| + |branch| times that of f, by the triangle inequality."""
 
-    fields = ("skip", "branch", "layers")
-    reals = ("skip", "branch")
-    methods = ("sum of branches",)
+    fields = {"skip": real, "branch": real, "layers": anything}
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        inner = entry.chain(entry.fields["layers"], "layers", "layers")
-        if not inner or inner[-1].out_shape != entry.shape:
-            reason = f"the branch does not return shape {list(entry.shape)}"
-            raise Invalid(f"{entry.at}.layers", reason)
-        return {**super().parse(entry), "parts": (inner,)}
+        (inner,) = entry["parts"]
+        reason = f"the branch does not return shape {list(entry.shape)}"
+        entry.require(inner and inner[-1].out_shape == entry.shape, "layers", reason)
+        return {}
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
         skip, branch = (m.upper(abs(number)) for number in layer.numbers)
@@ -30,7 +28,7 @@ class Residual(Branches):
         def mixed(left: Any, right: Any) -> Any:
             return left * abs(skip) + right * abs(share)
 
-        (base, slope), (inner, rate) = state.doubt(skip), branch.doubt(share)
+        (base, slope), (inner, rate) = doubt(state, skip), doubt(branch, share)
         sizes = mixed(state.size(), branch.size())
         for name in ("own", "d0", "d1", "lip"):
             setattr(state, name, mixed(getattr(state, name), getattr(branch, name)))

@@ -1,12 +1,22 @@
 """``scale``: factor * x; the constant is |factor| in every norm."""
 
-from ._base import Any, Builder, Layer, LayerBound, Operation, State, np
+from ._base import Any, Layer, LayerBound, Node, Operation, State, np, real
+
+
+def doubt(state: State, *constants: float) -> tuple[Any, Any]:
+    """What is lost where ``constants`` may be taken as zero or as any other subnormal number: its
+    error is as large as itself, so ``2 |c|`` times the size of the input. To be asked before the
+    operation; a term without and one with ``r``.
+    """
+    worst = max((abs(c) for c in constants if abs(c) < 2 * state.arithmetic.tiny), default=0.0)
+    base = (state.size() + state.own + state.d0) * (2 * worst)
+    return base, (state.lip + state.d1) * (2 * worst)
 
 
 class Scale(Operation):
     """Four roundings cover the factor's own and the product's; underflow of either."""
 
-    fields = reals = ("factor",)
+    fields = {"factor": real}
     methods = ("factor",)
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
@@ -14,10 +24,9 @@ class Scale(Operation):
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         factor = layer.numbers[0]
-        sizes, doubt = state.size() * abs(factor), state.doubt(factor)
+        sizes, vanished = state.size() * abs(factor), doubt(state, factor)
         state.values = state.values * factor
-        state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=doubt)
+        state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=vanished)
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
-        factor = np.array([layer.numbers[0]], dtype=np.float32)
-        builder.node("Mul", builder.constant(layer, "factor", factor), output=output)
+    def onnx(self, layer: Layer) -> list[Node]:
+        return [("Mul", {"factor": np.array(layer.numbers, dtype=np.float32)}, {})]

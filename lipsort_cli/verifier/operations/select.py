@@ -6,33 +6,24 @@ chosen, at most m times, so the constant is sqrt(m) in L2, m in L1 and 1 in L-in
 
 import math
 
-from ._base import Any, Builder, Entry, Invalid, Layer, Selection, np
+from ._base import POSITIVE, Any, Entry, Layer, Node, Selection, anything, listing, np, reshape
 
 
 class Select(Selection):
     """Rounds nothing. The places are whole numbers from -1 to the number of inputs - 1."""
 
-    fields = ("weight", "shape")
+    fields = {"weight": anything, "shape": listing(POSITIVE, 1, 3)}
     methods = ("choice",)
 
     def parse(self, entry: Entry) -> dict[str, Any]:
-        weight, inputs, shape = entry.weight(), math.prod(entry.shape), entry.fields["shape"]
-        if weight.ndim != 1 or not weight.size or inputs > 1 << 24:
-            reason = f"expected one axis, of at most {1 << 24} inputs; found {weight.shape}"
-            raise Invalid(f"{entry.at}.weight", reason)
-        if (weight != np.rint(weight)).any() or weight.min() < -1 or weight.max() >= inputs:
-            raise Invalid(f"{entry.at}.weight", f"expected whole numbers from -1 to {inputs - 1}")
-        if (
-            not isinstance(shape, list)
-            or len(shape) not in (1, 3)
-            or not all(type(size) is int and size > 0 for size in shape)
-            or math.prod(shape) != weight.size
-        ):
-            raise Invalid(f"{entry.at}.shape", f"expected [n] or [C, H, W] of {weight.size}")
-        return {"weight": weight, "out_shape": tuple(shape)}
-
-    def describe(self, layer: Layer) -> dict[str, Any]:
-        return {"weight": f"{layer.name}.weight", "shape": list(layer.out_shape)}
+        weight, inputs, shape = entry["weight"], math.prod(entry.shape), entry["shape"]
+        reason = f"expected one axis, of at most {1 << 24} inputs; found {weight.shape}"
+        entry.require(weight.ndim == 1 and weight.size and inputs <= 1 << 24, "weight", reason)
+        known = (weight == np.rint(weight)).all() and weight.min() >= -1 and weight.max() < inputs
+        entry.require(known, "weight", f"expected whole numbers from -1 to {inputs - 1}")
+        fits = len(shape) != 2 and math.prod(shape) == weight.size
+        entry.require(fits, "shape", f"expected [n] or [C, H, W] of {weight.size}")
+        return {"out_shape": tuple(shape)}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         places = self.places(layer)
@@ -41,18 +32,19 @@ class Select(Selection):
 
     def places(self, layer: Layer) -> Any:
         """As integers."""
-        assert layer.weight is not None
-        return layer.weight.astype(np.int64)
+        return layer.matrix.astype(np.int64)
 
     def values(self, layer: Layer, values: Any) -> Any:
         zeros = np.zeros((len(values), 1), dtype=values.dtype)
         return np.concatenate([values, zeros], axis=1)[:, self.places(layer)]
 
-    def onnx(self, layer: Layer, builder: Builder, output: str) -> None:
+    def onnx(self, layer: Layer) -> list[Node]:
         """Flat, a zero behind, Gather, the new shape."""
         places = self.places(layer)
-        builder.reshape(layer, "flat", [0, layer.inputs])
-        builder.node("Pad", builder.integers(layer, "pads", [0, 0, 0, 1]))
         chosen = np.where(places < 0, layer.inputs, places)
-        builder.node("Gather", builder.constant(layer, "places", chosen), {"axis": 1})
-        builder.reshape(layer, "shape", [0, *layer.out_shape], output)
+        return [
+            reshape("flat", layer.inputs),
+            ("Pad", {"pads": np.array([0, 0, 0, 1], dtype=np.int64)}, {}),
+            ("Gather", {"places": chosen}, {"axis": 1}),
+            reshape("shape", *layer.out_shape),
+        ]

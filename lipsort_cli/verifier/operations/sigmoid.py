@@ -1,10 +1,10 @@
 """``sigmoid``: 1 / (1 + exp(-x)), component by component."""
 
 from ._base import Any, np
-from ._smooth import Smooth
+from .tanh import Tanh
 
 
-class Sigmoid(Smooth):
+class Sigmoid(Tanh):
     """Its slope is at most 1/4."""
 
     methods = ("1/4",)

@@ -1,23 +1,47 @@
-"""``sum``: f1(x) + f2(x) + ..."""
+"""``sum``: f1(x) + f2(x) + ..., chains of layers side by side; an empty one is the identity."""
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from ._base import Any, Entry, Layer, LayerBound, State
-from ._branches import Branches
+from ..bounds import carry, chain_constant
+from ._base import Any, Entry, Layer, LayerBound, Operation, Shape, State, anything, listing
 
 
-class Sum(Branches):
+class Sum(Operation):
     """The constant is the sum of the branches' constants, by the triangle inequality."""
 
+    fields = {"branches": listing(anything, 1, 1000)}
     methods = ("sum of branches",)
 
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        """Whether a branch may return ``shape`` beside one that returns ``first``."""
+        return shape == first
+
     def parse(self, entry: Entry) -> dict[str, Any]:
-        parts, shapes = self.chains(entry)
-        return {"parts": parts, "out_shape": shapes[0]}
+        shapes = [part[-1].out_shape if part else entry.shape for part in entry["parts"]]
+        for number, shape in enumerate(shapes):
+            reason = f"returns shape {list(shape)} beside {list(shapes[0])}"
+            entry.require(self.fits(shape, shapes[0]), f"branches[{number}]", reason)
+        return {"out_shape": self.joined(shapes)}
+
+    def joined(self, shapes: list[Shape]) -> Shape:
+        """What branches that return ``shapes`` make together."""
+        return shapes[0]
+
+    def constants(self, claim: LayerBound, m: Any) -> list[Any]:
+        """Of the branches."""
+        return [chain_constant(part, m) for part in claim.parts]
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
         return reduce(add, self.constants(claim, m))
+
+    def carried(self, layer: Layer, state: State, bound: LayerBound) -> list[State]:
+        """The state after each branch on its own."""
+        found = [replace(state) for _ in layer.parts]
+        for branch, part, inner in zip(found, layer.parts, bound.parts, strict=True):
+            carry(branch, part, inner)
+        return found
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """As many roundings as branches cover their sum, in any order."""
