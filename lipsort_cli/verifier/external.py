@@ -80,9 +80,9 @@ def _idx(path: Path, where: str) -> NDArray[np.uint8]:
             data = unpacked
     except DAMAGED as error:
         raise Invalid(where, f"{path}: {error}") from None
-    axes = data[3] if len(data) > 3 and data[:3] == b"\x00\x00\x08" else 256
-    require(len(data) >= 4 + 4 * axes, where, f"{path} is not an IDX file of bytes")
-    start = 4 + 4 * axes
+    known = len(data) >= 4 and data[:3] == b"\x00\x00\x08" and len(data) >= 4 + 4 * data[3]
+    require(known, where, f"{path} is not an IDX file of bytes")
+    start = 4 + 4 * data[3]
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
     fits = len(data) - start == math.prod(shape)
     require(fits, where, f"{path} is truncated or too long")

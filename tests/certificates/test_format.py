@@ -132,8 +132,18 @@ def test_idx_files(tmp_path: Path) -> None:
     assert verify(tmp_path).status == "VALID"
     assert verify(tmp_path, data=tmp_path).status == "VALID"
     assert verify(tmp_path, data=tmp_path / "t10k-images-idx3-ubyte").status == "VALID"
-    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes()[:-1])
-    assert verify(tmp_path, data=tmp_path).status == "MISUSED"
+    for damaged, said in (
+        (header + images.tobytes()[:-1], "truncated"),
+        (b"", "no IDX"),
+        (b"\x00\x00\x08", "no IDX"),
+        (b"\x00\x00\x08\xff" + b"\x01" * 99, "no IDX"),
+        (b"junk" * 999, "no IDX"),
+        (b"\x00\x00\x09\x00" + b"\x01" * 1999, "no IDX"),
+    ):
+        (tmp_path / "t10k-images-idx3-ubyte").write_bytes(damaged)
+        found = verify(tmp_path, data=tmp_path)
+        assert found.status == "MISUSED"
+        assert said in found.reason.replace("is not an IDX", "no IDX")
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
