@@ -52,8 +52,7 @@ def _require_room(unpacked: int, size: int) -> None:
 
 
 def _npz(path: Path, where: str) -> Points:
-    if not path.is_file():
-        raise Invalid(where, f"no file at {path}")
+    require(path.is_file(), where, f"no file at {path}")
     try:  # the test set alone is read: the rest of the archive may be larger than the memory
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())

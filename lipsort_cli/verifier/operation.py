@@ -100,7 +100,7 @@ class Operation(ABC):
     """All that is known of one operation.
 
     ``m`` is the machine that evaluates: binary64 rounded outwards, or exact. Both take the same
-    formulas (see :mod:`lipsort_cli.verifier.machine`).
+    formulas (see :mod:`lipsort_cli.verifier.rounding`).
     """
 
     fields: ClassVar[dict[str, Check]] = {}
