@@ -5,7 +5,7 @@
 RUN is a run of `lipsort train`; without one the preset mnist_l2 is trained into --folder, with the
 overrides given (a run that lies there is taken, an interrupted one gone on with). Every method
 works alone on the same points; AutoAttack needs the extra `attacks`. Set LIPSORT_DATA to a folder
-that holds MNIST. It fails where certified <= AutoAttack <= PGD and DeepFool <= clean does not hold.
+that holds MNIST. It fails where an adversary leaves less than is certified, or more than clean.
 """
 
 from __future__ import annotations
@@ -65,17 +65,9 @@ def main() -> None:
     for name, values, seconds in lines:
         print(f"| {name} | {' | '.join(f'{100 * v:.1f}' for v in values)} | {seconds:.0f} |")
     print(f"| certified | {' | '.join(f'{100 * certified[key]:.1f}' for key in keys)} | |")
-    *others, strongest = (values for _, values, _ in lines)
     for number, key in enumerate(keys):
-        weaker = [values[number] for values in others]
-        order = [
-            certified[key],
-            strongest[number],
-            min(weaker),
-            max(weaker),
-            sum(clean) / len(clean),
-        ]
-        assert order == sorted(order), f"eps {key}: {order}"
+        left = [values[number] for _, values, _ in lines]
+        assert certified[key] <= min(left) and max(left) <= sum(clean) / len(clean), key
 
 
 if __name__ == "__main__":
