@@ -56,7 +56,7 @@ def _mended(
             if key is None:
                 yield word
                 continue
-            if not equals and words and not words[0].startswith("-") and "=" not in words[0]:
+            if not equals and words and not _is_flag(words[0]) and "=" not in words[0]:
                 value = words.pop(0)
                 word = f"{word} {value}"
             found.append(repr(word))
@@ -87,14 +87,20 @@ def _mended(
 def _without_sign(command: Command, word: str, following: list[str]) -> tuple[str, str, int] | None:
     """Key and value of `seed 3`, `seed: 3`, `seed:3` and `seed==3`, and how many words follow."""
     name, sign, value = word.partition("==" if "==" in word else ":")
-    key = None if "=" in name or resolved(word).exists() else _key(command, name)
+    path = "=" in name or resolved(word).exists() or name in ("run", "runs")
+    key = None if path else _key(command, name)
     if key is None or (sign == "==" and not value):
         return None
     if value:
         return key, value, 0
-    if following and not following[0].startswith("-") and "=" not in following[0]:
+    if following and not _is_flag(following[0]) and "=" not in following[0]:
         return key, following[0], 1
     return None
+
+
+def _is_flag(word: str) -> bool:
+    """Whether a word is an option, and no negative number."""
+    return word.startswith("-") and not word[1:2].isdigit()
 
 
 def _continues(word: str, following: str) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from command_line import lipsort
+from hydra._internal.utils import get_args_parser
 
+from lipsort_cli.cli.words import _mended
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.schema import find
 
@@ -81,7 +83,9 @@ def test_the_line_that_works_is_shown(
         composer.check([*run, *overrides], multirun="-m" in meant)
 
 
-@pytest.mark.parametrize("typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2"])
+@pytest.mark.parametrize(
+    "typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2", "a b", "."]
+)
 def test_nothing_is_made_up(
     typed: str, train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -116,3 +120,19 @@ def test_nothing_behind_a_path_is_refused(
     assert lipsort(monkeypatch, name, *words) == 2
     assert f"{words[0].partition('=')[0]}: found nothing" in capsys.readouterr().err
     assert train_calls.configs == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--lr -1 data=toy", "optimizer.lr=-1 data=toy"),
+        ("seed -3", "seed=-3"),
+        ("--center -m seed=1,2", "training.center=true -m seed=1,2"),
+        ("run data", "run data"),
+        ("tests docs", "tests docs"),
+    ],
+)
+def test_flags_numbers_and_paths_are_told_apart(typed: str, meant: str) -> None:
+    command, flags = find("train"), get_args_parser()._option_string_actions
+    assert command is not None
+    assert list(_mended(command, typed.split(), flags, [])) == meant.split()
