@@ -20,7 +20,7 @@ from command_line import lipsort
 from omegaconf import DictConfig, OmegaConf
 from pages import Example
 
-from lipsort_cli.cli.tuning import with_command
+from lipsort_cli.cli.tuning import OWN, with_command
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.schema import find
 
@@ -66,7 +66,8 @@ def small(example: Example) -> list[str]:
     if command is None or any(w.startswith(("resume=", "--cfg", "--help")) for w in rest):
         return [name, *rest]
     if command.name == "tune":
-        return [name, *rest, *_known("tune", with_command(rest)), *_known(rest[0], _plain(rest))]
+        handed_on = [word for word in _plain(rest) if word.partition("=")[0] not in OWN]
+        return [name, *rest, *_known("tune", with_command(rest)), *_known(rest[0], handed_on)]
     if command.takes or command.many or command.argument:
         return [name, *rest, *FEW_POINTS.get(command.name, [])]
     words = [_first_two(word) if set(rest) & set(_FLAGS) else word for word in rest]
