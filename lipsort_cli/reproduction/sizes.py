@@ -45,7 +45,11 @@ QUICK: dict[str, tuple[str, ...]] = {
     "ours/wgan": ("training.steps=200", *_GAN[1:]),
     "paper/generator_distance": ("training.steps=100", "evaluation.points=500"),
     "paper/generator_distance_groupsort": ("training.steps=100", "evaluation.points=500"),
-    "ours/generator_distance": ("training.steps=100", "evaluation.points=500"),
+    "ours/generator_distance": (
+        "model.widths=[128,128,128]",
+        "training.steps=100",
+        "evaluation.points=500",
+    ),
 }
 """What the quick version changes of a preset."""
 
