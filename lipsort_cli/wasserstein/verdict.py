@@ -32,13 +32,23 @@ def sides(distribution: Any) -> str:
 
 def verdict(distribution: Any, results: dict[str, Any]) -> list[str]:
     """The lines: of the samples compared, and, where anything is known of them, the populations."""
-    lower, upper = results["lower_bound"], results["upper_bound"]
-    between = sides(distribution)
-    lines = [f"W1 between {between}: {_interval(lower, upper)} ({lower['about']})"]
+    best = _best_lower(results)
+    interval = _interval(best, results["upper_bound"])
+    lines = [f"W1 between {sides(distribution)}: {interval} ({best['about']})"]
     lower, upper = (results.get(f"population_{kind}_bound") for kind in ("lower", "upper"))
     if lower is not None or upper is not None:
         lines.append(f"W1 between their populations: {_interval(lower, upper)}")
     return lines
+
+
+def _best_lower(results: dict[str, Any]) -> dict[str, Any]:
+    """The critic's bound, or that of the exact transport where it is larger and as certain."""
+    own: dict[str, Any] = results["lower_bound"]
+    same = [
+        bound for bound in results.get("bounds", [])
+        if all(bound[key] == own[key] for key in ("kind", "evidence", "about"))
+    ]  # fmt: skip
+    return max([own, *same], key=lambda bound: float(bound["value"]))
 
 
 def _interval(lower: dict[str, Any] | None, upper: dict[str, Any] | None) -> str:

@@ -30,6 +30,14 @@ def test_an_interval_of_the_samples_is_rounded_outwards() -> None:
     assert line.startswith("W1 between P and Q of rings: in [0.299999, 0.300001], proven")
 
 
+def test_the_interval_is_the_tightest_that_is_proven() -> None:
+    weak = SAMPLES | {"lower_bound": bound("lower", 0.1)}
+    others = [bound("lower", 0.2999999), bound("upper", 0.9), bound("lower", 0.9, "empirical")]
+    others.append(bound("lower", 0.9) | {"about": "the populations"})
+    (line,) = verdict(RingsDistribution(), weak | {"bounds": others})
+    assert line.startswith("W1 between P and Q of rings: in [0.299999, 0.300001], proven")
+
+
 def test_the_populations_have_a_line_of_their_own() -> None:
     likely = "confidence 0.95"
     lines = verdict(
