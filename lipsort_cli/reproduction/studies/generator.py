@@ -157,8 +157,8 @@ def _trains(outcomes: Outcomes, side: str, kind: str) -> Check:
             pairs.append((f"sliced W1, {1 + TOLERANCE:g} {critic} - {arm['critic']}", allowed,
                           arm.sample(quality("sliced_w1")), 0.0))  # fmt: skip
     return ordering(
-        f"In the same {'time' if kind else 'steps'} a GAN with a sorting critic gets no worse "
-        f"than WGAN and WGAN-GP, by {TOLERANCE:.0%}",
+        ("After the same time" if kind else "After the same steps (ours: its own)")
+        + f" a sorting critic's GAN is no worse than WGAN and WGAN-GP, by {TOLERANCE:.0%}",
         SIDES[side], pairs, places=4, published="shown as samples",
         reason="tens of steps: neither has learned more than where the ink is",
     )  # fmt: skip
