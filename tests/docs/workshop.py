@@ -160,7 +160,7 @@ class Workshop:
         shutil.copytree(self.files, folder, dirs_exist_ok=True)
         newest = "table" if ".csv" in line and "predict" in line else "classifier"
         places = {**PLACES, "RUN": newest, "outputs/train/DATE/TIME": newest}
-        if re.search(r"distribution.run=|points=500|wgan", line):
+        if re.search(r"distribution.run=|points=500|wgan|generator_distance", line):
             places["RUN"] = "stopped generator" if "resume" in line else "generator"
         if "data=npz" in line:
             places["outputs/import/DATE/TIME"] = "imported alone"
