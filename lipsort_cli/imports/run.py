@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,7 @@ from lipsort_cli.imports.network import Imported, import_network
 from lipsort_cli.norms import NAMES
 from lipsort_cli.runs import write_atomic, write_json
 from lipsort_cli.trained import fitting
-from lipsort_cli.verifier.graph import Network, graph_text
+from lipsort_cli.verifier.graph import Network
 
 if TYPE_CHECKING:
     from lipsort_cli.config.imported import ImportConfig
@@ -37,7 +38,7 @@ SUMMARY = "summary.md"
 def network_bytes(network: Network) -> bytes:
     """The content of ``model.safetensors``."""
     tensors = {name: np.ascontiguousarray(value) for name, value in network.tensors().items()}
-    return save(tensors, metadata={"lipsort_graph": graph_text(network)})
+    return save(tensors, metadata={"lipsort_graph": json.dumps(network.graph(), sort_keys=True)})
 
 
 def scaling(values: Sequence[float], shape: Sequence[int], key: str) -> NDArray[np.float32]:

@@ -6,9 +6,8 @@ contributes is in its module.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,7 @@ STATE = 1 << 22
 """Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """A norm in which bounds of all layers were taken, and those bounds.
 
     Inputs may be measured in another norm, ``inputs``: the first dense layer then leads from that

@@ -44,8 +44,7 @@ class Budget:
 def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> float:
     """Seconds for all proofs and points of a certificate, on one machine."""
     routes, move = certificate["routes"], SPEEDS[exact][1]
-    proofs = (_proofs(route["layers"], network.layers, route["norm"], exact) for route in routes)
-    seconds = sum(proofs)
+    seconds = sum(_proofs(each["layers"], network.layers, each["norm"], exact) for each in routes)
     if certificate["kind"] == "classification":
         last = network.layers[-1]
         # Every pair of rows of a head, or of unit vectors, is compared.

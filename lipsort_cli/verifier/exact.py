@@ -41,12 +41,13 @@ def flint() -> Any:
 class Grid:
     """An array of numbers ``values * 2**-shift``, exactly; ``values`` are Python's integers."""
 
-    __slots__ = ("shift", "values")
+    __slots__ = ("matrix", "shift", "values")
     __array_ufunc__ = None
 
     def __init__(self, values: Any, shift: int) -> None:
         self.values: Integers = np.asarray(values, dtype=object)
         self.shift = shift
+        self.matrix: Any = None
 
     @classmethod
     def of(cls, numbers: NDArray[np.floating[Any]] | float) -> Grid:
@@ -175,11 +176,22 @@ class Exact(Machine):
     def holds(self, bound: Any, number: Fraction) -> bool:
         return bool(bound <= self.upper(number))
 
+    def product(self, values: Grid, weight: Grid) -> Grid:
+        if weight.matrix is None:  # kept for the next batch: converting it takes long
+            weight.matrix = self._matrix(weight.values.T)
+        made = self._integers(self._matrix(values.values) * weight.matrix)
+        return Grid(made, values.shift + weight.shift)
+
     def multiply(self, left: Integers, right: Integers) -> Integers:
-        first, second = (self.fmpz_mat(*m.shape, m.reshape(-1).tolist()) for m in (left, right))
-        out = np.empty(len(left) * right.shape[1], dtype=object)
-        out[:] = [int(entry) for entry in (first * second).entries()]
-        return out.reshape(len(left), right.shape[1])
+        return self._integers(self._matrix(left) * self._matrix(right))
+
+    def _matrix(self, values: Integers) -> Any:
+        return self.fmpz_mat(*values.shape, values.reshape(-1).tolist())
+
+    def _integers(self, matrix: Any) -> Integers:
+        out = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
+        out[:] = [int(entry) for entry in matrix.entries()]
+        return out.reshape(matrix.nrows(), matrix.ncols())
 
     def bilinear(self, function: Callable[..., Any], *values: Grid) -> Grid:
         *others, last = values

@@ -5,7 +5,6 @@ Format ``lipsort-graph`` version 1: inputs ``[N, *input_shape]``, a chain of lay
 ``[C, H, W]``; ``flatten`` makes them ``[C * H * W]``, C slowest.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,11 +137,6 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
     return Network(shape, classes, layers)
 
 
-def graph_text(network: Network) -> str:
-    """The canonical graph as the text that ``model.safetensors`` carries in its header."""
-    return json.dumps(network.graph(), sort_keys=True)
-
-
 @dataclass(frozen=True)
 class Entry:
     """One entry of a graph: its ``fields``, each checked by itself; ``shape`` is what goes in.
@@ -254,9 +248,8 @@ class Parser:
         attributes = {"parts": parts, "numbers": numbers, "out_shape": shape, **same}
         attributes |= operation.parse(Entry({**found, "parts": parts}, shape, at, self.channels))
         entry = {key: _plain(value, fields[key]) for key, value in found.items()}
-        width = math.prod(attributes["out_shape"])
         attributes |= {"shape": shape, "name": name, "entry": entry}
-        return Layer(index, op, math.prod(shape), width, **attributes)
+        return Layer(index, op, math.prod(shape), math.prod(attributes["out_shape"]), **attributes)
 
     def _tensor(self, given: Any, expected: str, where: str) -> NDArray[np.float32] | None:
         if given is None and where.endswith(".bias"):

@@ -174,10 +174,6 @@ class Machine:
         error = gamma(count, arithmetic.unit)
         return None if error == 0 else self.upper(error if error <= 0.5 else math.inf)
 
-    def product(self: Any, values: Any, weight: Any) -> Any:
-        """``[N, n]`` times the transpose of ``[m, n]``."""
-        return self.bilinear(lambda left, right: self.multiply(left, right.T), values, weight)
-
 
 class Binary64(Machine):
     """Activations are ``float64 [N, n]``, upper bounds :class:`Up`.
@@ -253,6 +249,10 @@ class Binary64(Machine):
     def holds(self, bound: Up, number: Fraction) -> bool:
         """Whether a bound is at most ``number``; NaN is not."""
         return bool(float(bound.value) <= number)
+
+    def product(self, values: Floats, weight: Floats) -> Floats:
+        """``[N, n]`` times the transpose of ``[m, n]``."""
+        return np.asarray(values @ weight.T)
 
     def multiply(self, left: Floats, right: Floats) -> Floats:
         """A product of matrices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from lipsort_cli.verifier.bounds import carry
-from lipsort_cli.verifier.graph import Network, build_network, graph_text
+from lipsort_cli.verifier.graph import Network, build_network
 from lipsort_cli.verifier.rounding import Arithmetic, Binary64
 from lipsort_cli.verifier.state import State
 
@@ -142,7 +143,7 @@ def mlp(
 def save(found: Network, path: Path) -> Path:
     """Write ``model.safetensors``."""
     tensors = {name: np.ascontiguousarray(value) for name, value in found.tensors().items()}
-    save_file(tensors, path, metadata={"lipsort_graph": graph_text(found)})
+    save_file(tensors, path, metadata={"lipsort_graph": json.dumps(found.graph())})
     return path
 
 

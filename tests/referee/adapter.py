@@ -5,6 +5,7 @@ Everything here returns plain numbers; :class:`Refused` says that the verifier c
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def save(network: Any, path: Path) -> Path:
     from safetensors.numpy import save_file
 
     tensors = {name: np.ascontiguousarray(value) for name, value in network.tensors().items()}
-    save_file(tensors, path, metadata={"lipsort_graph": _graph.graph_text(network)})
+    save_file(tensors, path, metadata={"lipsort_graph": json.dumps(network.graph())})
     return path
 
 
