@@ -143,7 +143,7 @@ def mlp(
 def save(found: Network, path: Path) -> Path:
     """Write ``model.safetensors``."""
     tensors = {name: np.ascontiguousarray(value) for name, value in found.tensors().items()}
-    save_file(tensors, path, metadata={"lipsort_graph": json.dumps(found.graph())})
+    save_file(tensors, path, metadata={"lipsort_graph": json.dumps(found.graph(), sort_keys=True)})
     return path
 
 

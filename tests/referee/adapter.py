@@ -132,7 +132,9 @@ def save(network: Any, path: Path) -> Path:
     from safetensors.numpy import save_file
 
     tensors = {name: np.ascontiguousarray(value) for name, value in network.tensors().items()}
-    save_file(tensors, path, metadata={"lipsort_graph": json.dumps(network.graph())})
+    save_file(
+        tensors, path, metadata={"lipsort_graph": json.dumps(network.graph(), sort_keys=True)}
+    )
     return path
 
 
