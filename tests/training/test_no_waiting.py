@@ -200,12 +200,13 @@ EXTRAS = {
 }  # fmt: skip
 """Keys that change what a step does, beside the groups."""
 
-GROUPS = ("model", "activation", "constraint", "loss", "schedule",
-          "optimizer", "generator", "critic")  # fmt: skip
-"""What a step depends on; the other groups only say where points are from."""
-
-OF_TASK = ("optimizer", "generator", "critic")
-"""Groups that are tried with every task; what networks are made of, with the first that has it."""
+TOGETHER = {
+    "train": [("activation", "loss", "schedule"), ("model",), ("constraint",), ("optimizer",)],
+    "estimate-wasserstein": [("optimizer",)],
+    "wgan": [("generator", "critic", "optimizer")],
+}
+"""Groups whose options are tried at once, the first of each, then the second; a network's are
+tried with one task where that offers them. The others only say where points are from."""
 
 COMPANIONS = [
     [],
@@ -218,26 +219,33 @@ COMPANIONS = [
 
 def cases() -> Iterator[Any]:
     """Every option of every group, and the extras."""
-    for command in SMALL:
-        options = [
-            [f"{group}={option}"]
-            for group in default_options(command)
-            if group in GROUPS
-            for option in group_options(group, command)
-            if command == "train" or group in OF_TASK or option not in group_options(group, "train")
-        ]
-        # Weights are constrained and moved otherwise in convolutions.
-        options += [
-            ["model=cnn", *chosen]
-            for chosen in options
-            if command == "train" and chosen[0].startswith(("constraint=", "optimizer="))
-            and chosen != ["constraint=mixed"]
-        ]  # fmt: skip
-        for chosen in options + EXTRAS[command]:
-            yield pytest.param(command, chosen, id=" ".join([command, *chosen]))
+    tried = set()
+    for command, together in TOGETHER.items():
+        for groups in together:
+            options = [group_options(group, command) for group in groups]
+            for row in range(max(map(len, options))):
+                pairs = zip(groups, (one[row % len(one)] for one in options), strict=True)
+                chosen = [f"{group}={option}" for group, option in pairs]
+                tried.update(chosen)
+                yield command, chosen
+                # Weights are constrained and moved otherwise in convolutions.
+                if groups in (("constraint",), ("optimizer",)) and command == "train":
+                    yield command, ["model=cnn", *chosen]
+        for group in default_options(command):
+            if group not in ("data", "distribution", "experiment"):
+                for option in group_options(group, command):
+                    if f"{group}={option}" not in tried:
+                        tried.add(f"{group}={option}")
+                        yield command, [f"{group}={option}"]
+        for extra in EXTRAS[command]:
+            yield command, extra
 
 
-@pytest.mark.parametrize(("command", "overrides"), list(cases()))
+@pytest.mark.parametrize(
+    ("command", "overrides"),
+    [one for one in cases() if one != ("train", ["model=cnn", "constraint=mixed"])],
+    ids=lambda words: words if isinstance(words, str) else " ".join(words),
+)
 def test_a_step_waits_for_nothing(command: str, overrides: list[str], tmp_path: Path) -> None:
     refused: UsageError | None = None
     for companions in COMPANIONS:
