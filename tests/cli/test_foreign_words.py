@@ -60,6 +60,7 @@ from lipsort_cli.config.schema import find
         ("train hydra.run.dir=a=b", "train hydra.run.dir='a=b'"),
         ("train data=npz data.path=ü.npz", "train data=npz data.path='ü.npz'"),
         ("certify nowhere --norm linf", "certify nowhere norm=linf"),
+        ("train .", "train data=folder data.path=."),
     ],
 )
 def test_the_line_that_works_is_shown(
@@ -84,7 +85,7 @@ def test_the_line_that_works_is_shown(
 
 
 @pytest.mark.parametrize(
-    "typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2", "a b", "."]
+    "typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2", "a b", "nowhere"]
 )
 def test_nothing_is_made_up(
     typed: str, train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any

@@ -114,7 +114,7 @@ def test_a_hang_up_leaves_what_can_be_resumed(press: int, tmp_path: Path) -> Non
 
 def test_seconds_are_those_of_training_alone(tmp_path: Path) -> None:
     began = time.monotonic()
-    task = Toy(pause=0.05)
+    task = Toy(pause=0.07)
     engine.run(task, session(tmp_path, checkpoint_seconds=0.0))
     assert time.monotonic() - began > 0.5
     assert 0 < task.at.seconds < 0.25

@@ -203,7 +203,7 @@ EXTRAS = {
 TOGETHER = {
     "train": [("activation", "loss", "schedule"), ("model",), ("constraint",), ("optimizer",)],
     "estimate-wasserstein": [("optimizer",)],
-    "wgan": [("generator", "critic", "optimizer")],
+    "wgan": [("generator", "critic"), ("optimizer",)],
 }
 """Groups whose options are tried at once, the first of each, then the second; a network's are
 tried with one task where that offers them. The others only say where points are from."""
