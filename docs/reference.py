@@ -9,7 +9,7 @@ import inspect
 import re
 from pathlib import Path
 
-from lipsort_cli.cli.plain import PLAIN
+from lipsort_cli.cli.plain import PLAIN, function
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.ranges import allowed
@@ -82,18 +82,19 @@ def commands() -> str:
         if presets:
             rows = "\n".join(f"| `{name}` | {cell(text)} |" for name, _, text in presets)
             parts.append(f"| `experiment=` | what it is |\n|---|---|\n{rows}")
-    for name, function in PLAIN.items():
-        parts.append(f"## lipsort {name}\n\n{inspect.cleandoc(function.__doc__ or '')}")
-        parts.append(arguments(function))
+    for name in PLAIN:
+        typed = function(name)
+        parts.append(f"## lipsort {name}\n\n{inspect.cleandoc(typed.__doc__ or '')}")
+        parts.append(arguments(typed))
     return "\n\n".join(parts) + "\n"
 
 
-def arguments(function: object) -> str:
+def arguments(typed: object) -> str:
     """The table of a typed command's arguments and options."""
     import typer
 
     app = typer.Typer()
-    app.command()(function)  # type: ignore[type-var]
+    app.command()(typed)  # type: ignore[type-var]
     rows = ["| argument | default | meaning |", "|---|---|---|"]
     for parameter in typer.main.get_command(app).params:
         shown = (
