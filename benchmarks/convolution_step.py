@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
-from training_step import Step, make_step
+from training_step import Method
 
 from lipsort_cli.config.learning import AdamOptimizer, StiefelOptimizer
 from lipsort_cli.config.models import ImageModel
@@ -51,7 +51,7 @@ class ChannelsLast(nn.Module):
         return self.network(x.contiguous(memory_format=torch.channels_last))
 
 
-def steps(model: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, Step]:
+def steps(model: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, Method]:
     """Every variant, freshly built."""
     made = {}
     for constraint, activation, extra in VARIANTS:
@@ -72,7 +72,9 @@ def steps(model: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, S
         if extra == "channels last":
             network = ChannelsLast(network)
         name = ", ".join(filter(None, (constraint, activation, extra)))
-        made[f"{name}, {str(dtype)[6:]}"] = make_step(network, optimizer, dtype)
+        made[f"{name}, {str(dtype)[6:]}"] = Method(
+            network.train(), optimizer, dtype, fast_dtype("cpu")
+        )
     return made
 
 
@@ -95,12 +97,11 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     for round_number in range(options.rounds + 1):
         for variants in every.values():
-            for name, step in variants.items():
-                began = time.perf_counter()
-                step(x, y)
-                step(x, y)  # a pair: a variant may do its work at every second step
+            for name, method in variants.items():
+                # A pair: a variant may do its work at every second step.
+                seconds = sum(sum(method.step(x, y, time.perf_counter)) for _ in range(2))
                 if round_number:  # the first warms up
-                    times.setdefault(name, []).append((time.perf_counter() - began) / 2)
+                    times.setdefault(name, []).append(seconds / 2)
     table = Table(
         title=f"{options.model}, {'x'.join(map(str, options.shape))}, batch {options.batch}, "
         f"{torch.get_num_threads()} threads, median of {options.rounds} rounds"
