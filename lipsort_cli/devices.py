@@ -7,6 +7,9 @@ import functools
 import torch
 from torch import Tensor
 
+UNREAD = 1000
+"""Scalars of a kind that training leaves on a device before it looks at them, at most."""
+
 
 @functools.cache
 def fast_dtype(device_type: str) -> torch.dtype:

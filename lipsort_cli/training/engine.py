@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from lipsort_cli.console import command_line
-from lipsort_cli.devices import reads_freely
+from lipsort_cli.devices import UNREAD, reads_freely
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
 from lipsort_cli.identity import Identity, described
 from lipsort_cli.metrics import MetricsLog
@@ -44,9 +44,6 @@ Line = tuple[str, dict[str, Any]]
 
 _SHOWN_EVERY = 10
 """Steps between two movements of the progress bar."""
-
-_UNREAD = 1000
-"""Losses that are looked at together, at most."""
 
 
 @dataclass
@@ -148,7 +145,7 @@ class Task(ABC):
         """
         value = self.team.summed(loss.detach())
         self._unread.append((value, name, self.at.step))
-        if reads_freely(self.device) or len(self._unread) >= _UNREAD:
+        if reads_freely(self.device) or len(self._unread) >= UNREAD:
             self.settle()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

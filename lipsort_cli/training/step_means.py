@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_UNREAD = 1000
-"""Steps whose tensors are kept, at most."""
+from lipsort_cli.devices import UNREAD
 
 
 class StepMeans:
@@ -22,7 +21,7 @@ class StepMeans:
         """Count ``times`` a scalar that is a sum over ``count``; it stays on its device."""
         unread = self._unread.setdefault(name, [])
         unread.append((total, count, times))
-        if len(unread) >= _UNREAD:
+        if len(unread) >= UNREAD:
             self.sums()
 
     def sums(self) -> dict[str, tuple[float, float]]:

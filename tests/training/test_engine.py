@@ -207,7 +207,7 @@ def test_losses_are_read_now_and_then_where_nothing_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "reads_freely", lambda _: False)
-    monkeypatch.setattr(engine, "_UNREAD", 3)
+    monkeypatch.setattr(engine, "UNREAD", 3)
     task = Toy(1000)
     task.every, task.poisoned = 1000, 10
     with pytest.raises(LipsortError, match="at step 10"):
