@@ -99,7 +99,7 @@ def carry_out(
     ``subdir``: where its configuration is saved, if ``hydra.output_subdir`` does not say so.
     """
     settle_paths(config, Path(hydra.runtime.cwd))
-    plugins.load(config.get("plugins") or [])  # in a process of a launcher's
+    plugins.load(config.get("plugins"))  # in a process of a launcher's
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
     with paths_from(Path(hydra.runtime.cwd)):

@@ -58,13 +58,18 @@ def _import(module: str) -> None:
         importlib.import_module(module)
 
 
-def load(modules: Sequence[str]) -> None:
-    """Import the plugins ``modules``; they may lie in the current folder.
+def load(modules: Any) -> None:
+    """Import the plugins ``modules``, a list of names; they may lie in the current folder.
 
     Raises:
-        UsageError: one cannot be imported.
+        UsageError: it is no such list (a saved configuration may hold anything), or one of them
+            cannot be imported.
     """
-    for module in modules:
+    if modules is None:
+        return
+    if isinstance(modules, str) or not isinstance(modules, Sequence):
+        raise UsageError(f"plugins: found {modules!r:.60}; allowed: a list of modules")
+    for module in map(str, modules):
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # to stay: a module may import its neighbours late
         try:

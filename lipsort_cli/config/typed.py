@@ -53,7 +53,7 @@ def from_plain(values: Any, command: str) -> DictConfig:
     """
     if not isinstance(values, dict | DictConfig):
         raise UsageError(f"not a configuration of `lipsort {command}`: found {values!r:.60}")
-    plugins.load(list(values.get("plugins") or []))
+    plugins.load(values.get("plugins"))
     try:
         plain = values if isinstance(values, DictConfig) else OmegaConf.create(values)
         typed = OmegaConf.structured(COMMANDS[command].config)

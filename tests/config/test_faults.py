@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import contextlib
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf, open_dict
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.config.validate import faults, warnings
 from lipsort_cli.errors import UsageError
@@ -278,3 +280,16 @@ def test_what_is_seldom_meant_is_said(overrides: list[str], word: str | None) ->
     found = warnings(to_typed(check(*overrides), "train"))
     assert (word is None) == (not found)
     assert word is None or word in found[0]
+
+
+STRANGE = (float("nan"), float("inf"), True, 3, "text", ["a", 1], {"b": 2}, {"c": {}})
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=str)
+def test_whatever_a_saved_configuration_holds_is_typed_or_refused(value: Any) -> None:
+    keys = [*(entry.name for entry in fields(COMMANDS["train"].config)), "unknown"]
+    for key in keys:
+        with contextlib.suppress(UsageError):
+            to_typed(from_plain({key: value}, "train"), "train")
+    with pytest.raises(UsageError, match="plugins"):
+        to_typed(from_plain({"plugins": value}, "train"), "train")
