@@ -17,6 +17,9 @@ REQUIRED = "???"
 LARGEST_SEED = 2**63 - 1
 """The largest number that every generator of random numbers here takes as a seed."""
 
+LARGEST_NUMBER = 2.0**127
+"""The largest real number that an option takes: float32 holds it, and with it every network."""
+
 MOST_THREADS = 1024
 """CPU threads that may be asked for."""
 

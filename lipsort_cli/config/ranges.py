@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
-from lipsort_cli.config.options import LARGEST_SEED
+from lipsort_cli.config.options import LARGEST_NUMBER, LARGEST_SEED
 from lipsort_cli.config.schema import GROUPS
 
 
@@ -84,6 +84,9 @@ def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
         return
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{key}: found {value}; allowed: a finite number"
+        return
+    if isinstance(value, float) and abs(value) > LARGEST_NUMBER:
+        yield f"{key}: found {value}; allowed: numbers up to {_number(LARGEST_NUMBER)}"
         return
     inside = (
         (metadata.get("minimum") is None or value >= metadata["minimum"])

@@ -245,6 +245,7 @@ def test_no_value_outside_a_range_passes(key: catalog.Key, distance: float) -> N
         if metadata.get(name) is not None:
             outside.append(metadata[name] + sign * distance * max(1, abs(metadata[name])))
     outside += [metadata[name] for name in ("above", "below") if metadata.get(name) is not None]
+    outside += [1e39, -1e39, 10**40, float("nan"), float("-inf")]  # beyond float32, or no number
     for value in outside:
         setattr(owner, last, [value] if isinstance(getattr(owner, last), list) else value)
         assert any(fault.startswith(key.name) for fault in faults(typed))
