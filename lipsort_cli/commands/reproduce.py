@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.identity import locked
 
 if TYPE_CHECKING:
     from lipsort_cli.reproduction.jobs import Job
@@ -75,9 +76,10 @@ def reproduce(
             state = "finished" if job.finished else "to do"
             console.print(f"{state:9} {job.line}", soft_wrap=True)
         return 0
-    left_out = prepare(made.unfinished)
-    failed = _run(made, left_out, workers, out)
-    return _conclude(made, out, failed | left_out, mode, kept)
+    with locked(out):
+        left_out = prepare(made.unfinished)
+        failed = _run(made, left_out, workers, out)
+        return _conclude(made, out, failed | left_out, mode, kept)
 
 
 def _cores() -> int:

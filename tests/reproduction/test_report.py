@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_check_needs_something_to_hold() -> None:
     assert one.verdict == FAILS and [verdict for verdict, _ in one.words] == [HOLDS, FAILS]
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], held: Any) -> None:
     assert run(["reproduce", "6", "--list", "--seeds", "1", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12 and all("gradient_norm" in x for x in lines)
@@ -107,6 +108,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             run(["reproduce", *bad])
     with pytest.raises(UsageError, match="found --quick and --full; allowed: one of them"):
         run(["reproduce", "--quick", "--full"])
+    with held(tmp_path), pytest.raises(LipsortError, match="works in this"):
+        run(["reproduce", "6", "--out", str(tmp_path)])
 
 
 def test_a_page_is_written_from_kept_results(tmp_path: Path) -> None:
