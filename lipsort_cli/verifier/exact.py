@@ -244,9 +244,10 @@ class Exact(Machine):
 
     def settle(self, values: Grid) -> tuple[Grid, Any]:
         shift = min([max(0, self.bits - values.bits()), values.shift, *self.cut_at])
+        lost = 4 if self.cut_at or shift < values.shift else 0
         self.cut_at.clear()
         kept = Grid(values.values >> (values.shift - shift), shift)
-        return kept, self.upper(Fraction(4, 1 << shift))
+        return kept, self.upper(Fraction(lost, 1 << shift))
 
     def lost(self, count: int, sizes: Any, small: Any, unit: Any) -> Any:
         return sizes * self.upper(0) + unit
