@@ -69,6 +69,8 @@ def issue_certificate(
     array = check_inputs(network, inputs)
     if len(array) == 0:
         raise UsageError("no points: a certificate needs at least one")
+    if not np.isfinite(array).all():
+        raise UsageError("inputs: found NaN or infinity; a certificate covers finite inputs alone")
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
     target, source = _labelled(points, labels, network.classes, source)
     positions = np.arange(len(array)) if index is None else np.asarray(index)

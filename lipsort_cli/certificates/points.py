@@ -289,7 +289,8 @@ def _best(
     known = (labels >= 0) & (labels < network.classes)
     own = np.where(known, labels, 0)
     row = np.arange(len(inputs))
-    leads = first.logits[row, own][:, None] - first.logits
+    with np.errstate(invalid="ignore"):  # of logits that overflowed
+        leads = first.logits[row, own][:, None] - first.logits
     leads[row, own] = np.inf
     for place in order[1:]:
         with np.errstate(all="ignore"):

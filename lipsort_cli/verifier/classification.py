@@ -56,6 +56,7 @@ def check_points(certificate: Certificate, points: Points) -> None:
         reason = f"{len(column)} entries for {count} points"
         require(len(column) == count, f"points.{name}", reason)
     require(len(points.inputs) == count, "data", f"{len(points.inputs)} inputs for {count} points")
+    require(np.isfinite(points.inputs).all(), "data", "NaN or infinity among the inputs")
     require(len(set(stored["index"])) == count, "points.index", "a data index occurs twice")
     for name, array in points._asdict().items():
         same = digest_array(array) == certificate["data"][f"{name}_sha256"]
@@ -85,7 +86,8 @@ def check_classification(certificate: Certificate, network: Network, points: Poi
         rows = np.flatnonzero(chosen == place)
         inputs, labels = points.inputs[rows], points.labels[rows]
         found = certified_radii(network, inputs, labels, claim["norm"], arithmetic, route)
-        possible = found.possible[np.arange(len(rows)), predictions[rows]]
+        certain = (found.radii > 0) & (predictions[rows] != labels)
+        possible = found.possible[np.arange(len(rows)), predictions[rows]] & ~certain
         for at in np.flatnonzero(~((radii[rows] <= found.radii) & possible))[:1]:
             row = rows[at]
             reason = f"claims {radii[row]!r}, proven is {found.radii[at]!r}"

@@ -7,21 +7,19 @@ import gzip
 import io
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import Invalid, Misused, Refused, require
+from .errors import Misused, Refused, require
 from .tensors import Points, digest_array, pixels, read_bytes
 
 UNPACKED, TIMES = 1 << 26, 20
 """A compressed file may unpack to 64 MiB, and to so many times its size more."""
 IMAGES = "t10k-images-idx3-ubyte"
 """Name of the file of test images of MNIST and its relatives."""
-DAMAGED = (MemoryError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def images_in(folder: Path) -> Path | None:
@@ -31,69 +29,66 @@ def images_in(folder: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def external_points(path: Path, where: str) -> Points:
+def external_points(path: Path) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
     if path.is_dir():
         found = images_in(path)
-        require(found, where, f"no {IMAGES} under {path}")
+        require(found, "--data", f"no {IMAGES} under {path}")
         path = found or path
     if path.suffix == ".npz":
-        return _npz(path, where)
-    reason = f"{path.name}: known are .npz, IDX image files and their folders"
-    require("images-idx3" in path.name, where, reason)
-    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-    return Points(pixels(_idx(path, where))[:, None], _idx(labels, where).astype(np.int64))
+        points = _npz(path)
+    else:
+        reason = f"{path.name}: known are .npz, IDX image files and their folders"
+        require("images-idx3" in path.name, "--data", reason)
+        labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+        points = Points(pixels(_idx(path))[:, None], _idx(labels).astype(np.int64))
+    same = points.labels.shape == points.inputs.shape[:1] != ()
+    require(same, "--data", f"{path}: inputs and labels differ in number")
+    return points
 
 
 def _require_room(unpacked: int, size: int) -> None:
-    if unpacked > UNPACKED + TIMES * size:
-        reason = f"unpacks to more than {UNPACKED} bytes and {TIMES} times its own size"
-        raise ValueError(f"{reason}; store it uncompressed")
+    reason = f"unpacks to more than {UNPACKED} bytes and {TIMES} times its own size"
+    require(unpacked <= UNPACKED + TIMES * size, "--data", f"{reason}; store it uncompressed")
 
 
-def _npz(path: Path, where: str) -> Points:
-    require(path.is_file(), where, f"no file at {path}")
-    try:  # the test set alone is read: the rest of the archive may be larger than the memory
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(item.file_size for item in archive.infolist())
-        _require_room(unpacked, path.stat().st_size)
-        with np.load(path, allow_pickle=False) as arrays:
-            inputs, labels = arrays["x_test"], arrays["y_test"]
-    except DAMAGED as error:
-        raise Invalid(where, f"{path}: {str(error)[:200]}") from None
+def _npz(path: Path) -> Points:
+    # The test set alone is read: the rest of the archive may be larger than the memory.
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(item.file_size for item in archive.infolist())
+    _require_room(unpacked, path.stat().st_size)
+    with np.load(path, allow_pickle=False) as arrays:
+        inputs, labels = arrays["x_test"], arrays["y_test"]
     inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
-    known = inputs.dtype in (np.float32, np.float64) and np.issubdtype(labels.dtype, np.integer)
+    real = inputs.dtype.newbyteorder("=") in (np.float32, np.float64)
     reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
-    require(known, where, reason)
-    require(labels.shape == inputs.shape[:1], where, f"{path}: x_test and y_test differ in number")
+    require(real and np.issubdtype(labels.dtype, np.integer), "--data", reason)
     return Points(inputs, labels.astype(np.int64))
 
 
-def _idx(path: Path, where: str) -> NDArray[np.uint8]:
-    data = read_bytes(path, where)
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(io.BytesIO(data)) as stream:
-                unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
-            _require_room(len(unpacked), len(data))
-            data = unpacked
-    except DAMAGED as error:
-        raise Invalid(where, f"{path}: {error}") from None
+def _idx(path: Path) -> NDArray[np.uint8]:
+    data = read_bytes(path, "--data")
+    if path.suffix == ".gz":
+        with gzip.open(io.BytesIO(data)) as stream:
+            unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
+        _require_room(len(unpacked), len(data))
+        data = unpacked
     known = len(data) >= 4 and data[:3] == b"\x00\x00\x08" and len(data) >= 4 + 4 * data[3]
-    require(known, where, f"{path} is not an IDX file of bytes")
+    require(known, "--data", f"{path} is not an IDX file of bytes")
     start = 4 + 4 * data[3]
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
-    fits = len(data) - start == math.prod(shape)
-    require(fits, where, f"{path} is truncated or too long")
+    require(len(data) - start == math.prod(shape), "--data", f"{path} is truncated or too long")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
 
 
 def certified_points(certificate: dict[str, Any], data: Path) -> Points:
     """The points at the certificate's indices. Raises Misused unless they are those certified."""
     try:
-        found = external_points(data, "--data")
+        found = external_points(data)
     except Refused as fault:
         raise Misused(fault.field, fault.reason) from None
+    except Exception as error:  # whatever a damaged file makes its reader stumble over
+        raise Misused("--data", f"{data}: {str(error)[:200]}") from None
     index, stored = certificate["points"]["index"], certificate["data"]
     last = max(index, default=0)
     reason = f"{data} holds {len(found.inputs)} points, the certificate names {last}"

@@ -116,7 +116,8 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
     require(isinstance(graph, dict), at, "not a JSON object")
     form, version = graph.get("format"), graph.get("version")
     reason = f"format {form!r:.40} version {version!r:.20}; known: 'lipsort-graph' version 1"
-    require(form == "lipsort-graph" and version == 1, at, reason, Unsupported)
+    known = form == "lipsort-graph" and type(version) is int and version == 1
+    require(known, at, reason, Unsupported)
     found = record(
         format=anything,
         version=anything,

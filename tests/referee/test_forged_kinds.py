@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,27 @@ import adapter
 import numpy as np
 import pytest
 from definitions import Node
-from forgery import CERTIFICATE, Raw, file_digest, framed, load, put, signed, store, unpack
+from forgery import (
+    CERTIFICATE,
+    Raw,
+    array_digest,
+    file_digest,
+    framed,
+    load,
+    pack,
+    put,
+    signed,
+    store,
+    unpack,
+)
 from honest import issue_classifier, issue_critic
 from networks import Drawing
 from rounded_arithmetic import Machine
 from trials import build, on
 
-from lipsort_cli.certificates import issue_w1_certificate
+from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
 from lipsort_cli.certificates.search import find_route
+from lipsort_cli.errors import LipsortError
 from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.w1 import judge_value
 
@@ -130,6 +144,8 @@ FALSE: dict[str, Change] = {
     "a size that is true": layer(2, group_size=True),
     "a deviation below zero": layer(0, std=["-0x1.0p-2"]),
     "no deviation": layer(0, std=[NO]),
+    "a graph's version that is true": graph(lambda value: value.update(version=True)),
+    "a graph's version as a float": graph(lambda value: value.update(version=1.0)),
     "a mean for a channel there is not": layer(0, mean=["0x1.0p-1"] * 2),
     "a matrix said to be zero": proofs("dense", method="zero", witness=NO, bound=NO),
     "the sums of another norm": proofs(
@@ -182,6 +198,55 @@ def test_what_is_false_is_not_valid(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", TRUE)
 def test_the_same_said_otherwise_is_valid(kind: str, tmp_path: Path) -> None:
     assert attempt(issue_classifier(tmp_path), TRUE[kind]) == "VALID"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_no_input_without_a_number_is_predicted(number: float, tmp_path: Path) -> None:
+    """All digests are right, and nothing is claimed of the point but its prediction."""
+    certificate = load(issue_classifier(tmp_path))
+    content, body = unpack((tmp_path / DATA).read_bytes())
+    levels, labels = (
+        np.frombuffer(body[slice(*content[name]["data_offsets"])], kind).reshape(
+            content[name]["shape"]
+        )
+        for name, kind in (("inputs", "|u1"), ("labels", "<i8"))
+    )
+    inputs = levels.astype(np.float32) / np.float32(255)
+    inputs[0] = number
+    (tmp_path / DATA).write_bytes(pack({"inputs": inputs, "labels": labels}))
+    certificate["data"] |= {
+        "encoding": "float32",
+        "file_sha256": file_digest(tmp_path / DATA),
+        "inputs_sha256": array_digest(inputs),
+    }
+    certificate["points"]["input_sha256"][0] = hashlib.sha256(inputs[0].tobytes()).hexdigest()
+    for prediction in range(3):
+        certificate["points"]["prediction"][0] = prediction
+        store(tmp_path, certificate)
+        assert adapter.verdict(tmp_path)[:2] == ("INVALID", "data")
+    with pytest.raises(LipsortError, match="NaN or infinity"):
+        issue_certificate(tmp_path, tmp_path / NETWORK, inputs, labels)
+
+
+@pytest.mark.parametrize("arithmetic", ["real", "binary64"])
+def test_where_a_label_is_proven_no_other_is_predicted(arithmetic: str, tmp_path: Path) -> None:
+    """Leads of a few units in the last place: where a ball is proven, no other class is open."""
+    network = build(Drawing(TWO, [matrix(EYE)], "plain"))
+    path = adapter.save(network, tmp_path / NETWORK)
+    proven = 0
+    for units in range(1, 16):
+        x = np.array([[1.0, 1 - units * 2.0**-52]])
+        issue_certificate(tmp_path, path, x, [0], arithmetic=arithmetic)
+        (tmp_path / "points.csv").unlink()
+        certificate = load(tmp_path)
+        certificate["points"]["prediction"] = [1]
+        certificate["summary"]["correct"] = 0
+        certificate["statement"] = certificate["statement"].replace("(1 of them", "(0 of them")
+        store(tmp_path, certificate)
+        if adapter.radii(network, x, np.array([0]), "l2", arithmetic)[0] > 0:
+            proven += 1
+            assert adapter.verdict(tmp_path)[:2] == ("INVALID", "points.prediction[0]")
+    assert proven
 
 
 @pytest.mark.parametrize(
