@@ -3,13 +3,12 @@
 Nothing of a proof rests on this: it keeps small files from holding a verifier up.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from .bounds import chunk_size
 from .errors import Unsupported, require
 from .graph import Network
-from .operation import Layer, LayerBound, of
+from .operation import of, walk
 
 SMALL, PATIENCE, EACH = 10_000_000, 3.5, {False: 60.0, True: 600.0}
 """Files of up to ``SMALL`` bytes may take ``PATIENCE`` seconds of one core, larger ones ``EACH``
@@ -43,8 +42,12 @@ class Budget:
 
 def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> float:
     """Seconds for all proofs and points of a certificate, on one machine."""
-    routes, move = certificate["routes"], SPEEDS[exact][1]
-    seconds = sum(_proofs(each["layers"], network.layers, each["norm"], exact) for each in routes)
+    routes, (product, move), seconds = certificate["routes"], SPEEDS[exact], 0.0
+    for route in routes:
+        for layer, claim in zip(network.walk(), walk(route["layers"]), strict=False):
+            size = 0 if layer.weight is None else layer.weight.size
+            products = of(layer).proof_products(layer, claim.method)
+            seconds += products * product + 8.0 * size * move + CALL
     if certificate["kind"] == "classification":
         last = network.layers[-1]
         # Every pair of rows of a head, or of unit vectors, is compared.
@@ -53,29 +56,14 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
         # Exactly, only radii above 0 are judged.
         radii = certificate["points"]["radius"]
         count = sum(radius > 0 for radius in radii) if exact else len(radii)
-        return seconds + points_work(network, count, exact)
-    counts = certificate["x"]["count"] + certificate["y"]["count"]
-    return seconds + len(routes) * points_work(network, counts, exact)
+    else:
+        count = len(routes) * (certificate["x"]["count"] + certificate["y"]["count"])
+    return seconds + points_work(network, count, exact)
 
 
 def points_work(network: Network, count: int, exact: bool) -> float:
     """Seconds for carrying ``count`` points through the network."""
-    layers = list(network.walk())
-    work = [of(layer).work(layer, exact) for layer in layers]
+    layers, (product, move) = list(network.walk()), SPEEDS[exact]
+    one = sum(2.0 * each.products * product + of(each).moves(each, exact) * move for each in layers)
     calls = len(layers) + sum(len(layer.parts) for layer in layers)
-    chunks = -(-count // chunk_size(network, 4 if exact else 1)) if count else 0
-    return count * sum(_seconds(each, exact) for each in work) + chunks * calls * CALL
-
-
-def _seconds(work: tuple[float, float], exact: bool) -> float:
-    return work[0] * SPEEDS[exact][0] + work[1] * SPEEDS[exact][1]
-
-
-def _proofs(claims: Sequence[LayerBound], layers: Sequence[Layer], norm: str, exact: bool) -> float:
-    """Seconds for the proofs of a chain; claims that do not fit the layers cost nothing."""
-    seconds = 0.0
-    for claim, layer in zip(claims, layers, strict=False):
-        seconds += _seconds(of(layer).proof_work(layer, norm, claim.method), exact) + CALL
-        for inner, part in zip(claim.parts, layer.parts, strict=False):
-            seconds += _proofs(inner, part, norm, exact)
-    return seconds
+    return count * one + -(-count // chunk_size(network, 4 if exact else 1)) * calls * CALL

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import Invalid, Refused, Unsupported, require
 from .format import integer, listing, record, word
-from .operation import Layer, find, of
+from .operation import Layer, find, of, walk
 from .strictjson import canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
 
@@ -65,8 +65,7 @@ class Network:
 
     def walk(self) -> Iterator[Layer]:
         """All layers, those inside containers too, in the order of the graph."""
-        for layer in self.layers:
-            yield from layer.walk()
+        return walk(self.layers)
 
     def smooth(self) -> bool:
         """Whether a layer needs the accuracy of a mathematical library."""
@@ -211,8 +210,7 @@ class Parser:
             for count, most in ((layer.width, 1), (self.components, 4)):
                 reason = f"{count} outputs, more than {most * LARGEST_STATE}"
                 require(count <= most * LARGEST_STATE, at, reason, Unsupported)
-            if layer.weight is not None:
-                self.products += layer.width * (layer.weight.size // layer.weight.shape[0])
+            self.products += layer.products
             reason = f"{self.products} products a point, over {MOST_PRODUCTS}"
             require(self.products <= MOST_PRODUCTS, at, reason, Unsupported)
             layers.append(layer)

@@ -6,9 +6,10 @@ folder; an operation without a file is refused, never guessed. To add one is to 
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -60,18 +61,17 @@ class Layer:
     name: str = ""
     entry: dict[str, Any] = field(default_factory=dict)
 
-    def walk(self) -> Iterator[Layer]:
-        """This layer and all layers inside it, in the order of the graph."""
-        yield self
-        for part in self.parts:
-            for layer in part:
-                yield from layer.walk()
-
     @property
     def matrix(self) -> NDArray[np.float32]:
         """The weight of an operation that has one."""
         assert self.weight is not None
         return self.weight
+
+    @property
+    def products(self) -> int:
+        """Of a weight and a number, that one point takes."""
+        matrix = self.weight is not None and self.weight.ndim > 1
+        return math.prod(self.out_shape[1:]) * self.matrix.size if matrix else 0
 
     @property
     def place(self) -> str:
@@ -94,6 +94,14 @@ class LayerBound:
     method: str = ""
     witness: float = 0.0
     parts: tuple[tuple[LayerBound, ...], ...] = ()
+
+
+def walk(chain: Sequence[Any]) -> Iterator[Any]:
+    """Layers, or bounds of layers, each followed by those inside it."""
+    for item in chain:
+        yield item
+        for part in item.parts:
+            yield from walk(part)
 
 
 class Operation(ABC):
@@ -138,13 +146,13 @@ class Operation(ABC):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry values and errors over the layer, whose proven constant is ``bound``."""
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        """About the multiply-adds in products of matrices, and the numbers moved, of one point."""
-        return 0.0, 12.0 * (layer.inputs + layer.width)
+    def moves(self, layer: Layer, exact: bool) -> float:
+        """About the numbers that one point moves, compares or adds, besides ``layer.products``."""
+        return 12.0 * (layer.inputs + layer.width)
 
-    def proof_work(self, layer: Layer, norm: str, method: str) -> tuple[float, float]:
-        """The same of a proof."""
-        return 0.0, 8.0 * layer.weight.size if layer.weight is not None else 0.0
+    def proof_products(self, layer: Layer, method: str) -> float:
+        """About the multiply-adds of a proof."""
+        return 0.0
 
     def onnx(self, layer: Layer) -> list[Node]:
         """The layer in ONNX. Raises Unsupported where it has no such operation."""

@@ -31,27 +31,32 @@ FOLDED = 1 << 26
 WORK = 3e11
 """Multiplications that the frequencies of one layer may take."""
 LARGEST_PERIOD = 1 << 14
+MOVED = 13.0
 SIDE = 1536
 _UNDERFLOW = 2.0**-900
 
 
-def proof_work(layer: Layer, method: str) -> tuple[float, float]:
-    """About the multiply-adds and the numbers moved in a proof by correlations or frequencies."""
+def proof_products(layer: Layer, method: str, started: float = MOVED) -> float:
+    """About the multiply-adds of a proof by correlations or frequencies.
+
+    ``started``: those that take as long as a number moved.
+    """
     height, width, rows, columns = folded_shape(layer)
     small, large = sorted((rows, columns))
     if method != "frequencies":
         shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
-        sides = float(small * large * (small + (large if large <= SIDE else 0)))
-        return shifts * height * width * sides, shifts * 20.0 * small * large
+        sides = small + (large if large <= SIDE else 0)
+        return shifts * small * large * (height * width * sides + 20.0 * started)
     first, second = periods(layer)
     each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
-    count = layer.groups * (first // 2 + 1.0) * second
-    return count * each, count * (20.0 * small * large + 1000.0 * height * width + 1e5)
+    each += started * (20.0 * small * large + 1000.0 * height * width + 1e5)
+    return layer.groups * (first // 2 + 1.0) * second * each
 
 
 def too_long(layer: Layer) -> bool:
     """Whether there are more frequencies than are tried."""
-    return proof_work(layer, "frequencies")[0] > WORK or max(periods(layer)) > LARGEST_PERIOD
+    many = proof_products(layer, "frequencies", 0.0) > WORK
+    return many or max(periods(layer)) > LARGEST_PERIOD
 
 
 def _largest(bounds: list[Any]) -> Any:

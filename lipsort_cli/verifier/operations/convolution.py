@@ -4,7 +4,7 @@ import math
 
 from ..linear import SUMS, Linear
 from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, Node, State, anything, writable
-from ._kernel_bounds import Folded, proof_work
+from ._kernel_bounds import Folded, proof_products
 from ._kernels import absolute_sums, convolve, terms_summed
 from .dense import Dense
 
@@ -64,18 +64,13 @@ class Convolution(Dense):
         kernel = Folded.of(layer, m)
         return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        """Products with patches, and patches formed."""
-        pixels, terms = math.prod(layer.out_shape[1:]), terms_summed(layer)
-        moves = 4.0 * terms * layer.groups * pixels + 12.0 * (layer.inputs + layer.width)
-        return 2.0 * terms * layer.width, moves
+    def moves(self, layer: Layer, exact: bool) -> float:
+        """Patches are formed."""
+        patches = layer.products * layer.groups / layer.out_shape[0]
+        return super().moves(layer, exact) + 4.0 * patches
 
-    def proof_work(self, layer: Layer, norm: str, method: str) -> tuple[float, float]:
-        moves = 8.0 * layer.matrix.size
-        if norm != "l2" or method not in ("residual", "rows", "frequencies"):
-            return 0.0, moves
-        products, more = proof_work(layer, method)
-        return products, moves + more
+    def proof_products(self, layer: Layer, method: str) -> float:
+        return proof_products(layer, method) if method in self.methods[:3] else 0.0
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """A dense layer with as many terms as taps and input channels of a group."""

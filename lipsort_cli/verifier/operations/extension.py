@@ -24,10 +24,9 @@ class Extension(Operation):
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.ones(layer.inputs, "l2") if norm == "linf" else m.upper(1.0)
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
+    def moves(self, layer: Layer, exact: bool) -> float:
         """At worst every centre is decisive, and evaluated again; not so exactly."""
-        again = 20.0 * len(layer.matrix) if exact else 6.0 * layer.matrix.size
-        return 2.0 * layer.matrix.size, 12.0 * layer.inputs + again
+        return 12.0 * layer.inputs + (20.0 * len(layer.matrix) if exact else 6.0 * layer.products)
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """As written: ``n + 8`` roundings of ``||x - w_j|| + |b_j|``; squares may underflow."""

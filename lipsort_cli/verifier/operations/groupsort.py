@@ -19,8 +19,8 @@ class Groupsort(Selection):
         entry.require(shape[0] % size == 0, "group_size", reason)
         return {}
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        return 0.0, (16.0 + 4.0 * math.log2(layer.size)) * layer.inputs
+    def moves(self, layer: Layer, exact: bool) -> float:
+        return (16.0 + 4.0 * math.log2(layer.size)) * layer.inputs
 
     def grouped(self, layer: Layer, values: Any) -> Any:
         """``[N, n]`` as ``[N, groups, size, pixels]``."""

@@ -27,8 +27,8 @@ class Pool(Operation):
         overlap = -(-layer.size // layer.stride)
         return m.upper({"linf": 1, "l2": overlap, "l1": overlap * overlap}[norm])
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        return 0.0, 12.0 * layer.inputs + (12.0 + 6.0 * layer.size**2) * layer.width
+    def moves(self, layer: Layer, exact: bool) -> float:
+        return super().moves(layer, exact) + 6.0 * layer.size**2 * layer.width
 
     def attributes(self, layer: Layer) -> dict[str, Any]:
         return {"kernel_shape": [layer.size] * 2, "strides": [layer.stride] * 2}

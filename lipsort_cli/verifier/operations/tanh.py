@@ -25,8 +25,8 @@ class Tanh(Operation):
         """Of one ball."""
         return x.tanh()
 
-    def work(self, layer: Layer, exact: bool) -> tuple[float, float]:
-        return 0.0, 80.0 * layer.width
+    def moves(self, layer: Layer, exact: bool) -> float:
+        return 80.0 * layer.width
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(self.slope)
