@@ -19,12 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import Unsupported, require
-
 if TYPE_CHECKING:
     from .format import Check
     from .graph import Entry
-    from .onnx import Node
     from .state import State
 
 FOLDER = Path(__file__).with_name("operations")
@@ -113,8 +110,6 @@ class Operation(ABC):
 
     fields: ClassVar[dict[str, Check]] = {}
     """Fields of its entry in a graph, beside ``op``; what is real makes up ``Layer.numbers``."""
-    node = ""
-    """The operation of ONNX, where it is a single node."""
     methods: tuple[str, ...] = ("1-Lipschitz",)
     """How its constant may be proven."""
     smooth = False
@@ -153,16 +148,6 @@ class Operation(ABC):
     def proof_products(self, layer: Layer, method: str) -> float:
         """About the multiply-adds of a proof."""
         return 0.0
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        """The layer in ONNX. Raises Unsupported where it has no such operation."""
-        reason = f"found operation {layer.op!r}, which lipsort cannot write as ONNX"
-        require(self.node, layer.place, reason, Unsupported)
-        return [(self.node, {}, self.attributes(layer))]
-
-    def attributes(self, layer: Layer) -> dict[str, Any]:
-        """Of the single node."""
-        return {}
 
 
 class Selection(Operation):

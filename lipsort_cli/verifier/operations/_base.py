@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from ..errors import Unsupported, require
 from ..format import listing, optional
 from ..graph import NATURAL, POSITIVE, Entry, Shape, anything, real
-from ..onnx import Node, reshape, writable
 from ..operation import Layer, LayerBound, Operation, Selection
 from ..state import State
 from ..strictjson import parse_hex
 
-__all__ = ["NATURAL", "POSITIVE", "Any", "Entry", "Layer", "LayerBound", "NDArray", "Node",
-           "Operation", "Selection", "Shape", "State", "Unsupported", "anything", "listing", "np",
-           "optional", "parse_hex", "real", "require", "reshape", "writable"]  # fmt: skip
+__all__ = ["NATURAL", "POSITIVE", "Any", "Entry", "Layer", "LayerBound", "NDArray", "Operation",
+           "Selection", "Shape", "State", "Unsupported", "anything", "listing", "np",
+           "optional", "parse_hex", "real", "require"]  # fmt: skip

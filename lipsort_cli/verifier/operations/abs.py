@@ -6,7 +6,5 @@ from ._base import Any, Layer, Selection, np
 class Abs(Selection):
     """1-Lipschitz in every norm; rounds nothing."""
 
-    node = "Abs"
-
     def values(self, layer: Layer, values: Any) -> Any:
         return np.abs(values)

@@ -9,8 +9,6 @@ from .max_pool import Pool, windows
 class AveragePool(Pool):
     """``l = 1 / k``: the constant is m/k in L2, (m/k)^2 in L1 and 1 in L-infinity."""
 
-    node = "AveragePool"
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         share = min(Fraction(1), Fraction(-(-layer.size // layer.stride), layer.size))
         return m.upper({"linf": Fraction(1), "l2": share, "l1": share * share}[norm])

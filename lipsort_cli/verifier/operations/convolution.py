@@ -3,7 +3,7 @@
 import math
 
 from ..linear import SUMS, Linear
-from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, Node, State, anything, writable
+from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, State, anything
 from ._kernel_bounds import Folded, proof_products
 from ._kernels import absolute_sums, convolve, terms_summed
 from .dense import Dense
@@ -19,7 +19,6 @@ class Convolution(Dense):
         "padding_mode": anything,
     }
     methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
-    node = "Conv"
     adjoint = False
     """Whether it is the transpose of the convolution with its kernel."""
 
@@ -83,15 +82,3 @@ class Convolution(Dense):
 
         linear = Linear.of(layer, state.arithmetic, m, terms_summed(layer), product, absolute_sums)
         linear.step(layer, state, bound.value)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        pads = layer.circular and layer.padding
-        writable(layer, not pads, "which pads circularly; operator set 17 of ONNX cannot")
-        attributes = {
-            "kernel_shape": list(layer.matrix.shape[2:]),
-            "strides": [layer.stride] * 2,
-            "pads": [layer.padding] * 4,
-            "dilations": [layer.dilation] * 2,
-            "group": layer.groups,
-        }
-        return [(self.node, {"weight": layer.weight, "bias": layer.bias}, attributes)]

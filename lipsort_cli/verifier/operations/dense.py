@@ -1,7 +1,7 @@
 """``dense``: W x + b."""
 
 from ..linear import SUMS, Linear, spectral_bound
-from ._base import Any, Entry, Layer, LayerBound, Node, Operation, State, anything
+from ._base import Any, Entry, Layer, LayerBound, Operation, State, anything
 
 
 class Dense(Operation):
@@ -29,6 +29,3 @@ class Dense(Operation):
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         Linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        return [("Gemm", {"weight": layer.weight, "bias": layer.bias}, {"transB": 1})]

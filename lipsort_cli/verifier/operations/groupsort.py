@@ -2,7 +2,7 @@
 
 import math
 
-from ._base import POSITIVE, Any, Entry, Layer, Node, Selection, np, reshape
+from ._base import POSITIVE, Any, Entry, Layer, Selection, np
 
 
 class Groupsort(Selection):
@@ -35,15 +35,3 @@ class Groupsort(Selection):
         np.minimum(groups[:, :, 0], groups[:, :, 1], out=made[:, :, 0])
         np.maximum(groups[:, :, 0], groups[:, :, 1], out=made[:, :, 1])
         return made.reshape(len(values), layer.width)
-
-    def groups(self, layer: Layer) -> Node:
-        """Reshape to groups of features ``[N, -1, k]``, of channels ``[N, C / k, k, H, W]``."""
-        count = layer.shape[0] // layer.size if len(layer.shape) > 1 else -1
-        return reshape("groups", count, layer.size, *layer.shape[1:])
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        """Reshape, TopK of all (smallest first, sorted), Reshape."""
-        size = np.array([layer.size], dtype=np.int64)
-        order = {"axis": 2 if len(layer.shape) > 1 else -1, "largest": 0, "sorted": 1}
-        sorting: Node = ("TopK", {"size": size}, order)
-        return [self.groups(layer), sorting, reshape("flat", *layer.out_shape)]

@@ -6,8 +6,6 @@ from ._base import Any, Layer, LayerBound, Selection, State
 class Identity(Selection):
     """Nothing is done, so nothing is lost."""
 
-    node = "Identity"
-
     def values(self, layer: Layer, values: Any) -> Any:
         return values
 

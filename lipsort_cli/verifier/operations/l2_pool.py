@@ -26,8 +26,6 @@ def squared(state: State, layer: Layer, terms: int) -> None:
 class L2Pool(Pool):
     """``l = 1``; in L-infinity a window of k^2 pixels has the constant k."""
 
-    node = "LpPool"
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(layer.size) if norm == "linf" else super().constant(layer, norm, m)
 
@@ -40,6 +38,3 @@ class L2Pool(Pool):
         sizes = m.norm(m.enlarge(state.values, area + 4), state.norm)
         state.rounded(layer, bound.value, sizes, area + 4, 8 * (area + 4))
         squared(state, layer, area)
-
-    def attributes(self, layer: Layer) -> dict[str, Any]:
-        return {**super().attributes(layer), "p": 2}

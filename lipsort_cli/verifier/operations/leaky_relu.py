@@ -9,7 +9,6 @@ class LeakyRelu(Operation):
 
     fields = {"slope": real}
     methods = ("slope",)
-    node = "LeakyRelu"
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(max(1.0, abs(layer.numbers[0])))
@@ -21,6 +20,3 @@ class LeakyRelu(Operation):
         below = m.select(lambda values: np.minimum(values, 0), state.values)
         state.values = above + below * slope
         state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=vanished)
-
-    def attributes(self, layer: Layer) -> dict[str, Any]:
-        return {"alpha": layer.numbers[0]}

@@ -30,14 +30,9 @@ class Pool(Operation):
     def moves(self, layer: Layer, exact: bool) -> float:
         return super().moves(layer, exact) + 6.0 * layer.size**2 * layer.width
 
-    def attributes(self, layer: Layer) -> dict[str, Any]:
-        return {"kernel_shape": [layer.size] * 2, "strides": [layer.stride] * 2}
-
 
 class MaxPool(Pool, Selection):
     """Rounds nothing."""
-
-    node = "MaxPool"
 
     def values(self, layer: Layer, values: Any) -> Any:
         return windows(np.maximum, layer, values)

@@ -1,6 +1,6 @@
 """``maxout``: the maximum of contiguous groups."""
 
-from ._base import Any, Entry, Layer, Node
+from ._base import Any, Entry, Layer
 from .groupsort import Groupsort
 
 
@@ -13,6 +13,3 @@ class Maxout(Groupsort):
 
     def values(self, layer: Layer, values: Any) -> Any:
         return self.grouped(layer, values).max(axis=2).reshape(len(values), layer.width)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        return [self.groups(layer), ("ReduceMax", {}, {"axes": [2], "keepdims": 0})]

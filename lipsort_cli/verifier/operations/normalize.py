@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ._base import Any, Entry, Layer, LayerBound, Node, Operation, State, listing, real, writable
+from ._base import Any, Entry, Layer, LayerBound, Operation, State, listing, real
 
 SMALLEST = 2.0**-60
 """Standard deviations are no less."""
@@ -41,11 +41,3 @@ class Normalize(Operation):
         state.values = m.divide(state.values - mean, std)
         small, reach = 8 * (1 + 2 / float(pairs[1].min())), max(1.0, float(pairs[1].max()))
         state.rounded(layer, bound.value, sizes, 6, small, reach=reach)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        half = len(layer.numbers) // 2
-        known = len(layer.shape) > 1 or half in (1, layer.inputs)
-        writable(layer, known, "with channels in a flat state, which ONNX has not")
-        shape = (half,) if half == 1 else (half,) + (1,) * (len(layer.shape) - 1)
-        mean, std = np.array(layer.numbers, dtype=np.float32).reshape(2, *shape)
-        return [("Sub", {"mean": mean}, {}), ("Div", {"std": std}, {})]

@@ -6,7 +6,5 @@ from ._base import Any, Layer, Selection, np
 class Relu(Selection):
     """1-Lipschitz in every norm; rounds nothing."""
 
-    node = "Relu"
-
     def values(self, layer: Layer, values: Any) -> Any:
         return np.maximum(values, 0)

@@ -1,6 +1,6 @@
 """``scale``: factor * x; the constant is |factor| in every norm."""
 
-from ._base import Any, Layer, LayerBound, Node, Operation, State, np, real
+from ._base import Any, Layer, LayerBound, Operation, State, real
 
 
 def doubt(state: State, *constants: float) -> tuple[Any, Any]:
@@ -27,6 +27,3 @@ class Scale(Operation):
         sizes, vanished = state.size() * abs(factor), doubt(state, factor)
         state.values = state.values * factor
         state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=vanished)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        return [("Mul", {"factor": np.array(layer.numbers, dtype=np.float32)}, {})]

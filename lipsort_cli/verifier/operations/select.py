@@ -6,7 +6,7 @@ chosen, at most m times, so the constant is sqrt(m) in L2, m in L1 and 1 in L-in
 
 import math
 
-from ._base import POSITIVE, Any, Entry, Layer, Node, Selection, anything, listing, np, reshape
+from ._base import POSITIVE, Any, Entry, Layer, Selection, anything, listing, np
 
 
 class Select(Selection):
@@ -37,14 +37,3 @@ class Select(Selection):
     def values(self, layer: Layer, values: Any) -> Any:
         zeros = np.zeros((len(values), 1), dtype=values.dtype)
         return np.concatenate([values, zeros], axis=1)[:, self.places(layer)]
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        """Flat, a zero behind, Gather, the new shape."""
-        places = self.places(layer)
-        chosen = np.where(places < 0, layer.inputs, places)
-        return [
-            reshape("flat", layer.inputs),
-            ("Pad", {"pads": np.array([0, 0, 0, 1], dtype=np.int64)}, {}),
-            ("Gather", {"places": chosen}, {"axis": 1}),
-            reshape("shape", *layer.out_shape),
-        ]

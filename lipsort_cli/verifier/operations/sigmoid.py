@@ -9,7 +9,6 @@ class Sigmoid(Tanh):
 
     methods = ("1/4",)
     slope = 0.25
-    node = "Sigmoid"
 
     def function(self, values: Any) -> Any:
         return 1 / (1 + np.exp(-values))

@@ -3,7 +3,7 @@
 Channel ``c b^2 + i b + j`` is pixel ``(i, j)`` of each block of channel ``c``.
 """
 
-from ._base import POSITIVE, Any, Entry, Layer, Node, Selection, np, reshape
+from ._base import POSITIVE, Any, Entry, Layer, Selection, np
 
 
 class SpaceToDepth(Selection):
@@ -27,11 +27,3 @@ class SpaceToDepth(Selection):
     def values(self, layer: Layer, values: Any) -> Any:
         moved = values.reshape(len(values), *self.cut(layer)).transpose(self.order)
         return np.ascontiguousarray(moved).reshape(len(values), layer.width)
-
-    def onnx(self, layer: Layer) -> list[Node]:
-        """Reshape, Transpose, Reshape: ONNX's own SpaceToDepth has another order of channels."""
-        return [
-            reshape("parts", *self.cut(layer)),
-            ("Transpose", {}, {"perm": list(self.order)}),
-            reshape("shape", *layer.out_shape),
-        ]

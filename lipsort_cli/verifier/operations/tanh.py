@@ -13,7 +13,6 @@ class Tanh(Operation):
     In real arithmetic only, as libraries differ.
     """
 
-    node = "Tanh"
     smooth = True
     slope = 1.0
 

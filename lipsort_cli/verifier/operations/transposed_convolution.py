@@ -7,7 +7,6 @@ class TransposedConvolution(Convolution):
     """Of the kernel ``[in, out / groups, kh, kw]`` with zero padding."""
 
     fields = {key: check for key, check in Convolution.fields.items() if key != "padding_mode"}
-    node = "ConvTranspose"
     adjoint = True
 
     def outputs(self, size: int, stride: int, padding: int, reach: int) -> int:
