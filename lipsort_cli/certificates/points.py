@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsort_cli.certificates.reach import Radii, certified_radii
 from lipsort_cli.certificates.search import find_bound, find_bounds, find_route
 from lipsort_cli.config.certificates import REFUSED_ARITHMETICS
 from lipsort_cli.errors import LipsortError, UsageError
@@ -23,7 +24,7 @@ from lipsort_cli.verifier.bounds import (
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, parse_network
 from lipsort_cli.verifier.operation import Layer, LayerBound
-from lipsort_cli.verifier.radii import Head, Radii, certified_radii, split
+from lipsort_cli.verifier.radii import Head, split
 from lipsort_cli.verifier.rounding import (
     ARITHMETICS,
     NORMS,

@@ -7,7 +7,7 @@ import numpy as np
 from .bounds import Route, chain_constant, network_constant, prove_chain
 from .errors import Invalid, require
 from .graph import Network
-from .radii import certified_radii, split
+from .radii import judge, split
 from .rounding import ARITHMETICS, Binary64
 from .tensors import Points, digest_array, input_digests
 from .words import assumptions, classification_statement
@@ -84,16 +84,17 @@ def check_classification(certificate: Certificate, network: Network, points: Poi
     arithmetic = ARITHMETICS[claim["arithmetic"]]
     for place, route in enumerate(routes):
         rows = np.flatnonzero(chosen == place)
-        inputs, labels = points.inputs[rows], points.labels[rows]
-        found = certified_radii(network, inputs, labels, claim["norm"], arithmetic, route)
-        certain = (found.radii > 0) & (predictions[rows] != labels)
-        possible = found.possible[np.arange(len(rows)), predictions[rows]] & ~certain
-        for at in np.flatnonzero(~((radii[rows] <= found.radii) & possible))[:1]:
+        given = points.inputs[rows], points.labels[rows], radii[rows], claim["norm"], arithmetic
+        verdicts, possible = judge(network, *given, route, Binary64())
+        proven = (radii[rows] == 0) | (verdicts == 1)
+        certain = (verdicts == 1) & (predictions[rows] != points.labels[rows])
+        said = possible[np.arange(len(rows)), predictions[rows]] & ~certain
+        for at in np.flatnonzero(~(proven & said))[:1]:
             row = rows[at]
-            reason = f"claims {radii[row]!r}, proven is {found.radii[at]!r}"
-            require(radii[row] <= found.radii[at], f"points.radius[{row}]", reason)
-            reason = f"claims {predictions[row]}, the network says {found.predictions[at]}"
-            require(possible[at], f"points.prediction[{row}]", reason)
+            reason = f"claims {float(radii[row])!r}, which is not proven"
+            require(proven[at], f"points.radius[{row}]", reason)
+            reason = f"claims {predictions[row]}, the network says another class"
+            require(said[at], f"points.prediction[{row}]", reason)
     _check_summary(certificate["summary"], predictions, radii, points.labels)
     counts = (certificate["summary"][name] for name in ("points", "correct", "certified"))
     words = classification_statement(claim["norm"], claim["arithmetic"], *counts)

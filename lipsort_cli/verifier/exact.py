@@ -170,6 +170,9 @@ class Exact(Machine):
     def largest_sum(self, absolute: Grid, axis: int) -> Any:
         return self.uppers(absolute.sum(axis).max(0)[None])[0]
 
+    def difference(self, first: Grid, second: Grid) -> Any:
+        return self.uppers(first - second)
+
     def most(self, bound: Any) -> Any:
         return self._larger.reduce(bound, axis=1)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounds import Route, network_constant, prove_chain, sweep
+from .bounds import Route, network_constant, prove_chain
 from .effort import Budget, points_work
 from .errors import Invalid, Unsupported, require
 from .exact import Exact, flint
 from .graph import Network
-from .radii import Head, Labels, gaps, split
-from .rounding import ARITHMETICS, Arithmetic, Floats, conversion
+from .radii import Labels, Verdicts, judge
+from .rounding import ARITHMETICS, Arithmetic, Floats
 from .tensors import Points, parse_tensors
 from .w1 import judge_value
 
@@ -24,8 +24,6 @@ BITS = (96, 1024)
 """Kept of activations: at first, and where that does not decide."""
 LONGER = 8
 """So many times longer the second try takes."""
-Verdicts = NDArray[np.int64]
-"""1 proven, -1 certainly not proven, 0 undecided."""
 
 
 def check_exactly(
@@ -50,10 +48,10 @@ def check_exactly(
         tensors, _ = parse_tensors(data, "data")
         count = sum(len(tensors[side]) for side in "xy") * len(routes)
 
-        def judge(m: Exact, _: Any) -> Verdicts:
+        def judged(m: Exact, _: Any) -> Verdicts:
             return np.array([judge_value(network, m, tensors, routes, norm, claim["value"])])
 
-        _settle(judge, np.zeros(1, np.int64), "claim.value", budget, network, count)
+        _settle(judged, np.zeros(1, np.int64), "claim.value", budget, network, count)
         return "Confirmed in exact arithmetic: layer bounds and the bound's value"
     stored = certificate["points"]
     radii, chosen = np.array(stored["radius"]), np.array(stored["route"])
@@ -63,7 +61,7 @@ def check_exactly(
 
 
 def _settle(
-    judge: Callable[[Exact, Labels], Verdicts],
+    judged: Callable[[Exact, Labels], Verdicts],
     rows: Labels,
     name: str,
     budget: Budget | None,
@@ -77,7 +75,7 @@ def _settle(
         if bits > BITS[0] and budget is not None:
             budget.spend(LONGER * points_work(network, count * len(rows), exact=True))
         with flint().ctx.workprec(bits + 160):
-            verdicts = judge(Exact(bits), rows)
+            verdicts = judged(Exact(bits), rows)
         for row in rows[verdicts < 0][:1]:
             raise Invalid(name.format(row), "is not proven in exact arithmetic")
         rows = rows[verdicts == 0]
@@ -99,34 +97,11 @@ def check_radii(
     budget: Budget | None = None,
 ) -> None:
     """Every radius above 0, by the route chosen. Raises Invalid or Unsupported at the first."""
-    parts = split(network)
     for place, route in enumerate(routes):
 
-        def judge(m: Exact, rows: Labels, route: Route = route) -> Verdicts:
-            head = Head.of(parts, network.classes, route.norm, arithmetic, m)
-            factor = conversion(m, norm, route.inputs, network.inputs)
-            found = [np.zeros(0, dtype=np.int64)]
-            for part, state in sweep(network, parts.body, route, inputs[rows], arithmetic, m):
-                claimed = radii[rows[part]].tolist()
-                radius = np.array([m.upper(value) * factor for value in claimed], dtype=object)
-                found.append(_judge(head, state, labels[rows[part]], radius))
-            return np.concatenate(found)
+        def judged(m: Exact, rows: Labels, route: Route = route) -> Verdicts:
+            given = inputs[rows], labels[rows], radii[rows], norm, arithmetic
+            return judge(network, *given, route, m)[0]
 
         rows = np.flatnonzero((radii > 0) & (chosen == place))
-        _settle(judge, rows, "points.radius[{}]", budget, network, 1)
-
-
-def _judge(head: Head, state: Any, own: Labels, radius: NDArray[np.object_]) -> Verdicts:
-    m, row = state.m, np.arange(len(own))
-    found = gaps(head, state, own)
-    lead = m.uppers(found.logits[row, own][:, None] - found.logits)
-    rest = lead - found.lost - found.speed * radius[:, None]
-    holds = np.asarray(rest > 0, dtype=bool)
-    holds[row, own] = True
-    # What this machine itself cut off, with room: without it the claim would still be false.
-    pairs = head.pairs[own] * state.own[:, None]
-    cut = (found.own + found.own[row, own][:, None] + pairs) * 16
-    false = np.asarray(rest + cut < 0, dtype=bool)
-    false[row, own] = False
-    refuted = false.any(axis=1) | ~state.fits(radius)
-    return np.where(refuted, -1, holds.all(axis=1))
+        _settle(judged, rows, "points.radius[{}]", budget, network, 1)

@@ -5,8 +5,8 @@ logit ``y`` above logit ``j``, in the arithmetic claimed, if
 
     f_y(x) - f_j(x) > (lip * ||w_y - w_j||_dual) r + errors of this machine + of the arithmetic.
 
-Everything on the right is affine in ``r``, so the largest ``r`` is one division. A network that
-does not end in a dense layer gets unit vectors as head rows: ``||e_y - e_j||_2 = sqrt(2)``.
+A network that does not end in a dense layer gets unit vectors as head rows:
+``||e_y - e_j||_2 = sqrt(2)``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from .bounds import Route, sweep
 from .graph import Network
 from .linear import Linear
 from .operation import Layer
-from .rounding import DUAL, Arithmetic, Binary64, Floats, conversion, down
+from .rounding import DUAL, Arithmetic, Floats, conversion
 from .state import State
 
 Labels = NDArray[np.int64]
 LARGEST_RADIUS = 2.0**60
-SLACK = 2.0**-40
-"""Relative reduction of radii: strict inequality on the closed ball, and room for another BLAS."""
+"""Of those that are judged."""
 SMALLEST_TAIL = 2.0**-60
 """Scales after the head whose product is smaller are part of the body: logits might vanish."""
 
@@ -100,21 +99,16 @@ class Gaps(NamedTuple):
     """Terms of the head rule for each point and class ``[N, C]``; ``own`` is the machine's part.
 
     Label ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
-    ``labels [N]`` are those that were given, or the predictions.
     """
 
     logits: Any
     lost: Any
     speed: Any
     own: Any
-    labels: Labels
 
 
-def gaps(head: Head, state: State, labels: Labels | None) -> Gaps:
-    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes.
-
-    Without labels the class of the largest logit is each point's own.
-    """
+def gaps(head: Head, state: State, labels: Labels) -> Gaps:
+    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes."""
     m, kind = state.m, state.arithmetic
     if head.linear is None:
         logits, count, flushed = state.values, 0, m.upper(0.0)
@@ -123,7 +117,6 @@ def gaps(head: Head, state: State, labels: Labels | None) -> Gaps:
         logits = head.linear.apply(state.values)
         sizes = m.uppers(head.linear.magnitude(state.values, logits))
         count, flushed = head.linear.count, head.linear.flushed
-    labels = leading(logits) if labels is None else labels
     own = m.lost(count, sizes, flushed, m.upper(0.0)) * m.guard
     smallest, largest = _products(head.tail)
     # Trailing scales round four times each; what they lose to underflow, in units of the logits.
@@ -144,75 +137,60 @@ def gaps(head: Head, state: State, labels: Labels | None) -> Gaps:
         lost = lost + other + other[row, labels][:, None]
         speed = speed + rate + rate[row, labels][:, None]
     state.magnitudes.append((m.most(base) * (2 * largest), m.most(slope) * (2 * largest)))
-    return Gaps(logits, lost, speed, own, labels)
+    return Gaps(logits, lost, speed, own)
 
 
-def leading(logits: Floats) -> Labels:
-    """The first class of the largest logit, ``[N]``; NaN never leads."""
-    found: Labels = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
-    return found
-
-
-class Radii(NamedTuple):
-    """``predictions`` ``[N]`` (argmax of binary64 logits) and certified ``radii`` ``[N]``.
-
-    ``possible`` ``[N, C]``: the classes that rounding leaves open as the argmax. ``logits``
-    ``[N, C]`` are those of binary64, before trailing scales.
-    """
-
-    predictions: Labels
-    radii: Floats
-    possible: NDArray[np.bool_]
-    logits: Floats
+Verdicts = NDArray[np.int64]
+"""1 proven, -1 certainly not proven, 0 undecided."""
 
 
 @np.errstate(all="ignore")
-def certified_radii(
+def judge(
     network: Network,
-    inputs: NDArray[np.floating],
-    labels: Labels | None,
+    inputs: NDArray[np.floating[Any]],
+    labels: Labels,
+    radii: Floats,
     norm: str,
     arithmetic: Arithmetic,
     route: Route,
-    guard: float = 1.0,
-) -> Radii:
-    """Predictions and certified radii in ``norm`` of ``inputs [N, *input_shape]``, by ``route``.
+    m: Any,
+) -> tuple[Verdicts, NDArray[np.bool_]]:
+    """Whether each input ``[N, *input_shape]`` keeps its label within its radius ``[N]``.
 
-    Without labels, the radius within which each point keeps its own prediction. ``guard >= 1``
-    multiplies the error bound of binary64: an issuer takes more than 1, so that another machine's
-    sums confirm its radii. A radius of 0.0 means: not certified. That is the answer for wrong
-    predictions, ties, NaN, infinities and whatever might overflow.
+    Nothing is proven of points with NaN, infinities, strange labels, or what might overflow.
+    Second, ``[N, C]``, the classes that binary64 leaves open as the prediction.
     """
-    m, parts, classes = Binary64(guard), split(network), network.classes
+    parts, classes = split(network), network.classes
     head = Head.of(parts, classes, route.norm, arithmetic, m)
-    factor = conversion(m, norm, route.inputs, network.inputs).value
-    finite = np.isfinite(inputs.reshape(len(inputs), network.inputs)).all(axis=1)
-    known = np.where(finite.reshape(-1, *[1] * (inputs.ndim - 1)), inputs, 0)
-    found = [Radii(np.zeros(0, np.int64), np.zeros(0), np.ones((0, classes), bool),
-                   np.zeros((0, classes)))]  # fmt: skip
-    for part, state in sweep(network, parts.body, route, known, arithmetic, m):
-        own = None if labels is None else labels[part]
-        made = _radii(head, state, own, finite[part])
-        radii = made.radii if factor == 1 else np.maximum(down(made.radii / factor), 0.0)
-        found.append(made._replace(radii=radii))
-    return Radii(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    factor = conversion(m, norm, route.inputs, network.inputs)
+    finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
+    sound = finite & (labels >= 0) & (labels < classes) & (radii <= LARGEST_RADIUS) & (classes > 1)
+    own = np.where(sound, labels, 0)
+    found = [(np.zeros(0, np.int64), np.ones((0, classes), dtype=bool))]
+    for part, state in sweep(network, parts.body, route, inputs, arithmetic, m):
+        radius = m.uppers(m.array(radii[part])) * factor
+        found.append(_judge(head, state, own[part], radius))
+    verdicts, possible = (np.concatenate(column) for column in zip(*found, strict=True))
+    return np.where(sound, verdicts, -1), possible
 
 
-def _radii(head: Head, state: State, labels: Labels | None, finite: NDArray[np.bool_]) -> Radii:
-    classes, good = len(head.rows.value), finite
-    given = labels
-    if labels is not None:
-        allowed = (labels >= 0) & (labels < classes)
-        good, given = allowed & finite, np.where(allowed, labels, 0)
-    logits, lost, speed, own, chosen = gaps(head, state, given)
-    row, predictions = np.arange(len(chosen)), leading(logits)
-    doubt = ((head.rows * (state.own * state.m.guard)[:, None] + own) * 4.0).value
-    leader = logits[row, predictions][:, None] - doubt.max(axis=1)[:, None]
-    possible = ~(logits + doubt < leader)
-    margins = down(down(logits[row, chosen][:, None] - logits) - lost.value)
-    radii = down(down(margins / speed.value) * (1 - SLACK))
-    radii[row, chosen] = LARGEST_RADIUS
-    smallest = np.minimum(radii.min(axis=1), LARGEST_RADIUS)
-    good = good & (predictions == chosen) & (smallest > 0) & (classes > 1)
-    good &= state.fits(np.where(good, smallest, 0.0))
-    return Radii(predictions, np.where(good, smallest, 0.0), possible, logits)
+def _judge(
+    head: Head, state: State, own: Labels, radius: Any
+) -> tuple[Verdicts, NDArray[np.bool_]]:
+    m, row = state.m, np.arange(len(own))
+    found = gaps(head, state, own)
+    lead = m.difference(found.logits[row, own][:, None], found.logits)
+    needed = found.lost + found.speed * radius[:, None]
+    holds = np.asarray(needed < lead, dtype=bool)
+    # What this machine itself cut off, with room: without it the claim would still be false.
+    pairs = found.own + found.own[row, own][:, None] + head.pairs[own] * state.own[:, None]
+    false = np.asarray(lead + pairs * 16.0 < needed, dtype=bool)
+    holds[row, own], false[row, own] = True, False
+    possible = holds
+    if not m.exactly:
+        doubt = ((head.rows * state.own[:, None] + found.own) * 4.0).value
+        # Past NaN, which leads nothing.
+        leader = np.fmax.reduce(found.logits, axis=1) - doubt.max(axis=1)
+        possible = ~(found.logits + doubt < leader[:, None])
+    refuted = false.any(axis=1) | ~state.fits(radius)
+    return np.where(refuted, -1, holds.all(axis=1)), possible

@@ -242,6 +242,10 @@ class Binary64(Machine):
         """The largest sum of non-negative numbers along ``axis`` of a matrix."""
         return Up(float(np.max(inflate(absolute.sum(axis=axis), absolute.shape[axis]))))
 
+    def difference(self, first: Floats, second: Floats) -> Up:
+        """``first - second``, to compare bounds with; rounded down."""
+        return Up(down(first - second))
+
     def most(self, bound: Up) -> Up:
         """The largest of each row of bounds."""
         return Up(bound.value.max(axis=1))

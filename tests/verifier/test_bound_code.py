@@ -16,7 +16,7 @@ import lipsort_cli.verifier
 
 SEARCH = "lipsort_cli.certificates.search"
 MUTANTS: dict[str, tuple[str, str, str]] = {
-    "nothing changed": ("radii.py", "SLACK = 2.0**-40", "SLACK = 2.0**-40"),
+    "nothing changed": ("radii.py", "SMALLEST_TAIL = 2.0**-60", "SMALLEST_TAIL = 2.0**-60"),
     "gamma dropped": (
         "rounding.py",
         "else ceiling(product / (1 - product))",
@@ -73,17 +73,14 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "lost + other + other[row, labels][:, None]",
         "lost",
     ),
-    "NaN let through": ("radii.py", "allowed & finite, np.where", "allowed, np.where"),
+    "NaN let through": ("radii.py", "sound = finite & (labels", "sound = (labels"),
     "overflow let through": (
         "radii.py",
-        "good &= state.fits(np.where(good, smallest, 0.0))",
-        "good &= True",
+        "refuted = false.any(axis=1) | ~state.fits(radius)",
+        "refuted = false.any(axis=1)",
     ),
-    "wrong labels let through": (
-        "radii.py",
-        "(predictions == chosen) & (smallest > 0)",
-        "(smallest > -1)",
-    ),
+    "wrong labels let through": ("radii.py", "(labels >= 0) & (labels < classes) &", ""),
+    "ties let through": ("radii.py", "needed < lead", "needed <= lead + 2.0**-40"),
     "highest frequency left out": (
         "operations/_kernel_bounds.py",
         "for f in range(first // 2 + 1):",

@@ -14,6 +14,7 @@ import pytest
 
 from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import GUARD, issued_routes
+from lipsort_cli.certificates.reach import certified_radii
 from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import network_constant, prove_chain
@@ -21,7 +22,6 @@ from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.exact_claims import check_radii
 from lipsort_cli.verifier.graph import Network
-from lipsort_cli.verifier.radii import certified_radii
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Binary64
 from lipsort_cli.verifier.verify import verify
 
