@@ -157,14 +157,13 @@ def judge(
 ) -> tuple[Verdicts, NDArray[np.bool_]]:
     """Whether each input ``[N, *input_shape]`` keeps its label within its radius ``[N]``.
 
-    Nothing is proven of points with NaN, infinities, strange labels, or what might overflow.
+    Nothing is proven of points with NaN, strange labels, or what might overflow.
     Second, ``[N, C]``, the classes that binary64 leaves open as the prediction.
     """
     parts, classes = split(network), network.classes
     head = Head.of(parts, classes, route.norm, arithmetic, m)
     factor = conversion(m, norm, route.inputs, network.inputs)
-    finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
-    sound = finite & (labels >= 0) & (labels < classes) & (radii <= LARGEST_RADIUS) & (classes > 1)
+    sound = (labels >= 0) & (labels < classes) & (radii <= LARGEST_RADIUS) & (classes > 1)
     own = np.where(sound, labels, 0)
     found = [(np.zeros(0, np.int64), np.ones((0, classes), dtype=bool))]
     for part, state in sweep(network, parts.body, route, inputs, arithmetic, m):

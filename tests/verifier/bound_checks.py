@@ -398,6 +398,24 @@ def check_constants_that_vanish(load: Load) -> None:
     assert radius(load, net, [0.0, 1.0], 1, arithmetic="binary32") == 0
 
 
+def check_inputs_that_are_no_numbers(load: Load) -> None:
+    """Nothing is proven of them, and no certificate may hold them."""
+    net = network(load, [{"op": "dense", "weight": np.eye(2)}], [2])
+    tensors, invalid = load("tensors"), load("errors").Invalid
+    for strange in (np.nan, np.inf, -np.inf):
+        assert radius(load, net, [1.0, strange], 0) == 0
+        points = tensors.Points(np.array([[1.0, strange]]), np.array([0]))
+        digests = {f"{name}_sha256": tensors.digest_array(array)
+                   for name, array in points._asdict().items()}  # fmt: skip
+        stored = {"index": [0], "input_sha256": tensors.input_digests(points.inputs), "label": [0]}
+        certificate = {"points": stored, "summary": {"points": 1}, "data": digests}
+        try:
+            load("classification").check_points(certificate, points)
+        except invalid:
+            continue
+        raise AssertionError(strange)
+
+
 def check_subnormal_logits(load: Load) -> None:
     """Two logits that differ by a subnormal number are equal where these count as zero."""
     for layers in ([{"op": "identity"}], [{"op": "abs"}], [{"op": "dense", "weight": np.eye(2)}]):

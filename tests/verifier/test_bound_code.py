@@ -73,7 +73,11 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "lost + other + other[row, labels][:, None]",
         "lost",
     ),
-    "NaN let through": ("radii.py", "sound = finite & (labels", "sound = (labels"),
+    "NaN let through": (
+        "classification.py",
+        "np.isfinite(points.inputs).all()",
+        "True",
+    ),
     "overflow let through": (
         "radii.py",
         "refuted = false.any(axis=1) | ~state.fits(radius)",
