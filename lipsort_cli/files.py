@@ -245,6 +245,7 @@ def readable(
         raise UsageError(str(error)) from error
     except kinds as error:  # readers raise what they happen to raise
         reason = first_line(error)
+        reason += "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
 
 

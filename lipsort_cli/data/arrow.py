@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from lipsort_cli.data.precision import parts
 
-GAPS = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>")
+GAPS = (
+    *("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil"),
+    *(r"\n", "?", "-", "--", "."),
+)
 """What stands for a missing number in a text file, in any case."""
 
 

@@ -11,45 +11,23 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.config.data import TableOptions
+from lipsort_cli.console import say
+from lipsort_cli.data.arrow import GAPS
+from lipsort_cli.data.index import index_columns
+from lipsort_cli.data.options import Options, few
 from lipsort_cli.errors import UsageError, first_line
 
 _LONGEST = 2**23
 """Characters of a line, and..."""
 _MOST_COLUMNS = 2**18
 """... columns of a text table."""
-_LOOK = 200
+LOOK = 200
 """Lines that delimiter and decimal sign are found in."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a table is to be read; ``key`` is the group of the options, for messages.
-
-    ``header`` is ``auto``, or says that a text file's first line holds ``names`` or ``values``;
-    ``decimal`` is ``auto``, ``point`` or ``comma``. ``columns`` chooses and orders columns by name
-    (by number, from 1, where they have none).
-
-    ``gaps`` is ``refuse`` or ``drop``.
-    """
-
-    key: str = "data"
-    columns: tuple[str, ...] | None = None
-    gaps: str = "refuse"
-    header: str = "auto"
-    decimal: str = "auto"
-
-    @classmethod
-    def of(cls, config: TableOptions | None, key: str) -> Options:
-        """Those of a node of the configuration; None: as they are where nothing is said."""
-        if config is None:
-            return cls(key)
-        columns = None if config.columns is None else tuple(config.columns)
-        return cls(key, columns, config.gaps, config.header, config.decimal)
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class Layout:
 
     ``names`` are those of all columns, numbers from 1 where the file has none; ``kept`` the
     positions of those that are no index. ``delimiter`` is None for blanks; ``skip`` counts the
-    lines of names.
+    lines of names; ``loose`` says that blanks stand between delimiters and quotation marks.
     """
 
     path: Path
@@ -68,6 +46,7 @@ class Layout:
     delimiter: str | None
     decimal: str
     skip: int
+    loose: bool
     notes: tuple[str, ...]
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -81,12 +60,15 @@ class Layout:
     def batches(self, columns: Sequence[int]) -> Iterator[list[Any]]:
         """Arrays of text of the ``columns`` (positions among ``kept``), batch by batch."""
         chosen = [self.kept[j] for j in columns]
-        return _batches(self.path, self.lines, chosen, len(self.names), self.delimiter)
+        passed: set[int] = set()
 
+        def source() -> Iterator[tuple[int, str]]:
+            return islice(_lines(self.path, passed, len(self.names) == 1), self.skip, None)
 
-def few(names: Sequence[str]) -> str:
-    """The first names of many."""
-    return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+        yield from _batches(self.path, source, chosen, len(self.names), self.delimiter, self.loose)
+        if passed:
+            numbers = few([str(number) for number in sorted(passed)])
+            say(f"{self.path}: lines without values, empty or after a #, are skipped: {numbers}")
 
 
 def read_layout(path: Path, options: Options) -> Layout:
@@ -95,13 +77,19 @@ def read_layout(path: Path, options: Options) -> Layout:
     Raises:
         UsageError: it can be read in two ways; the message names the option that settles it.
     """
-    look = [line for _, line in islice(_lines(path), _LOOK)]
+    look = [line for _, line in islice(_lines(path), LOOK)]
     delimiter = _delimiter(look)
     if look and look[0].count(delimiter or " ") > _MOST_COLUMNS:
         raise UsageError(
             f"{path}: found more than {_MOST_COLUMNS:,} columns; save the numbers as .npy"
         )
     rows = [_fields(line, delimiter) for line in look]
+    single = delimiter is None and rows[1:] and all(_is_number(line, ".") for line in look[1:])
+    if single and not any(_is_number(text, ".") for text in rows[0]):
+        rows[0] = [look[0].strip()]  # the name of one column may have blanks
+    trailing = _trailing(rows, delimiter)
+    if trailing:
+        rows = [rows[0][: len(rows[-1]) - 1], *(row[:-1] for row in rows[1:])]
     decimal = _decimal(path, rows, delimiter, options)
     if decimal == "," and delimiter == "," and not any('"' in line for line in look):
         delimiter, rows = None, [[line.strip()] for line in look]  # one column of 0,5
@@ -117,15 +105,17 @@ def read_layout(path: Path, options: Options) -> Layout:
         _refuse_split_decimals(path, rows, delimiter, options)
     named = names is not None
     called = [name.strip() for name in names] if names else [str(j + 1) for j in range(width)]
-    skipped, notes = _index(path, called, rows[1 if head else 0 :], options)
+    skipped, notes = index_columns(path, called, rows[1 if head else 0 :], options)
     for j, name in enumerate(called):
         if not name and j not in skipped:
             raise UsageError(f"{path}: column {j + 1} has no name; give it one")
-    kept = [j for j in range(width) if j not in skipped]
-
-    return Layout(
-        path, tuple(called), named, tuple(kept), delimiter, decimal, 1 if head else 0, notes
-    )
+    kept = tuple(j for j in range(width) if j not in skipped)
+    if trailing:
+        called.append("")
+        notes += (f"{path}: lines end in a separator, and what is behind it is left out",)
+    loose = any(f'{delimiter or " "} "' in line for line in look)
+    skip = 1 if head else 0
+    return Layout(path, tuple(called), named, kept, delimiter, decimal, skip, loose, notes)
 
 
 def _encoding(path: Path) -> str:
@@ -143,39 +133,66 @@ def _all_lines(path: Path) -> Iterator[tuple[int, str]]:
                     f"{path}, line {number}: found more than {_LONGEST:,} characters in one line: "
                     "no table"
                 )
-            if line.strip():
+            # A first line sep=; is for spreadsheets.
+            if line.strip() and not (number == 1 and re.fullmatch(r"sep=.?\s*", line)):
                 yield number, line.rstrip("\n")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that hold values, with their numbers."""
-    return (found for found in _all_lines(path) if not found[1].lstrip().startswith("#"))
+def _lines(
+    path: Path, passed: set[int] | None = None, blanks: bool = False
+) -> Iterator[tuple[int, str]]:
+    """The lines that hold values, with their numbers.
+
+    ``passed`` gets the numbers of the comments between them, with ``blanks`` of empty lines too.
+    """
+    last = None
+    for number, line in _all_lines(path):
+        if passed is not None and last is not None:
+            passed.update(range(last + 1, number) if blanks else ())
+            passed.update([number] if _is_comment(line) else ())
+        if _is_comment(line):
+            last = last and number
+            continue
+        last = number
+        yield number, line
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
 
 
 def _comments(path: Path) -> Iterator[str]:
     """Comment lines before the first values."""
     for _, line in _all_lines(path):
-        if not line.lstrip().startswith("#"):
+        if not _is_comment(line):
             return
         yield line.lstrip().lstrip("#").strip()
 
 
 def _delimiter(look: list[str]) -> str | None:
-    """Tab, semicolon or comma, as the first line has it outside of quotes; None for blanks."""
-    first = re.sub(r'"[^"]*"', '""', look[0]) if look else ""
-    for sign in ("\t", ";"):
-        if sign in first:
+    """Tab, semicolon, bar or comma, as the first lines have it unquoted; None for blanks."""
+    first, *rest = [re.sub(r'"[^"]*"', '""', line) for line in look[:2]] or [""]
+    for sign in ("\t", ";", "|"):
+        if sign in first and all(sign in line for line in rest):
             return sign
     words = first.split()
     european = len(words) > 1 and all(re.fullmatch(r"[+-]?\d+,\d+", word) for word in words)
     return "," if "," in first and not european else None
 
 
+def _trailing(rows: list[list[str]], delimiter: str | None) -> bool:
+    """Whether every line ends in a delimiter, and the first names nothing behind it."""
+    body = rows[1:] or rows
+    ends = delimiter is not None and all(len(row) > 1 and not row[-1] for row in body)
+    return ends and (not rows[0][-1] or len(rows[0]) < len(body[0]))
+
+
 def _fields(line: str, delimiter: str | None) -> list[str]:
     if delimiter is None:
         quoted = next(csv.reader([line], delimiter=" ", skipinitialspace=True))
         return [field for field in quoted if field.strip()] if '"' in line else line.split()
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+    found = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    return [field.strip() for field in found]
 
 
 def _is_number(text: str, decimal: str) -> bool:
@@ -194,17 +211,17 @@ def _decimal(path: Path, rows: list[list[str]], delimiter: str | None, options: 
     if options.decimal != "auto":
         return {"comma": ",", "point": "."}[options.decimal]
     commas = [f for row in rows for f in row if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", f)]
-    if not commas:
-        return "."
     points = [f for row in rows for f in row if "." in f and _is_number(f, ".")]
-    thousands = all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", f) for f in commas)
-    if points or (thousands and delimiter != ";"):
-        seen = f"{commas[0]} and {points[0]}" if points else commas[0]
+    signed = commas or (points if delimiter == ";" else [])  # of countries with decimal commas
+    thousands = all(re.fullmatch(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", f) for f in signed)
+    if (commas and points) or (signed and thousands):
+        seen = f"{commas[0]} and {points[0]}" if commas and points else signed[0]
+        sign = "comma" if commas else "point"
         raise UsageError(
-            f"{path}: found {seen}: is the comma a decimal sign? {options.key}.decimal=comma says "
-            "so; separators of thousands have to be removed"
+            f"{path}: found {seen}: is the {sign} a decimal sign? {options.key}.decimal={sign} "
+            "says so; separators of thousands have to be removed"
         )
-    return ","
+    return "," if commas else "."
 
 
 def _refuse_split_decimals(
@@ -229,8 +246,11 @@ def _header(path: Path, rows: list[list[str]], decimal: str, options: Options) -
     bare = [text for text in first if text]
     counts = [str(j) for j in range(len(bare))]
     if not all(numeric):
-        texts = [j for j, is_number in enumerate(numeric) if not is_number and first[j]]
+        gaps = [text.lower() in GAPS for text in first]
+        texts = [j for j, is_number in enumerate(numeric) if not is_number and not gaps[j]]
         if not texts:  # a gap among numbers, or pandas' integers behind the nameless index
+            if bare and all(gaps):
+                return _ask_header(path, first, options)
             return first[0] == "" and bare == counts and len(first) > 1
         if not any(numeric):
             return True
@@ -243,11 +263,20 @@ def _header(path: Path, rows: list[list[str]], decimal: str, options: Options) -
     fractions = rest and all(
         any(not re.fullmatch(r"[+-]?\d+", row[j]) for row in rest) for j in range(len(first))
     )
-    steps = {int(b) - int(a) for a, b in pairwise(first)} if whole else set()
-    regular = (len(first) == 1 and first == ["0"]) or (len(steps) == 1 and min(steps) > 0)
-    if counted or (whole and fractions and regular):
+    few_regular = first == ["0"] or (len(first) == 2 and _regular(first, decimal))
+    # Years, wavelengths: no other line rises as evenly.
+    alone = len(first) > 2 and rest and not any(_regular(row, decimal) for row in rest)
+    if counted or (whole and fractions and few_regular) or (alone and _regular(first, decimal)):
         return _ask_header(path, first, options)
     return False
+
+
+def _regular(row: list[str], decimal: str) -> bool:
+    """Whether numbers rise in equal steps."""
+    if not all(_is_number(text, decimal) for text in row):
+        return False
+    steps = [b - a for a, b in pairwise(Decimal(text.replace(decimal, ".")) for text in row)]
+    return min(steps) > 0 and min(steps) == max(steps)
 
 
 def _names_like(first: list[str], rest: list[list[str]], texts: list[int]) -> bool:
@@ -262,35 +291,15 @@ def _ask_header(path: Path, first: list[str], options: Options) -> bool:
     )
 
 
-def _index(
-    path: Path, names: list[str], rows: list[list[str]], options: Options
-) -> tuple[set[int], tuple[str, ...]]:
-    """Columns that pandas wrote as an index, and what is said of them."""
-    first = [row[0] for row in rows if row]
-    counts = first in ([str(j + base) for j in range(len(first))] for base in (0, 1))
-    # What pandas calls an index that it writes as a column.
-    called = {"index", "level_0"} if counts else set()
-    index = {j for j, name in enumerate(names) if re.fullmatch(r"Unnamed: \d+", name)}
-    if len(names) > 1 and names[0] in called | {""}:
-        index.add(0)
-    if index:
-        what = ", ".join(names[j] or "without a name" for j in sorted(index))
-        return index, (f"{path}: the column {what} is an index, and left out",)
-    if counts and len(names) > 1 and len(first) > 2 and options.columns is None:
-        others, key = ",".join(names[1:4]) + (",..." if len(names) > 4 else ""), options.key
-        raise UsageError(
-            f"{path}: column {names[0]} counts the rows: an index, or values? {key}.columns="
-            f"[{others}] leaves it out, {key}.columns=[{names[0]},{others}] keeps it"
-        )
-    return set(), ()
-
-
 class _Stream(io.RawIOBase):
-    """Lines as the file that pyarrow reads; blanks become one tab where they delimit."""
+    """Lines as the file that pyarrow reads; with ``apart``, tabs stand between their fields."""
 
-    def __init__(self, lines: Iterator[tuple[int, str]], blanks: bool) -> None:
+    def __init__(
+        self, lines: Iterator[tuple[int, str]], delimiter: str | None, apart: bool
+    ) -> None:
         self._lines = lines
-        self._blanks = blanks
+        self._delimiter = delimiter
+        self._apart = apart
         self._buffer = b""
 
     def readable(self) -> bool:
@@ -301,8 +310,8 @@ class _Stream(io.RawIOBase):
             block = [line for _, line in islice(self._lines, 4096)]
             if not block:
                 break
-            if self._blanks:
-                block = ["\t".join(_fields(line, None)) for line in block]
+            if self._apart:
+                block = ["\t".join(_fields(line, self._delimiter)) for line in block]
             self._buffer += ("\n".join(block) + "\n").encode()
         count = min(len(target), len(self._buffer))
         target[:count] = self._buffer[:count]
@@ -316,6 +325,7 @@ def _batches(
     columns: list[int],
     width: int,
     delimiter: str | None,
+    loose: bool,
 ) -> Iterator[list[Any]]:
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -331,10 +341,10 @@ def _batches(
 
     try:
         reader = arrow.open_csv(
-            _Stream(source(), delimiter is None),
+            _Stream(source(), delimiter, delimiter is None or loose),
             read_options=arrow.ReadOptions(column_names=names, use_threads=False),
             parse_options=arrow.ParseOptions(
-                delimiter=delimiter or "\t", invalid_row_handler=remember
+                delimiter="\t" if loose else delimiter or "\t", invalid_row_handler=remember
             ),
             convert_options=arrow.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False

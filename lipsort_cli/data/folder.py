@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 import torch
 
 from lipsort_cli.config.data import FolderData
-from lipsort_cli.console import say
+from lipsort_cli.console import command_line, say
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
-from lipsort_cli.data.delimited import few
+from lipsort_cli.data.options import few
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
@@ -26,7 +27,13 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-"""Names of folders that hold a split rather than a class, in any case."""
+"""First words of folders that hold a split rather than a class, in any case."""
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder or a word says: ``val`` and ``Validation set`` the validation."""
+    word = re.match("[a-z]*", name.strip().lower())
+    return SPLITS.get(word[0]) if word else None
 
 
 def load_folder(config: FolderData) -> Dataset:
@@ -94,14 +101,21 @@ def _splits(root: Path) -> dict[str, Path]:
     filled = [sub for sub in _subfolders(root) if listed(sub, deep=True)[0]]
     found: dict[str, Path] = {}
     for sub in filled:
-        split = SPLITS.get(sub.name.lower())
+        split = split_of(sub.name)
         if split and split in found:
             raise UsageError(
                 f"data.path: {found[split]} and {sub} both name the {split} split; keep one"
             )
         if split:
             found[split] = sub
-    others = [sub.name for sub in filled if sub.name.lower() not in SPLITS]
+    others = [sub.name for sub in filled if split_of(sub.name) is None]
+    if len(filled) == 1 and not found and not listed(root)[0]:
+        inside = [sub.name for sub in _subfolders(filled[0]) if listed(sub, deep=True)[0]]
+        if len(inside) > 1:
+            raise UsageError(
+                f"data.path: {root} holds one folder, and that holds {few(inside)}: "
+                f"{command_line(('data.path', filled[0]))} takes these"
+            )
     if "train" not in found or (others and len(found) == 1):
         if found and (others or len(found) > 1):
             _ambiguous(root, found, others)

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.config.data import NpzData
-from lipsort_cli.console import warn
+from lipsort_cli.console import say, warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
-from lipsort_cli.data.delimited import few
+from lipsort_cli.data.options import few
 from lipsort_cli.data.pictures import (
     APART,
     ArrayView,
@@ -58,6 +58,8 @@ def load_npz(config: NpzData) -> Dataset:
                     f"needed are {', '.join(_KEYS)}"
                 )
             arrays = {key: read_member(archive, key) for key in _KEYS}
+    if others := [name for name in names if name not in _KEYS]:
+        say(f"{path}: left out, as only {', '.join(_KEYS)} are read: {few(others)}")
     faults = _faults(arrays)
     if faults:
         raise UsageError(f"{path}: " + "; ".join(faults))

@@ -137,7 +137,8 @@ def make_samples(
 ) -> Samples:
     """Check rows [n, ...] that are there already, as ``load_samples`` does those of a file."""
     if points.dtype.kind not in "fiub":
-        raise UsageError(f"{option}: {name} holds {points.dtype} values; allowed: numbers")
+        hint = " (cast times to integers)" if points.dtype.kind in "Mm" else ""
+        raise UsageError(f"{option}: {name} holds {points.dtype} values; allowed: numbers{hint}")
     if len(points.shape) == 1 and isinstance(points, np.ndarray):
         points = points[:, None]
     if len(points) < 2 or int(np.prod(points.shape[1:], dtype=np.int64)) == 0:

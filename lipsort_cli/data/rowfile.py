@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.data.delimited import few
+from lipsort_cli.data.options import few
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import refuse_bomb
 

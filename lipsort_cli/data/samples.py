@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import say
-from lipsort_cli.data.delimited import Options
+from lipsort_cli.data.options import Options
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
 from lipsort_cli.data.points import (
     DoubleRows,
@@ -29,6 +29,9 @@ __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_sa
 
 Files = FilesDistribution | None
 """How tables and pictures are read; None: as they are where nothing is said."""
+
+_MODERATE = 150
+"""Weights are scaled where their sum is above 2 to this power, or below its inverse."""
 
 FORMATS = (".npy", ".npz", *TABLES)
 """Endings of sample files; a folder is read as images."""
@@ -266,9 +269,12 @@ def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:
     # A sum that overflows would turn every share into 0 or NaN.
     with np.errstate(over="ignore"):
         total = array.sum()
+    found = f"{option}: {location} holds weights from {array.min()} to {array.max()}; allowed: "
     if not np.isfinite(total) or array.min() < 0 or total <= 0:
-        raise UsageError(
-            f"{option}: {location} holds weights from {array.min()} to {array.max()}; "
-            "allowed: finite, >= 0, not all zero, of finite sum"
-        )
-    return array
+        raise UsageError(f"{found}finite, >= 0, not all zero, of finite sum")
+    # Shares are meant: a power of two makes them moderate.
+    exponent = int(np.frexp(total)[1])
+    moderate = array if abs(exponent) <= _MODERATE else np.ldexp(array, -exponent)
+    if moderate is not array and (np.ldexp(moderate, exponent) != array).any():
+        raise UsageError(f"{found}those that differ less in size")
+    return moderate

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from lipsort_cli.data.arrow import BadValue, Numbers, numbers
-from lipsort_cli.data.delimited import Options, few, read_layout
+from lipsort_cli.data.delimited import LOOK, read_layout
+from lipsort_cli.data.index import index_columns
+from lipsort_cli.data.options import Options, few
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, refuse_bomb
 
@@ -69,7 +72,7 @@ class Table:
         for batch in self.batches([*columns, *texts]):
             arrays, rest = batch[: len(columns)], batch[len(columns) :]
             found = [
-                self._column(array, j, start) for array, j in zip(arrays, columns, strict=True)
+                self._column(array, j, start, key) for array, j in zip(arrays, columns, strict=True)
             ]
             hi = np.stack([number.hi for number in found], axis=1)
             lo = None
@@ -87,14 +90,17 @@ class Table:
             yield numbers, [_words(array) for array in rest]
             start += len(hi)
 
-    def _column(self, array: Any, column: int, start: int) -> Numbers:
+    def _column(self, array: Any, column: int, start: int, key: str) -> Numbers:
         try:
             return numbers(array, self.decimal)
         except BadValue as error:
+            comma = self.decimal == "." and re.fullmatch(r"'[-+]?\d+,\d+'", error.value)
             raise UsageError(
                 f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
                 f"found {error.value}; allowed: numbers only"
                 + ("" if self.named else ", after at most one line of column names")
+                + f"; {key}.columns=[...] takes other columns"
+                + (f", {key}.decimal=comma reads decimal commas" if comma else "")
             ) from None
 
     def _called(self, column: int) -> str:
@@ -121,7 +127,8 @@ def open_table(path: Path, options: Options) -> Table:
 
     faults = (pyarrow.ArrowException, OSError, UnicodeDecodeError, csv.Error)
     with readable(path, faults):
-        opened = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path, options)
+        text = path.suffix.lower() != ".parquet"
+        opened = _text(path, options) if text else _parquet(path, options)
     twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
     if twice:
         raise UsageError(f"{path}: found more than one column {twice[0]!r}; rename them")
@@ -141,7 +148,7 @@ def _text(path: Path, options: Options) -> Table:
     )
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, options: Options) -> Table:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as opened:
@@ -149,7 +156,9 @@ def _parquet(path: Path) -> Table:
     groups = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
     refuse_bomb(path, max(groups, 8 * found.num_rows * found.num_columns))
     index = _pandas_index(schema.metadata or {}) & set(schema.names)
-    kept = [name for name in schema.names if name not in index]
+    others = [name for name in schema.names if name not in index]
+    left, said = index_columns(path, others, _first_rows(path, others), options)
+    kept = [name for j, name in enumerate(others) if j not in left]
 
     def batches(columns: Sequence[int]) -> Iterator[list[Any]]:
         wanted = [kept[j] for j in columns]
@@ -158,7 +167,24 @@ def _parquet(path: Path) -> Table:
                 yield [batch.column(name) for name in wanted]
 
     notes = (f"{path}: the index {few(sorted(index))} is no column",) if index else ()
-    return Table(path, tuple(kept), True, batches, lambda row: f"row {row + 1}", notes=notes)
+    return Table(
+        path, tuple(kept), True, batches, lambda row: f"row {row + 1}", notes=(*notes, *said)
+    )
+
+
+def _first_rows(path: Path, names: Sequence[str]) -> list[list[str]]:
+    """Some rows of the columns ``names`` as text, nothing for what is no whole number."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as opened:
+        kinds = {name: opened.schema_arrow.field(name).type for name in names}
+        whole = [name for name in names if pa.types.is_integer(kinds[name])]
+        batch = next(opened.iter_batches(batch_size=LOOK, columns=whole), None) if whole else None
+    if batch is None:
+        return []
+    found = batch.to_pydict()
+    return [[str(found[n][i]) if n in found else "" for n in names] for i in range(len(batch))]
 
 
 def _pandas_index(metadata: dict[bytes, bytes]) -> set[str]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.data import TableData
 from lipsort_cli.console import say, warn
-from lipsort_cli.data.arrow import Numbers
+from lipsort_cli.data.arrow import GAPS, Numbers
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
-from lipsort_cli.data.delimited import Options, few
-from lipsort_cli.data.folder import SPLITS
+from lipsort_cli.data.folder import SPLITS, split_of
+from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.precision import blurred_columns
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import UsageError
@@ -43,7 +43,7 @@ def load_table(config: TableData) -> Dataset:
         raise UsageError(
             f"data.path: found {config.path}; needed is a file, one of {', '.join(TABLES)}"
         )
-    table = open_table(path, Options.of(config, "data"))
+    table = open_table(path, Options.of(config, "data", (config.label, config.split)))
     for note in table.notes:
         say(note)
     inputs = _inputs(table, config)
@@ -148,6 +148,9 @@ def _classes(
             f"data.label: column {column!r} of {path} has {len(names):,} different values in "
             f"{len(labels):,} rows: a quantity or an identifier, no class"
         )
+    for gap in [name for name in names if name.lower() in GAPS]:
+        warn(f"{path}: {labels.count(gap)} rows have the label {gap!r}, which is taken for the "
+             "name of a class; remove them if it says that the label is missing")  # fmt: skip
     if len(names) < 2:
         raise UsageError(
             f"data.label: column {column!r} of {path} holds {few(names) or 'nothing'}; a "
@@ -161,7 +164,7 @@ def _by_column(
     everything: Split, splits: NDArray[np.str_], config: TableData
 ) -> tuple[Split, Split | float, Split]:
     """The splits that a column says; without validation rows, a share of the training ones."""
-    roles = np.array([SPLITS.get(word.lower(), "") for word in splits.tolist()])
+    roles = np.array([split_of(word) or "" for word in splits.tolist()])
     if (roles == "").any():
         raise UsageError(
             f"data.split: column {config.split!r} holds {str(splits[roles == ''][0])!r}; allowed: "

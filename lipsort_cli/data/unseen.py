@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.predict import Settled
 from lipsort_cli.console import warn
-from lipsort_cli.data.delimited import Options, few
+from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.pictures import (
     APART,
     IMAGES,
@@ -115,9 +115,9 @@ def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
             f"data.path: {path} is a table, and the run was trained on inputs of shape "
             f"{list(taken.shape)}; allowed: pictures, or arrays of that shape"
         )
-    chosen = Options.of(options, "data")
+    chosen = Options.of(options, "data", (options.label, options.own_label))
     if chosen.columns is None and taken.features:
-        chosen = Options(chosen.key, taken.features, chosen.gaps, chosen.header, chosen.decimal)
+        chosen = replace(chosen, columns=taken.features)
     table = open_table(path, chosen)
     label = options.label
     if label is not None:

@@ -265,7 +265,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert len(data.train) + len(data.test) == 5
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val", "dev"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val", "dev", "val2017", "val_set"])
 def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     splits = {"train": 6, name: 2}
     files = [f"{s}/{c}/{i}.png" for s, n in splits.items() for c in "ab" for i in range(n)]
@@ -283,6 +283,8 @@ def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFix
     ("files", "words"),
     [
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "they must agree"),
+        (["in/a/1.png", "in/b/1.png", "__MACOSX/in/a/1.png"], r"data\.path=\S*/x/in takes these"),
+        (["in/train/a/1.png", "in/test/a/1.png"], r"data\.path=\S*/x/in takes these"),
         (["train/a/1.png", "val/a/1.png", "extra/a/1.png"], "splits alone, or classes alone"),
         (["val/a/1.png", "test/a/1.png"], "no train folder"),
         (["val/a/1.png", "train/a/1.png", "valid/a/1.png"], "both name the validation split"),
@@ -318,6 +320,15 @@ def arrays(path: Path, x: np.ndarray, x_test: np.ndarray | None = None, **option
     y = np.arange(len(x)) % 2
     np.savez(path, x_train=x, y_train=y, x_test=x if x_test is None else x_test, y_test=y)
     return load_npz(SimpleNamespace(path=str(path), validation=0.0, **options))
+
+
+def test_arrays_that_are_left_out_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = np.eye(4, dtype=np.float32), np.arange(4) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, x_val=x, y_val=y)
+    load_npz(SimpleNamespace(path=str(tmp_path / "a.npz"), validation=0.0))
+    assert "are read: x_val, y_val" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,13 @@ def test_weights_are_not_rounded(tmp_path: Path) -> None:
             load_samples(path, weights)
     weights = write(tmp_path, "w", "npy", np.array([2**60, 1]))
     assert load_samples(path, weights).weights.tolist() == [2.0**60, 1.0]
+    for scale in (5e-324, 1e-300, 2.0**-140, 1e306):  # shares are meant
+        weights = write(tmp_path, "w", "npy", np.array([3 * scale, scale]))
+        found = load_samples(path, weights).weights
+        assert found is not None and found[0] == 3 * found[1] and 2.0**-180 < found[1] < 2.0**180
+    weights = write(tmp_path, "w", "npy", np.array([1e300, 1e-300]))
+    with pytest.raises(UsageError, match="distribution.p_weights: .* differ less in size"):
+        load_samples(path, weights)
 
 
 def test_units_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,13 @@ def read(folder: Path, text: str | bytes, name: str = "p.csv", **options: Any) -
         "x,y\r0.5,0.25\r0.125,2.0\r3.0,0.2\r",
         "# x;y\n0.5;0.25\n0.125;2.0\n3.0;0.2\n# end\n",
         "2019,x\n+0.5,2.5e-1\n.125,2.\n3E0,0.2\n",
+        "x|y\n0.5|0.25\n0.125|2.0\n3.0|0.2\n",
+        "sep=;\nx;y\n0,5;0,25\n0,125;2,0\n3;0,2\n",
+        "x;1,y;2\n0.5,0.25\n0.125,2.0\n3.0,0.2\n",
+        'x, y\n0.5, "0.25"\n0.125, "2.0"\n3.0, "0.2"\n',
+        "x,y,\n0.5,0.25,\n0.125,2.0,\n3.0,0.2,\n",
+        "x;y\n0.5;0.25;\n0.125;2.0;\n3.0;0.2;\n",
+        "0.5,0.25,\n0.125,2.0,\n3.0,0.2,\n",
     ],
 )
 def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> None:
@@ -92,10 +99,24 @@ def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> 
         ('x,y\n"1,234",5\n"2,345",6\n', "is the comma a decimal sign?"),
         ('x,y\n"1,5",5.5\n"2,345",6\n', "is the comma a decimal sign?"),
         ("x;y\n1.234,5;1\n2,5;3\n", "is the comma a decimal sign?|found '1.234,5'"),
+        ("x;y\n1,234;5,678\n2,345;6,789\n", "is the comma a decimal sign?"),
+        ("x;y\n1.234;5\n2.345;6\n", r"is the point a decimal sign\? .*decimal=point"),
+        ("x;y\n" + "1;2\n" * 300 + "1,5;2\n", "line 302.*decimal=comma reads decimal commas"),
+        ("1.5,NA,3\n4,5,6\n7,8,9.5\n", "line 1, column 2: found a gap"),
+        ("na\n1.5\n2\n", "names of columns, or values?"),
+        ("x,y\n1,?\n3,4\n", "column 'y': found a gap; distribution.gaps=drop"),
+        ("x,y\n1,#N/A\n3,4\n", "column 'y': found a gap"),
+        ("400.0,400.5,401.0\n0.3,0.2,0.1\n0.5,0.1,0.7\n", "names of columns, or values?"),
+        ("2019,2020,2021\n12,15,30\n3,4,9\n", "names of columns, or values?"),
+        ("My table\nx,y\n1,2\n3,4\n", "line 2: found 1 values, line 1 has 2"),
+        ("index,x\n7,0.5\n3,2\n5,4\n", "an index, or values?"),
+        ("id,x\n100,0.5\n101,2\n102,4\n", "an index, or values?"),
+        ("x,n\n" + "".join(f"{i % 3}.5,{i}\n" for i in range(12)), r"columns=\[x\] leaves it out"),
+        ("id,a b,c\n0,1.5,2\n1,2.5,3\n2,3.5,7\n", r"columns=\['a b',c\] leaves it out"),
         ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
         ("x,,z\n1,2,3\n3,4,5\n", "column 2 has no name"),
         ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "cannot be read|found"),
-        ("gr\xf6\xdfe,y\n1,2\n3,4\n".encode("latin-1"), "cannot be read"),
+        ("gr\xf6\xdfe,y\n1,2\n3,4\n".encode("latin-1"), "cannot be read.*; save it as UTF-8"),
     ],
 )
 def test_what_is_no_number_or_ambiguous_is_refused(
@@ -122,6 +143,25 @@ def test_options_settle_it(
     tmp_path: Path, text: str, options: dict[str, Any], values: list[list[float]]
 ) -> None:
     assert read(tmp_path, text, **options).exact(slice(None)).tolist() == values
+
+
+def test_a_name_of_one_column_may_have_blanks(tmp_path: Path) -> None:
+    samples = read(tmp_path, "body mass\n0.5\n1\n3\n")
+    assert samples.names == ("body mass",) and samples.exact(slice(None)).tolist() == [
+        [0.5], [1], [3]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("x,y\n1.5,2\n#3,4\n5,6\n", "3"), ("x\n1.5\n\n3\n# 4\n5\n", "3, 5"), ("# x\n1.5\n3\n", "")],
+)
+def test_lines_that_are_passed_over_are_said(
+    tmp_path: Path, text: str, numbers: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(tmp_path, text)
+    said = capsys.readouterr().out
+    assert said == "" if not numbers else said.endswith(f"are skipped: {numbers}\n")
 
 
 def test_unknown_columns_are_named(tmp_path: Path) -> None:
@@ -188,6 +228,13 @@ def test_parquet_gaps_types_and_index(tmp_path: Path, capsys: pytest.CaptureFixt
     parquet.write_table(indexed, tmp_path / "f.parquet")
     assert load_samples(str(tmp_path / "f.parquet")).exact(slice(None)).tolist() == [[0.5], [0.25]]
     assert "the index key is no column" in capsys.readouterr().out
+
+
+def test_a_counting_column_of_parquet_is_asked_about(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", index=[3, 1, 2, 0], x=[0.5, 1.5, 2.5, 4])
+    with pytest.raises(UsageError, match=r"column index counts the rows.*\.columns=\[x\] leaves"):
+        load_samples(path)
+    assert load_samples(path, options=FilesDistribution(columns=["x"])).dim == 1
 
 
 # --- two tables -----------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_labels_of_every_kind(
 
 def test_a_column_says_the_split(tmp_path: Path) -> None:
     table = rows(30)
-    table["part"] = [("train", "Train", "training", "val", "test")[i % 5] for i in range(30)]
+    table["part"] = [("train", "Train_set", "training", "val", "test")[i % 5] for i in range(30)]
     data = read(written(tmp_path / "a.csv", table), split="part")
     assert (len(data.train), len(data.validation), len(data.test)) == (18, 6, 6)
     assert data.features == ("height", "weight")
@@ -153,6 +153,22 @@ def test_what_is_refused(
     path = written(tmp_path / name, {**rows(), **change})
     with pytest.raises(UsageError, match=words):
         read(path, **options)
+
+
+def test_a_label_that_may_be_missing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = rows()
+    table["kind"][5:9] = ["NA"] * 4
+    assert "NA" in read(written(tmp_path / "a.csv", table)).names
+    assert "4 rows have the label 'NA', which is taken" in capsys.readouterr().err
+
+
+def test_the_label_is_no_column_to_choose(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", {"id": list(range(40)), **rows()})
+    with pytest.raises(UsageError, match=r"columns=\[height,weight\] leaves it out"):
+        read(path)
+    assert read(path, columns=["height", "weight"]).input_shape == (2,)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
