@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,11 @@ def flint() -> Any:
     except ImportError:
         raise Unsupported("--exact", "needs python-flint: pip install python-flint") from None
     return found
+
+
+def _kept(name: str) -> Callable[..., Grid]:
+    """What arrays do, for numbers that stay on their grid."""
+    return lambda grid, *given: Grid(getattr(grid.values, name)(*given), grid.shift)
 
 
 class Grid:
@@ -66,23 +70,19 @@ class Grid:
         """The integers on a finer grid."""
         return self.values if shift == self.shift else self.values << (shift - self.shift)
 
-    def __abs__(self) -> Grid:
-        return Grid(abs(self.values), self.shift)
-
     def __add__(self, other: Grid) -> Grid:
         shift = max(self.shift, other.shift)
         return Grid(self.at(shift) + other.at(shift), shift)
 
     def __sub__(self, other: Grid) -> Grid:
-        shift = max(self.shift, other.shift)
-        return Grid(self.at(shift) - other.at(shift), shift)
+        return self + Grid(-other.values, other.shift)
 
     def __mul__(self, other: Grid | float) -> Grid:
         other = other if isinstance(other, Grid) else Grid.of(other)
         return Grid(self.values * other.values, self.shift + other.shift)
 
-    def __getitem__(self, index: Any) -> Grid:
-        return Grid(self.values[index], self.shift)
+    __abs__, __getitem__ = _kept("__abs__"), _kept("__getitem__")
+    reshape, transpose, sum, max = map(_kept, ("reshape", "transpose", "sum", "max"))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -91,18 +91,6 @@ class Grid:
     def shape(self) -> tuple[int, ...]:
         """Of the array."""
         return self.values.shape
-
-    def reshape(self, *shape: int) -> Grid:
-        """The same numbers in another shape."""
-        return Grid(self.values.reshape(*shape), self.shift)
-
-    def sum(self, axis: int | None = None) -> Grid:
-        """Sums along an axis, or of all numbers, exactly."""
-        return Grid(self.values.sum(axis=axis), self.shift)
-
-    def max(self, axis: int) -> Grid:
-        """The largest along an axis."""
-        return Grid(self.values.max(axis=axis), self.shift)
 
     def fraction(self) -> Fraction:
         """A single number."""
@@ -116,8 +104,7 @@ class Grid:
 class Exact(Machine):
     """Activations are :class:`Grid` ``[N, n]``, upper bounds ``arb`` or object arrays of them."""
 
-    largest = math.inf
-    tiny = rounding = 0.0
+    unit, tiny, largest = 0.0, 0.0, math.inf
     guard, bulk = 1.0, 4
     exactly = True
     ranks, cut = 150, 2.0**-140
@@ -125,11 +112,11 @@ class Exact(Machine):
 
     def __init__(self, bits: int) -> None:
         """``bits``: kept of activations, below the largest of a batch."""
+        super().__init__()
         self.arb, self.fmpq, self.fmpz_mat = flint().arb, flint().fmpq, flint().fmpz_mat
         self.bits = bits
         self.cut_at: list[int] = []
         """Grids on which quotients and roots were cut off since activations settled."""
-        self.prepared: dict[tuple[int, str], Any] = {}
         self.root: Callable[[Any], Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
         self._larger = np.frompyfunc(lambda left, right: left.max(right), 2, 1)
 
@@ -156,25 +143,22 @@ class Exact(Machine):
         sizes = abs(values)
         return self.uppers(sizes.max(-1) if norm == "linf" else sizes.sum(-1))
 
-    def norm_of(self, bounds: Sequence[Any], norm: str) -> Any:
+    def norm_of(self, bounds: Any, norm: str) -> Any:
         if norm == "l2":
-            return self.root(sum(bound * bound for bound in bounds))
-        return reduce(self._larger, bounds) if norm == "linf" else sum(bounds)
+            return self.root((bounds * bounds).sum(-1))
+        return self.most(bounds) if norm == "linf" else bounds.sum(-1)
 
     def stack(self, bounds: Sequence[Any]) -> Any:
-        return np.stack(bounds)
+        return np.stack([np.asarray(bound, dtype=object) for bound in bounds], axis=-1)
 
     def enlarge(self, values: Grid, count: int) -> Grid:
-        return values + Grid(1, min([values.shift, *self.cut_at]))
-
-    def largest_sum(self, absolute: Grid, axis: int) -> Any:
-        return self.uppers(absolute.sum(axis).max(0)[None])[0]
+        return values + Grid(1, min(self.cut_at)) if self.cut_at else values
 
     def difference(self, first: Grid, second: Grid) -> Any:
         return self.uppers(first - second)
 
     def most(self, bound: Any) -> Any:
-        return self._larger.reduce(bound, axis=1)
+        return self._larger.reduce(bound, axis=-1)
 
     def holds(self, bound: Any, number: Fraction) -> bool:
         return bool(bound <= self.upper(number))
@@ -200,9 +184,6 @@ class Exact(Machine):
         *others, last = values
         made = self.select(lambda *arrays: function(*arrays, last.values), *others)
         return Grid(made.values, made.shift + last.shift)
-
-    def lost_in_product(self, first: Grid, second: Grid) -> Any:
-        return self.upper(0)
 
     def floats(self, values: Grid) -> NDArray[np.float64]:
         scale = Fraction(1, 1 << values.shift)
@@ -251,6 +232,3 @@ class Exact(Machine):
         self.cut_at.clear()
         kept = Grid(values.values >> (values.shift - shift), shift)
         return kept, self.upper(Fraction(lost, 1 << shift))
-
-    def lost(self, count: int, sizes: Any, small: Any, unit: Any) -> Any:
-        return sizes * self.upper(0) + unit

@@ -68,12 +68,8 @@ def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:
     if not 0 < center < math.inf:
         return m.upper(math.inf)
 
-    def difference(first: Any, second: Any) -> tuple[Any, Any]:
-        """And what this machine may have lost in it."""
-        return first - second, (frobenius(m, first) + frobenius(m, second)) * m.rounding
-
     identity, gram = m.array(np.eye(matrix.shape[0]) * center), m.product(matrix, matrix)
-    rest, rounded = difference(identity, gram)
+    rest, rounded = m.difference_of(identity, gram)
     lost = m.lost_in_product(matrix, matrix) + rounded
     if factorize:
         try:
@@ -84,7 +80,7 @@ def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:
             return m.upper(math.inf)
         factor = m.array(hint)
         lost = lost + m.lost_in_product(factor, factor)
-        rest, rounded = difference(rest, m.product(factor, factor))
+        rest, rounded = m.difference_of(rest, m.product(factor, factor))
         lost = lost + rounded
     return m.upper(center) + frobenius(m, rest) + lost
 
@@ -97,8 +93,7 @@ def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
     """
     dual, turned = DUAL[entry], m.select(lambda matrix: matrix.T, weight)
     rows, columns = m.norm(weight, dual), m.norm(turned, norm)
-    by_rows = m.norm_of([rows[i] for i in range(weight.shape[0])], norm)
-    return by_rows.min(m.norm_of([columns[j] for j in range(weight.shape[1])], dual))
+    return m.norm_of(rows, norm).min(m.norm_of(columns, dual))
 
 
 @dataclass(frozen=True)

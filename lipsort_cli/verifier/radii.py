@@ -95,20 +95,12 @@ class Head(NamedTuple):
         return cls(linear, pairs, rows, spread, parts.tail)
 
 
-class Gaps(NamedTuple):
-    """Terms of the head rule for each point and class ``[N, C]``; ``own`` is the machine's part.
+def gaps(head: Head, state: State, labels: Labels) -> tuple[Any, Any, Any, Any]:
+    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes.
 
-    Label ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
+    Returns ``logits``, ``lost``, ``speed`` and this machine's part of ``lost``, ``[N, C]``: label
+    ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
     """
-
-    logits: Any
-    lost: Any
-    speed: Any
-    own: Any
-
-
-def gaps(head: Head, state: State, labels: Labels) -> Gaps:
-    """The head rule for ``labels [N]`` after the body left ``state``; adds to its magnitudes."""
     m, kind = state.m, state.arithmetic
     if head.linear is None:
         logits, count, flushed = state.values, 0, m.upper(0.0)
@@ -117,7 +109,7 @@ def gaps(head: Head, state: State, labels: Labels) -> Gaps:
         logits = head.linear.apply(state.values)
         sizes = m.uppers(head.linear.magnitude(state.values, logits))
         count, flushed = head.linear.count, head.linear.flushed
-    own = m.lost(count, sizes, flushed, m.upper(0.0)) * m.guard
+    own = m.lost(count, sizes, flushed) * m.guard
     smallest, largest = _products(head.tail)
     # Trailing scales round four times each; what they lose to underflow, in units of the logits.
     for factor in head.tail:
@@ -137,7 +129,7 @@ def gaps(head: Head, state: State, labels: Labels) -> Gaps:
         lost = lost + other + other[row, labels][:, None]
         speed = speed + rate + rate[row, labels][:, None]
     state.magnitudes.append((m.most(base) * (2 * largest), m.most(slope) * (2 * largest)))
-    return Gaps(logits, lost, speed, own)
+    return logits, lost, speed, own
 
 
 Verdicts = NDArray[np.int64]
@@ -177,19 +169,19 @@ def _judge(
     head: Head, state: State, own: Labels, radius: Any
 ) -> tuple[Verdicts, NDArray[np.bool_]]:
     m, row = state.m, np.arange(len(own))
-    found = gaps(head, state, own)
-    lead = m.difference(found.logits[row, own][:, None], found.logits)
-    needed = found.lost + found.speed * radius[:, None]
+    logits, lost, speed, off = gaps(head, state, own)
+    lead = m.difference(logits[row, own][:, None], logits)
+    needed = lost + speed * radius[:, None]
     holds = np.asarray(needed < lead, dtype=bool)
     # What this machine itself cut off, with room: without it the claim would still be false.
-    pairs = found.own + found.own[row, own][:, None] + head.pairs[own] * state.own[:, None]
+    pairs = off + off[row, own][:, None] + head.pairs[own] * state.own[:, None]
     false = np.asarray(lead + pairs * 16.0 < needed, dtype=bool)
     holds[row, own], false[row, own] = True, False
     possible = holds
     if not m.exactly:
-        doubt = ((head.rows * state.own[:, None] + found.own) * 4.0).value
+        doubt = ((head.rows * state.own[:, None] + off) * 4.0).value
         # Past NaN, which leads nothing.
-        leader = np.fmax.reduce(found.logits, axis=1) - doubt.max(axis=1)
-        possible = ~(found.logits + doubt < leader[:, None])
+        leader = np.fmax.reduce(logits, axis=1) - doubt.max(axis=1)
+        possible = ~(logits + doubt < leader[:, None])
     refuted = false.any(axis=1) | ~state.fits(radius)
     return np.where(refuted, -1, holds.all(axis=1)), possible

@@ -167,12 +167,37 @@ def _value(bound: Any) -> Bound:
 
 
 class Machine:
-    """What both do alike."""
+    """What both do alike; ``unit`` and ``tiny`` are those of their own arithmetic, 0 if exact."""
+
+    unit: float
+    tiny: float
+
+    def __init__(self) -> None:
+        self.prepared: dict[tuple[int, str], Any] = {}
 
     def gamma(self: Any, count: int, arithmetic: Arithmetic) -> Any:
         """The relative error of ``count`` roundings; None in real arithmetic, infinite from 1/2."""
         error = gamma(count, arithmetic.unit)
         return None if error == 0 else self.upper(error if error <= 0.5 else math.inf)
+
+    def lost(self, count: int, sizes: Any, small: Any) -> Any:
+        """What ``count`` of this machine's own roundings of sums of ``sizes`` can amount to."""
+        return sizes * gamma(count, self.unit) + small * (2 * self.tiny)
+
+    def lost_in_product(self: Any, first: Any, second: Any) -> Any:
+        """What the Frobenius norm of a product of matrices can be off by."""
+        sizes = self.norm(first.reshape(-1), "l2") * self.norm(second.reshape(-1), "l2")
+        return sizes * gamma(first.shape[1] + 2, self.unit) + 2.0**-900
+
+    def difference_of(self: Any, first: Any, second: Any) -> tuple[Any, Any]:
+        """Of two matrices, and what its Frobenius norm can be off by."""
+        sizes = self.norm(first.reshape(-1), "l2") + self.norm(second.reshape(-1), "l2")
+        return first - second, sizes * (4 * self.unit)
+
+    def largest_sum(self: Any, absolute: Any, axis: int) -> Any:
+        """The largest sum of non-negative numbers along ``axis`` of a matrix."""
+        sums = self.enlarge(absolute.sum(axis), absolute.shape[axis])
+        return self.most(self.uppers(sums))
 
 
 class Binary64(Machine):
@@ -181,15 +206,11 @@ class Binary64(Machine):
     ``guard >= 1`` multiplies what this machine's own roundings may lose.
     """
 
-    largest = BINARY64.largest
-    """Above this nothing is judged: this machine itself may overflow."""
-    tiny = BINARY64.tiny
-    """What an underflow here can lose."""
+    unit, tiny, largest = UNIT, BINARY64.tiny, BINARY64.largest
+    """Above ``largest`` nothing is judged: this machine itself may overflow."""
     ranks, cut = 54, 0.0
     """Bits after which weights of ranks are left out, and the share of a sum so lost (none: less
     than the roundings charged)."""
-    rounding = 4 * UNIT
-    """Covers a subtraction of two matrices, as a share of the sum of their norms."""
     bulk = 1
     """So many times more memory than floats its numbers take."""
     exactly = False
@@ -197,8 +218,8 @@ class Binary64(Machine):
 
     def __init__(self, guard: float = 1.0) -> None:
         """``guard``: an issuer takes more than 1, so that another machine confirms its claims."""
+        super().__init__()
         self.guard = guard
-        self.prepared: dict[tuple[int, str], Any] = {}
 
     def upper(self, value: float | Fraction) -> Up:
         """A number, rounded up."""
@@ -226,29 +247,25 @@ class Binary64(Machine):
         """Norms along the last axis."""
         return Up(norm_up(values, norm))
 
-    def norm_of(self, bounds: Sequence[Up], norm: str) -> Up:
-        """The norm of a vector of bounds, each ``[N]`` or a number."""
-        return Up(norm_up(np.stack([bound.value for bound in bounds], axis=-1), norm))
+    def norm_of(self, bounds: Up, norm: str) -> Up:
+        """The norm of bounds along their last axis."""
+        return Up(norm_up(bounds.value, norm))
 
     def stack(self, bounds: Sequence[Up]) -> Up:
-        """Rows of bounds, one below the other."""
-        return Up(np.stack([bound.value for bound in bounds]))
+        """Side by side, along a new last axis."""
+        return Up(np.stack([bound.value for bound in bounds], axis=-1))
 
     def enlarge(self, values: Floats, count: int) -> Floats:
         """Non-negative numbers that ``count`` roundings made, raised by what these may lose."""
         return np.asarray(inflate(values, count))
-
-    def largest_sum(self, absolute: Floats, axis: int) -> Up:
-        """The largest sum of non-negative numbers along ``axis`` of a matrix."""
-        return Up(float(np.max(inflate(absolute.sum(axis=axis), absolute.shape[axis]))))
 
     def difference(self, first: Floats, second: Floats) -> Up:
         """``first - second``, to compare bounds with; rounded down."""
         return Up(down(first - second))
 
     def most(self, bound: Up) -> Up:
-        """The largest of each row of bounds."""
-        return Up(bound.value.max(axis=1))
+        """The largest along the last axis."""
+        return Up(bound.value.max(axis=-1))
 
     def holds(self, bound: Up, number: Fraction) -> bool:
         """Whether a bound is at most ``number``; NaN is not."""
@@ -258,40 +275,19 @@ class Binary64(Machine):
         """``[N, n]`` times the transpose of ``[m, n]``."""
         return np.asarray(values @ weight.T)
 
-    def multiply(self, left: Floats, right: Floats) -> Floats:
-        """A product of matrices."""
-        return np.asarray(left @ right)
-
-    def bilinear(self, function: Callable[..., Any], *values: Floats) -> Floats:
-        """``function`` adds up products of the last values with what it selects of the others."""
-        return np.asarray(function(*values))
-
-    def lost_in_product(self, first: Floats, second: Floats) -> Up:
-        """What the Frobenius norm of a product of matrices can be off by."""
-        sizes = self.norm(first.reshape(-1), "l2") * self.norm(second.reshape(-1), "l2")
-        return sizes * gamma(first.shape[1] + 2, UNIT) + 2.0**-900
-
-    def floats(self, values: Floats) -> Floats:
-        """Numbers as floats, about."""
-        return values
-
-    def divide(self, values: Floats, by: Floats | float) -> Floats:
-        """Quotients."""
-        return np.asarray(values / by)
-
-    def square_roots(self, values: Floats) -> Floats:
-        """Roots of non-negative numbers."""
-        return np.asarray(np.sqrt(values))
+    multiply = staticmethod(np.matmul)
+    divide = staticmethod(np.divide)
+    square_roots = staticmethod(np.sqrt)
+    floats = array
+    """Activations as floats, about."""
 
     def select(self, function: Callable[..., Any], *values: Floats) -> Floats:
         """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""
         return np.asarray(function(*values))
 
+    bilinear = select
+    """``function`` adds up products of the last values with what it selects of the others."""
+
     def settle(self, values: Floats) -> tuple[Floats, float]:
         """Activations as they are kept, and what keeping them cost each component."""
         return values, 0.0
-
-    def lost(self, count: int, sizes: Up, small: Up, unit: float) -> Up:
-        """What ``count`` of this machine's own roundings of sums of ``sizes`` can amount to."""
-        own = sizes * gamma(count, UNIT) if count else sizes * 0.0
-        return own + small * (2 * BINARY64.tiny)

@@ -83,7 +83,9 @@ class State:
                 lost, rate = lost + doubt[0], rate + doubt[1]
             self.d0, self.d1 = constant * self.d0 + lost, constant * self.d1 + rate
         self.values, unit = m.settle(self.values)
-        self.own = constant * self.own + m.lost(count, sizes, small, ones * unit)
+        self.own = constant * self.own + m.lost(count, sizes, small)
+        if m.exactly:
+            self.own = self.own + ones * unit
         self.lip = self.lip * constant
 
     def selected(self, layer: Layer, lipschitz: float) -> None:

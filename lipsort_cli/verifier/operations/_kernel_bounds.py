@@ -167,7 +167,7 @@ def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
             sums = sums + abs(product)
             if down == across == 0:
                 product = product - identity
-                lost = lost + (frobenius(m, product) + frobenius(m, identity)) * m.rounding
+                lost = lost + (frobenius(m, product) + frobenius(m, identity)) * (4 * m.unit)
                 residual = residual + frobenius(m, product) + lost
             else:
                 sums = sums + m.select(np.transpose, abs(product))

@@ -1,4 +1,4 @@
-"""``average_pool``: the mean of each window."""
+"""``average_pool``: the mean of each window, ``l = 1 / k``: m/k in L2, (m/k)^2 in L1, else 1."""
 
 from fractions import Fraction
 
@@ -7,8 +7,6 @@ from .max_pool import Pool, windows
 
 
 class AveragePool(Pool):
-    """``l = 1 / k``: the constant is m/k in L2, (m/k)^2 in L1 and 1 in L-infinity."""
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         share = min(Fraction(1), Fraction(-(-layer.size // layer.stride), layer.size))
         return m.upper({"linf": Fraction(1), "l2": share, "l1": share * share}[norm])

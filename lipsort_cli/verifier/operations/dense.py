@@ -1,12 +1,10 @@
-"""``dense``: W x + b."""
+"""``dense``: W x + b; its constant is the norm of W."""
 
 from ..linear import SUMS, Linear, spectral_bound
 from ._base import Any, Entry, Layer, LayerBound, Operation, State, anything
 
 
 class Dense(Operation):
-    """The constant is the norm of W: row sums, column sums, or a proven singular value."""
-
     fields = {"weight": anything, "bias": anything}
     methods = ("residual", "cholesky", "frobenius", "zero", *SUMS.values())
 

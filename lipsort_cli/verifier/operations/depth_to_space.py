@@ -5,8 +5,6 @@ from .space_to_depth import SpaceToDepth
 
 
 class DepthToSpace(SpaceToDepth):
-    """Each pixel becomes a block of pixels with fewer channels."""
-
     order = (0, 1, 4, 2, 5, 3)
 
     def parse(self, entry: Entry) -> dict[str, Any]:

@@ -16,8 +16,6 @@ _LONGEST = 4096
 
 
 class Distance(Operation):
-    """The constant is 1 in L-infinity, as weights add up to at most 1."""
-
     fields = {"weight": anything, "bias": anything, "decay": real}
     methods = ("ranks",)
 

@@ -1,6 +1,6 @@
 """``extension``: max_j (b_j - ||x - w_j||_2), one output.
 
-Each term is 1-Lipschitz in L2, and a maximum keeps the constant.
+Each term is 1-Lipschitz in L2, sqrt(n) in L-infinity, and a maximum keeps the constant.
 """
 
 from ..rounding import UNIT, Floats, gamma, inflate
@@ -11,8 +11,6 @@ _PAIRS = 1 << 21
 
 
 class Extension(Operation):
-    """1 in L2 and in L1, sqrt(n) in L-infinity."""
-
     fields = {"weight": anything, "bias": anything}
     methods = ("centres",)
 

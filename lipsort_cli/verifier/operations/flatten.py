@@ -1,4 +1,4 @@
-"""``flatten``: x as a vector, the first axis slowest; states are kept flat, so nothing is done."""
+"""``flatten``: x as a vector, the first axis slowest; states are flat, so nothing is done."""
 
 import math
 
@@ -7,7 +7,5 @@ from .identity import Identity
 
 
 class Flatten(Identity):
-    """Another shape."""
-
     def parse(self, entry: Entry) -> dict[str, Any]:
         return {"out_shape": (math.prod(entry.shape),)}

@@ -1,4 +1,4 @@
-"""``groupsort``: contiguous groups, each sorted ascending: of features, or of channels a pixel."""
+"""``groupsort``: contiguous groups of features, or of channels a pixel, sorted ascending."""
 
 import math
 
@@ -6,8 +6,6 @@ from ._base import POSITIVE, Any, Entry, Layer, Selection, np
 
 
 class Groupsort(Selection):
-    """1-Lipschitz in every norm, as sorting is; rounds nothing."""
-
     fields = {"group_size": POSITIVE}
 
     def parse(self, entry: Entry) -> dict[str, Any]:

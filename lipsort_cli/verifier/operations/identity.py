@@ -1,11 +1,9 @@
-"""``identity``: x."""
+"""``identity``: x; nothing is done, so nothing is lost."""
 
 from ._base import Any, Layer, LayerBound, Selection, State
 
 
 class Identity(Selection):
-    """Nothing is done, so nothing is lost."""
-
     def values(self, layer: Layer, values: Any) -> Any:
         return values
 

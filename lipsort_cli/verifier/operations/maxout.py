@@ -1,12 +1,10 @@
-"""``maxout``: the maximum of contiguous groups."""
+"""``maxout``: the maximum of contiguous groups, one output a group."""
 
 from ._base import Any, Entry, Layer
 from .groupsort import Groupsort
 
 
 class Maxout(Groupsort):
-    """One output a group."""
-
     def parse(self, entry: Entry) -> dict[str, Any]:
         super().parse(entry)
         return {"out_shape": (entry.shape[0] // entry["group_size"], *entry.shape[1:])}

@@ -1,4 +1,4 @@
-"""``normalize``: (x - mean) / std, one value a channel or one for all."""
+"""``normalize``: (x - mean) / std, one value a channel or one for all; largest 1 / std."""
 
 from fractions import Fraction
 
@@ -11,8 +11,6 @@ SMALLEST = 2.0**-60
 
 
 class Normalize(Operation):
-    """The constant is 1 / (smallest std) in every norm."""
-
     fields = {"mean": listing(real), "std": listing(real)}
     methods = ("largest 1/std",)
 

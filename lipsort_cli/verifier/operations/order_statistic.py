@@ -1,7 +1,8 @@
 """``order_statistic``: max { t : sum_i |w_ji| [sign(w_ji) x_i >= t] >= b_j }, w and b whole.
 
 If no +-x_i falls by more than d, the votes for level t - d are at least those that were for t, so
-no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i.
+no output falls by more than d: 1 in L-infinity. Piecewise each output is one of the +-x_i:
+nothing is rounded.
 """
 
 from ._base import Any, Entry, Layer, NDArray, Selection, anything, np
@@ -12,8 +13,6 @@ _BLOCK = 32
 
 
 class OrderStatistic(Selection):
-    """Rounds nothing: votes are whole numbers, and the value is chosen."""
-
     fields = {"weight": anything, "bias": anything}
     methods = ("choice",)
 

@@ -1,4 +1,4 @@
-"""``residual``: skip * x + branch * f(x), f a chain of layers."""
+"""``residual``: skip * x + branch * f(x), f a chain; its constant by the triangle inequality."""
 
 from ._base import Any, Entry, Layer, LayerBound, State, anything, real
 from .scale import doubt
@@ -6,8 +6,6 @@ from .sum import Sum
 
 
 class Residual(Sum):
-    """The constant is |skip| + |branch| times that of f, by the triangle inequality."""
-
     fields = {"skip": real, "branch": real, "layers": anything}
 
     def parse(self, entry: Entry) -> dict[str, Any]:

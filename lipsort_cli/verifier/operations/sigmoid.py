@@ -1,12 +1,10 @@
-"""``sigmoid``: 1 / (1 + exp(-x)), component by component."""
+"""``sigmoid``: 1 / (1 + exp(-x)), component by component; its slope is at most 1/4."""
 
 from ._base import Any, np
 from .tanh import Tanh
 
 
 class Sigmoid(Tanh):
-    """Its slope is at most 1/4."""
-
     methods = ("1/4",)
     slope = 0.25
 

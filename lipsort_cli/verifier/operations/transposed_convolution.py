@@ -4,8 +4,6 @@ from .convolution import Convolution
 
 
 class TransposedConvolution(Convolution):
-    """Of the kernel ``[in, out / groups, kh, kw]`` with zero padding."""
-
     fields = {key: check for key, check in Convolution.fields.items() if key != "padding_mode"}
     adjoint = True
 
