@@ -218,9 +218,18 @@ def aligned(
     the rows ``trained`` of each alone, as all that shapes a critic, and said on screen.
 
     Raises:
-        UsageError: a number is no binary64, with or without the shift.
+        UsageError: a number is no binary64, with or without the shift; or other rows than those
+            trained on decide whether levels are pixels.
     """
     spans = [_span(sample, index) for sample, index in zip((p, q), trained, strict=True)]
+    for key, sample, span in zip("pq", (p, q), spans, strict=True):
+        if sample.view.full is not None and span[1].max() * sample.view.full < 1.5:
+            raise UsageError(
+                f"distribution.{key}: {sample.name} holds levels of 0 and 1 alone in the rows to "
+                "train on, which would be numbers, and others in rows that are held out, which "
+                f"make all of them pixels k/{sample.view.full}; save float32, which says what is "
+                "meant"
+            )
     shift = common_shift(
         np.minimum(spans[0][0], spans[1][0]),
         np.maximum(spans[0][1], spans[1][1]),

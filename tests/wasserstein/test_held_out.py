@@ -20,6 +20,7 @@ from lipsort_cli import data
 from lipsort_cli.commands.estimate_wasserstein import _seen, build_task
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data.dataset import Dataset, Split
+from lipsort_cli.errors import UsageError
 from lipsort_cli.gan import runs
 from lipsort_cli.gan.evaluation import distance
 from lipsort_cli.training import engine
@@ -122,6 +123,27 @@ def test_files(
         assert len(unseen) == (60 - rows if rows else 0) + int(0.2 * (rows or 60))
     second = source_of(given(tmp_path / "after", first._unseen))
     assert_same(config, first, second, tmp_path)
+
+
+def test_unseen_levels_do_not_turn_numbers_into_pixels(compose: Compose, tmp_path: Path) -> None:
+    """0 and 1 are numbers, other levels pixels: which they are must show in the rows trained on."""
+    levels = {side: np.random.default_rng(ord(side)).integers(0, 2, (60, 3, 3)) for side in "pq"}
+
+    def source(unseen: Sequence[np.ndarray]) -> SampleSource:
+        for side, index in zip("pq", unseen, strict=True):
+            changed = levels[side].astype(np.uint8)
+            changed[index] *= 255
+            np.save(tmp_path / f"{side}.npy", changed)
+        files = [f"distribution.{side}={tmp_path / side}.npy" for side in "pq"]
+        found = source_of(compose("distribution=files", *files, *MLP, quick=False))
+        assert isinstance(found, SampleSource)
+        return found
+
+    none = np.zeros(0, dtype=np.int64)
+    unseen, trained = source((none, none))._unseen, source((none, none))._trained
+    with pytest.raises(UsageError, match=r"distribution\.p: .*0 and 1 alone in the rows to train"):
+        source(unseen)
+    assert source(trained).spread > 0
 
 
 def test_a_data_set(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
