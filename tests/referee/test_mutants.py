@@ -12,13 +12,14 @@ import torch
 from boundaries import try_radii
 from definitions import DEFINITIONS, Node
 from deployed import try_deployed
+from edges import loses
 from measures import try_measures
 from networks import Drawing
 from tally import Tally
 from trials import build, check_errors, try_errors, try_norms
 
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.verifier import rounding
+from lipsort_cli.verifier import linear, radii, rounding
 from lipsort_cli.verifier.linear import Linear
 from lipsort_cli.verifier.operation import Operation, find
 from lipsort_cli.verifier.operations import l2_pool, leaky_relu, residual, scale
@@ -155,6 +156,71 @@ def test_mutants_of_the_recurrence_are_reported(name: str, monkeypatch: Patch) -
     mutate, trial, ops = MUTANTS[name]
     mutate(monkeypatch)
     assert found(trial, *ops, rounds=900)
+
+
+def errors_grow_nowhere(monkeypatch: Patch) -> None:
+    honest = State.rounded
+
+    def mistaken(self: State, layer: Any, bound: Any, *given: Any, **named: Any) -> None:
+        before = self.d1
+        honest(self, layer, bound, *given, **named)
+        self.d1 = before * bound
+
+    monkeypatch.setattr(State, "rounded", mistaken)
+
+
+def constants_round_the_same_everywhere(monkeypatch: Patch) -> None:
+    honest = scale.doubt
+
+    def mistaken(state: State, *constants: float) -> tuple[Any, Any]:
+        base, slope = honest(state, *constants)
+        return base, slope * 0.0
+
+    monkeypatch.setattr(scale, "doubt", mistaken)
+
+
+def results_are_the_largest(monkeypatch: Patch) -> None:
+    honest = State.rounded
+
+    def mistaken(self: State, *given: Any, **named: Any) -> None:
+        honest(self, *given, **{**named, "reach": 0.5})
+
+    monkeypatch.setattr(State, "rounded", mistaken)
+
+
+def logits_are_not_flushed(monkeypatch: Patch) -> None:
+    honest = radii.gaps
+
+    def mistaken(head: Any, state: State, labels: Any) -> Any:
+        found = honest(head, state, labels)
+        lost = found.lost.value - 4 * state.arithmetic.tiny
+        return found._replace(lost=rounding.Up(np.maximum(lost, 0.0)))
+
+    monkeypatch.setattr(radii, "gaps", mistaken)
+
+
+def crossings_round_little(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(linear, "mixed_norm", lambda m, *_: m.upper(0.0))
+
+
+EDGES: dict[str, tuple[Callable[[Patch], None], str]] = {
+    "errors do not grow with the distance": (errors_grow_nowhere, "a sum far from the point"),
+    "errors of a crossing forgotten": (crossings_round_little, "a sum far from the point"),
+    "a doubtful constant near the point alone": (
+        constants_round_the_same_everywhere,
+        "a factor that is rounded up",
+    ),
+    "sums within a mean fit": (results_are_the_largest, "a mean that overflows"),
+    "underflow forgotten": (nothing_underflows, "a number that a deviation makes large"),
+    "logits that are flushed forgotten": (logits_are_not_flushed, "logits that are flushed"),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_mutants_of_radii_are_reported(name: str, monkeypatch: Patch) -> None:
+    mutate, kind = EDGES[name]
+    mutate(monkeypatch)
+    assert any(loses(kind, norm) for norm in ("l2", "linf", "l1"))
 
 
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
