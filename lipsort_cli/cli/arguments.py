@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from lipsort_cli import finding
 from lipsort_cli.config import explain
 from lipsort_cli.config.registry import Command
-from lipsort_cli.errors import UsageError, first_line
+from lipsort_cli.errors import Instead, UsageError, first_line
 from lipsort_cli.files import resolved
 from lipsort_cli.quoting import quoted
 from lipsort_cli.runs import RECORD
@@ -36,11 +36,10 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
             value = f"{command.argument}={quoted(positional[0])}"
             return [value if text is positional[0] else text for text in overrides]
         if positional:
-            own = explain.own_data(positional[0])
             raise UsageError(
                 f"found {positional[0]!r}; `lipsort {command.name}` takes overrides such as "
                 f"key=value only: see `lipsort {command.name} --help`",
-                ((positional[0], own),) if own and command.name in ("train", "wgan") else (),
+                _instead(command, positional),
             )
         return overrides
     named = [text for text in overrides if text.startswith("run=")]
@@ -62,6 +61,18 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         return rest
     directory = finding.find_run(argument, command.takes, senseless=command.senseless)
     return [f"run={quoted(str(directory))}", *rest]
+
+
+def _instead(command: Command, positional: list[str]) -> tuple[Instead, ...]:
+    """The overrides that the paths of a user's own data stand for."""
+    own = explain.own_data(positional[0])
+    if own and command.name in ("train", "wgan"):
+        return ((positional[0], own),)
+    if command.name == "estimate-wasserstein" and len(positional) == 2:
+        p, q = positional
+        if resolved(p).exists() and resolved(q).exists():
+            return (p, ["distribution=files", f"distribution.p={p}"]), (q, [f"distribution.q={q}"])
+    return ()
 
 
 def _whole(command: Command, text: str) -> str:

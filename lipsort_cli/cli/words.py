@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 
 from lipsort_cli.config import catalog
+from lipsort_cli.config.meant import keys_like
 from lipsort_cli.config.registry import Command
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import UsageError
@@ -52,9 +54,15 @@ def _mended(
         word = words.pop(0)
         name, equals, value = word.partition("=")
         if name.startswith("-") and not any(flag.startswith(name) for flag in flags):
-            key = _key(command, name.lstrip("-"))
+            bare = name.lstrip("-")
+            off = bare.startswith("no-")
+            key = _key(command, bare.removeprefix("no-"))
             if key is None:
                 yield word
+                continue
+            if off:
+                found.append(repr(word))
+                yield f"{key}=false"
                 continue
             if not equals and words and not _is_flag(words[0]) and "=" not in words[0]:
                 value = words.pop(0)
@@ -66,6 +74,9 @@ def _mended(
             takes_value = flags[word].nargs != 0
             if takes_value and words and "=" not in words[0] and not words[0].startswith("-"):
                 yield words.pop(0)
+        elif (several := _several(command, word)) not in ([], [word]):
+            found.append(repr(word))
+            yield from several
         elif (split := _without_sign(command, word, words)) is not None:
             key, value, taken = split
             found.append(repr(" ".join([word, *words[:taken]])))
@@ -98,6 +109,16 @@ def _without_sign(command: Command, word: str, following: list[str]) -> tuple[st
     return None
 
 
+def _several(command: Command, word: str) -> list[str]:
+    """The overrides that stand in one word, `seed=3; data=toy`; none where a value is text."""
+    bare = word[1:-1] if re.fullmatch("'.*'|\".*\"", word) else word
+    parts = [part for part in re.split(r"[,;]?\s+|;|,$", bare) if part]
+    keys = [part.partition("=")[0] for part in parts if "=" in part]
+    whole = len(keys) == len(parts) and word.count("[") == word.count("]")
+    known = whole and all(_key(command, key) == key for key in keys)
+    return parts if known and not any(catalog.is_text(command.name, key) for key in keys) else []
+
+
 def _is_flag(word: str) -> bool:
     """Whether a word is an option, and no negative number."""
     return word.startswith("-") and not word[1:2].isdigit()
@@ -116,8 +137,6 @@ def _continues(word: str, following: str) -> bool:
 
 def _key(command: Command, name: str) -> str | None:
     """The whole key that ``name`` is, or is the end of."""
-    wanted = name.replace("-", "_")
     groups = catalog.default_options(command.name)
-    keys = [*groups, *(key.name for key in catalog.all_keys(command.name))]
-    ending = [key for key in keys if key.rpartition(".")[2] == wanted]
-    return wanted if wanted in keys else next(iter(ending), None)
+    keys = (key.name for key in catalog.all_keys(command.name))
+    return next(iter(keys_like(name, [*groups, *keys, "hydra.run.dir"])), None)

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.explain import explain_override, is_group
+from lipsort_cli.config.meant import override_like
 from lipsort_cli.config.registry import commands_of
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.store import register
@@ -103,6 +104,8 @@ class Composer:
             raise ConfigCompositionException(
                 f"it lies below a value without keys: {error}"
             ) from error
+        except ValueError as error:  # of a group whose choice is no text
+            raise ConfigCompositionException(first_line(error)) from error
 
     def parse(self, overrides: list[str]) -> tuple[list[Override], list[str]]:
         """Parsed overrides, and one fault for each that is not of Hydra's grammar."""
@@ -128,11 +131,11 @@ class Composer:
         return parsed, faults
 
     def _as_text(self, text: str) -> Instead | None:
-        """An override whose value was meant as text, quoted; None for values of other types."""
+        """An override whose value was meant as text, quoted; or what was meant of another type."""
         key, _, value = text.partition("=")
-        quotes = f"{key}={quoted(value)}"
         if key not in _TEXTS and not catalog.is_text(self.command, key):
-            return None
+            return override_like(self.command, text)
+        quotes = f"{key}={quoted(value)}"
         try:
             OverridesParser.create(config_loader=self.loader).parse_override(quotes)
         except HydraException:
@@ -158,7 +161,8 @@ class Composer:
                 words = f"{override.key_or_group}: found {override.get_value_string()}, a list of "
                 words += "choices to sweep over; add -m to sweep, or quote it as one value"
                 line = override.input_line or ""
-                faults.append(Fault(words, (line, ["-m", line])))
+                one = override_like(self.command, line)
+                faults.append(Fault(words, one or (line, ["-m", line])))
             elif override.is_sweep_override() and not override.is_discrete_sweep():
                 pass  # an interval is for a sweeper plugin to sample from
             elif unsound := self._unsound(override):
@@ -183,9 +187,20 @@ class Composer:
                 with known_to_hydra(config):
                     faults += faults_of(config, self.command)
         if faults:
-            raise usage_error(list(dict.fromkeys(faults)))
+            raise usage_error([self._with_line(f, parsed) for f in dict.fromkeys(faults)])
         assert isinstance(composed[0], DictConfig)
         return composed[0]
+
+    def _with_line(self, fault: str, overrides: list[Override]) -> str:
+        """``fault`` with the override that was meant, where its value says so."""
+        if isinstance(fault, Fault) and fault.instead is not None:
+            return fault
+        for override in overrides:
+            line = override.input_line or ""
+            refused = fault.startswith(f"{override.key_or_group}: found ") and "; allowed:" in fault
+            if refused and "=" in line:
+                return Fault(fault, override_like(self.command, line))
+        return fault
 
     def _jobs(self, overrides: list[Override]) -> Any:
         """The overrides of each job of a sweep; of the one job without sweeps."""
@@ -246,7 +261,8 @@ def _list_of_options(override: Override, chosen: list[Any], multirun: bool) -> F
     group, found = override.key_or_group, override.input_line or ""
     sweep = f"{group}={','.join(map(str, chosen))}"
     words = f"{group}: found {found.partition('=')[2]}, a list; allowed: one option, or a sweep"
-    return Fault(f"{words} with -m {sweep}", (found, [sweep] if multirun else ["-m", sweep]))
+    line = (found, [sweep] if multirun else ["-m", sweep]) if chosen else None
+    return Fault(f"{words} with -m {sweep}", line)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config import catalog, ranges
+from lipsort_cli.config.meant import alike, keys_like
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import Fault, first_line
 from lipsort_cli.files import resolved
@@ -59,7 +60,8 @@ def explain_override(
     if last is None:
         return f"{key}: {first_line(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
-        return _unknown_key(override, last, parent, path)
+        assert base is not None
+        return _unknown_key(override, last, parent, path, base)
     if override.is_add() and not override.is_force_add():
         words = f"{key}: found +, which adds a key, and this one is there; allowed: {key}=VALUE"
         return Fault(words, (override.input_line or "", [f"{key}={value}"]))
@@ -149,7 +151,7 @@ def _bad_option(group: str, value: str, options: list[str]) -> str:
     words = f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}"
     if own := own_data(value) if group == "data" else []:
         return Fault(f"{words}; your own files are {own[0]}", (f"{group}={value}", own))
-    near = _alike(value, options)
+    near = alike(value, options)
     if not near:
         return words
     hint = f"{words}; did you mean {' or '.join(near[:3])}?"
@@ -166,25 +168,9 @@ def own_data(path: str) -> list[str]:
     return ["data=folder", f"data.path={path}"] if resolved(path).is_dir() else []
 
 
-def _alike(value: str, options: list[str]) -> list[str]:
-    """Options that ``value`` may stand for, the likeliest first."""
-    plain = {option: _plain(option) for option in options}
-    wanted = _plain(value)
-    parts = {_plain(part) for part in re.split("[-_ .]", value)}
-    found = [
-        *(o for o in options if plain[o] == wanted),
-        *(o for o in options if plain[o] in parts),
-        *(o for o in options if len(wanted) > 2 and plain[o].startswith(wanted)),
-        *difflib.get_close_matches(value.lower(), options, n=2),
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _plain(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum())
-
-
-def _unknown_key(override: Override, last: str, parent: DictConfig, path: str) -> str:
+def _unknown_key(
+    override: Override, last: str, parent: DictConfig, path: str, config: DictConfig
+) -> str:
     key = override.key_or_group
     keys = [str(name) for name in parent]
     if not path:
@@ -192,29 +178,34 @@ def _unknown_key(override: Override, last: str, parent: DictConfig, path: str) -
         chosen = map(str, parent.hydra.runtime.choices)
         keys = [name for name in keys if name != "hydra"]
         keys += [g for g in chosen if g not in keys and not g.startswith(("hydra/", "schema/"))]
-    near = [] if path else _deeper(parent, last)
-    near = near or difflib.get_close_matches(last, keys, n=2)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    near = keys_like(key, [*_whole_keys(config), *([] if path else keys)])
+    if not near:
+        start = f"{path}." if path else ""
+        near = [start + name for name in difflib.get_close_matches(last, keys, n=2)]
+    hint = f"; did you mean {' or '.join(name.removeprefix(f'{path}.') for name in near)}?"
+    have = [option for option, kind in GROUPS.get(path, {}).items() if last in _names(kind)]
+    hint = hint if near else f"; {path}={'|'.join(have)} has it" if have else ""
     where = f"keys of {path}" if path else "keys"
     words = f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
-    if not near or not override.input_line or not override.input_line.startswith(f"{key}="):
+    line = override.input_line or ""
+    if not near or not line.startswith(f"{key}=") or (near[0] in keys and "." in key):
         return words
-    whole = near[0] if not path else f"{path}.{near[0]}"
-    value = override.input_line.partition("=")[2]
-    return Fault(words, (override.input_line, [f"{whole}={value}"]))
+    return Fault(words, (line, [f"{near[0]}={line.partition('=')[2]}"]))
 
 
-def _deeper(config: DictConfig, last: str) -> list[str]:
-    """Whole keys that end in ``last``, as ``optimizer.lr`` does in ``lr``."""
+def _names(kind: Any) -> list[str]:
+    return [entry.name for entry in fields(kind)]
+
+
+def _whole_keys(config: DictConfig) -> list[str]:
+    """All keys but Hydra's, those that lie deeper behind the others."""
     nodes = [(name, config._get_node(name)) for name in map(str, config.keys()) if name != "hydra"]
     found = []
     for path, node in nodes:
         if not isinstance(node, DictConfig) or not isinstance(node._content, dict):
+            found.append(path)
             continue
-        for name in map(str, node.keys()):
-            nodes.append((f"{path}.{name}", node._get_node(name)))
-            if name == last != "name":
-                found.append(f"{path}.{name}")
+        nodes += [(f"{path}.{name}", node._get_node(name)) for name in map(str, node.keys())]
     return found
 
 

@@ -49,9 +49,9 @@ def out_of_range(node: Any, prefix: str = "") -> Iterator[str]:
         elif isinstance(value, list):
             yield from _list_faults(key, value, entry.metadata)
             for position, element in enumerate(value):
-                yield from _value_faults(f"{key}[{position}]", element, entry.metadata)
+                yield from value_faults(f"{key}[{position}]", element, entry.metadata)
         elif value is not None:
-            yield from _value_faults(key, value, entry.metadata)
+            yield from value_faults(key, value, entry.metadata)
 
 
 def _list_faults(key: str, value: list[Any], metadata: Any) -> Iterator[str]:
@@ -63,7 +63,8 @@ def _list_faults(key: str, value: list[Any], metadata: Any) -> Iterator[str]:
         yield f"{key}: found {value}; allowed: increasing values, each one once"
 
 
-def _value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
+def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
+    """A message for a single value outside what ``metadata`` allows."""
     choices = metadata.get("choices")
     if choices is not None:
         if value not in choices:

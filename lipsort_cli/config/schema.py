@@ -17,7 +17,17 @@ from lipsort_cli.config.registry import COMMANDS, GROUPS, Command, option_of
 __all__ = ["COMMANDS", "GROUPS", "Command", "find", "option_of"]
 
 _NO_OPTIONS = (
-    *("catalog", "compose", "explain", "options", "paths", "plugins", "ranges", "registry"),
+    *(
+        "catalog",
+        "compose",
+        "explain",
+        "meant",
+        "options",
+        "paths",
+        "plugins",
+        "ranges",
+        "registry",
+    ),
     *("schema", "store", "tree", "typed", "validate"),
 )
 

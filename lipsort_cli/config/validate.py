@@ -14,6 +14,7 @@ from typing import Any
 from lipsort_cli.config.ranges import out_of_range
 from lipsort_cli.config.registry import names_of
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.errors import Fault
 
 
 def faults(config: Any) -> list[str]:
@@ -54,7 +55,8 @@ def _misnamed(config: Any) -> Iterator[str]:
         name: str = getattr(node, "name", "")
         if name != getattr(type(node), "name", ""):
             chosen = name if name in options else "|".join(sorted(options))
-            yield (
+            yield Fault(
                 f"{group}.name: found {name!r}; it is set by the choice of the option, "
-                f"not by hand: use {group}={chosen}"
+                f"not by hand: use {group}={chosen}",
+                (f"{group}.name={name}", [f"{group}={name}"]) if name in options else None,
             )

@@ -61,6 +61,53 @@ from lipsort_cli.config.schema import find
         ("train data=npz data.path=ü.npz", "train data=npz data.path='ü.npz'"),
         ("certify nowhere --norm linf", "certify nowhere norm=linf"),
         ("train .", "train data=folder data.path=."),
+        ("train training.epochs=1e3", "train training.epochs=1000"),
+        ("train training.epochs=5.0", "train training.epochs=5"),
+        ("train training.epochs=10k", "train training.epochs=10000"),
+        ("train training.batch_size=1,000", "train training.batch_size=1000"),
+        *(
+            (f"train model.widths={value}", "train model.widths=[64,32]")
+            for value in (
+                "64,32",
+                "(64,32)",
+                "'[64,32]'",
+                "[64,32,]",
+                "64x32",
+                "{64,32}",
+                "[64;32]",
+                "[64.0,32]",
+            )
+        ),
+        ("train model.widths=64", "train model.widths=[64]"),
+        ("train evaluation.eps=0.1,0.2", "train evaluation.eps=[0.1,0.2]"),
+        ("train evaluation.eps=[1/4]", "train evaluation.eps=[0.25]"),
+        ("train evaluation.norm=L2", "train evaluation.norm=l2"),
+        ("train evaluation.norm=inf", "train evaluation.norm=linf"),
+        ("train device=CUDA", "train device=cuda"),
+        ("train data=torchvision data.name=kmnist", "train data=torchvision data.name=KMNIST"),
+        ("train data.name=mnist", "train data=mnist"),
+        ("train seed=[1,2]", "train -m seed=1,2"),
+        ("train --epoch 5", "train training.epochs=5"),
+        ("train --learning_rate=0.1", "train optimizer.lr=0.1"),
+        ("train --model-widths [64]", "train model.widths=[64]"),
+        ("train --dataset mnist", "train data=mnist"),
+        ("train --output o", "train hydra.run.dir=o"),
+        ("train --no-center", "train training.center=false"),
+        ("train Optimizer.LR=0.1", "train optimizer.lr=0.1"),
+        ("train optimizer.learning-rate=0.1", "train optimizer.lr=0.1"),
+        ("train batch-size=3", "train training.batch_size=3"),
+        ("train width=[8]", "train model.widths=[8]"),
+        ("train seed=3,", "train seed=3"),
+        ("train seed=3;data=toy", "train seed=3 data=toy"),
+        ('train "seed=3"', "train seed=3"),
+        (
+            "estimate-wasserstein . ..",
+            "estimate-wasserstein distribution=files distribution.p=. distribution.q=..",
+        ),
+        (
+            "estimate-wasserstein distribution=3cones",
+            "estimate-wasserstein distribution=three_cones",
+        ),
     ],
 )
 def test_the_line_that_works_is_shown(
@@ -85,7 +132,12 @@ def test_the_line_that_works_is_shown(
 
 
 @pytest.mark.parametrize(
-    "typed", ["model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2", "a b", "nowhere"]
+    "typed",
+    [
+        *("model.widths=[1", "--nonsense 3", "seed=x", "nonsense=3 lr=2", "a b", "nowhere"),
+        *("activation=null", "activation=[]", "activation=1", "training.epochs=1.5"),
+        *("training.epochs=-1e3", "evaluation.eps=1/0", "--x 1", "data=null"),
+    ],
 )
 def test_nothing_is_made_up(
     typed: str, train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
