@@ -7,7 +7,7 @@ the weights of the ranks in some order with signs. With decay 0 it is the larges
 import math
 from fractions import Fraction
 
-from ..rounding import Arithmetic, Floats, gamma
+from ..rounding import Floats
 from ._base import Any, Entry, Layer, LayerBound, NDArray, Operation, State, anything, np, real
 
 _BLOCK = 64
@@ -50,22 +50,19 @@ class Distance(Operation):
         bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
         decay, shares = layer.numbers[0], _shares(layer, m.ranks)
         exactly = m.powers(decay, len(shares)) if m.exactly else shares
-        raised = m.array(_raised(layer, shares, state.arithmetic))
-        distances = above = m.bilinear(_weighted, state.values, weight, exactly)
-        if decay > 0:
-            above = m.bilinear(_weighted, state.values, weight, raised)
+        distances = m.bilinear(_weighted, state.values, weight, exactly)
         state.values = distances + bias
-        sizes = m.norm(m.enlarge(above + abs(bias), layer.inputs + 8), state.norm)
-        # Weights of ranks are raised a little where they may be flushed, hence the room.
-        spread = m.upper(bound.value) * (1 + 2.0**-20) + m.upper(2.0**-50 * layer.width)
-        state.rounded(layer, bound.value, sizes, count, 8 * count, spread=spread)
+        sizes = m.norm(m.enlarge(distances + abs(bias), layer.inputs + 8), state.norm)
+        state.rounded(layer, bound.value, sizes, count, 8 * count)
         state.own = state.own + sizes * m.cut
 
 
 def _roundings(layer: Layer) -> int:
     """Of a weighted sum of ranks: two for each power of decay, one for each addition.
 
-    ``1 - decay`` may be formed from a decay that was rounded: ``decay / (1 - decay)`` more.
+    ``1 - decay`` may be formed from a decay that was rounded: ``decay / (1 - decay)`` more. One for
+    each rank is to spare: more than ranks left out and weights flushed to zero can lose, which is
+    little beside a rounding of the first rank, as ``1 - decay`` is large where a bound is finite.
     """
     decay = layer.numbers[0]
     return 4 if decay == 0.0 else 4 * layer.inputs + 16 + math.ceil(2 / (1 - decay))
@@ -84,21 +81,6 @@ def _shares(layer: Layer, bits: int) -> Floats:
     for rank in range(1, kept):
         weights[rank] = np.nextafter(weights[rank - 1] * decay, 2.0)
     return weights
-
-
-def _raised(layer: Layer, shares: Floats, arithmetic: Arithmetic) -> Floats:
-    """The shares, more where they may be flushed to zero: the error bound then covers all of them.
-
-    The ranks left out, each less far than the last one kept, are added to that one. Where they are
-    flushed, roundings counted beyond those that there are cover it.
-    """
-    decay, raised = layer.numbers[0], shares.copy()
-    error = gamma(_roundings(layer), arithmetic.unit)
-    if error:
-        raised[raised < 8 * arithmetic.tiny] *= 4 + 2 / error
-    if len(shares) < layer.inputs:
-        raised[-1] += np.nextafter(shares[-1] * decay / (1 - decay) * (1 + 2.0**-40), 2.0)
-    return raised
 
 
 def _weighted(values: NDArray[Any], weight: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
