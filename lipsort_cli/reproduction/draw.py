@@ -17,7 +17,7 @@ _KINDS = ("-", ":")
 
 
 def labels(arms: Sequence[Arm]) -> list[str]:
-    """What tells the arms of one picture apart: not the words that all their presets begin with."""
+    """What tells the arms of one picture apart, once: not the words that all presets begin with."""
     names = [arm.name.split() for arm in arms]
     common = 0
     while names and len({tuple(name[: common + 1]) for name in names}) == 1 and names[0][common:]:
@@ -25,7 +25,9 @@ def labels(arms: Sequence[Arm]) -> list[str]:
     sides = len({arm.side for arm in arms}) > 1
     return [
         f"{'ours: ' if sides and arm.side == 'ours' else ''}"
-        + ", ".join(filter(None, [" ".join(name[common:]), *arm.words]))
+        + ", ".join(
+            filter(None, [" ".join(w for w in name[common:] if w not in arm.words), *arm.words])
+        )
         for arm, name in zip(arms, names, strict=True)
     ]
 

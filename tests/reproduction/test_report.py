@@ -178,3 +178,5 @@ def test_labels_tell_arms_apart_in_few_words() -> None:
     words = "relu, lipschitz 10"
     assert labels(arms) == [words, f"pgd, {words}", f"ours: l2, {words}"]
     assert labels(arms[2:]) == [words] and labels([]) == []
+    arms = [Arm(f"paper/classification_{c}", (("constraint", c),), ()) for c in ("linf", "bjorck")]
+    assert labels(arms) == ["linf", "bjorck"]
