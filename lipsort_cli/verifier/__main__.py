@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .external import IMAGES, images_in
+from .errors import Refused
+from .external import images_in
 from .verify import CERTIFICATE, Verdict, verify
 
 
@@ -18,24 +19,18 @@ def report(verdict: Verdict) -> str:
 
 def _missing(certificate: str, data: str | None, network: str | None) -> str | None:
     """What is wrong with the paths of the command line; nothing can be judged without the files."""
-    path, folder = Path(certificate), Path(data or "")
+    path, hint = Path(certificate), f"; give a {CERTIFICATE} or the folder that holds it; "
+    hint += "`lipsort certify RUN` issues one"
     try:
         if path.is_dir() and not (path / CERTIFICATE).exists():
             return f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
-        if not path.exists():
-            return (
-                f"certificate: {path} does not exist; give a {CERTIFICATE} or the folder that "
-                "holds it; `lipsort certify RUN` issues one"
-            )
-        for name, given in (("--data", data), ("--network", network)):
+        for name, given in (("certificate", certificate), ("--data", data), ("--network", network)):
             if given is not None and not Path(given).exists():
-                return f"{name}: {given} does not exist"
-        if data is not None and folder.is_dir() and images_in(folder) is None:
-            return (
-                f"--data: found {folder}, a folder without {IMAGES} (also looked for in raw, "
-                "MNIST/raw and FashionMNIST/raw, and as .gz); allowed: a folder that holds it, "
-                "an IDX file of images, or an .npz file"
-            )
+                return f"{name}: {given} does not exist" + hint * (name == "certificate")
+        if data is not None and Path(data).is_dir():
+            images_in(Path(data))
+    except Refused as fault:
+        return str(fault)
     except (OSError, ValueError) as error:
         return f"cannot look up the paths given: {error}"
     return None

@@ -3,12 +3,13 @@
 Nothing of a proof rests on this: it keeps small files from holding a verifier up.
 """
 
+import math
 from typing import Any
 
 from .bounds import chunk_size
 from .errors import Unsupported, require
 from .graph import Network
-from .operation import of, walk
+from .operation import Layer, products, walk
 
 SMALL, PATIENCE, EACH = 10_000_000, 3.5, {False: 60.0, True: 600.0}
 """Files of up to ``SMALL`` bytes may take ``PATIENCE`` seconds of one core, larger ones ``EACH``
@@ -46,8 +47,7 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
     for route in routes:
         for layer, claim in zip(network.walk(), walk(route["layers"]), strict=False):
             size = 0 if layer.weight is None else layer.weight.size
-            products = of(layer).proof_products(layer, claim.method)
-            seconds += products * product + 8.0 * size * move + CALL
+            seconds += proof_products(layer, claim.method) * product + 8.0 * size * move + CALL
     if certificate["kind"] == "classification":
         last = network.layers[-1]
         # Every pair of rows of a head, or of unit vectors, is compared.
@@ -64,6 +64,40 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
 def points_work(network: Network, count: int, exact: bool) -> float:
     """Seconds for carrying ``count`` points through the network."""
     layers, (product, move) = list(network.walk()), SPEEDS[exact]
-    one = sum(2.0 * each.products * product + of(each).moves(each, exact) * move for each in layers)
+    one = sum(2.0 * products(each) * product + moves(each, exact) * move for each in layers)
     calls = len(layers) + sum(len(layer.parts) for layer in layers)
     return count * one + -(-count // chunk_size(network, 4 if exact else 1)) * calls * CALL
+
+
+def moves(layer: Layer, exact: bool) -> float:
+    """About the numbers that one point moves, compares or adds, besides its products."""
+    inputs, width, pairs = layer.inputs, layer.width, products(layer)
+    moved = 12.0 * (inputs + width)
+    match layer.op:
+        case "groupsort" | "maxout":
+            return (16.0 + 4.0 * math.log2(layer.size)) * inputs
+        case "tanh" | "sigmoid":
+            return 80.0 * width
+        case "average_pool" | "max_pool" | "l2_pool":
+            return moved + 6.0 * layer.size**2 * width
+        case "convolution" | "transposed_convolution":  # patches are formed
+            return moved + 4.0 * pairs * layer.groups / layer.out_shape[0]
+        case "distance":
+            return moved + (6.0 + 4.0 * math.log2(inputs + 1) * (layer.numbers[0] > 0)) * pairs
+        case "order_statistic":  # votes are float32 in either arithmetic
+            return 80.0 * inputs + (0.1 if exact else 3.4) * pairs
+        case "extension":  # at worst every centre is decisive, and evaluated again; not so exactly
+            return moved + (20.0 * len(layer.matrix) if exact else 6.0 * pairs)
+    return moved
+
+
+def proof_products(layer: Layer, method: str) -> float:
+    """About the multiply-adds of a proof."""
+    if layer.op == "dense":  # of the Gram matrix, and of a factorisation
+        sides = {"residual": 1.0, "cholesky": 3.0}.get(method, 0.0)
+        return sides * layer.matrix.size * min(layer.matrix.shape)
+    if "convolution" in layer.op and method in ("residual", "rows", "frequencies"):
+        from .operations._kernel_bounds import proof_products as by_kernel
+
+        return by_kernel(layer, method)
+    return 0.0

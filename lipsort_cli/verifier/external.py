@@ -22,19 +22,22 @@ IMAGES = "t10k-images-idx3-ubyte"
 """Name of the file of test images of MNIST and its relatives."""
 
 
-def images_in(folder: Path) -> Path | None:
-    """The IDX file of test images in ``folder`` or where torchvision puts it; None without one."""
+def images_in(folder: Path) -> Path:
+    """The IDX file of test images in ``folder``, or where torchvision puts it."""
     places = ("", "raw", "MNIST/raw", "FashionMNIST/raw")
-    found = (folder / place / (IMAGES + end) for place in places for end in ("", ".gz"))
-    return next((path for path in found if path.is_file()), None)
+    files = [folder / place / (IMAGES + end) for place in places for end in ("", ".gz")]
+    reason = (
+        f"found {folder}, a folder without {IMAGES} (also looked for in {', '.join(places[1:])}, "
+        "and as .gz); allowed: a folder that holds it, an IDX file of images, or an .npz file"
+    )
+    found = [file for file in files if file.is_file()]
+    require(found, "--data", reason)
+    return found[0]
 
 
 def external_points(path: Path) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
-    if path.is_dir():
-        found = images_in(path)
-        require(found, "--data", f"no {IMAGES} under {path}")
-        path = found or path
+    path = images_in(path) if path.is_dir() else path
     if path.suffix == ".npz":
         points = _npz(path)
     else:

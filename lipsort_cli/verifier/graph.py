@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import Invalid, Refused, Unsupported, require
 from .format import integer, listing, record, word
-from .operation import Layer, find, of, walk
+from .operation import Layer, find, of, products, walk
 from .strictjson import canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
 
@@ -210,7 +210,7 @@ class Parser:
             for count, most in ((layer.width, 1), (self.components, 4)):
                 reason = f"{count} outputs, more than {most * LARGEST_STATE}"
                 require(count <= most * LARGEST_STATE, at, reason, Unsupported)
-            self.products += layer.products
+            self.products += products(layer)
             reason = f"{self.products} products a point, over {MOST_PRODUCTS}"
             require(self.products <= MOST_PRODUCTS, at, reason, Unsupported)
             layers.append(layer)

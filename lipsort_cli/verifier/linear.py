@@ -17,8 +17,6 @@ is within ``(S + |z|) / 2 + gamma S`` of zero; so a component errs by at most ``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -96,73 +94,58 @@ def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
     return m.norm_of(rows, norm).min(m.norm_of(columns, dual))
 
 
-@dataclass(frozen=True)
 class Linear:
     """``W a + b`` on the machine ``m``; ``weight``, ``absolute`` and ``bias [width]`` are its own.
 
     ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
     arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that.
     What flushed products, sums and activations lose is at most ``flushed * tiny`` a component.
-    ``rows`` and ``columns`` bound the absolute row and column sums of the operator.
+    ``norms`` are the ``A``: of the operator with ``absolute`` for its weight.
     """
 
-    m: Any
-    weight: Any
-    absolute: Any
-    bias: Any
-    rows: Any
-    columns: Any
-    count: int
-    share: float
-    flushed: Any
-    product: Callable[[Any, Any], Any]
-    whole: Any
-
-    @classmethod
-    def of(
-        cls,
-        layer: Layer,
-        arithmetic: Arithmetic,
-        m: Any,
-        terms: int = 0,
-        product: Callable[[Any, Any], Any] | None = None,
-        sums: Callable[[Layer, Any, Any], tuple[Any, Any]] | None = None,
-    ) -> Linear:
-        """Prepared for error bounds in ``arithmetic``; kept by the machine for the next batch.
-
-        A dense layer as it stands; a convolution says how many ``terms`` one output adds up, and
-        gives ``product(values, kernel)`` and ``sums(layer, m, kernel)``, the absolute row and
-        column sums.
-        """
-        key = (id(layer), arithmetic.name)
-        if key in m.prepared:
-            kept: Linear = m.prepared[key][1]
-            return kept
-        count = (terms or layer.inputs) + 2
+    def __init__(self, layer: Layer, arithmetic: Arithmetic, m: Any) -> None:
+        self.m, self.layer, self.weight = m, layer, m.array(layer.matrix)
+        count = self.count = self.terms() + 2
         error = gamma(count, arithmetic.unit)
-        weight = m.array(layer.matrix)
         sizes = np.abs(layer.matrix.astype(np.float64))
         subnormal = (sizes > 0) & (sizes < arithmetic.tiny)
-        absolute = abs(weight)
+        self.absolute = abs(self.weight)
         if subnormal.any():
-            absolute = absolute * m.array(np.where(subnormal, 4 + math.ceil(2 / error), 1.0))
+            raised = np.where(subnormal, 4 + math.ceil(2 / error), 1.0)
+            self.absolute = self.absolute * m.array(raised)
         bias = np.zeros(layer.width)
         if layer.bias is not None:
             bias = np.repeat(layer.bias.astype(np.float64), math.prod(layer.out_shape[1:]))
-        if sums is None:
-            rows, columns = m.largest_sum(absolute, 1), m.largest_sum(absolute, 0)
-        else:
-            rows, columns = sums(layer, m, absolute)
+        self.bias = m.array(bias)
+        rows, columns, spectral = self.sums()
+        self.norms = {("linf", "linf"): rows, ("l1", "l1"): columns, ("l2", "l2"): spectral}
+        self.flushed = rows * 4.0 + m.upper(8 * count)
         # S enters with this share besides its half.
         worst = max(error, gamma(count, UNIT))
-        share = ceiling((1 + count * Fraction(worst)) / count) if worst < 1 else math.inf
-        flushed = rows * 4.0 + m.upper(8 * count)
-        whole = frobenius(m, absolute) if sums is None else None
-        found = cls(m, weight, absolute, m.array(bias), rows, columns, count, share, flushed,
-                    product or m.product, whole)  # fmt: skip
-        # The layer is kept as well: while it lives, no other can have its identity.
-        m.prepared[key] = (layer, found)
+        self.share = ceiling((1 + count * Fraction(worst)) / count) if worst < 1 else math.inf
+
+    @classmethod
+    def of(cls, layer: Layer, arithmetic: Arithmetic, m: Any) -> Linear:
+        """Prepared for error bounds in ``arithmetic``; kept by the machine for the next batch."""
+        key = (id(layer), arithmetic.name)  # no other's: what is kept holds the layer
+        if key not in m.prepared:
+            m.prepared[key] = cls(layer, arithmetic, m)
+        found: Linear = m.prepared[key]
         return found
+
+    def terms(self) -> int:
+        """Products that one output adds up, at most."""
+        return self.layer.inputs
+
+    def product(self, values: Any, weight: Any) -> Any:
+        """``[N, n]`` times the operator with this weight."""
+        return self.m.product(values, weight)
+
+    def sums(self) -> tuple[Any, Any, Any]:
+        """Bounds of the row sums and column sums of ``absolute``, and of its L2 norm."""
+        m, absolute = self.m, self.absolute
+        rows, columns = m.largest_sum(absolute, 1), m.largest_sum(absolute, 0)
+        return rows, columns, m.root(rows * columns).min(frobenius(m, absolute))
 
     def apply(self, values: Any) -> Any:
         """``W a + b`` for ``[N, n]``."""
@@ -177,27 +160,12 @@ class Linear:
         """``B`` from ``A`` and ``L``; element by element for the rows of a head."""
         return (absolute + signed) * 0.5 + absolute * self.share
 
-    def absolute_norm(self, norm: str) -> Any:
-        """``A``: an upper bound of the norm of the operator with ``absolute`` for its weight."""
-        if norm == "linf":
-            return self.rows
-        if norm == "l1":
-            return self.columns
-        mixed = self.m.root(self.rows * self.columns)
-        return mixed if self.whole is None else mixed.min(self.whole)
-
     def step(self, layer: Layer, state: State, lipschitz: float, norm: str = "") -> None:
         """Carry values and errors over the layer; from there on, they are measured in ``norm``."""
-        m, before = state.m, state.values
-        state.values = self.apply(before)
-        if norm and norm != state.norm:
-            key = (id(layer.weight), f"{state.arithmetic.name}, {state.norm} to {norm}")
-            if key not in m.prepared:
-                crossed = mixed_norm(m, self.absolute, state.norm, norm)
-                m.prepared[key] = (layer.weight, crossed)
-            absolute, state.norm = m.prepared[key][1], norm
-        else:
-            absolute = self.absolute_norm(state.norm)
+        m, before, norms = state.m, state.values, (state.norm, norm or state.norm)
+        if norms not in self.norms:
+            self.norms[norms] = mixed_norm(m, self.absolute, *norms)
+        state.values, state.norm = self.apply(before), norms[1]
         sizes = m.norm(self.magnitude(before, state.values), state.norm)
-        spread = self.spread(absolute, m.upper(lipschitz))
+        spread = self.spread(self.norms[norms], m.upper(lipschitz))
         state.rounded(layer, lipschitz, sizes, self.count, self.flushed, spread=spread)

@@ -7,7 +7,6 @@ folder; an operation without a file is refused, never guessed. To add one is to 
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from .state import State
 
 FOLDER = Path(__file__).with_name("operations")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,6 @@ class Layer:
         return self.weight
 
     @property
-    def products(self) -> int:
-        """Of a weight and a number, that one point takes."""
-        matrix = self.weight is not None and self.weight.ndim > 1
-        return math.prod(self.out_shape[1:]) * self.matrix.size if matrix else 0
-
-    @property
     def place(self) -> str:
         """Where the graph has this layer, for messages: ``layers[2].branches[0][1]``."""
         parts = (self.name or f"layers.{self.index}").split(".")
@@ -99,6 +91,12 @@ def walk(chain: Sequence[Any]) -> Iterator[Any]:
         yield item
         for part in item.parts:
             yield from walk(part)
+
+
+def products(layer: Layer) -> int:
+    """Of a weight and a number, that one point takes."""
+    matrix = layer.weight is not None and layer.weight.ndim > 1
+    return math.prod(layer.out_shape[1:]) * layer.matrix.size if matrix else 0
 
 
 class Operation(ABC):
@@ -141,14 +139,6 @@ class Operation(ABC):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry values and errors over the layer, whose proven constant is ``bound``."""
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        """About the numbers that one point moves, compares or adds, besides ``layer.products``."""
-        return 12.0 * (layer.inputs + layer.width)
-
-    def proof_products(self, layer: Layer, method: str) -> float:
-        """About the multiply-adds of a proof."""
-        return 0.0
-
 
 class Selection(Operation):
     """What moves, selects or changes signs, and so rounds nothing."""
@@ -166,7 +156,7 @@ class Selection(Operation):
 @lru_cache(maxsize=256)
 def find(name: str) -> Operation | None:
     """The operation called ``name``; None when there is none."""
-    if not _NAME.match(name) or not (FOLDER / f"{name}.py").is_file():
+    if name not in names():
         return None
     module = import_module(f"{__package__}.operations.{name}")
     found: Operation = getattr(module, "".join(part.capitalize() for part in name.split("_")))()
@@ -180,6 +170,7 @@ def of(layer: Layer) -> Operation:
     return found
 
 
+@lru_cache(maxsize=1)
 def names() -> list[str]:
     """All operations there are."""
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))

@@ -46,13 +46,11 @@ def split(network: Network) -> Split:
     the tail: then the network has no head, and every layer is judged by its own rule.
     """
     layers, end = network.layers, len(network.layers)
-    tail: tuple[float, ...] = ()
-    while end and (
-        layers[end - 1].op == "identity"
-        or (layers[end - 1].op == "scale" and layers[end - 1].numbers[0] >= SMALLEST_TAIL)
-    ):
+    while end and layers[end - 1].op in ("identity", "scale"):
+        if min(layers[end - 1].numbers, default=1.0) < SMALLEST_TAIL:
+            break
         end -= 1
-        tail = layers[end].numbers + tail
+    tail = tuple(number for layer in layers[end:] for number in layer.numbers)
     if end and layers[end - 1].op == "dense" and _products(tail)[0] >= SMALLEST_TAIL:
         return Split(layers[: end - 1], layers[end - 1], tail)
     return Split(layers, None, ())

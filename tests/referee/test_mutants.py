@@ -137,7 +137,8 @@ def subnormal_weights_kept(monkeypatch: Patch) -> None:
 
     def mistaken(cls: type[Linear], layer: Any, arithmetic: Any, m: Any) -> Linear:
         made = honest(cls, layer, arithmetic, m)
-        return replace(made, absolute=abs(made.weight))
+        made.absolute = abs(made.weight)
+        return made
 
     monkeypatch.setattr(Linear, "of", classmethod(mistaken))
 

@@ -1,12 +1,29 @@
 """``convolution``: y_o(u) = sum K_oi(t) x_i(s u + d t - p) + b_o, zero or circular padding p."""
 
 import math
+from functools import partial
 
 from ..linear import SUMS, Linear
-from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, State, anything
-from ._kernel_bounds import Folded, proof_products
+from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, anything
+from ._kernel_bounds import Folded
 from ._kernels import absolute_sums, convolve, terms_summed
 from .dense import Dense
+
+
+class Patches(Linear):
+    """Added up are taps times input channels of a group."""
+
+    def terms(self) -> int:
+        return terms_summed(self.layer)
+
+    def product(self, values: Any, weight: Any) -> Any:
+        return self.m.bilinear(
+            partial(convolve, self.layer, multiply=self.m.multiply), values, weight
+        )
+
+    def sums(self) -> tuple[Any, Any, Any]:
+        rows, columns = absolute_sums(self.layer, self.m, self.absolute)
+        return rows, columns, self.m.root(rows * columns)
 
 
 class Convolution(Dense):
@@ -19,6 +36,7 @@ class Convolution(Dense):
         "padding_mode": anything,
     }
     methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
+    linear = Patches
     adjoint = False
     """Whether it is the transpose of the convolution with its kernel."""
 
@@ -62,23 +80,3 @@ class Convolution(Dense):
             return m.root(rows * columns)
         kernel = Folded.of(layer, m)
         return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
-
-    def moves(self, layer: Layer, exact: bool) -> float:
-        """Patches are formed."""
-        patches = layer.products * layer.groups / layer.out_shape[0]
-        return super().moves(layer, exact) + 4.0 * patches
-
-    def proof_products(self, layer: Layer, method: str) -> float:
-        return proof_products(layer, method) if method in self.methods[:3] else 0.0
-
-    def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
-        """A dense layer with as many terms as taps and input channels of a group."""
-        m = state.m
-
-        def product(values: Any, kernel: Any) -> Any:
-            return m.bilinear(
-                lambda left, right: convolve(layer, left, right, m.multiply), values, kernel
-            )
-
-        linear = Linear.of(layer, state.arithmetic, m, terms_summed(layer), product, absolute_sums)
-        linear.step(layer, state, bound.value)

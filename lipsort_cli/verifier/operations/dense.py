@@ -5,6 +5,7 @@ from ._base import Any, Entry, Layer, LayerBound, Operation, State, anything
 
 
 class Dense(Operation):
+    linear = Linear
     fields = {"weight": anything, "bias": anything}
     methods = ("residual", "cholesky", "frobenius", "zero", *SUMS.values())
 
@@ -20,10 +21,5 @@ class Dense(Operation):
         axis = 1 if norm == "linf" else 0
         return m.largest_sum(abs(m.array(layer.matrix)), axis)
 
-    def proof_products(self, layer: Layer, method: str) -> float:
-        """Of the Gram matrix, and of a factorisation."""
-        sides = {"residual": 1.0, "cholesky": 3.0}.get(method, 0.0)
-        return sides * layer.matrix.size * min(layer.matrix.shape)
-
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
-        Linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value)
+        self.linear.of(layer, state.arithmetic, state.m).step(layer, state, bound.value)

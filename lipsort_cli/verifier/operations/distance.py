@@ -39,10 +39,6 @@ class Distance(Operation):
         squares = (1 - decay) * (1 - power) / (1 + decay)
         return m.ones(layer.width, "l2") * m.root(m.upper(squares))
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        sorting = 4.0 * math.log2(layer.inputs + 1) if layer.numbers[0] else 0.0
-        return 12.0 * layer.inputs + (6.0 + sorting) * layer.products
-
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """One subtraction each, a maximum or a sum of non-negative terms, and the bias."""
         m, count = state.m, _roundings(layer)

@@ -22,10 +22,6 @@ class Extension(Operation):
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.ones(layer.inputs, "l2") if norm == "linf" else m.upper(1.0)
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        """At worst every centre is decisive, and evaluated again; not so exactly."""
-        return 12.0 * layer.inputs + (20.0 * len(layer.matrix) if exact else 6.0 * layer.products)
-
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """As written: ``n + 8`` roundings of ``||x - w_j|| + |b_j|``; squares may underflow."""
         m, count = state.m, layer.inputs + 8

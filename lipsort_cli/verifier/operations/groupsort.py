@@ -17,9 +17,6 @@ class Groupsort(Selection):
         entry.require(shape[0] % size == 0, "group_size", reason)
         return {}
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        return (16.0 + 4.0 * math.log2(layer.size)) * layer.inputs
-
     def grouped(self, layer: Layer, values: Any) -> Any:
         """``[N, n]`` as ``[N, groups, size, pixels]``."""
         return values.reshape(len(values), -1, layer.size, math.prod(layer.shape[1:]))

@@ -27,9 +27,6 @@ class Pool(Operation):
         overlap = -(-layer.size // layer.stride)
         return m.upper({"linf": 1, "l2": overlap, "l1": overlap * overlap}[norm])
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        return super().moves(layer, exact) + 6.0 * layer.size**2 * layer.width
-
 
 class MaxPool(Pool, Selection):
     """Rounds nothing."""

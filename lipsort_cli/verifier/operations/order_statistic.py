@@ -32,10 +32,6 @@ class OrderStatistic(Selection):
         # One input may be what all outputs choose.
         return m.upper(1.0) if norm == "linf" else m.ones(layer.width, norm)
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        """Literals are sorted, their votes taken from a table and added up as float32."""
-        return 80.0 * layer.inputs + (0.1 if exact else 3.4) * layer.products
-
     def values(self, layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
         """The largest level whose votes reach the threshold; float32 adds whole numbers exactly.
 

@@ -24,9 +24,6 @@ class Tanh(Operation):
         """Of one ball."""
         return x.tanh()
 
-    def moves(self, layer: Layer, exact: bool) -> float:
-        return 80.0 * layer.width
-
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(self.slope)
 
