@@ -62,8 +62,7 @@ def issue_certificate(
     own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
     ``0..N-1``), ``eps``: radii whose counts are stated.
     """
-    directory, network_path = Path(directory), Path(network_path)
-    network = load_network(network_path)
+    directory, network = Path(directory), load_network(network_path)
     if network.classes < 2:
         raise UsageError(f"{network_path} has one output; a classifier needs two or more")
     array = check_inputs(network, inputs)
@@ -90,7 +89,7 @@ def issue_certificate(
         "statement": statement,
         "assumptions": assumptions(network, arithmetic),
         "summary": {**counts, "certified_at": _certified_at(points, eps)},
-        "network": network_entry(network, store_network(directory, network_path)),
+        "network": network_entry(network, store_network(directory, Path(network_path))),
         "routes": route_entries(network, routes, body=True),
         "lipschitz": {"network": points.lipschitz.hex()},
         "data": {
@@ -102,8 +101,8 @@ def issue_certificate(
         },
         "points": _points(points, route, array, target, positions),
     }
-    columns = {**certificate["points"], "radius": points.radii.tolist()}
-    write(directory / TABLE, points_table(columns))
+    table = points_table({**certificate["points"], "radius": points.radii.tolist()})
+    write(directory / TABLE, table)
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
 
 

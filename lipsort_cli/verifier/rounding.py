@@ -196,8 +196,8 @@ class Machine:
 
     def largest_sum(self: Any, absolute: Any, axis: int) -> Any:
         """The largest sum of non-negative numbers along ``axis`` of a matrix."""
-        sums = self.enlarge(absolute.sum(axis), absolute.shape[axis])
-        return self.most(self.uppers(sums))
+        sums, count = absolute.sum(axis), absolute.shape[axis]
+        return self.most(self.uppers(sums if self.exactly else self.enlarge(sums, count)))
 
 
 class Binary64(Machine):
