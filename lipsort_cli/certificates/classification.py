@@ -129,7 +129,7 @@ def _certified(
     """Radii by the best of all routes; the routes that prove any of them, or the network's
     constant; and each point's place among these.
     """
-    routes = issued_routes(network, norm)
+    routes = issued_routes(network)
     points = certify_points(
         network, inputs, labels, norm=norm, arithmetic=arithmetic, routes=routes
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,31 +124,29 @@ def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
     return [_raised(layer, bound, norm) for layer, bound in pairs]
 
 
-def issued_routes(network: Network, claim: str = "") -> list[Route]:
-    """Those bounds in every norm; and where ``claim`` is given, routes from it by a mixed norm.
+def issued_routes(network: Network) -> list[Route]:
+    """Those bounds in every norm; and mixed routes, from each norm to another.
 
     Of a mixed norm, such as that of the first dense layer from L1 to L2, a route is made where it
-    gives a smaller constant than changing the norm of the inputs does.
+    gives a smaller constant than changing the norm of the inputs does. Claims in all norms have the
+    same routes, so that none is below what another claim implies.
     """
-    check_norm(claim or "l2")
     plain = {norm: Route(norm, tuple(issued_bounds(network, norm)), norm) for norm in NORMS}
     routes = list(plain.values())
-    if not claim or not any(layer.op == "dense" for layer in split(network).body):
+    if not any(layer.op == "dense" for layer in split(network).body):
         return routes
-    for norm, route in plain.items():
-        if norm == claim:
-            continue
+    for inputs, norm in permutations(NORMS, 2):
         bounds = []
-        pairs = layer_norms(network.layers, claim, norm)
+        pairs = layer_norms(network.layers, inputs, norm)
         for place, (layer, (before, after)) in enumerate(zip(network.layers, pairs, strict=True)):
             if before == after:
                 bounds.append(plain[after].bounds[place])
             else:
                 found = find_bound(layer, after, before)
                 bounds.append(replace(found, value=float(up(found.value * (1 + INFLATION)))))
-        mixed = Route(norm, tuple(bounds), claim)
-        if route_constant(network, mixed, claim) < route_constant(network, route, claim):
-            routes.append(mixed)
+        route = Route(norm, tuple(bounds), inputs)
+        if route_constant(network, route, inputs) < route_constant(network, plain[norm], inputs):
+            routes.append(route)
     return routes
 
 
@@ -172,7 +171,7 @@ def route_constant(network: Network, route: Route, norm: str) -> float:
 def best_route(network: Network, norm: str, routes: Sequence[Route] | None = None) -> Route:
     """The route that gives the least constant of the network in ``norm``; its own among equals."""
     check_norm(norm)
-    found = issued_routes(network, norm) if routes is None else routes
+    found = issued_routes(network) if routes is None else routes
     return min(found, key=lambda route: (route_constant(network, route, norm), route.name != norm))
 
 
@@ -244,7 +243,7 @@ def certify_points(
     array = check_inputs(network, inputs)
     target = None if labels is None else check_labels(labels, len(array))
     check_norm(norm)
-    routes = issued_routes(network, norm) if routes is None else routes
+    routes = issued_routes(network) if routes is None else routes
     kind = resolve_arithmetic(arithmetic)
     try:
         found, chosen = _best(network, array, target, norm, kind, routes)

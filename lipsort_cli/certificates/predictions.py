@@ -81,7 +81,7 @@ def predicted(
     predictor: Predictor, unseen: Unseen, *, norm: str, arithmetic: str, units: str = "raw"
 ) -> Iterator[tuple[Batch, Predictions]]:
     """Each batch of new data, with what the run's network says of it, as :func:`predict_points`."""
-    network, routes = predictor.network, issued_routes(predictor.network, norm)
+    network, routes = predictor.network, issued_routes(predictor.network)
     for batch in unseen.batches():
         shape = (len(batch.inputs), *network.input_shape)
         yield (

@@ -134,9 +134,7 @@ def _steepness(subject: Subject) -> dict[str, Any]:
 
 
 def _constants(network: Network, norm: str) -> dict[str, float]:
-    return {
-        route.name: route_constant(network, route, norm) for route in issued_routes(network, norm)
-    }
+    return {route.name: route_constant(network, route, norm) for route in issued_routes(network)}
 
 
 def _names(folders: list[Path]) -> list[str]:

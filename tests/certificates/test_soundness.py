@@ -295,7 +295,7 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
         found = certify_points(net, x, labels, norm=norm, arithmetic=arithmetic)
         radii = found.radii
         assert (radii > 0).all()
-        claim = (norm, ARITHMETICS[arithmetic], issued_routes(net, norm), found.route)
+        claim = (norm, ARITHMETICS[arithmetic], issued_routes(net), found.route)
         check_radii(net, x, labels, radii, *claim)
         radii[3] *= 1 + 1e-6
         with pytest.raises(Invalid, match=r"radius\[3\]"):

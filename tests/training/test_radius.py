@@ -54,7 +54,7 @@ def test_agrees_with_the_proven_radii_from_below(
         labels.numpy(),
         norm=norm,
         arithmetic="real",
-        routes=issued_routes(plain),
+        routes=[route for route in issued_routes(plain) if route.inputs == route.norm],
     )
     with torch.no_grad():
         via, constant = best_route(network, norm)
