@@ -58,6 +58,9 @@ def _mended(
             off = bare.startswith("no-")
             key = _key(command, bare.removeprefix("no-"))
             if key is None:
+                if resolved(word).exists():
+                    found.append(repr(word))
+                    word = f"./{word}"
                 yield word
                 continue
             if off:

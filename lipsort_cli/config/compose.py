@@ -35,6 +35,7 @@ from lipsort_cli.config.store import register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
 from lipsort_cli.errors import Fault, Instead, UsageError, first_line
+from lipsort_cli.files import resolved
 from lipsort_cli.quoting import quoted
 
 _TEXTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "run", "resume")
@@ -161,8 +162,9 @@ class Composer:
                 words = f"{override.key_or_group}: found {override.get_value_string()}, a list of "
                 words += "choices to sweep over; add -m to sweep, or quote it as one value"
                 line = override.input_line or ""
-                one = override_like(self.command, line)
+                one = self._one_value(line)
                 faults.append(Fault(words, one or (line, ["-m", line])))
+                sound += self.parse(one[1])[0] if one else []
             elif override.is_sweep_override() and not override.is_discrete_sweep():
                 pass  # an interval is for a sweeper plugin to sample from
             elif unsound := self._unsound(override):
@@ -191,6 +193,13 @@ class Composer:
         assert isinstance(composed[0], DictConfig)
         return composed[0]
 
+    def _one_value(self, text: str) -> Instead | None:
+        """What ``text`` means that reads like a sweep: a list, a thousand, a name with a comma."""
+        key, _, value = text.partition("=")
+        if key in _TEXTS or resolved(value).exists():
+            return self._as_text(text)
+        return override_like(self.command, text)
+
     def _with_line(self, fault: str, overrides: list[Override]) -> str:
         """``fault`` with the override that was meant, where its value says so."""
         if isinstance(fault, Fault) and fault.instead is not None:
@@ -199,7 +208,8 @@ class Composer:
             line = override.input_line or ""
             refused = fault.startswith(f"{override.key_or_group}: found ") and "; allowed:" in fault
             if refused and "=" in line:
-                return Fault(fault, override_like(self.command, line))
+                text = self._as_text(line) if fault.endswith("allowed: text") else None
+                return Fault(fault, text or override_like(self.command, line))
         return fault
 
     def _jobs(self, overrides: list[Override]) -> Any:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,16 @@ class Table:
 
 
 def _words(array: Any) -> list[str]:
+    """Values as words: empty for a gap; whole numbers and bytes as in a text file."""
     found = []
     for value in array.to_pylist():
-        whole = isinstance(value, float) and value.is_integer()
-        nothing = value is None or value != value
-        found.append("" if nothing else str(int(value) if whole else value).strip())
+        whole = isinstance(value, float | Decimal) and value == value and value % 1 == 0
+        if value is None or value != value:
+            found.append("")
+        elif isinstance(value, bytes):
+            found.append(value.decode("utf-8", "backslashreplace").strip())
+        else:
+            found.append(str(int(value) if whole else value).strip())
     return found
 
 

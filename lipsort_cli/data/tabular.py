@@ -26,6 +26,9 @@ MOST_CLASSES = 1000
 APART = 100.0
 """Standard deviations whose ratio is larger get a warning: one radius cannot suit both columns."""
 
+FARTHEST = 2.0**60
+"""What a certificate's graph takes as the mean of a column; as its deviation, the inverse too."""
+
 
 def load_table(config: TableData) -> Dataset:
     """Rows of a CSV or Parquet file as inputs float32 [N, d], and the classes of a column by name.
@@ -219,6 +222,13 @@ def _scale(dataset: Dataset) -> tuple[list[float], list[float]]:
     if flat:
         say(f"{dataset.name}: constant in the training rows, and not scaled: {few(flat)}")
     std[std == 0] = 1.0
+    for name, m, s in zip(dataset.features, mean.tolist(), std.tolist(), strict=True):
+        if abs(m) > FARTHEST or not 1 / FARTHEST <= s <= FARTHEST:
+            raise UsageError(
+                f"{dataset.name}: column {name!r} has the mean {m:g} and the standard deviation "
+                f"{s:g}; columns are standardised from {1 / FARTHEST:g} to {FARTHEST:g}: write it "
+                "in another unit, or take data.standardise=false"
+            )
     return mean.tolist(), std.tolist()
 
 

@@ -97,6 +97,10 @@ from lipsort_cli.config.schema import find
         ("train optimizer.learning-rate=0.1", "train optimizer.lr=0.1"),
         ("train batch-size=3", "train training.batch_size=3"),
         ("train width=[8]", "train model.widths=[8]"),
+        ("train data=npz data.path=a,b.npz", "train data=npz data.path='a,b.npz'"),
+        ("train hydra.run.dir=a,b", "train hydra.run.dir='a,b'"),
+        ("train hydra.run.dir=[1]", "train hydra.run.dir='[1]'"),
+        ("certify -a", "certify ./-a"),
         ("train seed=3,", "train seed=3"),
         ("train seed=3;data=toy", "train seed=3 data=toy"),
         ('train "seed=3"', "train seed=3"),
@@ -118,11 +122,13 @@ def test_the_line_that_works_is_shown(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    for name in ("a,b.npz", "-a"):
+        (tmp_path / name).touch()
     assert lipsort(monkeypatch, *typed.split()) == 2
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("try: lipsort ")
     assert shlex.split(last.removeprefix("try: ")) == ["lipsort", *meant.split()]
-    assert train_calls.configs == [] and list(tmp_path.iterdir()) == []
+    assert train_calls.configs == [] and len(list(tmp_path.iterdir())) == 2
     command = find(meant.split()[0])
     assert command is not None
     overrides = [word for word in meant.split()[1:] if "=" in word]
