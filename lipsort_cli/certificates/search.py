@@ -109,7 +109,8 @@ def _kernel_proof(layer: Layer) -> Proof:
         best = proof if proof.square < best.square else best
     if too_long(layer) or best.square < m.upper(one * TIGHT_KERNEL):
         return best
-    for center in centers(largest_square(kernel.symbols())):
+    symbols = (symbol for blocks in kernel.blocks for symbol, _ in kernel.symbols(blocks))
+    for center in centers(largest_square(symbols)):
         square = kernel.frequencies(center)
         if square < m.upper(math.inf):
             return Proof(square, "frequencies", center) if square < best.square else best

@@ -89,12 +89,6 @@ class Folded:
         blocks = [m.select(lambda kernel: folded(layer, kernel), group) for group in groups]
         return cls(layer, m, blocks, exponent)
 
-    def square(self, method: str, witness: float) -> Any:
-        """Bound of the square of the norm."""
-        if method == "frequencies":
-            return self.frequencies(witness)
-        return self.spatial(witness)[method == "rows"]
-
     def spatial(self, center: float) -> tuple[Any, Any]:
         """By ``residual`` with ``c^2 = center``, and by ``rows``; the better of both sides."""
         found = []
@@ -113,7 +107,7 @@ class Folded:
         squares = []
         for blocks in self.blocks:
             worst = most = m.upper(0.0)
-            for symbol, lost in self._symbols(blocks):
+            for symbol, lost in self.symbols(blocks):
                 most = most.max(lost)
                 square = square_bound(symbol, center, m, factorize=True)
                 if not square < m.upper(math.inf):  # NaN too: a maximum would hide it
@@ -123,11 +117,7 @@ class Folded:
             squares.append(whole * whole)
         return _largest(squares)
 
-    def symbols(self) -> Iterator[Any]:
-        """``B(f)`` of all groups."""
-        return (symbol for blocks in self.blocks for symbol, _ in self._symbols(blocks))
-
-    def _symbols(self, blocks: Any) -> Iterator[tuple[Any, Any]]:
+    def symbols(self, blocks: Any) -> Iterator[tuple[Any, Any]]:
         """``B(f)`` for half of the torus, and what each may be off by; as real matrices.
 
         ``[[Re, -Im], [Im, Re]]`` has the norm of ``Re + i Im``. Conjugate frequencies have the same

@@ -79,4 +79,8 @@ class Convolution(Dense):
         if claim.method == "absolute sums":
             return m.root(rows * columns)
         kernel = Folded.of(layer, m)
-        return m.root(kernel.square(claim.method, claim.witness)) * 2.0**kernel.exponent
+        if claim.method == "frequencies":
+            square = kernel.frequencies(claim.witness)
+        else:
+            square = kernel.spatial(claim.witness)[claim.method == "rows"]
+        return m.root(square) * 2.0**kernel.exponent

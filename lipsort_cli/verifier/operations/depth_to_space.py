@@ -5,13 +5,12 @@ from .space_to_depth import SpaceToDepth
 
 
 class DepthToSpace(SpaceToDepth):
-    order = (0, 1, 4, 2, 5, 3)
-
     def parse(self, entry: Entry) -> dict[str, Any]:
         (channels, height, width), block = entry.image(), entry["block"]
         reason = f"{channels} channels are no multiple of {block}^2"
         entry.require(not channels % (block * block), "block", reason)
         return {"out_shape": (channels // (block * block), height * block, width * block)}
 
-    def cut(self, layer: Layer) -> list[int]:
-        return [layer.out_shape[0], layer.size, layer.size, *layer.shape[1:]]
+    def values(self, layer: Layer, values: Any) -> Any:
+        parts = values.reshape(-1, layer.out_shape[0], layer.size, layer.size, *layer.shape[1:])
+        return parts.transpose(0, 1, 4, 2, 5, 3).reshape(len(values), layer.width)

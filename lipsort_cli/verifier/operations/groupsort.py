@@ -26,7 +26,6 @@ class Groupsort(Selection):
         groups = self.grouped(layer, values)
         if layer.size != 2:
             return np.sort(groups, axis=2).reshape(len(values), layer.width)
-        made = np.empty_like(groups)
-        np.minimum(groups[:, :, 0], groups[:, :, 1], out=made[:, :, 0])
-        np.maximum(groups[:, :, 0], groups[:, :, 1], out=made[:, :, 1])
+        pair = groups[:, :, 0], groups[:, :, 1]
+        made = np.stack([np.minimum(*pair), np.maximum(*pair)], axis=2)
         return made.reshape(len(values), layer.width)
