@@ -6,6 +6,7 @@ Everything here returns plain numbers; :class:`Refused` says that the verifier c
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def radii(
     try:
         found = [
             certified_radii(network, shaped, labels, norm, kind, route)
-            for route in _routes(network, norm)
+            for route in _routes(network)
         ]
     except Unsupported as fault:
         raise Refused(str(fault)) from None
@@ -102,22 +103,20 @@ def wasserstein(
         if weights is not None:
             tensors[f"{side}_weights"] = weights
     try:
-        return w1_lower_bound(network, tensors, norm, _routes(network, norm))
+        return w1_lower_bound(network, tensors, norm, _routes(network))
     except Unsupported as fault:
         raise Refused(str(fault)) from None
 
 
-def _routes(network: Any, claim: str) -> list[Route]:
+def _routes(network: Any) -> list[Route]:
     """Every way that the verifier may go: the best of them is what is claimed.
 
     Where a dense layer comes before the head, norms may change in it as well.
     """
     crossing = any(layer.op == "dense" for layer in split(network).body)
-    mixed = [norm for norm in NORMS if norm != claim and crossing]
-    return [
-        *(find_route(network, norm) for norm in NORMS),
-        *(find_route(network, norm, claim) for norm in mixed),
-    ]
+    pairs = permutations(NORMS, 2) if crossing else ()
+    plain = [find_route(network, norm) for norm in NORMS]
+    return [*plain, *(find_route(network, norm, inputs) for inputs, norm in pairs)]
 
 
 def onnx(network: Any) -> bytes:
