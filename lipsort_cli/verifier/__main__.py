@@ -1,6 +1,7 @@
 """``python -m lipsort_cli.verifier CERTIFICATE [--exact] [--data PATH] [--network PATH]``."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ def report(verdict: Verdict) -> str:
     """The verdict as lines for people."""
     if verdict.status == "VALID":
         return "\n".join(["VALID", verdict.statement, *verdict.lines])
-    return f"{verdict.status}\n{verdict.field}: {verdict.reason}"
+    text = f"{verdict.status}\n{verdict.field}: {verdict.reason}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # names need no Unicode
 
 
 def _missing(certificate: str, data: str | None, network: str | None) -> str | None:
@@ -78,4 +80,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(getattr(signal, "SIGPIPE", signal.SIGTERM), signal.SIG_DFL)  # for `| head`
     sys.exit(main())

@@ -38,7 +38,7 @@ def images_in(folder: Path) -> Path:
 def external_points(path: Path) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
     path = images_in(path) if path.is_dir() else path
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         points = _npz(path)
     else:
         reason = f"{path.name}: known are .npz, IDX image files and their folders"
@@ -56,12 +56,11 @@ def _require_room(unpacked: int, size: int) -> None:
 
 
 def _npz(path: Path) -> Points:
-    # The test set alone is read: the rest of the archive may be larger than the memory.
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(item.file_size for item in archive.infolist())
     _require_room(unpacked, path.stat().st_size)
     with np.load(path, allow_pickle=False) as arrays:
-        inputs, labels = arrays["x_test"], arrays["y_test"]
+        inputs, labels = arrays["x_test"], arrays["y_test"]  # the rest may exceed the memory
     inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
     real = inputs.dtype.newbyteorder("=") in (np.float32, np.float64)
     reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
@@ -76,9 +75,9 @@ def _idx(path: Path) -> NDArray[np.uint8]:
             unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
         _require_room(len(unpacked), len(data))
         data = unpacked
-    known = len(data) >= 4 and data[:3] == b"\x00\x00\x08" and len(data) >= 4 + 4 * data[3]
+    start = 4 + 4 * data[3] if len(data) > 3 else 4
+    known = data[:3] == b"\x00\x00\x08" and len(data) >= start
     require(known, "--data", f"{path} is not an IDX file of bytes")
-    start = 4 + 4 * data[3]
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
     require(len(data) - start == math.prod(shape), "--data", f"{path} is truncated or too long")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
@@ -93,9 +92,8 @@ def certified_points(certificate: dict[str, Any], data: Path) -> Points:
     except Exception as error:  # whatever a damaged file makes its reader stumble over
         raise Misused("--data", f"{data}: {str(error)[:200]}") from None
     index, stored = certificate["points"]["index"], certificate["data"]
-    last = max(index, default=0)
-    reason = f"{data} holds {len(found.inputs)} points, the certificate names {last}"
-    require(last < len(found.inputs), "--data", reason, Misused)
+    reason = f"{data} holds {len(found.inputs)} points, and the certificate names later ones"
+    require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
     points = Points(found.inputs[index], found.labels[index])
     for name, column in points._asdict().items():
         reason = (

@@ -122,7 +122,7 @@ def _stored(stored: dict[str, str], folder: Path, where: str) -> bytes:
 def _network(certificate: Certificate, folder: Path, deployed: Path | None) -> tuple[Network, int]:
     """The network certified, and the size of its file."""
     stored = certificate["network"]
-    onnx = deployed is not None and deployed.suffix == ".onnx"
+    onnx = deployed is not None and deployed.suffix.lower() == ".onnx"
     if deployed is None or onnx:
         contents = _stored(stored, folder, "network")
     else:

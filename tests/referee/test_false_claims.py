@@ -144,6 +144,8 @@ def test_onnx_files_that_are_not_byte_for_byte_what_was_certified(
     path = folder / "deployed.onnx"
     path.write_bytes(contents)
     assert adapter.verify(folder, network=path) == "VALID"
+    path.rename(folder / "CAPITALS.ONNX")
+    assert adapter.verify(folder, network=folder / "CAPITALS.ONNX") == "VALID"
     rng = np.random.default_rng(0)
     forged = [contents + contents, contents + b"\x3a\x00", contents + b"\x40\x01", contents[:-1]]
     forged += [b"", b"\0" + contents, contents + b"\0", contents[: len(contents) // 2]]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import shlex
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,9 @@ import numpy as np
 import pytest
 from forgery import load, unpack
 from honest import issue_classifier
+
+from lipsort_cli.verifier.__main__ import report
+from lipsort_cli.verifier.verify import Verdict
 
 Write = Callable[[Path, np.ndarray, np.ndarray], None]
 """Writes a file at a path from the certificate's levels ``[N, 1, 3, 2]`` and labels."""
@@ -108,6 +114,9 @@ GOOD: dict[str, Write] = {
     "the other order.npz": arrays(np.asfortranarray),
     "the other end first.npz": arrays(lambda x: x.astype(">f4"), lambda y: y.astype(">i8")),
     "small labels.npz": arrays(None, np.uint8),
+    "CAPITALS.NPZ": lambda path, *given: (
+        arrays()(path.with_suffix(".npz"), *given) or path.with_suffix(".npz").rename(path)
+    ),
     "more than were certified.npz": arrays(
         lambda x: np.concatenate([x, x]), lambda y: np.concatenate([y, y])
     ),
@@ -134,3 +143,13 @@ def test_data_sets(
     status, field, reason = adapter.verdict(folder, data=path)
     assert status == ("VALID" if name in GOOD else "MISUSED"), (field, reason)
     assert "cannot judge" not in reason
+
+
+def test_what_is_printed_and_where(certified: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    """Names that are no Unicode, and pipes that close early."""
+    folder = certified[0]
+    for reason in ("no file at /tmp/\udcff", "no file at /tmp/ÿ"):
+        assert report(Verdict("INVALID", field="network.file", reason=reason)).encode("utf-8")
+    words = f"{shlex.quote(sys.executable)} -m lipsort_cli.verifier {shlex.quote(str(folder))}"
+    found = subprocess.run(f"{words} | true", shell=True, capture_output=True, text=True)
+    assert found.stderr == ""

@@ -26,9 +26,8 @@ class Extension(Operation):
         """As written: ``n + 8`` roundings of ``||x - w_j|| + |b_j|``; squares may underflow."""
         m, count = state.m, layer.inputs + 8
         state.values, above = (_exactly if m.exactly else _binary64)(layer, state.values, m)
-        spread = m.upper(bound.value) * (1 + 2.0**-20) + m.upper(2.0**-50)
         sizes = m.norm(m.enlarge(above, count), state.norm)
-        state.rounded(layer, bound.value, sizes, count, 8 * count, spread=spread)
+        state.rounded(layer, bound.value, sizes, count, 8 * count)
         squared(state, layer, layer.inputs)
 
 
