@@ -164,7 +164,8 @@ class Composer:
                 line = override.input_line or ""
                 one = self._one_value(line)
                 faults.append(Fault(words, one or (line, ["-m", line])))
-                sound += self.parse(one[1])[0] if one else []
+                discrete = [override] if override.is_discrete_sweep() else []
+                sound += self.parse(one[1])[0] if one else discrete
             elif override.is_sweep_override() and not override.is_discrete_sweep():
                 pass  # an interval is for a sweeper plugin to sample from
             elif unsound := self._unsound(override):

@@ -98,6 +98,7 @@ from lipsort_cli.config.schema import find
         ("train batch-size=3", "train training.batch_size=3"),
         ("train width=[8]", "train model.widths=[8]"),
         ("train data=npz data.path=a,b.npz", "train data=npz data.path='a,b.npz'"),
+        ("train data=npz data.path=x,y", "train data=npz -m data.path=x,y"),
         ("train hydra.run.dir=a,b", "train hydra.run.dir='a,b'"),
         ("train hydra.run.dir=[1]", "train hydra.run.dir='[1]'"),
         ("certify -a", "certify ./-a"),
