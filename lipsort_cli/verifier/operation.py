@@ -1,7 +1,8 @@
 """A layer as data, and what is known of operations: one module each in the folder ``operations``.
 
 A module is imported only when a network names its operation, and only if its file lies in that
-folder; an operation without a file is refused, never guessed. To add one is to add a file.
+folder; an operation without a file is refused, never guessed. To add one is to add a file; what no
+proof rests on, its form in ONNX and about its cost, is in :mod:`onnx` and :mod:`effort`.
 """
 
 from __future__ import annotations
