@@ -18,7 +18,7 @@ from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.export.compare import compare
-from lipsort_cli.files import make_folder
+from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes
 from lipsort_cli.runs import read_record, write_atomic, write_json
 from lipsort_cli.trained import CLASSIFIERS, open_run
 from lipsort_cli.verifier.errors import Unsupported
@@ -74,7 +74,7 @@ def run(config: ExportConfig, directory: Path) -> None:
         _safetensors(network, trained, target)
     copied = [name for name in COMPANIONS if (trained.directory / name).is_file()]
     for name in copied:
-        write_atomic(target / name, (trained.directory / name).read_bytes())
+        write_atomic(target / name, read_bytes(trained.directory / name, LARGEST_WEIGHTS))
     write_json(target / "export.json", report)
     _last_words(trained, target, config.formats, "certificate.json" in copied)
 
@@ -106,7 +106,7 @@ Written = tuple[Path, NDArray[np.float32] | None]
 def _safetensors(network: Network, trained: Exported, target: Path) -> Written:
     # The run's own file is the plain network; its bytes are what a certificate names.
     path = target / trained.network.name
-    write_atomic(path, trained.network.read_bytes())
+    write_atomic(path, read_bytes(trained.network, LARGEST_WEIGHTS))
     with torch.no_grad():
         return path, load_plain(path)(torch.from_numpy(trained.inputs)).numpy()
 
