@@ -38,6 +38,9 @@ _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)-[^.]+\.part")
 _DEEPEST = 50
 """Levels of a YAML file; configurations have four."""
 
+_MOST_VALUES = 100_000
+"""Values of a YAML file, which are slow to read; configurations have hundreds."""
+
 _BOMB = 2**28
 """Bytes that any compressed file may unpack to."""
 
@@ -342,7 +345,9 @@ def read_yaml(path: Path) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         depth = 0
-        for event in yaml.parse(content, loader):
+        for count, event in enumerate(yaml.parse(content, loader)):
+            if count > _MOST_VALUES:
+                raise ValueError(f"more than {_MOST_VALUES:,} values")
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError("it has aliases")
             depth += isinstance(event, yaml.CollectionStartEvent)

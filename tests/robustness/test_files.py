@@ -107,6 +107,7 @@ CONTENTS = {
     "100,000 levels": deep("[]"),
     "100,000 objects": b'{"a":' * 100_000,
     "aliases": BOMB.encode(),
+    "many values": b"[" + b"{},[]," * 100_000 + b"0]",
     "a number": b"1",
     "a list": b"[1, 2]",
     "wrong types": b'{"command": 3, "status": []}',
