@@ -318,17 +318,20 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "device")
 
 
-def read_json(path: Path, most: int = _LARGEST) -> Any:
-    """The value that the JSON file ``path`` holds.
+def read_json(path: Path, most: int = _LARGEST) -> dict[str, Any]:
+    """The object that the JSON file ``path`` holds, as all that lipsort writes do.
 
     Raises:
-        LipsortError: the file is missing, unreadable, or no JSON.
+        LipsortError: the file is missing, unreadable, no JSON, or holds another value.
     """
     content = read_bytes(path, most)
     try:
-        return json.loads(content)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:  # the latter: nested too deeply to be ours
         raise LipsortError(f"{path}: not a JSON file, or a damaged one ({error})") from error
+    if not isinstance(found, dict):
+        raise LipsortError(f"{path}: damaged: found {content[:20]!r}, no JSON object")
+    return found
 
 
 def read_yaml(path: Path) -> Any:

@@ -63,7 +63,7 @@ def require_provable(directory: Path) -> None:
     """
     path = Path(directory) / "results.json"
     found = read_json(path) if path.is_file() else {}
-    if isinstance(found, dict) and UNPROVEN in found:
+    if UNPROVEN in found:
         raise UsageError(f"{directory}: no certificate: {found[UNPROVEN]}")
 
 
@@ -301,7 +301,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     """
     path = Path(directory) / RECORD
     record = read_json(path)
-    if not isinstance(record, dict) or not {"command", "status"} <= set(record):
+    if not {"command", "status"} <= set(record):
         raise LipsortError(f"{path}: not the record of a lipsort run")
     for key, kind in _KINDS.items():
         if key in record and not isinstance(record[key], kind):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from lipsort_cli.console import console, follow_up, results_line
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 
 
 def generalisation(
@@ -71,7 +71,11 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     train = load(trained.config.data).train
     inputs, labels = train.inputs.numpy(), train.labels.numpy()
     seen = float((evaluate(network, inputs, "real").logits.argmax(1) == labels).mean())
-    unseen = float(read_json(directory / "results.json")["clean_accuracy"])
+    unseen = read_json(directory / "results.json").get("clean_accuracy")
+    if not isinstance(unseen, float):
+        raise LipsortError(
+            f"{directory / 'results.json'}: damaged: clean_accuracy is {str(unseen)[:60]!r}"
+        )
     return {
         "train_accuracy": seen,
         "test_accuracy": unseen,

@@ -82,7 +82,7 @@ class MLflow(Tracker):
         uri = known.get("uri") or os.environ.get("MLFLOW_TRACKING_URI") or _local()
         self._client: Any = MlflowClient(uri)
         if known:
-            self._run = str(known["run"])
+            self._run = str(known.get("run"))
             self._client.update_run(self._run, status="RUNNING")
             return
         found = self._client.get_experiment_by_name(name)

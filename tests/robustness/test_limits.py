@@ -119,6 +119,13 @@ def test_a_file_of_a_run_that_is_a_trap_is_answered_at_once(
                opening[i % len(opening)])  # fmt: skip
 
 
+@pytest.mark.parametrize("content", ["[]", "3", "{}", '{"clean_accuracy": "x"}'])
+def test_results_of_another_kind_are_a_message(content: str, shop: Any, tmp_path: Path) -> None:
+    (shop.copy("train", tmp_path) / "results.json").write_text(content)
+    for command in commands("train"):
+        within_limits(attempt(command, tmp_path, before=shop.shorten(command)), (0, 1, 2, 3))
+
+
 PACKAGE = Path(lipsort_cli.__file__).parent
 READS = re.compile(
     r"\.(read_bytes|read_text|fromfile)\(|(?<!def )\bopen\("
