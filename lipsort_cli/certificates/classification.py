@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from lipsort_cli.certificates.files import (
     encode_inputs,
     network_entry,
+    require_storable,
     route_entries,
     store_certificate,
     store_network,
@@ -70,11 +71,12 @@ def issue_certificate(
         raise UsageError("no points: a certificate needs at least one")
     if not np.isfinite(array).all():
         raise UsageError("inputs: found NaN or infinity; a certificate covers finite inputs alone")
+    encoding, encoded = encode_inputs(array)
+    require_storable(len(array), [encoded])
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
     target, source = _labelled(points, labels, network.classes, source)
     positions = np.arange(len(array)) if index is None else np.asarray(index)
     directory.mkdir(parents=True, exist_ok=True)
-    encoding, encoded = encode_inputs(array)
     counts = {
         "points": len(array),
         "correct": int((points.predictions == target).sum()),

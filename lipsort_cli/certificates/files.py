@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.verifier.bounds import Route, chain_constant
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
@@ -20,7 +20,7 @@ from lipsort_cli.verifier.operation import LayerBound
 from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.rounding import Binary64
 from lipsort_cli.verifier.strictjson import sha256
-from lipsort_cli.verifier.tensors import pixels
+from lipsort_cli.verifier.tensors import LARGEST_FILE, pixels
 
 CERTIFICATE = "certificate.json"
 NETWORK = "model.safetensors"
@@ -102,6 +102,16 @@ def _layer_entries(bounds: Sequence[LayerBound]) -> list[dict[str, Any]]:
         }
         for bound in bounds
     ]
+
+
+def require_storable(points: int, arrays: Iterable[NDArray[Any]]) -> None:
+    """Refuse, before anything is proven, data that no verifier would read: with what would fit."""
+    size = sum(array.nbytes for array in arrays)
+    if size > LARGEST_FILE:
+        raise UsageError(
+            f"points: found {points:,}, {size:,} bytes of them; allowed: at most {LARGEST_FILE:,} "
+            f"in one certificate, such as points={points * LARGEST_FILE // size}"
+        )
 
 
 def store_tensors(directory: Path, tensors: dict[str, NDArray[Any]]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.certificates.files import (
     network_entry,
+    require_storable,
     route_entries,
     store_certificate,
     store_network,
@@ -61,6 +62,7 @@ def issue_w1_certificate(
     if network.classes != 1:
         raise UsageError(f"a critic has one output, {network_path} has {network.classes}")
     tensors = _tensors(network, {"x": (x, x_weights), "y": (y, y_weights)})
+    require_storable(max(len(tensors["x"]), len(tensors["y"])), tensors.values())
     routes = [best_route(network, norm)]
     value = w1_lower_bound(network, tensors, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))

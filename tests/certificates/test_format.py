@@ -199,3 +199,20 @@ def test_what_a_certificate_may_hold_is_read() -> None:
     columns = [[f"0x1.{i:013x}p-3" for i in range(50_000)], list(range(50_000)), [[]] * 1_000]
     assert parse(json.dumps(columns), "x") == columns
     assert MOST_LISTS > 100_000
+
+
+def test_more_points_than_a_certificate_holds_are_refused_before_they_are_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsort_cli.certificates.files.LARGEST_FILE", 1000)
+    inputs = np.random.default_rng(0).normal(size=(50, 1, 3, 4)).astype(np.float32)
+    for classes in (4, 1):
+        path = save(mlp(widths=(12, 16, classes)), tmp_path / "model.safetensors")
+        size = 2400 * (1 if classes == 4 else 2)
+        with pytest.raises(UsageError, match=rf"found 50, {size:,} bytes of them.*points=") as kept:
+            if classes == 4:
+                issue_certificate(tmp_path, path, inputs)
+            else:
+                issue_w1_certificate(tmp_path, path, inputs, inputs)
+        assert f"points={50 * 1000 // size}" in str(kept.value)
+    assert not (tmp_path / "certificate.json").exists()
