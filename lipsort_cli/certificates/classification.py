@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from lipsort_cli.certificates.files import (
     encode_inputs,
     network_entry,
-    require_storable,
     route_entries,
     store_certificate,
     store_network,
@@ -72,7 +71,6 @@ def issue_certificate(
     if not np.isfinite(array).all():
         raise UsageError("inputs: found NaN or infinity; a certificate covers finite inputs alone")
     encoding, encoded = encode_inputs(array)
-    require_storable(len(array), [encoded])
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
     target, source = _labelled(points, labels, network.classes, source)
     positions = np.arange(len(array)) if index is None else np.asarray(index)

@@ -124,13 +124,19 @@ def store_tensors(directory: Path, tensors: dict[str, NDArray[Any]]) -> dict[str
 
 
 def encode_inputs(inputs: NDArray[np.floating[Any]]) -> tuple[str, NDArray[Any]]:
-    """The smallest exact encoding: eight-bit pixels where the floats are those, else the floats."""
+    """The smallest exact encoding: eight-bit pixels where the floats are those, else the floats.
+
+    Raises:
+        UsageError: even that is too large.
+    """
+    encoding, encoded = str(inputs.dtype), inputs
     if inputs.dtype == np.float32 and inputs.size and inputs.min() >= 0 and inputs.max() <= 1:
         levels = np.rint(inputs * np.float32(255)).astype(np.uint8)
         # By bits: -0.0 equals 0.0, and has another digest.
         if pixels(levels).tobytes() == inputs.tobytes():
-            return "uint8/255", levels
-    return str(inputs.dtype), inputs
+            encoding, encoded = "uint8/255", levels
+    require_storable(len(inputs), [encoded])
+    return encoding, encoded
 
 
 def store_certificate(directory: Path, certificate: dict[str, Any]) -> Path:
