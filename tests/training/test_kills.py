@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import kills
 import pytest
 
@@ -17,5 +19,5 @@ def test_a_run_of_every_task_survives_a_kill(
     ended = kills.main(["--kills", "2", "--seed", "1", "--task", *tasks])
     shown = capsys.readouterr().out
     assert ended == 0, shown
-    lines = shown.splitlines()
-    assert sum("1 kills of 1 runs; 0 differ" in line for line in lines) == 2
+    # A moment that is drawn may come after a fast run's end: then another run is begun.
+    assert len(re.findall(r": 1 kills of \d+ runs; 0 differ", shown)) == 2, shown
