@@ -128,8 +128,8 @@ def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
             faults.append(f"x_{split}: found values beyond float32; rescale them")
         if x.ndim < 2 or 0 in x.shape:
             faults.append(f"x_{split}: found shape {x.shape}; needed is [N, ...], nothing empty")
-        if y.ndim != 1 or len(y) != len(x):
-            faults.append(f"y_{split}: found shape {y.shape}; needed is [{len(x)}]")
+        if x.ndim and y.shape != x.shape[:1]:
+            faults.append(f"y_{split}: found shape {y.shape}; needed is {list(x.shape[:1])}")
         if y.dtype.kind not in "iu":
             faults.append(f"y_{split}: found {y.dtype}; needed are integers")
         elif y.size and int(y.min()) < 0:

@@ -153,6 +153,9 @@ def test_npz_pixels_are_scaled(tmp_path: Path) -> None:
     [
         ({"x_train": np.full((20, 3), np.nan)}, "x_train: found 60 values that are NaN"),
         ({"x_test": np.ones((6, 4))}, "they must agree"),
+        ({"x_train": np.float32(3)}, r"x_train: found shape \(\)"),
+        ({"x_test": np.float32(3)}, r"x_test: found shape \(\)"),
+        ({"y_test": np.int64(1)}, r"y_test: found shape \(\); needed is"),
         ({"y_train": np.arange(19) % 2}, r"y_train: found shape \(19,\); needed is \[20\]"),
         ({"y_train": np.arange(20) / 2}, "needed are integers"),
         ({"y_test": np.array([0, 1, 0, 1, 0, -1])}, "found label -1"),
