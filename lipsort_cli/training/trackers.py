@@ -81,8 +81,8 @@ class MLflow(Tracker):
         known = read_json(path) if path.is_file() else {}
         uri = known.get("uri") or os.environ.get("MLFLOW_TRACKING_URI") or _local()
         self._client: Any = MlflowClient(uri)
-        if known:
-            self._run = str(known.get("run"))
+        if "run" in known:
+            self._run = str(known["run"])
             self._client.update_run(self._run, status="RUNNING")
             return
         found = self._client.get_experiment_by_name(name)
