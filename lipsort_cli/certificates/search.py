@@ -5,6 +5,7 @@ Nothing rests on how they are found: a bad witness proves less, and says so.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,8 +18,13 @@ from lipsort_cli.verifier.bounds import MIXED, Route, layer_norms, proven
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.linear import scaled, square_bound
 from lipsort_cli.verifier.operation import Layer, LayerBound, of
-from lipsort_cli.verifier.operations._kernel_bounds import FOLDED, Folded, too_long
-from lipsort_cli.verifier.operations._kernels import absolute_sums, folded_shape
+from lipsort_cli.verifier.operations._kernels import (
+    FOLDED,
+    Folded,
+    absolute_sums,
+    folded_shape,
+    too_long,
+)
 from lipsort_cli.verifier.rounding import UNIT, Binary64
 
 Floats = NDArray[np.float64]
@@ -109,7 +115,7 @@ def _kernel_proof(layer: Layer) -> Proof:
         best = proof if proof.square < best.square else best
     if too_long(layer) or best.square < m.upper(one * TIGHT_KERNEL):
         return best
-    symbols = (symbol for blocks in kernel.blocks for symbol, _ in kernel.symbols(blocks))
+    symbols = itertools.chain.from_iterable(map(kernel.symbols, kernel.blocks))
     for center in centers(largest_square(symbols)):
         square = kernel.frequencies(center)
         if square < m.upper(math.inf):

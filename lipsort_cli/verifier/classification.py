@@ -7,7 +7,7 @@ import numpy as np
 from .bounds import Route, chain_constant, network_constant, prove_chain
 from .errors import Invalid, require
 from .graph import Network
-from .radii import judge, split
+from .radii import Claims, split
 from .rounding import ARITHMETICS, Binary64
 from .tensors import Points, digest_array, input_digests
 from .words import assumptions, classification_statement
@@ -67,8 +67,8 @@ def check_points(certificate: Certificate, points: Points) -> None:
                 raise Invalid(f"points.{name}[{row}]", f"claims {claimed}, the data say {right}")
 
 
-def check_classification(certificate: Certificate, network: Network, points: Points) -> list[Route]:
-    """Check every claim. Raises Invalid at the first that does not hold; returns the bounds."""
+def check_classification(certificate: Certificate, network: Network, points: Points) -> Claims:
+    """Check every claim. Raises Invalid at the first that does not hold; returns the radii's."""
     claim, stored = certificate["claim"], certificate["points"]
     shape = points.inputs.shape[1:]
     require(shape == network.input_shape, "data", f"inputs of shape {shape} for this network")
@@ -81,25 +81,21 @@ def check_classification(certificate: Certificate, network: Network, points: Poi
         ("prediction", predictions, network.classes, "classes"),
     ):
         require(column.max() < count, f"points.{name}", f"there are {count} {what}")
-    arithmetic = ARITHMETICS[claim["arithmetic"]]
-    for place, route in enumerate(routes):
-        rows = np.flatnonzero(chosen == place)
-        given = points.inputs[rows], points.labels[rows], radii[rows], claim["norm"], arithmetic
-        verdicts, possible = judge(network, *given, route, Binary64())
-        proven = (radii[rows] == 0) | (verdicts == 1)
-        certain = (verdicts == 1) & (predictions[rows] != points.labels[rows])
-        said = possible[np.arange(len(rows)), predictions[rows]] & ~certain
-        for at in np.flatnonzero(~(proven & said))[:1]:
-            row = rows[at]
-            reason = f"claims {float(radii[row])!r}, which is not proven"
-            require(proven[at], f"points.radius[{row}]", reason)
-            reason = f"claims {predictions[row]}, the network says another class"
-            require(said[at], f"points.prediction[{row}]", reason)
+    given = radii, claim["norm"], ARITHMETICS[claim["arithmetic"]], routes, chosen
+    claims, rows = Claims(points.inputs, points.labels, *given), np.arange(len(radii))
+    verdicts, possible = claims.judge(network, rows, Binary64())
+    proven = (radii == 0) | (verdicts == 1)
+    said = possible[rows, predictions] & ~((verdicts == 1) & (predictions != points.labels))
+    for row in np.flatnonzero(~(proven & said))[:1]:
+        reason = f"claims {float(radii[row])!r}, which is not proven"
+        require(proven[row], f"points.radius[{row}]", reason)
+        reason = f"claims {predictions[row]}, the network says another class"
+        require(said[row], f"points.prediction[{row}]", reason)
     _check_summary(certificate["summary"], predictions, radii, points.labels)
     counts = (certificate["summary"][name] for name in ("points", "correct", "certified"))
     words = classification_statement(claim["norm"], claim["arithmetic"], *counts)
     check_words(certificate, network, words)
-    return routes
+    return claims
 
 
 def _check_summary(

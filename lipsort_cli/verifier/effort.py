@@ -22,23 +22,24 @@ CALL = 1e-4
 
 
 class Budget:
-    """``seconds`` of one core that may still be spent."""
+    """Seconds of one core: those ``allowed`` for ``size`` bytes of files, and those ``asked`` for.
+
+    ``patience``: as many as the user has.
+    """
 
     def __init__(self, size: int, exact: bool, patience: float | None) -> None:
-        """For ``size`` bytes of files, or so many seconds as the user has."""
-        allowed = PATIENCE + EACH[exact] * max(0.0, (size - SMALL) / 1e6)
-        self.seconds = self.allowed = allowed if patience is None else patience
+        more = EACH[exact] * max(0.0, (size - SMALL) / 1e6)
+        self.allowed, self.asked = PATIENCE + more if patience is None else patience, 0.0
 
     def spend(self, seconds: float) -> None:
         """Raises Unsupported where that is more than there is left."""
-        self.seconds -= seconds
-        wanted = self.allowed - self.seconds
+        self.asked += seconds
         reason = (
-            f"asks for about {wanted:.3g} s of one core, estimated before any of it is done; "
+            f"asks for about {self.asked:.3g} s of one core, estimated before any of it is done; "
             f"allowed for files of this size are {self.allowed:.3g} s, and more with "
-            f"--patience {wanted * 1.5:.2g}"
+            f"--patience {self.asked * 1.5:.2g}"
         )
-        require(self.seconds >= 0, "certificate", reason, Unsupported)
+        require(self.asked <= self.allowed, "certificate", reason, Unsupported)
 
 
 def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> float:
@@ -72,23 +73,24 @@ def points_work(network: Network, count: int, exact: bool) -> float:
 def moves(layer: Layer, exact: bool) -> float:
     """About the numbers that one point moves, compares or adds, besides its products."""
     inputs, width, pairs = layer.inputs, layer.width, products(layer)
-    moved = 12.0 * (inputs + width)
     match layer.op:
         case "groupsort" | "maxout":
             return (16.0 + 4.0 * math.log2(layer.size)) * inputs
         case "tanh" | "sigmoid":
             return 80.0 * width
-        case "average_pool" | "max_pool" | "l2_pool":
-            return moved + 6.0 * layer.size**2 * width
-        case "convolution" | "transposed_convolution":  # patches are formed
-            return moved + 4.0 * pairs * layer.groups / layer.out_shape[0]
-        case "distance":
-            return moved + (6.0 + 4.0 * math.log2(inputs + 1) * (layer.numbers[0] > 0)) * pairs
         case "order_statistic":  # votes are float32 in either arithmetic
             return 80.0 * inputs + (0.1 if exact else 3.4) * pairs
+        case "average_pool" | "max_pool" | "l2_pool":
+            more = 6.0 * layer.size**2 * width
+        case "convolution" | "transposed_convolution":  # patches are formed
+            more = 4.0 * pairs * layer.groups / layer.out_shape[0]
+        case "distance":
+            more = (6.0 + 4.0 * math.log2(inputs + 1) * (layer.numbers[0] > 0)) * pairs
         case "extension":  # at worst every centre is decisive, and evaluated again; not so exactly
-            return moved + (20.0 * len(layer.matrix) if exact else 6.0 * pairs)
-    return moved
+            more = 20.0 * len(layer.matrix) if exact else 6.0 * pairs
+        case _:
+            more = 0.0
+    return 12.0 * (inputs + width) + more
 
 
 def proof_products(layer: Layer, method: str) -> float:
@@ -97,7 +99,7 @@ def proof_products(layer: Layer, method: str) -> float:
         sides = {"residual": 1.0, "cholesky": 3.0}.get(method, 0.0)
         return sides * layer.matrix.size * min(layer.matrix.shape)
     if "convolution" in layer.op and method in ("residual", "rows", "frequencies"):
-        from .operations._kernel_bounds import proof_products as by_kernel
+        from .operations._kernels import proof_products as by_kernel
 
         return by_kernel(layer, method)
     return 0.0

@@ -146,7 +146,7 @@ class Exact(Machine):
     def norm_of(self, bounds: Any, norm: str) -> Any:
         if norm == "l2":
             return self.root((bounds * bounds).sum(-1))
-        return self.most(bounds) if norm == "linf" else bounds.sum(-1)
+        return self._larger.reduce(bounds, axis=-1) if norm == "linf" else bounds.sum(-1)
 
     def stack(self, bounds: Sequence[Any]) -> Any:
         return np.stack([np.asarray(bound, dtype=object) for bound in bounds], axis=-1)
@@ -156,9 +156,6 @@ class Exact(Machine):
 
     def difference(self, first: Grid, second: Grid) -> Any:
         return self.uppers(first - second)
-
-    def most(self, bound: Any) -> Any:
-        return self._larger.reduce(bound, axis=-1)
 
     def holds(self, bound: Any, number: Fraction) -> bool:
         return bool(bound <= self.upper(number))

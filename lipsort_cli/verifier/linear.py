@@ -66,9 +66,13 @@ def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:
     if not 0 < center < math.inf:
         return m.upper(math.inf)
 
-    identity, gram = m.array(np.eye(matrix.shape[0]) * center), m.product(matrix, matrix)
-    rest, rounded = m.difference_of(identity, gram)
-    lost = m.lost_in_product(matrix, matrix) + rounded
+    def less(rest: Any, factor: Any, lost: Any) -> tuple[Any, Any]:
+        square = m.product(factor, factor)
+        sizes = frobenius(m, rest) + frobenius(m, square)
+        return rest - square, lost + sizes * (4 * m.unit)
+
+    identity = m.array(np.eye(matrix.shape[0]) * center)
+    rest, lost = less(identity, matrix, m.lost_in_product(matrix, matrix))
     if factorize:
         try:
             hint = np.linalg.cholesky(m.floats(rest))
@@ -77,9 +81,7 @@ def square_bound(matrix: Any, center: float, m: Any, factorize: bool) -> Any:
         if not np.isfinite(hint).all():
             return m.upper(math.inf)
         factor = m.array(hint)
-        lost = lost + m.lost_in_product(factor, factor)
-        rest, rounded = m.difference_of(rest, m.product(factor, factor))
-        lost = lost + rounded
+        rest, lost = less(rest, factor, lost + m.lost_in_product(factor, factor))
     return m.upper(center) + frobenius(m, rest) + lost
 
 
@@ -95,7 +97,7 @@ def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
 
 
 class Linear:
-    """``W a + b`` on the machine ``m``; ``weight``, ``absolute`` and ``bias [width]`` are its own.
+    """``W a + b`` on the machine ``m``, prepared for error bounds in ``arithmetic``.
 
     ``absolute`` stands for ``|W|`` in error bounds. A subnormal weight may be taken as zero by an
     arithmetic that flushes; its entry is raised so that half of ``gamma * absolute`` covers that.
@@ -126,7 +128,7 @@ class Linear:
 
     @classmethod
     def of(cls, layer: Layer, arithmetic: Arithmetic, m: Any) -> Linear:
-        """Prepared for error bounds in ``arithmetic``; kept by the machine for the next batch."""
+        """Kept by the machine for the next batch."""
         key = (id(layer), arithmetic.name)  # no other's: what is kept holds the layer
         if key not in m.prepared:
             m.prepared[key] = cls(layer, arithmetic, m)

@@ -25,6 +25,8 @@ from .rounding import DUAL, Arithmetic, Floats, conversion
 from .state import State
 
 Labels = NDArray[np.int64]
+Verdicts = NDArray[np.int64]
+"""1 proven, -1 certainly not proven, 0 undecided."""
 LARGEST_RADIUS = 2.0**60
 """Of those that are judged."""
 SMALLEST_TAIL = 2.0**-60
@@ -126,41 +128,45 @@ def gaps(head: Head, state: State, labels: Labels) -> tuple[Any, Any, Any, Any]:
         other, rate = error * base + flushed * (2 * kind.tiny), error * slope
         lost = lost + other + other[row, labels][:, None]
         speed = speed + rate + rate[row, labels][:, None]
-    state.magnitudes.append((m.most(base) * (2 * largest), m.most(slope) * (2 * largest)))
+    reached = (m.norm_of(sizes, "linf") * (2 * largest) for sizes in (base, slope))
+    state.magnitudes.append(tuple(reached))
     return logits, lost, speed, own
 
 
-Verdicts = NDArray[np.int64]
-"""1 proven, -1 certainly not proven, 0 undecided."""
-
-
-@np.errstate(all="ignore")
-def judge(
-    network: Network,
-    inputs: NDArray[np.floating[Any]],
-    labels: Labels,
-    radii: Floats,
-    norm: str,
-    arithmetic: Arithmetic,
-    route: Route,
-    m: Any,
-) -> tuple[Verdicts, NDArray[np.bool_]]:
-    """Whether each input ``[N, *input_shape]`` keeps its label within its radius ``[N]``.
-
-    Nothing is proven of points with NaN, strange labels, or what might overflow.
-    Second, ``[N, C]``, the classes that binary64 leaves open as the prediction.
+class Claims(NamedTuple):
+    """Each of ``inputs [N, *input_shape]`` keeps its label within its radius (``labels``, ``radii
+    [N]``), by that of the ``routes`` which is ``chosen [N]``.
     """
-    parts, classes = split(network), network.classes
-    head = Head.of(parts, classes, route.norm, arithmetic, m)
-    factor = conversion(m, norm, route.inputs, network.inputs)
-    sound = (labels >= 0) & (labels < classes) & (radii <= LARGEST_RADIUS) & (classes > 1)
-    own = np.where(sound, labels, 0)
-    found = [(np.zeros(0, np.int64), np.ones((0, classes), dtype=bool))]
-    for part, state in sweep(network, parts.body, route, inputs, arithmetic, m):
-        radius = m.uppers(m.array(radii[part])) * factor
-        found.append(_judge(head, state, own[part], radius))
-    verdicts, possible = (np.concatenate(column) for column in zip(*found, strict=True))
-    return np.where(sound, verdicts, -1), possible
+
+    inputs: NDArray[np.floating[Any]]
+    labels: Labels
+    radii: Floats
+    norm: str
+    arithmetic: Arithmetic
+    routes: Sequence[Route]
+    chosen: Labels
+
+    @np.errstate(all="ignore")
+    def judge(self, network: Network, rows: Labels, m: Any) -> tuple[Verdicts, NDArray[np.bool_]]:
+        """Whether the claims in these ``rows`` are proven; and for each the classes ``[C]`` that
+        binary64 leaves open as the prediction.
+
+        Nothing is proven of points with NaN, strange labels, or what might overflow.
+        """
+        parts, labels, classes = split(network), self.labels, network.classes
+        sound = (labels >= 0) & (labels < classes) & (self.radii <= LARGEST_RADIUS) & (classes > 1)
+        verdicts, possible = np.full(len(labels), -1), np.ones((len(labels), classes), dtype=bool)
+        for place, route in enumerate(self.routes):
+            head = Head.of(parts, classes, route.norm, self.arithmetic, m)
+            factor = conversion(m, self.norm, route.inputs, network.inputs)
+            own = rows[self.chosen[rows] == place]
+            given = parts.body, route, self.inputs[own], self.arithmetic, m
+            for part, state in sweep(network, *given):
+                at = own[part]
+                radius = m.uppers(m.array(self.radii[at])) * factor
+                found = _judge(head, state, np.where(sound[at], labels[at], 0), radius)
+                verdicts[at], possible[at] = found
+        return np.where(sound, verdicts, -1)[rows], possible[rows]
 
 
 def _judge(

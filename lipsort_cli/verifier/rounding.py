@@ -5,12 +5,10 @@ Model of an arithmetic with unit roundoff ``u`` (Higham, Accuracy and Stability,
 ``n`` products, in any order, fused or not, then errs by at most ``gamma(n + 2) * sum |a_i b_i|``.
 Underflow adds an absolute term; it is taken large enough to cover flush-to-zero as well.
 
-Bounds themselves are computed in binary64, each operation rounded to the safe side with
-``nextafter``: round-to-nearest is off by less than one neighbour.
-
 Two machines evaluate the same formulas. :class:`Binary64` holds activations as arrays and bounds as
-:class:`Up`; :class:`lipsort_cli.verifier.exact.Exact` holds activations as integers and bounds as
-balls, and rounds nowhere. A formula written once for both is checked by either.
+:class:`Up`, each operation rounded to the safe side with ``nextafter`` (round-to-nearest is off by
+less than one neighbour); :class:`lipsort_cli.verifier.exact.Exact` holds activations as integers
+and bounds as balls, and rounds nowhere.
 """
 
 from __future__ import annotations
@@ -118,10 +116,9 @@ def gradual_underflow() -> bool:
 
 
 class Up:
-    """Upper bounds in binary64, a number or an array: ``+`` and ``*`` round up.
+    """Upper bounds in binary64, a number or an array, non-negative: ``+`` and ``*`` round up.
 
-    All bounds are non-negative; ``value`` is what they hold, already rounded up. The exact machine
-    has balls of python-flint in their place, with the same operators.
+    The exact machine has balls of python-flint in their place, with the same operators.
     """
 
     __slots__ = ("value",)
@@ -189,22 +186,15 @@ class Machine:
         sizes = self.norm(first.reshape(-1), "l2") * self.norm(second.reshape(-1), "l2")
         return sizes * gamma(first.shape[1] + 2, self.unit) + 2.0**-900
 
-    def difference_of(self: Any, first: Any, second: Any) -> tuple[Any, Any]:
-        """Of two matrices, and what its Frobenius norm can be off by."""
-        sizes = self.norm(first.reshape(-1), "l2") + self.norm(second.reshape(-1), "l2")
-        return first - second, sizes * (4 * self.unit)
-
     def largest_sum(self: Any, absolute: Any, axis: int) -> Any:
         """The largest sum of non-negative numbers along ``axis`` of a matrix."""
         sums, count = absolute.sum(axis), absolute.shape[axis]
-        return self.most(self.uppers(sums if self.exactly else self.enlarge(sums, count)))
+        made = self.uppers(sums if self.exactly else self.enlarge(sums, count))
+        return self.norm_of(made, "linf")
 
 
 class Binary64(Machine):
-    """Activations are ``float64 [N, n]``, upper bounds :class:`Up`.
-
-    ``guard >= 1`` multiplies what this machine's own roundings may lose.
-    """
+    """Activations are ``float64 [N, n]``, upper bounds :class:`Up`."""
 
     unit, tiny, largest = UNIT, BINARY64.tiny, BINARY64.largest
     """Above ``largest`` nothing is judged: this machine itself may overflow."""
@@ -217,7 +207,9 @@ class Binary64(Machine):
     """Whether values are those of real arithmetic, up to what ``settle`` cuts off."""
 
     def __init__(self, guard: float = 1.0) -> None:
-        """``guard``: an issuer takes more than 1, so that another machine confirms its claims."""
+        """``guard`` multiplies what this machine's own roundings may lose: an issuer takes more
+        than 1, so that another machine confirms its claims.
+        """
         super().__init__()
         self.guard = guard
 
@@ -262,10 +254,6 @@ class Binary64(Machine):
     def difference(self, first: Floats, second: Floats) -> Up:
         """``first - second``, to compare bounds with; rounded down."""
         return Up(down(first - second))
-
-    def most(self, bound: Up) -> Up:
-        """The largest along the last axis."""
-        return Up(bound.value.max(axis=-1))
 
     def holds(self, bound: Up, number: Fraction) -> bool:
         """Whether a bound is at most ``number``; NaN is not."""

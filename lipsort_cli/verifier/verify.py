@@ -12,10 +12,11 @@ from .errors import Refused, Unsupported, require
 from .external import certified_points, check_table
 from .format import parse_certificate
 from .graph import Network, parse_network
+from .radii import Claims
 from .rounding import gradual_underflow
 from .strictjson import LARGEST_TEXT, sha256
 from .tensors import read_bytes, stored_points
-from .w1 import check_w1
+from .w1 import Claim, check_w1
 from .words import at_most
 
 CERTIFICATE = "certificate.json"
@@ -85,7 +86,7 @@ def _verify(
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
     network, size = _network(certificate, path.parent, deployed)
-    critic, points, contents = certificate["kind"] == "w1_lower_bound", None, b""
+    critic, contents = certificate["kind"] == "w1_lower_bound", b""
     reason = "a Wasserstein certificate covers its stored samples only"
     require(not critic or data is None, "--data", reason, Unsupported)
     if data is None:
@@ -94,20 +95,20 @@ def _verify(
     for machine in (False, True)[: 1 + exact]:
         budget.spend(claimed_work(certificate, network, machine))
     if critic:
-        routes = check_w1(certificate, network, contents)
+        claims: Claims | Claim = check_w1(certificate, network, contents)
     else:
         if data is None:
             points = stored_points(contents, certificate["data"]["encoding"], "data.file")
         else:
             points = certified_points(certificate, data)
-        routes = check_classification(certificate, network, points)
+        claims = check_classification(certificate, network, points)
         if (path.parent / TABLE).is_file():
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]
     if exact:
         from .exact_claims import check_exactly
 
-        lines.append(check_exactly(certificate, network, points, routes, contents, budget))
+        lines.append(check_exactly(certificate, network, claims, budget))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 

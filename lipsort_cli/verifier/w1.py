@@ -8,9 +8,10 @@ For any ``f`` with constant ``L`` in the ground norm (Kantorovich-Rubinstein, th
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bounds import Route, sweep
 from .classification import check_routes, check_words
@@ -35,7 +36,7 @@ def gap(network: Network, m: Any, tensors: Tensors, route: Route) -> tuple[Fract
         samples, worst, total = tensors[side], m.upper(0.0), Fraction(0)
         shares = tensors.get(f"{side}_weights", np.ones(len(samples)))
         for part, state in sweep(network, network.layers, route, samples, REAL, m):
-            worst = worst.max(m.most(state.own))
+            worst = worst.max(m.norm_of(state.own, "linf"))
             fits = state.fits(state.own * 0.0).all() and worst < m.upper(math.inf)
             if not (fits and (m.exactly or np.isfinite(state.values).all())):
                 return Fraction(0), m.upper(math.inf)
@@ -46,20 +47,26 @@ def gap(network: Network, m: Any, tensors: Tensors, route: Route) -> tuple[Fract
     return abs(means[0] - means[1]), lost
 
 
-def judge_value(
-    network: Network, m: Any, tensors: Tensors, routes: Sequence[Route], norm: str, value: float
-) -> int:
-    """1 if some route proves ``value`` on the machine ``m``, -1 if certainly none does, or 0."""
-    verdict = 1 if value == 0 else -1
-    for route in routes:
-        found, lost = gap(network, m, tensors, route)
-        constant, proven = route.constant(network, norm, m), m.upper(found)
-        wanted = m.upper(value) * constant
-        # A constant critic says nothing, although 0 <= 0.
-        if m.upper(0.0) < constant and m.holds(wanted + lost, found):
-            return 1
-        verdict = max(verdict, 0 if not wanted > proven + lost else -1)
-    return verdict
+class Claim(NamedTuple):
+    """The samples ``tensors`` are ``value`` apart in ``norm`` at least, by a route."""
+
+    tensors: Tensors
+    routes: Sequence[Route]
+    norm: str
+    value: float
+
+    def judge(self, network: Network, rows: Any, m: Any) -> tuple[NDArray[np.int64], Any]:
+        """Of the one claim: 1 if some route proves it on ``m``, -1 if certainly none does, or 0."""
+        verdict = 1 if self.value == 0 else -1
+        for route in self.routes:
+            found, lost = gap(network, m, self.tensors, route)
+            constant, proven = route.constant(network, self.norm, m), m.upper(found)
+            wanted = m.upper(self.value) * constant
+            # A constant critic says nothing, although 0 <= 0.
+            if m.upper(0.0) < constant and m.holds(wanted + lost, found):
+                return np.ones(1, np.int64), None
+            verdict = max(verdict, 0 if not wanted > proven + lost else -1)
+        return np.array([verdict]), None
 
 
 def check_measure(samples: np.ndarray, weights: np.ndarray | None, where: str) -> None:
@@ -76,7 +83,7 @@ def check_measure(samples: np.ndarray, weights: np.ndarray | None, where: str) -
     require(moderate, where, "expected a positive sum of moderate size")
 
 
-def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list[Route]:
+def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> Claim:
     """Check every claim of a Wasserstein certificate against network and stored samples."""
     norm, value = certificate["claim"]["norm"], certificate["claim"]["value"]
     reason = f"a critic has one output, this network {network.classes}"
@@ -96,12 +103,12 @@ def check_w1(certificate: dict[str, Any], network: Network, data: bytes) -> list
             same = array is None or digest_array(array) == stored[f"{name}_sha256"]
             require(same, f"{side}.{name}_sha256", f"not the {name} of the certificate")
         check_measure(samples, weights, f"data.{side}")
-    routes = check_routes(certificate, network)
-    proven = judge_value(network, Binary64(), tensors, routes, norm, value) == 1
+    claim = Claim(tensors, check_routes(certificate, network), norm, value)
+    proven = claim.judge(network, None, Binary64())[0] == 1
     require(proven, "claim.value", f"claims {value!r}, which is not proven")
     counts = (certificate[side]["count"] for side in "xy")
     check_words(certificate, network, w1_statement(norm, value, *counts))
-    return routes
+    return claim
 
 
 def w1_statement(norm: str, value: float, x_count: int, y_count: int) -> str:

@@ -285,7 +285,8 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
     """Exact arithmetic confirms what binary64 derives, and nothing noticeably above."""
     from lipsort_cli.certificates.points import issued_routes
     from lipsort_cli.verifier.errors import Invalid
-    from lipsort_cli.verifier.exact_claims import check_radii
+    from lipsort_cli.verifier.exact_claims import check_claims
+    from lipsort_cli.verifier.radii import Claims
     from lipsort_cli.verifier.rounding import ARITHMETICS
 
     for kind in ("orthonormal", "none"):
@@ -296,10 +297,10 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
         radii = found.radii
         assert (radii > 0).all()
         claim = (norm, ARITHMETICS[arithmetic], issued_routes(net), found.route)
-        check_radii(net, x, labels, radii, *claim)
+        check_claims(net, Claims(x, labels, radii, *claim))
         radii[3] *= 1 + 1e-6
         with pytest.raises(Invalid, match=r"radius\[3\]"):
-            check_radii(net, x, labels, radii, *claim)
+            check_claims(net, Claims(x, labels, radii, *claim))
 
 
 def _ordered(terms: np.ndarray, order: str) -> np.ndarray:

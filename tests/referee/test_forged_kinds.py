@@ -33,7 +33,7 @@ from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
 from lipsort_cli.certificates.search import find_route
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.verifier.exact import Exact
-from lipsort_cli.verifier.w1 import judge_value
+from lipsort_cli.verifier.w1 import Claim
 
 Change = Callable[[Path, Any], Any]
 """Changes files and certificate; returns the file's bytes where signing is not enough."""
@@ -276,7 +276,7 @@ def test_a_constant_critic_proves_nothing(bias: float, tmp_path: Path) -> None:
             status, field, _ = adapter.verdict(tmp_path, exact=exact)
             assert (status, field) == ("INVALID", "claim.value")
     tensors, routes = {"x": x, "y": y}, [find_route(network, "l2")]
-    assert judge_value(network, Exact(96), tensors, routes, "l2", 1.0) < 1
+    assert Claim(tensors, routes, "l2", 1.0).judge(network, None, Exact(96))[0] < 1
 
 
 @pytest.mark.parametrize("norm", adapter.NORMS)

@@ -52,7 +52,9 @@ def radius(
         points = points.reshape(-1, *net.input_shape)
         labels = np.full(len(ladder), label)
         machine = load("rounding").Binary64()
-        verdicts, _ = load("radii").judge(net, points, labels, ladder, norm, kind, route, machine)
+        claim = norm, kind, [route], np.zeros(len(ladder), int)
+        claims = load("radii").Claims(points, labels, ladder, *claim)
+        verdicts, _ = claims.judge(net, np.arange(len(ladder)), machine)
         proven = np.flatnonzero(verdicts == 1)
         if not len(proven):
             return float(lowest)

@@ -20,8 +20,9 @@ from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.exact import Exact
-from lipsort_cli.verifier.exact_claims import check_radii
+from lipsort_cli.verifier.exact_claims import check_claims
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.radii import Claims
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Binary64
 from lipsort_cli.verifier.verify import verify
 
@@ -202,12 +203,12 @@ def test_radii_that_binary64_proves_are_proven_exactly(seed: int) -> None:
     routes = issued_routes(net)
     found = certify_points(net, x, labels, norm=norm, arithmetic=kind, routes=routes)
     radii, claim = found.radii.copy(), (norm, ARITHMETICS[kind], routes, found.route)
-    check_radii(net, x, labels, radii, *claim)
+    check_claims(net, Claims(x, labels, radii, *claim))
     if radii.max() > 1e-6:
         place = int(radii.argmax())
         radii[place] *= 1 + 1e-5
         with pytest.raises(Invalid, match=rf"radius\[{place}\]"):
-            check_radii(net, x, labels, radii, *claim)
+            check_claims(net, Claims(x, labels, radii, *claim))
 
 
 def build_chain(chain: list[dict[str, Any]]) -> int:
@@ -251,8 +252,9 @@ def test_routes_lead_from_one_norm_to_another() -> None:
             each.append(own * worth.get((norm, route.norm), 1.0))
             np.testing.assert_allclose(by_it, each[-1], rtol=1e-12)
         np.testing.assert_allclose(found.radii, np.max(each, axis=0), rtol=1e-12)
-        check_radii(net, x, labels, found.radii, norm, kind, routes, found.route)
+        claims = Claims(x, labels, found.radii, norm, kind, routes, found.route)
+        check_claims(net, claims)
         with pytest.raises(Invalid):
-            check_radii(net, x, labels, found.radii * 1.001, norm, kind, routes, found.route)
+            check_claims(net, claims._replace(radii=found.radii * 1.001))
         constant = network_constant(net, routes, norm, Binary64()).value
         assert constant <= find_route(net, norm).constant(net, norm, Binary64()).value * (1 + 1e-6)

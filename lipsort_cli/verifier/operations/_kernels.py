@@ -1,26 +1,43 @@
-"""Convolutions: as matrix products with patches, and as blocks of a stride-1 operator.
+"""Convolutions: as matrix products with patches, and bounds of their L2 norms (T1c).
 
 ``y_o(u) = sum_{i,t} K_oi(t) x_i(s u + d t - p)``, zero or circular padding ``p``; groups are
 independent. Folding the stride into channels, ``d t = s q + r`` with ``0 <= r < s``, gives blocks
 ``B_q [out, in s^2]`` with ``y(u) = sum_q B_q z(u + q)``, ``z_(i,r)(v) = x_i(s v + r - p)``: an
-operator of stride 1 on the plane. Zero padding is a compression of it, circular padding its
-restriction to periodic inputs.
+operator ``A`` of stride 1 on the plane. Zero padding is a compression of it, circular padding its
+restriction to periodic inputs. ``A A'`` has the blocks ``R_d = sum_q B_q B_(q-d)'``, so
+
+    residual      ||A||^2 <= c^2 + ||R_0 - c^2 I||_F + sum_(d != 0) ||R_d||_F
+    rows          ||A||^2 <= max_i (M v)_i / v_i,  M = sum_d |R_d|,  any v > 0   (Schur's test)
+    frequencies   ||A||   <= max_f ||B(f)||_2,  B(f) = sum_q B_q e^(i f q), over the frequencies
+                  of a torus; each by T1 with a floating-point Cholesky factor
 """
 
+from __future__ import annotations
+
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import Unsupported, require
+from ..linear import frobenius, scaled, square_bound
 from ..operation import Layer
+from ..rounding import UNIT, Up, gamma, inflate, up
 
 Numbers = NDArray[Any]
 """Floats, or integers of one grid."""
-
 _PATCHES = 1 << 21
 """Components of patches formed at a time (16 MiB)."""
+FOLDED = 1 << 26
+"""Components of folded blocks up to which more than absolute sums is tried."""
+WORK, LARGEST_PERIOD = 3e11, 1 << 14
+"""Multiplications that the frequencies of one layer may take, and pixels of their torus."""
+MOVED, SIDE = 13.0, 1536
 
 
 def is_adjoint(layer: Layer) -> bool:
@@ -84,15 +101,14 @@ def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
     rows, columns = m.largest_sum(absolute.reshape(out, -1), 1), m.upper(0.0)
     # A component of the input meets only the taps of its own residue modulo the stride.
     down, across = (layer.dilation * np.arange(size) % layer.stride for size in kernel)
-    for first in np.unique(down):
-        for second in np.unique(across):
+    for first, second in itertools.product(np.unique(down), np.unique(across)):
 
-            def grouped(array: Numbers, first: int = first, second: int = second) -> Numbers:
-                chosen = array[:, :, down == first][..., across == second]
-                parts = chosen.reshape(layer.groups, out // layer.groups, wide, -1)
-                return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
+        def grouped(array: Numbers, first: int = first, second: int = second) -> Numbers:
+            chosen = array[:, :, down == first][..., across == second]
+            parts = chosen.reshape(layer.groups, out // layer.groups, wide, -1)
+            return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
 
-            columns = columns.max(m.largest_sum(m.select(grouped, absolute), 1))
+        columns = columns.max(m.largest_sum(m.select(grouped, absolute), 1))
     return (columns, rows) if is_adjoint(layer) else (rows, columns)
 
 
@@ -116,16 +132,14 @@ def folded_shape(layer: Layer) -> tuple[int, int, int, int]:
 
 
 def folded(layer: Layer, kernel: Numbers) -> Numbers:
-    """The blocks of one group's ``kernel [out, in, kh, kw]``; exact."""
-    stride, dilation = reduced(layer)
-    out, wide, height, width = kernel.shape
-    shape = folded_shape(layer)
-    blocks = np.zeros((*shape[:2], out, wide, stride, stride), dtype=kernel.dtype)
-    for row in range(height):
-        for column in range(width):
-            (q, r), (p, c) = divmod(dilation * row, stride), divmod(dilation * column, stride)
-            blocks[q, p, :, :, r, c] = kernel[:, :, row, column]
-    return blocks.reshape(shape)
+    """The blocks of one group's ``kernel [out, in, kh, kw]``, transposed if taller than wide."""
+    (stride, dilation), shape = reduced(layer), folded_shape(layer)
+    blocks = np.zeros((*shape[:2], *kernel.shape[:2], stride, stride), dtype=kernel.dtype)
+    for row, column in np.ndindex(kernel.shape[2:]):
+        (q, r), (p, c) = divmod(dilation * row, stride), divmod(dilation * column, stride)
+        blocks[q, p, :, :, r, c] = kernel[:, :, row, column]
+    blocks = blocks.reshape(shape)
+    return blocks.swapaxes(2, 3) if shape[2] > shape[3] else blocks
 
 
 def periods(layer: Layer) -> tuple[int, int]:
@@ -134,16 +148,16 @@ def periods(layer: Layer) -> tuple[int, int]:
     Its symbol at these frequencies bounds the layer: circular padding is that torus; zero padding
     is a compression of it as soon as outputs and what they read do not wrap around.
     """
-    stride, dilation = reduced(layer)
-    images = layer.shape if is_adjoint(layer) else layer.out_shape
     if layer.circular:
         return layer.shape[1] // layer.stride, layer.shape[2] // layer.stride
-    found = []
-    for pixels, size in zip(images[1:], layer.matrix.shape[2:], strict=True):
-        if stride == 1:
-            pixels = -(-pixels // (layer.dilation // math.gcd(layer.stride, layer.dilation)))
-        found.append(pixels + dilation * (size - 1) // stride)
-    return found[0], found[1]
+    stride, dilation = reduced(layer)
+    apart = layer.dilation // math.gcd(layer.stride, layer.dilation) if stride == 1 else 1
+    images = layer.shape if is_adjoint(layer) else layer.out_shape
+    height, width = (
+        -(-pixels // apart) + dilation * (size - 1) // stride
+        for pixels, size in zip(images[1:], layer.matrix.shape[2:], strict=True)
+    )
+    return height, width
 
 
 BITS = 200
@@ -153,15 +167,157 @@ PI = (31415926535897932384626433832795028841971693993751058209749445923078164 <<
 
 def circle(count: int) -> list[tuple[int, int]]:
     """``exp(2 pi i j / count)`` times ``2 ** BITS``, for every j; integers, no libm."""
-    one = 1 << BITS
-    # Taylor in fixed point: every step loses a few units of the last place.
-    angle, term = 2 * PI // count, one
-    real, imaginary = [0], [0]
+    terms = [1 << BITS]  # of Taylor's series: every step loses a few units of the last place
     for power in range(1, 80):
-        (real if (power - 1) % 2 == 0 else imaginary).append(term if (power - 1) % 4 < 2 else -term)
-        term = (term * angle >> BITS) // power
-    a, b, found = sum(real), sum(imaginary), [(one, 0)]
+        terms.append((terms[-1] * (2 * PI // count) >> BITS) // power)
+    a, b = sum(terms[::4]) - sum(terms[2::4]), sum(terms[1::4]) - sum(terms[3::4])
+    found = [(1 << BITS, 0)]
     for _ in range(count - 1):
         x, y = found[-1]
         found.append(((x * a - y * b) >> BITS, (x * b + y * a) >> BITS))
     return found
+
+
+def proof_products(layer: Layer, method: str, started: float = MOVED) -> float:
+    """About the multiply-adds of a proof; ``started``: as many as take as long as a move."""
+    height, width, rows, columns = folded_shape(layer)
+    small, large = sorted((rows, columns))
+    if method != "frequencies":
+        shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
+        sides = small + (large if large <= SIDE else 0)
+        return shifts * small * large * (height * width * sides + 20.0 * started)
+    first, second = periods(layer)
+    each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
+    each += started * (20.0 * small * large + 1000.0 * height * width + 1e5)
+    return layer.groups * (first // 2 + 1.0) * second * each
+
+
+def too_long(layer: Layer) -> bool:
+    """Whether there are more frequencies than are tried."""
+    most = max(periods(layer))
+    return most > LARGEST_PERIOD or proof_products(layer, "frequencies", 0.0) > WORK
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A convolution on the machine ``m`` as operators of stride 1, ``blocks`` one a group.
+
+    Weights are divided by ``2 ** exponent``, and are at most 1.
+    """
+
+    layer: Layer
+    m: Any
+    blocks: list[Any]
+    exponent: int
+
+    @classmethod
+    def of(cls, layer: Layer, m: Any) -> Folded:
+        """Raises Unsupported beyond ``FOLDED`` components."""
+        reason = f"more than {FOLDED} components of folded blocks"
+        require(math.prod(folded_shape(layer)) <= FOLDED, layer.place, reason, Unsupported)
+        weight, exponent = scaled(layer.matrix)
+        groups = (m.array(part) for part in np.split(weight, layer.groups))
+        return cls(layer, m, [m.select(partial(folded, layer), each) for each in groups], exponent)
+
+    def spatial(self, center: float) -> list[Any]:
+        """By ``residual`` with ``c^2 = center``, and by ``rows``; the better of both sides."""
+        worst = [self.m.upper(0.0)] * 2
+        for blocks in self.blocks:
+            sides = [blocks, self.m.select(lambda array: array.swapaxes(2, 3), blocks)]
+            sides = sides[: 1 + (blocks.shape[3] <= SIDE)]
+            squares = zip(*(_one_side(side, center, self.m) for side in sides), strict=True)
+            better = (reduce(lambda one, other: one.min(other), each) for each in squares)
+            worst = [one.max(other) for one, other in zip(worst, better, strict=True)]
+        return worst
+
+    def frequencies(self, center: float) -> Any:
+        """With ``c^2 = center`` for all; infinite where a factorisation fails."""
+        m, found = self.m, self.m.upper(0.0)
+        reason = f"more than {WORK:g} products for frequencies"
+        require(not too_long(self.layer), self.layer.place, reason, Unsupported)
+        for blocks in self.blocks:
+            worst = m.upper(0.0)
+            for symbol in self.symbols(blocks):
+                square = square_bound(symbol, center, m, factorize=True)
+                if not square < m.upper(math.inf):  # NaN too: a maximum would hide it
+                    return m.upper(math.inf)
+                worst = worst.max(square)
+            sums = m.select(lambda array: array.sum(axis=(0, 1)).reshape(-1), abs(blocks))
+            # Roots are rounded to binary64, sums of products with them too; twice, for both parts.
+            taps = math.prod(blocks.shape[:2])
+            lost = m.norm(m.enlarge(sums, taps), "l2") * (2 * gamma(4 * taps + 32, UNIT))
+            whole = m.root(worst) + lost
+            found = found.max(whole * whole)
+        return found
+
+    def symbols(self, blocks: Any) -> Iterator[Any]:
+        """``B(f)`` for half of the torus (conjugate frequencies have the same norm), as real
+        matrices: ``[[Re, -Im], [Im, Re]]`` has the norm of ``Re + i Im``.
+        """
+        m, (first, second) = self.m, periods(self.layer)
+        down, across, (height, width) = circle(first), circle(second), blocks.shape[:2]
+
+        def matrix(array: NDArray[Any], roots: NDArray[Any]) -> NDArray[Any]:
+            real, imaginary = (np.tensordot(part, array, axes=2) for part in roots)
+            return np.block([[real, -imaginary], [imaginary, real]])
+
+        for f, g in np.ndindex(first // 2 + 1, second):
+            roots = np.empty((2, height, width), dtype=object)
+            for q, p in np.ndindex(height, width):
+                (a, b), (c, d) = down[f * q % first], across[g * p % second]
+                roots[:, q, p] = (a * c - b * d) >> BITS, (a * d + b * c) >> BITS
+            yield m.bilinear(matrix, blocks, m.array(roots / (1 << BITS)))
+
+
+def _one_side(blocks: Any, one: float, m: Any) -> tuple[Any, Any]:
+    height, width, size, inner = blocks.shape
+    identity = m.array(np.eye(size) * one)
+    residual, sums = m.upper(one), m.array(np.zeros((size, size)))
+    for down in range(height):
+        for across in range(-width + 1 if down else 0, width):
+            first = m.select(partial(_window, down=down, across=across), blocks)
+            second = m.select(partial(_window, down=-down, across=-across), blocks)
+            product, lost = m.product(first, second), m.lost_in_product(first, second)
+            sums = sums + abs(product)
+            if down == across == 0:
+                product = product - identity
+                lost = lost + (frobenius(m, product) + frobenius(m, identity)) * (4 * m.unit)
+                residual = residual + frobenius(m, product) + lost
+            else:
+                sums = sums + m.select(np.transpose, abs(product))
+                residual = residual + (frobenius(m, product) + lost) * 2.0
+    count = (2 * height - 1) * (2 * width - 1)
+    if not m.exactly:
+        # Each entry of each R_d is off by at most gamma times the norms of its two rows.
+        lengths = m.norm(blocks.transpose(2, 0, 1, 3).reshape(size, -1), "l2")
+        lost = lengths * (Up(gamma(height * width * inner + 2, UNIT)) * float(count))
+        lost = lost[:, None] * lengths[None, :]
+        sums = up(inflate(sums, 2 * count) + lost.value + 2.0**-900)
+    return residual, _schur(sums, m)
+
+
+def _window(blocks: NDArray[Any], down: int, across: int) -> NDArray[Any]:
+    """Blocks ``q`` for which ``q - d`` exists too, side by side: ``[size, count * inner]``."""
+    height, width = blocks.shape[:2]
+    rows = slice(max(down, 0), height + min(down, 0))
+    columns = slice(max(across, 0), width + min(across, 0))
+    chosen = blocks[rows, columns].transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(chosen).reshape(len(chosen), -1)
+
+
+def _schur(matrix: Any, m: Any, steps: int = 100) -> Any:
+    """``max_i (M v)_i / v_i`` for a positive ``v`` near the Perron vector, rounded up."""
+    floats = m.floats(matrix)
+    vector, best = np.ones(len(floats)), math.inf
+    for _ in range(steps):
+        image = floats @ vector
+        found = float((image / vector).max())
+        if not 0 < found < best * (1 - 2.0**-44):
+            break
+        best, leader = found, vector
+        vector = np.maximum(image / image.max(), 2.0**-40)
+    if not best < math.inf:
+        return m.upper(math.inf)
+    shares = m.array(leader)
+    ratios = m.divide(m.product(matrix, shares[None, :]), shares[:, None])
+    return m.largest_sum(m.enlarge(ratios, len(floats) + 2), 1)

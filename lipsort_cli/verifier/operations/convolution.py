@@ -5,8 +5,7 @@ from functools import partial
 
 from ..linear import SUMS, Linear
 from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, anything
-from ._kernel_bounds import Folded
-from ._kernels import absolute_sums, convolve, terms_summed
+from ._kernels import Folded, absolute_sums, convolve, terms_summed
 from .dense import Dense
 
 
