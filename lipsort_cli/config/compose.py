@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.explain import explain_override, is_group
+from lipsort_cli.config.loader import Loader
 from lipsort_cli.config.meant import override_like
 from lipsort_cli.config.registry import commands_of
 from lipsort_cli.config.schema import GROUPS
@@ -43,6 +44,16 @@ _TEXTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "run", "resu
 
 _CHECKED_JOBS = 64
 """Jobs of a sweep that are checked before it starts; the others are checked as they start."""
+
+
+_shipped: dict[object, Loader] = {}
+"""Loaders of the shipped tree, which no process changes, by what plugins have put beside it."""
+
+
+def _of_the_shipped(search_path: ConfigSearchPath) -> Loader:
+    places = tuple((place.provider, place.path) for place in search_path.get_path())
+    options = tuple((group, *kinds.items()) for group, kinds in GROUPS.items())
+    return _shipped.setdefault((places, options), Loader(search_path))
 
 
 class Composer:
@@ -80,11 +91,11 @@ class Composer:
                 path=f"file://{self._extra}",
                 anchor=SearchPathQuery(provider="schema"),
             )
+        shipped = self._extra is None and self._path == config_root()
+        self.loader = _of_the_shipped(search_path) if shipped else Loader(search_path)
+        self._hydra = Hydra(task_name=self.command, config_loader=self.loader)
         GlobalHydra.instance().clear()
-        self._hydra = Hydra.create_main_hydra2(
-            task_name=self.command, config_search_path=search_path
-        )
-        self.loader = self._hydra.config_loader
+        GlobalHydra.instance().initialize(self._hydra)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,7 +244,7 @@ class Composer:
         return ""
 
     def _attempt(self, overrides: list[str]) -> DictConfig | Exception:
-        """What came of composing them, which takes a tenth of a second: once for each list."""
+        """What came of composing them: once for each list."""
         key = tuple(overrides)
         if key not in self._tried:
             try:

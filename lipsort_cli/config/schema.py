@@ -21,6 +21,7 @@ _NO_OPTIONS = (
         "catalog",
         "compose",
         "explain",
+        "loader",
         "meant",
         "options",
         "paths",

@@ -72,10 +72,7 @@ def from_plain(values: Any, command: str) -> DictConfig:
 
 
 def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
-    own = copy.deepcopy(config)
-    if "hydra" in own:
-        with open_dict(own):
-            del own["hydra"]
+    own = _without_hydra(config)
     expected = COMMANDS[command].config
     if OmegaConf.get_type(own) is not expected:
         name = command.replace("-", "_")
@@ -103,6 +100,16 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     except OmegaConfBaseException as error:
         return None, [*faults, f"{error.full_key or 'configuration'}: {first_line(error)}"]
     return typed, faults + validate.faults(typed)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    """A copy without Hydra's node, which is as large as all others: it is not copied first."""
+    if "hydra" not in config:
+        return copy.deepcopy(config)
+    own = copy.deepcopy(config, {id(config._get_node("hydra")): OmegaConf.create()})
+    with open_dict(own):
+        del own["hydra"]
+    return own
 
 
 def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
