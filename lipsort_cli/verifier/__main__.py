@@ -4,11 +4,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-from .errors import Refused
-from .external import images_in
-from .verify import CERTIFICATE, Verdict, verify
+from .verify import Verdict, verify
 
 
 def report(verdict: Verdict) -> str:
@@ -19,42 +17,9 @@ def report(verdict: Verdict) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")  # names need no Unicode
 
 
-def _missing(certificate: str, data: str | None, network: str | None) -> str | None:
-    """What is wrong with the paths of the command line; nothing can be judged without the files."""
-    path, hint = Path(certificate), f"; give a {CERTIFICATE} or the folder that holds it; "
-    hint += "`lipsort certify RUN` issues one"
-    try:
-        if path.is_dir() and not (path / CERTIFICATE).exists():
-            return f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
-        for name, given in (("certificate", certificate), ("--data", data), ("--network", network)):
-            if given is not None and not Path(given).exists():
-                return f"{name}: {given} does not exist" + hint * (name == "certificate")
-        if data is not None and Path(data).is_dir():
-            images_in(Path(data))
-    except Refused as fault:
-        return str(fault)
-    except (OSError, ValueError) as error:
-        return f"cannot look up the paths given: {error}"
-    return None
-
-
-def judge(
-    certificate: str,
-    *,
-    exact: bool,
-    data: str | None,
-    network: str | None,
-    patience: float | None = None,
-) -> int:
-    """Verify, and print the verdict; returns 0 VALID, 1 INVALID, 3 UNSUPPORTED.
-
-    2: a path does not exist or holds no data set.
-    """
-    missing = _missing(certificate, data, network)
-    if missing:
-        print(f"lipsort: {missing}", file=sys.stderr)
-        return 2
-    verdict = verify(certificate, exact=exact, data=data, network=network, patience=patience)
+def judge(certificate: str, **options: Any) -> int:
+    """Verify, with the options of :func:`verify`, and print the verdict; returns its exit code."""
+    verdict = verify(certificate, **options)
     if verdict.status == "MISUSED":
         print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
     else:

@@ -2,7 +2,6 @@
 table of points beside a certificate, which is for people and no part of the proof.
 """
 
-import csv
 import gzip
 import io
 import math
@@ -31,7 +30,7 @@ def images_in(folder: Path) -> Path:
         "and as .gz); allowed: a folder that holds it, an IDX file of images, or an .npz file"
     )
     found = [file for file in files if file.is_file()]
-    require(found, "--data", reason)
+    require(found, "--data", reason, Misused)
     return found[0]
 
 
@@ -39,33 +38,28 @@ def external_points(path: Path) -> Points:
     """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
     path = images_in(path) if path.is_dir() else path
     if path.suffix.lower() == ".npz":
-        points = _npz(path)
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(item.file_size for item in archive.infolist())
+        _require_room(unpacked, path.stat().st_size)
+        with np.load(path, allow_pickle=False) as arrays:
+            inputs, labels = arrays["x_test"], arrays["y_test"]  # the rest may exceed the memory
     else:
         reason = f"{path.name}: known are .npz, IDX image files and their folders"
         require("images-idx3" in path.name, "--data", reason)
-        labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-        points = Points(pixels(_idx(path))[:, None], _idx(labels).astype(np.int64))
-    same = points.labels.shape == points.inputs.shape[:1] != ()
+        other = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+        inputs, labels = _idx(path)[:, None], _idx(other)
+    inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
+    real = inputs.dtype.newbyteorder("=") in (np.float32, np.float64)
+    reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
+    require(real and np.issubdtype(labels.dtype, np.integer), "--data", reason)
+    same = labels.shape == inputs.shape[:1] != ()
     require(same, "--data", f"{path}: inputs and labels differ in number")
-    return points
+    return Points(inputs, labels.astype(np.int64))
 
 
 def _require_room(unpacked: int, size: int) -> None:
     reason = f"unpacks to more than {UNPACKED} bytes and {TIMES} times its own size"
     require(unpacked <= UNPACKED + TIMES * size, "--data", f"{reason}; store it uncompressed")
-
-
-def _npz(path: Path) -> Points:
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(item.file_size for item in archive.infolist())
-    _require_room(unpacked, path.stat().st_size)
-    with np.load(path, allow_pickle=False) as arrays:
-        inputs, labels = arrays["x_test"], arrays["y_test"]  # the rest may exceed the memory
-    inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
-    real = inputs.dtype.newbyteorder("=") in (np.float32, np.float64)
-    reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
-    require(real and np.issubdtype(labels.dtype, np.integer), "--data", reason)
-    return Points(inputs, labels.astype(np.int64))
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:
@@ -106,12 +100,9 @@ def certified_points(certificate: dict[str, Any], data: Path) -> Points:
 
 def points_table(points: dict[str, Any]) -> bytes:
     """``points.csv``: the certificate's points for people; ``repr`` keeps every digit."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["index", "label", "prediction", "certified_radius"])
     columns = (points[name] for name in ("index", "label", "prediction", "radius"))
-    writer.writerows([*whole, repr(radius)] for *whole, radius in zip(*columns, strict=True))
-    return stream.getvalue().encode("ascii")
+    rows = (f"{i},{label},{made},{size!r}\n" for i, label, made, size in zip(*columns, strict=True))
+    return "".join(["index,label,prediction,certified_radius\n", *rows]).encode("ascii")
 
 
 def check_table(certificate: dict[str, Any], table: bytes) -> None:

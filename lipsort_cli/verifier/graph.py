@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import Invalid, Refused, Unsupported, require
 from .format import integer, listing, record, word
-from .operation import Layer, find, of, products, walk
+from .operation import Layer, find, of, place, products, walk
 from .strictjson import canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
 
@@ -72,9 +72,8 @@ class Network:
         return any(of(layer).smooth for layer in self.walk())
 
     def graph(self) -> dict[str, Any]:
-        """The graph in its one canonical form."""
-        layers = [layer.entry for layer in self.layers]
-        shape = list(self.input_shape)
+        """The graph as it was given."""
+        layers, shape = [layer.entry for layer in self.layers], list(self.input_shape)
         known = {"format": "lipsort-graph", "version": 1}
         return {**known, "input_shape": shape, "classes": self.classes, "layers": layers}
 
@@ -127,8 +126,8 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
     shape, classes = tuple(found["input_shape"]), found["classes"]
     reason = f"more than {LARGEST_STATE} components"
     require(math.prod(shape) <= LARGEST_STATE, f"{at}.input_shape", reason, Unsupported)
-    parser = Parser(tensors, shape[0])
-    layers = parser.chain(graph["layers"], shape, "layers", f"{at}.layers")
+    parser = Parser(tensors, shape[0], at)
+    layers = parser.chain(graph["layers"], shape)
     require(layers, f"{at}.layers", "expected a list of layers")
     unused = sorted(parser.unused)[:1]
     require(not unused, where, f"tensor {unused!r:.60} belongs to no layer")
@@ -187,24 +186,27 @@ class Entry:
 class Parser:
     """Reads chains of layers; ``unused`` are the tensors that no layer has taken."""
 
-    def __init__(self, tensors: dict[str, np.ndarray], channels: int) -> None:
-        """``channels``: of the network's input."""
+    def __init__(
+        self, tensors: dict[str, np.ndarray], channels: int, where: str = "network.graph"
+    ) -> None:
+        """``channels``: of the network's input; ``where`` the graph is, for messages."""
         self.tensors, self.unused, self.channels = tensors, set(tensors), channels
-        self.count = self.components = self.products = 0
+        self.where, self.count, self.components, self.products = where, 0, 0, 0
 
     def chain(
-        self, entries: Any, shape: Shape, prefix: str, place: str, depth: int = 0
+        self, entries: Any, shape: Shape, prefix: str = "layers", depth: int = 0
     ) -> tuple[Layer, ...]:
         """Layers of ``entries``, whose first one takes ``shape``."""
-        require(isinstance(entries, list), place, "expected a list of layers")
+        where = f"{self.where}.{place(prefix)}"
+        require(isinstance(entries, list), where, "expected a list of layers")
         reason = f"more than {DEEPEST} containers inside each other"
-        require(depth <= DEEPEST, place, reason, Unsupported)
+        require(depth <= DEEPEST, where, reason, Unsupported)
         layers: list[Layer] = []
         for index, fields in enumerate(entries):
             self.count += 1
             reason = f"more than {MOST_LAYERS} layers"
-            require(self.count <= MOST_LAYERS, place, reason, Unsupported)
-            at = f"{place}[{index}]"
+            require(self.count <= MOST_LAYERS, where, reason, Unsupported)
+            at = f"{where}[{index}]"
             layer = self._layer(index, fields, shape, f"{prefix}.{index}", at, depth)
             self.components += layer.width
             for count, most in ((layer.width, 1), (self.components, 4)):
@@ -222,32 +224,23 @@ class Parser:
     ) -> Layer:
         known = isinstance(fields, dict) and isinstance(fields.get("op"), str)
         require(known, at, "expected an object with a field 'op'")
-        op = fields["op"]
-        operation = find(op)
+        op, operation = fields["op"], find(fields["op"])
         if operation is None:
             raise Unsupported(f"{at}.op", f"unknown operation {op!r:.40}")
         found = record(op=word, **operation.fields)(fields, at)
         for key in {"weight", "bias"} & set(found):
             found[key] = self._tensor(found[key], f"{name}.{key}", f"{at}.{key}")
-
-        def inside(chain: Any, *path: Any) -> tuple[Layer, ...]:
-            prefix, place = f"{name}.{'.'.join(path)}", f"{at}.{path[0]}"
-            place += "".join(f"[{number}]" for number in path[1:])
-            return self.chain(chain, shape, prefix, place, depth + 1)
-
-        parts: tuple[tuple[Layer, ...], ...] = ()
+        chains = {f"branches.{n}": chain for n, chain in enumerate(found.get("branches", ()))}
         if "layers" in found:
-            parts = (inside(found["layers"], "layers"),)
-            found["layers"] = parts[0]
-        if "branches" in found:
-            chains = enumerate(found["branches"])
-            parts = found["branches"] = tuple(inside(c, "branches", str(n)) for n, c in chains)
+            chains["layers"] = found["layers"]
+        parts = tuple(
+            self.chain(chain, shape, f"{name}.{path}", depth + 1) for path, chain in chains.items()
+        )
         same = {"size" if key in SIZES else key: found[key] for key in (SAME | SIZES) & set(found)}
         numbers = tuple(value for value in found.values() if isinstance(value, float))
-        attributes = {"parts": parts, "numbers": numbers, "out_shape": shape, **same}
+        attributes = {"numbers": numbers, "out_shape": shape, **same}
         attributes |= operation.parse(Entry({**found, "parts": parts}, shape, at, self.channels))
-        entry = {key: _plain(value, fields[key]) for key, value in found.items()}
-        attributes |= {"shape": shape, "name": name, "entry": entry}
+        attributes |= {"shape": shape, "name": name, "entry": fields, "parts": parts}
         return Layer(index, op, math.prod(shape), math.prod(attributes["out_shape"]), **attributes)
 
     def _tensor(self, given: Any, expected: str, where: str) -> NDArray[np.float32] | None:
@@ -260,14 +253,3 @@ class Parser:
         sound = tensor.dtype == np.float32 and np.isfinite(tensor).all()
         require(sound, where, "not float32, or NaN or infinity among the numbers")
         return tensor
-
-
-def _plain(value: Any, given: Any) -> Any:
-    """The canonical form of a field that was ``given`` in a graph, and read as ``value``."""
-    if isinstance(value, float):
-        return value.hex()
-    if isinstance(value, Layer):
-        return value.entry
-    if isinstance(value, list | tuple):
-        return [_plain(*pair) for pair in zip(value, given, strict=True)]
-    return given

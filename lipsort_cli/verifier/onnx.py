@@ -1,13 +1,12 @@
 """A network as ONNX (operator set 17), byte for byte the same whenever it is written.
 
-This is how ``lipsort export`` writes and how ``lipsort verify --network`` checks: a file is the
-certified network if, and only if, writing that network again gives the same bytes. Nothing of a
-file is read or interpreted, so no other reader can understand it differently. Constants of the
-graph (means, deviations, slopes, factors) are rounded to float32: the error bounds of binary32, and
-only those, allow for that.
+A file is the certified network if, and only if, writing that network again gives the same bytes:
+no file is read, so no other reader can understand it differently. Constants of the graph (means,
+deviations, slopes, factors) are rounded to float32, which the error bounds of binary32 allow for.
 """
 
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,20 @@ def nodes_of(layer: Layer) -> list[Node]:
     """What a layer becomes. Raises Unsupported where ONNX has no such operation."""
     weights = {"weight": layer.weight, "bias": layer.bias}
     window = {"kernel_shape": [layer.size] * 2, "strides": [layer.stride] * 2}
+    name = "".join(part.capitalize() for part in layer.op.split("_"))
     match layer.op:
         case "abs" | "identity" | "relu" | "sigmoid" | "tanh":
-            return [(layer.op.capitalize(), {}, {})]
+            return [(name, {}, {})]
         case "leaky_relu":
-            return [("LeakyRelu", {}, {"alpha": layer.numbers[0]})]
+            return [(name, {}, {"alpha": layer.numbers[0]})]
         case "flatten":
-            return [("Flatten", {}, {"axis": 1})]
+            return [(name, {}, {"axis": 1})]
         case "scale":
             return [("Mul", {"factor": _real(layer.numbers)}, {})]
         case "dense":
             return [("Gemm", weights, {"transB": 1})]
-        case "average_pool":
-            return [("AveragePool", {}, window)]
-        case "max_pool":
-            return [("MaxPool", {}, window)]
+        case "average_pool" | "max_pool":
+            return [(name, {}, window)]
         case "l2_pool":
             return [("LpPool", {}, {**window, "p": 2})]
         case "convolution" | "transposed_convolution":
@@ -69,10 +67,8 @@ def nodes_of(layer: Layer) -> list[Node]:
         case "clip":
             # Clip's ends would be scalars, and an open end no input at all.
             ends = zip(("Max", "Min"), ("low", "high"), layer.numbers, strict=True)
-            found: list[Node] = [
-                (op, {key: _real([end])}, {}) for op, key, end in ends if np.isfinite(end)
-            ]
-            return found or [("Identity", {}, {})]
+            known = ((op, {key: _real([end])}, {}) for op, key, end in ends if np.isfinite(end))
+            return [*known] or [("Identity", {}, {})]
     return _moved(layer)
 
 
@@ -90,7 +86,7 @@ def _moved(layer: Layer) -> list[Node]:
         case "select":
             zero: Node = ("Pad", {"pads": _whole([0, 0, 0, 1])}, {})
             places = np.where(layer.matrix < 0, layer.inputs, layer.matrix)
-            gather: Node = ("Gather", {"places": _whole(places)}, {"axis": 1})
+            gather: Node = ("Gather", {"places": places.astype(np.int64)}, {"axis": 1})
             flattened, shaped = _reshape("flat", layer.inputs), _reshape("shape", *layer.out_shape)
             return [flattened, zero, gather, shaped]
         case "space_to_depth" | "depth_to_space":
@@ -105,12 +101,7 @@ def _moved(layer: Layer) -> list[Node]:
     raise Unsupported(layer.place, reason)
 
 
-def _whole(numbers: Any) -> NDArray[np.int64]:
-    return np.asarray(numbers).astype(np.int64)
-
-
-def _real(numbers: Any) -> NDArray[np.float32]:
-    return np.array(numbers, dtype=np.float32)
+_whole, _real = partial(np.asarray, dtype=np.int64), partial(np.asarray, dtype=np.float32)
 
 
 def _reshape(key: str, *shape: int) -> Node:
@@ -138,8 +129,11 @@ def onnx_bytes(network: Network) -> bytes:
         outputs = [(2, value), *[(2, f"{name}.order")] * (op == "TopK")]
         made_by = ((5, _attribute(*item)) for item in attributes.items())
         nodes.append((1, [*inputs, *outputs, (3, f"{op}.{place}"), (4, op), *made_by]))
-    ends = (11, _value("input", network.input_shape)), (12, _value("logits", (network.classes,)))
-    graph = [*nodes, (2, "lipsort"), *constants, *ends]
+    graph = [*nodes, (2, "lipsort"), *constants]
+    for end, key, shape in (11, "input", network.input_shape), (12, "logits", (network.classes,)):
+        # Float32 of this shape; the size of the batch is free.
+        sizes: Message = [(1, [(2, "N")]), *((1, [(1, size)]) for size in shape)]
+        graph.append((end, [(1, key), (2, [(1, [(1, 1), (2, sizes)])])]))
     return _encoded([(1, IR_VERSION), (2, "lipsort"), (7, graph), (8, [(2, OPERATOR_SET)])])
 
 
@@ -172,12 +166,6 @@ def _attribute(name: str, value: int | float | list[int]) -> Message:
     return [(1, name), (2 if real else 3, value), (20, 1 if real else 2)]
 
 
-def _value(name: str, shape: tuple[int, ...]) -> Message:
-    """Float32 of this shape; the size of the batch is free."""
-    sizes: Message = [(1, [(2, "N")]), *((1, [(1, size)]) for size in shape)]
-    return [(1, name), (2, [(1, [(1, 1), (2, sizes)])])]
-
-
 def _encoded(message: Message) -> bytes:
     """A message of protobuf, field by field: its number and its value."""
     parts = []
@@ -195,8 +183,4 @@ def _encoded(message: Message) -> bytes:
 
 def _varint(value: int) -> bytes:
     value &= (1 << 64) - 1
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
+    return bytes([value & 127 | 128]) + _varint(value >> 7) if value > 127 else bytes([value])

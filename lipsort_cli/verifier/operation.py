@@ -8,6 +8,7 @@ proof rests on, its form in ONNX and about its cost, is in :mod:`onnx` and :mod:
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,9 +66,8 @@ class Layer:
 
     @property
     def place(self) -> str:
-        """Where the graph has this layer, for messages: ``layers[2].branches[0][1]``."""
-        parts = (self.name or f"layers.{self.index}").split(".")
-        return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts)[1:]
+        """Where the graph has this layer, for messages."""
+        return place(self.name or f"layers.{self.index}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ class LayerBound:
     method: str = ""
     witness: float = 0.0
     parts: tuple[tuple[LayerBound, ...], ...] = ()
+
+
+def place(name: str) -> str:
+    """Of a layer called ``layers.2.branches.0.1``: ``layers[2].branches[0][1]``."""
+    return re.sub(r"\.(\d+)", r"[\1]", name)
 
 
 def walk(chain: Sequence[Any]) -> Iterator[Any]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .classification import Certificate, check_classification
 from .effort import Budget, claimed_work
-from .errors import Refused, Unsupported, require
-from .external import certified_points, check_table
+from .errors import Misused, Refused, Unsupported, require
+from .external import certified_points, check_table, images_in
 from .format import parse_certificate
 from .graph import Network, parse_network
 from .radii import Claims
@@ -60,9 +60,6 @@ def verify(
     inequality once more in exact arithmetic. ``patience``: about the seconds of one core that all
     this may take; by default 3.5, and more for files of more than 10 MB.
     """
-    if patience is not None and not patience > 0:
-        reason = f"found {patience}; allowed: a number of seconds above 0"
-        return Verdict("MISUSED", field="--patience", reason=reason)
     own, deployed = (None if name is None else Path(name) for name in (data, network))
     try:
         # Bounds that overflow become infinite or NaN, and prove nothing: no reason to warn.
@@ -80,9 +77,11 @@ def verify(
 def _verify(
     path: Path, exact: bool, data: Path | None, deployed: Path | None, patience: float | None
 ) -> Verdict:
+    reason = f"found {patience}; allowed: a number of seconds above 0"
+    require(patience is None or patience > 0, "--patience", reason, Misused)
     reason = "this process flushes subnormal numbers to zero"
     require(gradual_underflow(), "process", reason, Unsupported)
-    path = path / CERTIFICATE if path.is_dir() else path
+    path = _certificate(path, data, deployed)
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
     network, size = _network(certificate, path.parent, deployed)
@@ -110,6 +109,23 @@ def _verify(
 
         lines.append(check_exactly(certificate, network, claims, budget))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
+
+
+def _certificate(path: Path, data: Path | None, deployed: Path | None) -> Path:
+    """The certificate's file. Raises Misused where that, or what an option names, is not there."""
+    hint = f"; give a {CERTIFICATE} or the folder that holds it; `lipsort certify RUN` issues one"
+    try:
+        for name, given in (("certificate", path), ("--data", data), ("--network", deployed)):
+            reason = f"{given} does not exist" + hint * (name == "certificate")
+            require(given is None or given.exists(), name, reason, Misused)
+        if data is not None and data.is_dir():
+            images_in(data)
+        reason = f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
+        path = path / CERTIFICATE if path.is_dir() else path
+        require(path.exists(), "certificate", reason, Misused)
+    except (OSError, ValueError) as error:
+        raise Misused("certificate", f"cannot look up the paths given: {error}") from None
+    return path
 
 
 def _stored(stored: dict[str, str], folder: Path, where: str) -> bytes:

@@ -93,7 +93,7 @@ def image_network(name: str) -> Network:
     """The layers and a flatten layer, every output of which is a class."""
     tensors: dict[str, np.ndarray] = {}
     chain = Parser(tensors, IMAGE[0]).chain(
-        entries(IMAGES[name], "layers", tensors), IMAGE, "layers", "graph"
+        entries(IMAGES[name], "layers", tensors), IMAGE, "layers"
     )
     return network([*IMAGES[name], {"op": "flatten"}], list(IMAGE), chain[-1].width)
 

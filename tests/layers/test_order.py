@@ -74,7 +74,7 @@ def test_the_verifier_chooses_the_same(seed: int, inputs: int, outputs: int) -> 
         "layers.0.weight": weight.numpy().astype(np.float32),
         "layers.0.bias": bias.numpy().astype(np.float32),
     }
-    (layer,) = Parser(tensors, 1).chain(graph, (inputs,), "layers", "layers")
+    (layer,) = Parser(tensors, 1).chain(graph, (inputs,), "layers")
     found = of(layer).values(layer, x.numpy())
     assert (found == OrderStatistic.apply(x, weight, bias).numpy()).all()
     assert (found == by_definition(x, weight, bias).numpy()).all()

@@ -295,7 +295,7 @@ def kernel_layer(load: Load, weight: Any, shape: list[int], **options: Any) -> A
     entry |= {"weight": "layers.0.weight", "bias": None}
     tensors = {"layers.0.weight": np.asarray(weight, dtype=np.float32)}
     parser = load("graph").Parser(tensors, shape[0])
-    return parser.chain([entry], tuple(shape), "layers", "graph")[0]
+    return parser.chain([entry], tuple(shape), "layers")[0]
 
 
 def check_convolution_bounds(load: Load) -> None:

@@ -36,7 +36,7 @@ def layer(weight: Any, shape: tuple[int, ...], op: str = "convolution", **option
     if op == "convolution":
         entry["padding_mode"] = "zeros"
     tensors = {"layers.0.weight": np.asarray(weight, dtype=np.float32)}
-    return Parser(tensors, shape[0]).chain([{**entry, **options}], shape, "layers", "graph")[0]
+    return Parser(tensors, shape[0]).chain([{**entry, **options}], shape, "layers")[0]
 
 
 def matrix(found: Layer) -> np.ndarray:

@@ -105,7 +105,7 @@ def build(entry: dict[str, Any]) -> Network:
     shape, rest = (FLAT, []) if flat else (IMAGE, [{"op": "flatten"}])
     tensors: dict[str, np.ndarray] = {}
     chain = Parser(tensors, shape[0]).chain(
-        entries([entry, *rest], "layers", tensors), tuple(shape), "layers", "graph"
+        entries([entry, *rest], "layers", tensors), tuple(shape), "layers"
     )
     return network([entry, *rest], shape, chain[-1].width)
 
@@ -216,7 +216,7 @@ def build_chain(chain: list[dict[str, Any]]) -> int:
 
     tensors: dict[str, np.ndarray] = {}
     made = Parser(tensors, IMAGE[0]).chain(
-        entries(chain, "layers", tensors), tuple(IMAGE), "layers", "graph"
+        entries(chain, "layers", tensors), tuple(IMAGE), "layers"
     )
     return made[-1].width
 
