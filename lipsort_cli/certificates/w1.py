@@ -22,13 +22,13 @@ from lipsort_cli.certificates.points import GUARD, best_route, check_inputs, loa
 from lipsort_cli.certificates.reach import SLACK
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route, network_constant
+from lipsort_cli.verifier.classification import assumptions
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.format import FORMAT, VERSION
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.rounding import Binary64, down
 from lipsort_cli.verifier.tensors import digest_array
 from lipsort_cli.verifier.w1 import check_measure, gap, w1_statement
-from lipsort_cli.verifier.words import assumptions
 
 
 class W1Certificate(NamedTuple):

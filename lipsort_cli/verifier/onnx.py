@@ -67,8 +67,10 @@ def nodes_of(layer: Layer) -> list[Node]:
         case "clip":
             # Clip's ends would be scalars, and an open end no input at all.
             ends = zip(("Max", "Min"), ("low", "high"), layer.numbers, strict=True)
-            known = ((op, {key: _real([end])}, {}) for op, key, end in ends if np.isfinite(end))
-            return [*known] or [("Identity", {}, {})]
+            found: list[Node] = [
+                (op, {key: _real([end])}, {}) for op, key, end in ends if np.isfinite(end)
+            ]
+            return found or [("Identity", {}, {})]
     return _moved(layer)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .classification import Certificate, check_classification
+from .classification import Certificate, at_most, check_classification
 from .effort import Budget, claimed_work
 from .errors import Misused, Refused, Unsupported, require
 from .external import certified_points, check_table, images_in
@@ -17,7 +17,6 @@ from .rounding import gradual_underflow
 from .strictjson import LARGEST_TEXT, sha256
 from .tensors import read_bytes, stored_points
 from .w1 import Claim, check_w1
-from .words import at_most
 
 CERTIFICATE = "certificate.json"
 """The file that makes a folder a certificate."""
@@ -105,7 +104,7 @@ def _verify(
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]
     if exact:
-        from .exact_claims import check_exactly
+        from .exact import check_exactly
 
         lines.append(check_exactly(certificate, network, claims, budget))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))

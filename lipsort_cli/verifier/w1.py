@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import Route, sweep
-from .classification import check_routes, check_words
+from .classification import NORM_NAMES, at_least, check_routes, check_words
 from .errors import require
-from .exact import Grid
 from .graph import Network
 from .rounding import REAL, Binary64
 from .tensors import digest_array, parse_tensors
-from .words import NORM_NAMES, at_least
 
 Tensors = dict[str, np.ndarray]
 """Samples ``x [n, *input_shape]``, ``y [m, *input_shape]``; ``x_weights [n]`` and ``y_weights [m]``
@@ -31,6 +29,8 @@ def gap(network: Network, m: Any, tensors: Tensors, route: Route) -> tuple[Fract
     """The difference of the two means of the critic as ``m`` evaluates it, exactly; and a bound of
     what the evaluation may be off by.
     """
+    from .exact import Grid
+
     means, lost = [], m.upper(0.0)
     for side in "xy":
         samples, worst, total = tensors[side], m.upper(0.0), Fraction(0)

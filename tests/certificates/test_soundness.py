@@ -285,7 +285,7 @@ def test_the_exact_judge_accepts_radii_and_refuses_larger_ones(norm: str, arithm
     """Exact arithmetic confirms what binary64 derives, and nothing noticeably above."""
     from lipsort_cli.certificates.points import issued_routes
     from lipsort_cli.verifier.errors import Invalid
-    from lipsort_cli.verifier.exact_claims import check_claims
+    from lipsort_cli.verifier.exact import check_claims
     from lipsort_cli.verifier.radii import Claims
     from lipsort_cli.verifier.rounding import ARITHMETICS
 

@@ -23,7 +23,7 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.verifier import linear, rounding
 from lipsort_cli.verifier.linear import Linear
 from lipsort_cli.verifier.operation import Operation, find
-from lipsort_cli.verifier.operations import l2_pool, leaky_relu, residual, scale
+from lipsort_cli.verifier.operations import l2_pool, residual, scale
 from lipsort_cli.verifier.state import State
 
 Trial = Callable[[np.random.Generator, Tally, str], None]
@@ -67,7 +67,7 @@ def test_constants_that_round_to_nothing(monkeypatch: Patch) -> None:
     def none(state: State, *constants: float) -> tuple[Any, Any]:
         return (state.size() + state.own) * 0.0, (state.lip + state.d1) * 0.0
 
-    for module in (scale, leaky_relu, residual):
+    for module in (scale, residual):
         monkeypatch.setattr(module, "doubt", none)
     two, large = (2,), 2.0**60 * np.eye(2, dtype=np.float32)
     middle = {

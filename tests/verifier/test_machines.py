@@ -19,8 +19,7 @@ from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.exact import Exact
-from lipsort_cli.verifier.exact_claims import check_claims
+from lipsort_cli.verifier.exact import Exact, check_claims
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.radii import Claims
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Binary64

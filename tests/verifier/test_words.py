@@ -7,8 +7,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lipsort_cli.verifier.classification import at_least, at_most
 from lipsort_cli.verifier.w1 import w1_statement
-from lipsort_cli.verifier.words import at_least, at_most
 
 
 @given(st.floats(min_value=1e-300, max_value=1e300))

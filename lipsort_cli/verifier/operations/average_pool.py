@@ -1,6 +1,7 @@
 """``average_pool``: the mean of each window, ``l = 1 / k``: m/k in L2, (m/k)^2 in L1, else 1."""
 
 from fractions import Fraction
+from functools import partial
 
 from ._base import Any, Layer, LayerBound, State, np
 from .max_pool import Pool, windows
@@ -16,8 +17,7 @@ class AveragePool(Pool):
         m, area = state.m, layer.size * layer.size
 
         def mean(values: Any) -> Any:
-            total = m.select(lambda array: windows(np.add, layer, array), values)
-            return m.divide(total, float(area))
+            return m.divide(m.select(partial(windows, np.add, layer), values), float(area))
 
         sizes = m.norm(m.enlarge(mean(abs(state.values)), area + 3), state.norm)
         state.values = mean(state.values)

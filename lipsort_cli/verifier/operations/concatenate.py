@@ -15,11 +15,9 @@ class Concatenate(Sum):
 
     methods = ("norm of branches",)
 
-    def fits(self, shape: Shape, first: Shape) -> bool:
-        return len(shape) in (1, 3) and shape[1:] == first[1:]
-
     def joined(self, shapes: list[Shape]) -> Shape:
-        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        fit = len({shape[1:] for shape in shapes}) == 1 and len(shapes[0]) in (1, 3)
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:]) if fit else ()
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
         constants = self.constants(claim, m)
@@ -44,8 +42,8 @@ def _readers(layer: Layer) -> int:
     count = np.zeros(layer.inputs, dtype=np.int64)
     for part in layer.parts:
         if part and part[0].op == "select":
-            places = part[0].matrix.astype(np.int64)
-            count[np.unique(places[places >= 0])] += 1
+            chosen = part[0].matrix[part[0].matrix >= 0]
+            count[np.unique(chosen.astype(np.int64))] += 1
         else:
             count += 1
     return int(count.max())

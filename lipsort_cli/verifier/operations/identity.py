@@ -1,11 +1,8 @@
 """``identity``: x; nothing is done, so nothing is lost."""
 
-from ._base import Any, Layer, LayerBound, Selection, State
+from ._base import Layer, LayerBound, Operation, State
 
 
-class Identity(Selection):
-    def values(self, layer: Layer, values: Any) -> Any:
-        return values
-
+class Identity(Operation):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         pass

@@ -1,6 +1,7 @@
 """``l2_pool``: the square root of the sum of squares of each window."""
 
 import math
+from functools import partial
 
 from ..rounding import BINARY64
 from ._base import Any, Layer, LayerBound, State, np
@@ -32,8 +33,7 @@ class L2Pool(Pool):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Squares, a sum without cancellation, a square root; squares may underflow, overflow."""
         m, area = state.m, layer.size * layer.size
-        squares = state.values * state.values
-        total = m.select(lambda array: windows(np.add, layer, array), squares)
+        total = m.select(partial(windows, np.add, layer), state.values * state.values)
         state.values = m.square_roots(total)
         sizes = m.norm(m.enlarge(state.values, area + 4), state.norm)
         state.rounded(layer, bound.value, sizes, area + 4, 8 * (area + 4))

@@ -14,7 +14,7 @@ def doubt(state: State, *constants: float) -> tuple[Any, Any]:
 
 
 class Scale(Operation):
-    """Four roundings cover the factor's own and the product's; underflow of either."""
+    """Four roundings cover the factor's own and the product's; underflow of either too."""
 
     fields = {"factor": real}
     methods = ("factor",)
@@ -22,8 +22,11 @@ class Scale(Operation):
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
         return m.upper(abs(layer.numbers[0]))
 
+    def scaled(self, m: Any, values: Any, number: float) -> Any:
+        """The values made from ``values`` by the factor."""
+        return values * number
+
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
-        factor = layer.numbers[0]
-        sizes, vanished = state.size() * abs(factor), doubt(state, factor)
-        state.values = state.values * factor
+        sizes, vanished = state.size() * bound.value, doubt(state, *layer.numbers)
+        state.values = self.scaled(state.m, state.values, *layer.numbers)
         state.rounded(layer, bound.value, sizes, 4, 8 * (1 + bound.value), doubt=vanished)

@@ -26,14 +26,10 @@ class Select(Selection):
         return {"out_shape": tuple(shape)}
 
     def constant(self, layer: Layer, norm: str, m: Any) -> Any:
-        places = self.places(layer)
-        most = m.upper(float(np.bincount(places[places >= 0], minlength=1).max()))
+        chosen = layer.matrix[layer.matrix >= 0].astype(np.int64)
+        most = m.upper(float(np.bincount(chosen, minlength=1).max()))
         return {"linf": most.min(m.upper(1.0)), "l2": m.root(most), "l1": most}[norm]
-
-    def places(self, layer: Layer) -> Any:
-        """As integers."""
-        return layer.matrix.astype(np.int64)
 
     def values(self, layer: Layer, values: Any) -> Any:
         zeros = np.zeros((len(values), 1), dtype=values.dtype)
-        return np.concatenate([values, zeros], axis=1)[:, self.places(layer)]
+        return np.concatenate([values, zeros], axis=1)[:, layer.matrix.astype(np.int64)]

@@ -14,20 +14,16 @@ class Sum(Operation):
     fields = {"branches": listing(anything, 1, 1000)}
     methods = ("sum of branches",)
 
-    def fits(self, shape: Shape, first: Shape) -> bool:
-        """Whether a branch may return ``shape`` beside one that returns ``first``."""
-        return shape == first
-
     def parse(self, entry: Entry) -> dict[str, Any]:
         shapes = [part[-1].out_shape if part else entry.shape for part in entry["parts"]]
         for number, shape in enumerate(shapes):
             reason = f"returns shape {list(shape)} beside {list(shapes[0])}"
-            entry.require(self.fits(shape, shapes[0]), f"branches[{number}]", reason)
+            entry.require(self.joined([shapes[0], shape]), f"branches[{number}]", reason)
         return {"out_shape": self.joined(shapes)}
 
     def joined(self, shapes: list[Shape]) -> Shape:
-        """What branches that return ``shapes`` make together."""
-        return shapes[0]
+        """What branches that return ``shapes`` make together; nothing where they do not fit."""
+        return shapes[0] if len(set(shapes)) == 1 else ()
 
     def constants(self, claim: LayerBound, m: Any) -> list[Any]:
         """Of the branches."""
