@@ -19,13 +19,10 @@ from .operation import Layer, LayerBound, of
 from .rounding import Arithmetic, conversion
 from .state import State
 
-MIXED = "norms of rows or columns"
-"""How the constant of a layer from one norm to another is proven."""
-WITNESSED = ("residual", "cholesky", "frequencies")
-"""Methods whose proofs start from a witness."""
+MIXED = "norms of rows or columns"  # how the constant of a layer from one norm to another is proven
+WITNESSED = ("residual", "cholesky", "frequencies")  # methods whose proofs start from a witness
 CHUNK = 1024
-STATE = 1 << 22
-"""Components of a layer's outputs over all points of a chunk, about (32 MiB)."""
+STATE = 1 << 22  # components of a layer's outputs over all points of a chunk, about (32 MiB)
 
 
 class Route(NamedTuple):

@@ -21,8 +21,7 @@ ARITHMETIC_WORDS = {
     "binary64": "evaluated in IEEE binary64, sums in any order, fused or not",
     "binary32": "evaluated in IEEE binary32 (float32), sums in any order, fused or not",
 }
-DIGITS = 12
-"""Significant digits of proven numbers in words; the files hold them exactly."""
+DIGITS = 12  # significant digits of proven numbers in words; the files hold them exactly
 
 
 def check_routes(certificate: Certificate, network: Network) -> list[Route]:

@@ -17,8 +17,7 @@ more for each further million bytes: without and with exact arithmetic."""
 SPEEDS = {False: (1.2e-10, 1.5e-9), True: (4e-9, 6e-8)}
 """About the seconds for a multiply-add of a product of matrices, and for a number moved, compared
 or added, in binary64 and exactly."""
-CALL = 1e-4
-"""Seconds for an operation on a chunk of points, however few."""
+CALL = 1e-4  # seconds for an operation on a chunk of points, however few
 
 
 class Budget:

@@ -29,13 +29,10 @@ from .w1 import Claim
 
 Integers = NDArray[np.object_]
 
-BITS = (96, 1024)
-"""Kept of activations: at first, and where that does not decide."""
-LONGER = 8
-"""So many times longer the second try takes."""
+BITS = (96, 1024)  # kept of activations: at first, and where that does not decide
+LONGER = 8  # so many times longer the second try takes
 
-_POWERS = 256
-"""Fractional bits of powers of a decay."""
+_POWERS = 256  # fractional bits of powers of a decay
 _roots: Callable[[Any], Any] = np.frompyfunc(math.isqrt, 1, 1)
 
 

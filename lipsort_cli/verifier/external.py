@@ -17,8 +17,7 @@ from .tensors import Points, digest_array, pixels, read_bytes
 
 UNPACKED, TIMES = 1 << 26, 20
 """A compressed file may unpack to 64 MiB, and to so many times its size more."""
-IMAGES = "t10k-images-idx3-ubyte"
-"""Name of the file of test images of MNIST and its relatives."""
+IMAGES = "t10k-images-idx3-ubyte"  # name of the file of test images of MNIST and its relatives
 
 
 def images_in(folder: Path) -> Path:

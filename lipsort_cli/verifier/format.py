@@ -87,8 +87,7 @@ def matching(pattern: str, expected: str) -> Check:
     return satisfying(lambda value: isinstance(value, str) and match(value) is not None, expected)
 
 
-word = matching(".{0,60}", "a short name")
-"""Its meaning is checked where it is used."""
+word = matching(".{0,60}", "a short name")  # its meaning is checked where it is used
 text = matching(".{0,10000}", "a string of at most 10,000 characters")
 digest = matching("[0-9a-f]{64}", "64 lower-case hexadecimal digits")
 file_name = matching("[A-Za-z0-9][A-Za-z0-9._-]{0,199}", "the plain name of a file beside it")

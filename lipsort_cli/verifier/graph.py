@@ -27,13 +27,11 @@ would not fit into memory, or take long, whatever the file."""
 MOST_PRODUCTS = 1 << 37
 """Products of a weight and a number that one point takes, at most: some seconds."""
 MOST_LAYERS = 2_000
-DEEPEST = 8
-"""Containers inside containers at most."""
+DEEPEST = 8  # containers inside containers at most
 
 Shape = tuple[int, ...]
 POSITIVE, NATURAL = integer(1, (1 << 31) - 1), integer(0, (1 << 31) - 1)
-SIZES = {"group_size", "block", "kernel"}
-"""Names of fields that are ``Layer.size``."""
+SIZES = {"group_size", "block", "kernel"}  # names of fields that are ``Layer.size``
 SAME = {"weight", "bias", "stride", "padding", "dilation", "groups"}
 """Fields that a layer has under the same name."""
 

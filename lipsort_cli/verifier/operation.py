@@ -114,8 +114,7 @@ class Operation(ABC):
 
     fields: ClassVar[dict[str, Check]] = {}
     """Fields of its entry in a graph, beside ``op``; what is real makes up ``Layer.numbers``."""
-    methods: tuple[str, ...] = ("1-Lipschitz",)
-    """How its constant may be proven."""
+    methods: tuple[str, ...] = ("1-Lipschitz",)  # how its constant may be proven
     smooth = False
     """Whether it needs the accuracy of a mathematical library; then in real arithmetic only."""
 

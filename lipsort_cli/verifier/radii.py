@@ -25,10 +25,8 @@ from .rounding import DUAL, Arithmetic, Floats, conversion
 from .state import State
 
 Labels = NDArray[np.int64]
-Verdicts = NDArray[np.int64]
-"""1 proven, -1 certainly not proven, 0 undecided."""
-LARGEST_RADIUS = 2.0**60
-"""Of those that are judged."""
+Verdicts = NDArray[np.int64]  # 1 proven, -1 certainly not proven, 0 undecided
+LARGEST_RADIUS = 2.0**60  # of those that are judged
 SMALLEST_TAIL = 2.0**-60
 """Scales after the head whose product is smaller are part of the body: logits might vanish."""
 

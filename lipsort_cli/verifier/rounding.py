@@ -23,11 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Bound = Any
-"""A float or an array: the rounding steps below serve both."""
+Bound = Any  # a float or an array: the rounding steps below serve both
 
-UNIT = 2.0**-53
-"""Unit roundoff of binary64, in which bounds are computed."""
+UNIT = 2.0**-53  # unit roundoff of binary64, in which bounds are computed
 
 
 class Arithmetic(NamedTuple):
@@ -201,10 +199,8 @@ class Binary64(Machine):
     ranks, cut = 54, 0.0
     """Bits after which weights of ranks are left out, and the share of a sum so lost (none: less
     than the roundings charged)."""
-    bulk = 1
-    """So many times more memory than floats its numbers take."""
-    exactly = False
-    """Whether values are those of real arithmetic, up to what ``settle`` cuts off."""
+    bulk = 1  # so many times more memory than floats its numbers take
+    exactly = False  # whether values are those of real arithmetic, up to what ``settle`` cuts off
 
     def __init__(self, guard: float = 1.0) -> None:
         """``guard`` multiplies what this machine's own roundings may lose: an issuer takes more
@@ -266,8 +262,7 @@ class Binary64(Machine):
     multiply = staticmethod(np.matmul)
     divide = staticmethod(np.divide)
     square_roots = staticmethod(np.sqrt)
-    floats = array
-    """Activations as floats, about."""
+    floats = array  # activations as floats, about
 
     def select(self, function: Callable[..., Any], *values: Floats) -> Floats:
         """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""

@@ -12,12 +12,10 @@ from typing import Any
 
 from .errors import Invalid, Unsupported, require
 
-LARGEST_TEXT = 1 << 28
-"""Bytes of JSON that are read at most (256 MiB)."""
+LARGEST_TEXT = 1 << 28  # bytes of JSON that are read at most (256 MiB)
 MOST_LISTS = 1 << 17
 """Objects and lists in one text at most, and as many opening brackets inside strings."""
-MOST_VALUES = 1 << 23
-"""Values in one text at most: columns of more than a million points."""
+MOST_VALUES = 1 << 23  # values in one text at most: columns of more than a million points
 
 _HEX = re.compile(r"-?0x[01](\.[0-9a-f]{1,13})?p[+-][0-9]{1,4}\Z")
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from .errors import Invalid, Unsupported, require
 from .strictjson import parse, sha256
 
-LARGEST_FILE = 3 << 28
-"""Bytes of a network or data file that are read at most (768 MiB)."""
+LARGEST_FILE = 3 << 28  # bytes of a network or data file that are read at most (768 MiB)
 
 DTYPES = {"F32": "<f4", "F64": "<f8", "U8": "|u1", "I64": "<i8"}
 

@@ -18,10 +18,8 @@ from .strictjson import LARGEST_TEXT, sha256
 from .tensors import read_bytes, stored_points
 from .w1 import Claim, check_w1
 
-CERTIFICATE = "certificate.json"
-"""The file that makes a folder a certificate."""
-TABLE = "points.csv"
-"""The same points for people; checked where it lies beside the certificate."""
+CERTIFICATE = "certificate.json"  # the file that makes a folder a certificate
+TABLE = "points.csv"  # the same points for people; checked where it lies beside the certificate
 EXIT_CODES = {"VALID": 0, "INVALID": 1, "MISUSED": 2, "UNSUPPORTED": 3}
 
 

@@ -29,12 +29,9 @@ from ..linear import frobenius, scaled, square_bound
 from ..operation import Layer
 from ..rounding import UNIT, Up, gamma, inflate, up
 
-Numbers = NDArray[Any]
-"""Floats, or integers of one grid."""
-_PATCHES = 1 << 21
-"""Components of patches formed at a time (16 MiB)."""
-FOLDED = 1 << 26
-"""Components of folded blocks up to which more than absolute sums is tried."""
+Numbers = NDArray[Any]  # floats, or integers of one grid
+_PATCHES = 1 << 21  # components of patches formed at a time (16 MiB)
+FOLDED = 1 << 26  # components of folded blocks up to which more than absolute sums is tried
 WORK, LARGEST_PERIOD = 3e11, 1 << 14
 """Multiplications that the frequencies of one layer may take, and pixels of their torus."""
 MOVED, SIDE = 13.0, 1536
@@ -160,8 +157,7 @@ def periods(layer: Layer) -> tuple[int, int]:
     return height, width
 
 
-BITS = 200
-"""Fractional bits of roots of unity as integers; they are off by less than 2^-180."""
+BITS = 200  # fractional bits of roots of unity as integers; they are off by less than 2^-180
 PI = (31415926535897932384626433832795028841971693993751058209749445923078164 << BITS) // 10**70
 
 

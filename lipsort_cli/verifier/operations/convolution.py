@@ -36,8 +36,7 @@ class Convolution(Dense):
     }
     methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
     linear = Patches
-    adjoint = False
-    """Whether it is the transpose of the convolution with its kernel."""
+    adjoint = False  # whether it is the transpose of the convolution with its kernel
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """A kernel that fits the padded image; circular padding without repeated outputs."""

@@ -11,8 +11,7 @@ from ..rounding import Floats
 from ._base import Any, Entry, Layer, LayerBound, NDArray, Operation, State, anything, np, real
 
 _BLOCK = 64
-_LONGEST = 4096
-"""Inputs up to which powers of decay are formed exactly."""
+_LONGEST = 4096  # inputs up to which powers of decay are formed exactly
 
 
 class Distance(Operation):

@@ -6,8 +6,7 @@ import numpy as np
 
 from ._base import Any, Entry, Layer, LayerBound, Operation, State, listing, real
 
-SMALLEST = 2.0**-60
-"""Standard deviations are no less."""
+SMALLEST = 2.0**-60  # standard deviations are no less
 
 
 class Normalize(Operation):

@@ -7,8 +7,7 @@ nothing is rounded.
 
 from ._base import Any, Entry, Layer, NDArray, Selection, anything, np
 
-LARGEST_VOTES = 2.0**24
-"""Whole numbers up to this, and their sums, are exact in binary32."""
+LARGEST_VOTES = 2.0**24  # whole numbers up to this, and their sums, are exact in binary32
 _BLOCK = 32
 
 

@@ -3,8 +3,7 @@
 from ..rounding import UNIT
 from ._base import Any, Layer, LayerBound, Operation, State, Unsupported, np, require
 
-ULPS = 16
-"""Assumed accuracy of NumPy's binary64 tanh and exp, in units of the last place."""
+ULPS = 16  # assumed accuracy of NumPy's binary64 tanh and exp, in units of the last place
 
 
 class Tanh(Operation):
@@ -16,8 +15,7 @@ class Tanh(Operation):
     smooth = True
     slope = 1.0
 
-    function: Any = staticmethod(np.tanh)
-    """Of arrays; :meth:`ball` is the same of one ball."""
+    function: Any = staticmethod(np.tanh)  # of arrays; :meth:`ball` is the same of one ball
 
     def ball(self, x: Any) -> Any:
         return x.tanh()
