@@ -46,11 +46,15 @@ def warm() -> None:
     import ot  # noqa: F401
     import scipy.stats  # noqa: F401
 
+    import lipsort_cli.verifier.__main__  # noqa: F401
+    from lipsort_cli.app import run
     from lipsort_cli.cli import launch, resume  # noqa: F401
     from lipsort_cli.config.schema import COMMANDS
 
     for command in COMMANDS.values():
         importlib.import_module(command.module)
+    with contextlib.redirect_stdout(io.StringIO()):
+        run(["zoo"])  # what Typer reads options with, it loads at the first
 
 
 def nothing() -> None:

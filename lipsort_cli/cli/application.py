@@ -84,21 +84,13 @@ def _root(
     context: typer.Context,
     wants_help: Annotated[bool, typer.Option("--help", "-h")] = False,
     version: Annotated[bool, typer.Option("--version")] = False,
-    install_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
-    show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
 ) -> None:
-    """Take the options that belong to no command."""
+    """Take the options that belong to no command; flags only.
+
+    To read a text, Typer loads a library that takes as long as all the rest of a command's start.
+    """
     if version:
         print(f"lipsort {__version__}")
-    elif show_completion is not None:
-        from lipsort_cli.cli.complete import SCRIPTS
-
-        print(SCRIPTS[_shell(show_completion)], end="")
-    elif install_completion is not None:
-        from lipsort_cli.cli.complete import install
-
-        start = install(_shell(install_completion))
-        print(f"Completion is installed; open a new shell, or run: source {start}")
     elif wants_help or context.invoked_subcommand is None:
         from lipsort_cli.cli.help import show_root
 
@@ -106,6 +98,24 @@ def _root(
     else:
         return
     raise typer.Exit
+
+
+_completion = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@_completion.command(context_settings={"help_option_names": []})
+def _complete(
+    install_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
+    show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
+) -> None:
+    """Install or print what completes command lines in a shell."""
+    from lipsort_cli.cli.complete import SCRIPTS, install
+
+    if show_completion is not None:
+        print(SCRIPTS[_shell(show_completion)], end="")
+    elif install_completion is not None:
+        start = install(_shell(install_completion))
+        print(f"Completion is installed; open a new shell, or run: source {start}")
 
 
 # Typer names this one only by its subclass.
@@ -118,7 +128,9 @@ def run(arguments: list[str]) -> int:
     Raises:
         LipsortError: what a user can act on.
     """
+    option = arguments[0].partition("=")[0] if arguments else ""
+    program = _completion if option.endswith("-completion") else app
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        return int(program(arguments, standalone_mode=False) or 0)
     except _UsageError as error:
         raise refusal(error, arguments[0]) from error

@@ -28,7 +28,7 @@ from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.typed import to_typed
+from lipsort_cli.config.typed import to_typed, without_hydra
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
@@ -54,7 +54,8 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
         hydra.mode = RunMode.RUN
         hydra.runtime.output_dir = str(directory)
     callbacks = Callbacks(config)
-    done = JobReturn(cfg=_own(config), hydra_cfg=_of_hydra(hydra), overrides=_overrides(hydra))
+    own, of_hydra = without_hydra(config), _of_hydra(hydra)
+    done = JobReturn(cfg=own, hydra_cfg=of_hydra, overrides=_overrides(hydra))
     with known_to_hydra(config):
         callbacks.on_run_start(config=config, config_name=hydra.job.config_name)
         configure_log(hydra.job_logging, hydra.verbose)
@@ -171,13 +172,6 @@ def _overrides(hydra: DictConfig) -> list[str]:
     return [str(text) for text in cast(list[Any], OmegaConf.to_container(hydra.overrides.task))]
 
 
-def _own(config: DictConfig) -> DictConfig:
-    own = copy.deepcopy(config)
-    with flag_override(own, ["readonly", "struct"], [False, False]):
-        own.pop("hydra", None)
-    return own
-
-
 def _of_hydra(hydra: DictConfig, **changes: Any) -> DictConfig:
     copied = OmegaConf.create({"hydra": copy.deepcopy(hydra)})
     with flag_override(copied.hydra, "readonly", False):
@@ -188,7 +182,7 @@ def _of_hydra(hydra: DictConfig, **changes: Any) -> DictConfig:
 def _files(config: DictConfig, hydra: DictConfig, folder: str) -> Saved:
     """What Hydra saves of a job."""
     contents = {
-        "config": _own(config),
+        "config": without_hydra(config),
         "hydra": _of_hydra(hydra, output_subdir=folder),
         "overrides": hydra.overrides.task,
     }

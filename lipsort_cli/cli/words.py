@@ -114,6 +114,8 @@ def _without_sign(command: Command, word: str, following: list[str]) -> tuple[st
 
 def _several(command: Command, word: str) -> list[str]:
     """The overrides that stand in one word, `seed=3; data=toy`; none where a value is text."""
+    if not re.search("[\\s;'\"]|,$", word):
+        return []
     bare = word[1:-1] if re.fullmatch("'.*'|\".*\"", word) else word
     parts = [part for part in re.split(r"[,;]?\s+|;|,$", bare) if part]
     keys = [part.partition("=")[0] for part in parts if "=" in part]

@@ -129,7 +129,7 @@ def is_text(command: str, key: str) -> bool:
 
 def option_keys(group: str, option: str, *, values: bool = False) -> list[Key]:
     """The keys of an option; with ``values``, defaults are those of its YAML file if it has one."""
-    kind = GROUPS.get(group, {}).get(option)
+    kind: Any = GROUPS.get(group, {}).get(option)
     if kind is None:
         return []
     given = option_values(group, option) if values else {}
@@ -212,7 +212,12 @@ def _of_preset(name: str) -> dict[str, str]:
     return found | _defaults(path)
 
 
-def _keys(schema: type, prefix: str, skip: tuple[str, ...] = ()) -> Iterator[Key]:
+@cache
+def _keys(schema: type, prefix: str, skip: tuple[str, ...] = ()) -> tuple[Key, ...]:
+    return tuple(_walk(schema, prefix, skip))
+
+
+def _walk(schema: type, prefix: str, skip: tuple[str, ...]) -> Iterator[Key]:
     hints = typing.get_type_hints(schema)
     for entry in fields(schema):
         kind = _bare(hints[entry.name])

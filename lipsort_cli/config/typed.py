@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog, plugins, validate
@@ -72,7 +72,7 @@ def from_plain(values: Any, command: str) -> DictConfig:
 
 
 def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
-    own = _without_hydra(config)
+    own = without_hydra(config)
     expected = COMMANDS[command].config
     if OmegaConf.get_type(own) is not expected:
         name = command.replace("-", "_")
@@ -102,13 +102,12 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     return typed, faults + validate.faults(typed)
 
 
-def _without_hydra(config: DictConfig) -> DictConfig:
+def without_hydra(config: DictConfig) -> DictConfig:
     """A copy without Hydra's node, which is as large as all others: it is not copied first."""
-    if "hydra" not in config:
-        return copy.deepcopy(config)
-    own = copy.deepcopy(config, {id(config._get_node("hydra")): OmegaConf.create()})
-    with open_dict(own):
-        del own["hydra"]
+    hydra = config._get_node("hydra", validate_access=False)
+    own = copy.deepcopy(config, {} if hydra is None else {id(hydra): OmegaConf.create()})
+    with flag_override(own, ["readonly", "struct"], [False, False]):
+        own.pop("hydra", None)
     return own
 
 

@@ -1,4 +1,4 @@
-"""A minute of the fuzzer; `python benchmarks/fuzz.py` goes on for as long as one likes."""
+"""The first tries of the fuzzer; `python benchmarks/fuzz.py` goes on for as long as one likes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import fuzz
 import pytest
 
 
-def test_a_minute_of_random_options_and_damaged_files_ends_in_answers(
+def test_random_options_and_damaged_files_end_in_answers(
     shop: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A minute with making what is damaged, which the other tests here share."""
-    tries, found = fuzz.explore(shop, seed=0, tries=5000, seconds=45)
-    assert tries and not found, capsys.readouterr().out
+    """As many as there were in a minute once, on every machine the same."""
+    tries, found = fuzz.explore(shop, seed=0, tries=200, seconds=float("inf"))
+    assert tries == 200 and not found, capsys.readouterr().out
 
 
 def outcome(code: int, out: str = "", err: str = "", megabytes: float = 0.0) -> fuzz.Outcome:
