@@ -113,10 +113,8 @@ class Exact(Machine):
     """Activations are :class:`Grid` ``[N, n]``, upper bounds ``arb`` or object arrays of them."""
 
     unit, tiny, largest = 0.0, 0.0, math.inf
-    guard, bulk = 1.0, 4
-    exactly = True
+    bulk, exactly = 4, True
     ranks, cut = 150, 2.0**-140
-    """As many ranks are kept, and that share of a sum is lost, powers of the decay being cut."""
 
     def __init__(self, bits: int) -> None:
         """``bits``: kept of activations, below the largest of a batch."""
@@ -145,16 +143,14 @@ class Exact(Machine):
         found = self.upper(1 if norm == "linf" else count)
         return found.sqrt() if norm == "l2" else found
 
-    def norm(self, values: Grid, norm: str) -> Any:
+    def norm(self, values: Any, norm: str) -> Any:
+        if not isinstance(values, Grid):  # but bounds
+            if norm == "linf":
+                return self._larger.reduce(values, axis=-1)
+            return values.sum(-1) if norm == "l1" else self.root((values * values).sum(-1))
         if norm == "l2":
             return self.root(self.uppers((values * values).sum(-1)))
-        sizes = abs(values)
-        return self.uppers(sizes.max(-1) if norm == "linf" else sizes.sum(-1))
-
-    def norm_of(self, bounds: Any, norm: str) -> Any:
-        if norm == "l2":
-            return self.root((bounds * bounds).sum(-1))
-        return self._larger.reduce(bounds, axis=-1) if norm == "linf" else bounds.sum(-1)
+        return self.uppers(abs(values).max(-1) if norm == "linf" else abs(values).sum(-1))
 
     def stack(self, bounds: Sequence[Any]) -> Any:
         return np.stack([np.asarray(bound, dtype=object) for bound in bounds], axis=-1)

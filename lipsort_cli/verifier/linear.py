@@ -93,7 +93,7 @@ def mixed_norm(m: Any, weight: Any, entry: str, norm: str) -> Any:
     """
     dual, turned = DUAL[entry], m.select(lambda matrix: matrix.T, weight)
     rows, columns = m.norm(weight, dual), m.norm(turned, norm)
-    return m.norm_of(rows, norm).min(m.norm_of(columns, dual))
+    return m.norm(rows, norm).min(m.norm(columns, dual))
 
 
 class Linear:

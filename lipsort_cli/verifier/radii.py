@@ -126,7 +126,7 @@ def gaps(head: Head, state: State, labels: Labels) -> tuple[Any, Any, Any, Any]:
         other, rate = error * base + flushed * (2 * kind.tiny), error * slope
         lost = lost + other + other[row, labels][:, None]
         speed = speed + rate + rate[row, labels][:, None]
-    reached = (m.norm_of(sizes, "linf") * (2 * largest) for sizes in (base, slope))
+    reached = (m.norm(sizes, "linf") * (2 * largest) for sizes in (base, slope))
     state.magnitudes.append(tuple(reached))
     return logits, lost, speed, own
 

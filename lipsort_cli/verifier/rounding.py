@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,16 +29,12 @@ UNIT = 2.0**-53  # unit roundoff of binary64, in which bounds are computed
 
 
 class Arithmetic(NamedTuple):
-    """An arithmetic in which a network may be evaluated.
-
-    ``unit`` is the unit roundoff, ``tiny`` bounds what one underflow can lose (flush to zero
-    included), ``largest`` is a magnitude below which nothing overflows.
-    """
+    """An arithmetic in which a network may be evaluated."""
 
     name: str
-    unit: float
-    tiny: float
-    largest: float
+    unit: float  # roundoff
+    tiny: float  # bounds what one underflow can lose, flush to zero included
+    largest: float  # a magnitude below which nothing overflows
 
 
 REAL = Arithmetic("real", 0.0, 0.0, math.inf)
@@ -52,16 +48,13 @@ DUAL = {"l2": "l2", "linf": "l1", "l1": "linf"}
 
 @lru_cache(maxsize=1024)
 def gamma(count: int, unit: float) -> float:
-    """``count * u / (1 - count * u)``, rounded up; infinite when ``count * u >= 1``.
-
-    The formula turns negative past that point, so the check is not a formality.
-    """
+    """``count * u / (1 - count * u)``, rounded up; infinite where that turns negative."""
     product = count * Fraction(unit)
     return math.inf if product >= 1 else ceiling(product / (1 - product))
 
 
 def ceiling(value: Fraction | float) -> float:
-    """The smallest binary64 number that is no less than ``value``, or the one above it."""
+    """The smallest binary64 number that is no less than ``value``."""
     nearest = float(value)
     return nearest if nearest >= value else math.nextafter(nearest, math.inf)
 
@@ -86,14 +79,11 @@ def norm_up(values: Floats, norm: str) -> Floats:
 
     The absolute term of :func:`inflate` covers squares that underflow.
     """
-    count = values.shape[-1]
     if norm == "linf":
         return np.asarray(np.abs(values).max(axis=-1, initial=0.0))
-    if norm == "l1":
-        return np.asarray(inflate(np.abs(values).sum(axis=-1), count))
     with np.errstate(over="ignore"):
-        squares = np.square(values).sum(axis=-1)
-    return np.asarray(inflate(np.sqrt(squares), count))
+        sums = (np.abs(values) if norm == "l1" else np.square(values)).sum(axis=-1)
+    return np.asarray(inflate(sums if norm == "l1" else np.sqrt(sums), values.shape[-1]))
 
 
 def conversion(m: Any, claim: str, route: str, count: int) -> Any:
@@ -162,13 +152,18 @@ def _value(bound: Any) -> Bound:
 
 
 class Machine:
-    """What both do alike; ``unit`` and ``tiny`` are those of their own arithmetic, 0 if exact."""
+    """What both do alike; ``unit`` and ``tiny`` are those of their own arithmetic, 0 if exact.
+
+    ``guard`` multiplies what this machine's own roundings may lose: an issuer takes more than 1, so
+    that another machine confirms its claims.
+    """
 
     unit: float
     tiny: float
 
-    def __init__(self) -> None:
-        self.prepared: dict[tuple[int, str], Any] = {}
+    def __init__(self, guard: float = 1.0) -> None:
+        self.guard = guard
+        self.prepared: dict[tuple[int, str], Any] = {}  # see :meth:`Linear.of`
 
     def gamma(self: Any, count: int, arithmetic: Arithmetic) -> Any:
         """The relative error of ``count`` roundings; None in real arithmetic, infinite from 1/2."""
@@ -188,7 +183,7 @@ class Machine:
         """The largest sum of non-negative numbers along ``axis`` of a matrix."""
         sums, count = absolute.sum(axis), absolute.shape[axis]
         made = self.uppers(sums if self.exactly else self.enlarge(sums, count))
-        return self.norm_of(made, "linf")
+        return self.norm(made, "linf")
 
 
 class Binary64(Machine):
@@ -197,29 +192,21 @@ class Binary64(Machine):
     unit, tiny, largest = UNIT, BINARY64.tiny, BINARY64.largest
     """Above ``largest`` nothing is judged: this machine itself may overflow."""
     ranks, cut = 54, 0.0
-    """Bits after which weights of ranks are left out, and the share of a sum so lost (none: less
-    than the roundings charged)."""
+    """Bits after which weights of ranks are left out, and the share of a sum so lost."""
     bulk = 1  # so many times more memory than floats its numbers take
     exactly = False  # whether values are those of real arithmetic, up to what ``settle`` cuts off
 
-    def __init__(self, guard: float = 1.0) -> None:
-        """``guard`` multiplies what this machine's own roundings may lose: an issuer takes more
-        than 1, so that another machine confirms its claims.
-        """
-        super().__init__()
-        self.guard = guard
+    uppers = staticmethod(Up)  # non-negative activations as bounds, one each
+    array = staticmethod(partial(np.asarray, dtype=np.float64))  # numbers of a file, exactly
+    floats = array  # activations as floats, about
+    enlarge = staticmethod(inflate)  # what so many roundings made, raised by what these may lose
+    multiply = staticmethod(np.matmul)
+    divide = staticmethod(np.divide)
+    square_roots = staticmethod(np.sqrt)
 
     def upper(self, value: float | Fraction) -> Up:
         """A number, rounded up."""
         return Up(ceiling(value))
-
-    def uppers(self, values: Floats) -> Up:
-        """Non-negative activations as bounds, one each."""
-        return Up(values)
-
-    def array(self, values: NDArray[np.floating[Any]]) -> Floats:
-        """Numbers of a file as activations, exactly."""
-        return np.asarray(values, dtype=np.float64)
 
     def ones(self, count: int, norm: str) -> Up:
         """The norm of ``count`` ones."""
@@ -228,24 +215,16 @@ class Binary64(Machine):
         return Up(1.0 if norm == "linf" else float(count))
 
     def root(self, bound: Up) -> Up:
-        """Square root of a bound."""
+        """Square root."""
         return Up(up(up(np.sqrt(bound.value))))
 
-    def norm(self, values: Floats, norm: str) -> Up:
-        """Norms along the last axis."""
-        return Up(norm_up(values, norm))
-
-    def norm_of(self, bounds: Up, norm: str) -> Up:
-        """The norm of bounds along their last axis."""
-        return Up(norm_up(bounds.value, norm))
+    def norm(self, values: Floats | Up, norm: str) -> Up:
+        """Norms of activations, or of bounds, along the last axis."""
+        return Up(norm_up(_value(values), norm))
 
     def stack(self, bounds: Sequence[Up]) -> Up:
         """Side by side, along a new last axis."""
         return Up(np.stack([bound.value for bound in bounds], axis=-1))
-
-    def enlarge(self, values: Floats, count: int) -> Floats:
-        """Non-negative numbers that ``count`` roundings made, raised by what these may lose."""
-        return np.asarray(inflate(values, count))
 
     def difference(self, first: Floats, second: Floats) -> Up:
         """``first - second``, to compare bounds with; rounded down."""
@@ -258,11 +237,6 @@ class Binary64(Machine):
     def product(self, values: Floats, weight: Floats) -> Floats:
         """``[N, n]`` times the transpose of ``[m, n]``."""
         return np.asarray(values @ weight.T)
-
-    multiply = staticmethod(np.matmul)
-    divide = staticmethod(np.divide)
-    square_roots = staticmethod(np.sqrt)
-    floats = array  # activations as floats, about
 
     def select(self, function: Callable[..., Any], *values: Floats) -> Floats:
         """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""

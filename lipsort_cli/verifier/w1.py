@@ -36,7 +36,7 @@ def gap(network: Network, m: Any, tensors: Tensors, route: Route) -> tuple[Fract
         samples, worst, total = tensors[side], m.upper(0.0), Fraction(0)
         shares = tensors.get(f"{side}_weights", np.ones(len(samples)))
         for part, state in sweep(network, network.layers, route, samples, REAL, m):
-            worst = worst.max(m.norm_of(state.own, "linf"))
+            worst = worst.max(m.norm(state.own, "linf"))
             fits = state.fits(state.own * 0.0).all() and worst < m.upper(math.inf)
             if not (fits and (m.exactly or np.isfinite(state.values).all())):
                 return Fraction(0), m.upper(math.inf)

@@ -24,7 +24,7 @@ class Concatenate(Sum):
         readers = m.upper(float(_readers(layer)))
         factor = {"linf": m.upper(1.0), "l2": m.root(readers), "l1": readers}[norm]
         apart = reduce(lambda first, second: first.max(second), constants) * factor
-        return m.norm_of(m.stack(constants), norm).min(apart)
+        return m.norm(m.stack(constants), norm).min(apart)
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry every branch on its own, then join values and errors."""
@@ -33,7 +33,7 @@ class Concatenate(Sum):
         state.values = state.m.select(lambda *arrays: np.concatenate(arrays, axis=1), *values)
         for name in ("own", "d0", "d1"):
             errors = [getattr(branch, name) for branch in branches]
-            setattr(state, name, state.m.norm_of(state.m.stack(errors), state.norm))
+            setattr(state, name, state.m.norm(state.m.stack(errors), state.norm))
         state.lip = state.lip * state.m.upper(bound.value)
 
 
