@@ -1,8 +1,5 @@
 """Strict shapes for values of JSON, every field known, typed and within range; and the certificate
-format, version 2, in them.
-
-Described field by field in ``docs/certificates.md``; ``docs/certificate.schema.json`` is the same
-for other languages.
+format, version 2, in them: see ``docs/certificates.md``, ``docs/certificate.schema.json``.
 """
 
 import re
@@ -14,8 +11,7 @@ from .operation import LayerBound
 from .rounding import ARITHMETICS, NORMS
 from .strictjson import MOST_VALUES, canonical, parse, parse_hex, sha256
 
-Check = Callable[[Any, str], Any]
-"""Takes a value and its place; returns the value to use, or raises :class:`Invalid`."""
+Check = Callable[[Any, str], Any]  # of a value at a place: returns what to use, or raises Invalid
 
 
 def record(**fields: Check) -> Check:
@@ -62,10 +58,8 @@ def satisfying(holds: Callable[[Any], bool], expected: str) -> Check:
 
 def integer(minimum: int, maximum: int = 1 << 62) -> Check:
     """An integer, never a Boolean or a float."""
-    return satisfying(
-        lambda value: type(value) is int and minimum <= value <= maximum,
-        f"an integer from {minimum}",
-    )
+    known = f"an integer from {minimum}"
+    return satisfying(lambda value: type(value) is int and minimum <= value <= maximum, known)
 
 
 def number(value: Any, where: str) -> float:
@@ -90,15 +84,12 @@ def matching(pattern: str, expected: str) -> Check:
 word = matching(".{0,60}", "a short name")  # its meaning is checked where it is used
 text = matching(".{0,10000}", "a string of at most 10,000 characters")
 digest = matching("[0-9a-f]{64}", "64 lower-case hexadecimal digits")
+# No folders, so nothing else can be read.
 file_name = matching("[A-Za-z0-9][A-Za-z0-9._-]{0,199}", "the plain name of a file beside it")
-"""No folders, so nothing else can be read."""
 
-FORMAT = "lipsort-certificate"
-VERSION = 2
+FORMAT, VERSION = "lipsort-certificate", 2
 ENCODINGS = ("uint8/255", "float32", "float64")
-
-COUNT = integer(0)
-NORM = choice(*NORMS)
+COUNT, NORM = integer(0), choice(*NORMS)
 
 
 def _layer(value: Any, where: str) -> LayerBound:

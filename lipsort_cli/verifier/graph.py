@@ -1,8 +1,7 @@
-"""A network as data: layer graph and weights, checked before any use.
+"""A network as data: layer graph and weights, every field checked before any use.
 
-Format ``lipsort-graph`` version 1: inputs ``[N, *input_shape]``, a chain of layers, outputs
-``[N, classes]``. Every field is checked, shapes are carried from layer to layer: image states are
-``[C, H, W]``; ``flatten`` makes them ``[C * H * W]``, C slowest.
+Format ``lipsort-graph`` version 1 (docs/certificates.md): a chain of layers over inputs ``[N,
+*input_shape]``; shapes are carried from layer to layer.
 """
 
 import math
@@ -22,10 +21,8 @@ from .tensors import parse_tensors
 RANGE = 2.0**60
 """Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
 LARGEST_STATE = 1 << 26
-"""Components of a layer's output at most, and a quarter of those of all layers together: more
-would not fit into memory, or take long, whatever the file."""
-MOST_PRODUCTS = 1 << 37
-"""Products of a weight and a number that one point takes, at most: some seconds."""
+"""Components of a layer's output at most, and a quarter of those of all layers together."""
+MOST_PRODUCTS = 1 << 37  # of a weight and a number, that one point takes: some seconds
 MOST_LAYERS = 2_000
 DEEPEST = 8  # containers inside containers at most
 
@@ -50,7 +47,7 @@ def real(value: Any, where: str) -> float:
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of layers over inputs ``[N, *input_shape]`` with ``classes`` outputs."""
+    """A chain of layers over inputs ``[N, *input_shape]``, with outputs ``[N, classes]``."""
 
     input_shape: Shape
     classes: int
@@ -81,12 +78,13 @@ class Network:
 
     def weights_digest(self) -> str:
         """SHA-256 of names, shapes and float32 little-endian contents, in graph order."""
-        parts = []
-        for name, tensor in self.tensors().items():
-            shape = ",".join(map(str, tensor.shape))
-            parts.append(f"{name}:{shape};".encode("ascii"))
-            parts.append(np.ascontiguousarray(tensor, dtype="<f4").tobytes())
-        return sha256(b"".join(parts))
+        return sha256(
+            b"".join(
+                f"{name}:{','.join(map(str, tensor.shape))};".encode("ascii")
+                + np.ascontiguousarray(tensor, dtype="<f4").tobytes()
+                for name, tensor in self.tensors().items()
+            )
+        )
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Weights and biases under their canonical names."""
@@ -114,13 +112,8 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
     reason = f"format {form!r:.40} version {version!r:.20}; known: 'lipsort-graph' version 1"
     known = form == "lipsort-graph" and type(version) is int and version == 1
     require(known, at, reason, Unsupported)
-    found = record(
-        format=anything,
-        version=anything,
-        input_shape=listing(POSITIVE, 1, 8),
-        classes=POSITIVE,
-        layers=anything,
-    )(graph, at)
+    fields = dict.fromkeys(("format", "version", "layers"), anything)
+    found = record(input_shape=listing(POSITIVE, 1, 8), classes=POSITIVE, **fields)(graph, at)
     shape, classes = tuple(found["input_shape"]), found["classes"]
     reason = f"more than {LARGEST_STATE} components"
     require(math.prod(shape) <= LARGEST_STATE, f"{at}.input_shape", reason, Unsupported)
@@ -136,15 +129,12 @@ def build_network(graph: Any, tensors: dict[str, np.ndarray], where: str = "netw
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a graph: its ``fields``, each checked by itself; ``shape`` is what goes in.
+    """One entry of a graph."""
 
-    ``channels``: of the network's input, what a normalisation after flatten refers to.
-    """
-
-    fields: dict[str, Any]
-    shape: Shape
+    fields: dict[str, Any]  # each checked by itself
+    shape: Shape  # of what goes in
     at: str
-    channels: int
+    channels: int  # of the network's input: what a normalisation after flatten refers to
 
     def __getitem__(self, key: str) -> Any:
         return self.fields[key]

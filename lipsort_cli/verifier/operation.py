@@ -1,8 +1,7 @@
 """A layer as data, and what is known of operations: one module each in the folder ``operations``.
 
-A module is imported only when a network names its operation, and only if its file lies in that
-folder; an operation without a file is refused, never guessed. To add one is to add a file; what no
-proof rests on, its form in ONNX and about its cost, is in :mod:`onnx` and :mod:`effort`.
+A module is imported only when a network names its operation; one without a file is refused. To add
+one is to add a file; its form in ONNX and about its cost are in :mod:`onnx` and :mod:`effort`.
 """
 
 from __future__ import annotations
@@ -30,13 +29,8 @@ FOLDER = Path(__file__).with_name("operations")
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation from ``shape`` to ``out_shape`` (``inputs`` to ``width`` components).
-
-    ``numbers`` are its scalars, ``size`` its group size, block or pooling kernel; for
-    ``normalize``, ``numbers`` is ``(mean..., std...)``, one pair a channel. ``parts`` are the
-    chains inside a container. ``name`` is the prefix of its tensors' names, ``entry`` its entry in
-    a graph in the one canonical form. What an operation means, and all that is known of it, is in
-    ``operations/<op>.py``.
+    """One operation from ``shape`` to ``out_shape`` (``inputs`` to ``width`` components); what it
+    means, and all that is known of it, is in ``operations/<op>.py``.
     """
 
     index: int
@@ -45,8 +39,8 @@ class Layer:
     width: int
     weight: NDArray[np.float32] | None = None
     bias: NDArray[np.float32] | None = None
-    numbers: tuple[float, ...] = ()
-    size: int = 1
+    numbers: tuple[float, ...] = ()  # scalars; of normalize (mean..., std...), a pair a channel
+    size: int = 1  # of a group, a block or a pool's kernel
     shape: tuple[int, ...] = ()
     out_shape: tuple[int, ...] = ()
     stride: int = 1
@@ -54,9 +48,9 @@ class Layer:
     dilation: int = 1
     groups: int = 1
     circular: bool = False
-    parts: tuple[tuple[Layer, ...], ...] = ()
-    name: str = ""
-    entry: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[tuple[Layer, ...], ...] = ()  # the chains inside a container
+    name: str = ""  # the prefix of its tensors' names
+    entry: dict[str, Any] = field(default_factory=dict)  # of the graph
 
     @property
     def matrix(self) -> NDArray[np.float32]:
@@ -72,18 +66,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerBound:
-    """Upper bound ``value`` of one layer's Lipschitz constant, how it is proven, and from what.
-
-    ``witness`` is the ``c^2`` of a spectral bound (0.0: none). ``parts`` are the bounds of the
-    layers inside a container.
-    """
+    """Upper bound ``value`` of one layer's Lipschitz constant, how it is proven, and from what."""
 
     index: int
     op: str
     value: float
     method: str = ""
-    witness: float = 0.0
-    parts: tuple[tuple[LayerBound, ...], ...] = ()
+    witness: float = 0.0  # the c^2 of a spectral bound; 0: none
+    parts: tuple[tuple[LayerBound, ...], ...] = ()  # of the layers inside a container
 
 
 def place(name: str) -> str:
@@ -106,10 +96,8 @@ def products(layer: Layer) -> int:
 
 
 class Operation(ABC):
-    """All that is known of one operation.
-
-    ``m`` is the machine that evaluates: binary64 rounded outwards, or exact. Both take the same
-    formulas (see :mod:`lipsort_cli.verifier.rounding`).
+    """All that is known of one operation; ``m`` is the machine that evaluates (see
+    :mod:`lipsort_cli.verifier.rounding`).
     """
 
     fields: ClassVar[dict[str, Check]] = {}
@@ -134,10 +122,7 @@ class Operation(ABC):
         return self.methods
 
     def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
-        """The constant on ``m`` by the method, witness and parts of ``claim``.
-
-        A bad witness costs tightness, never soundness.
-        """
+        """The constant by the method, witness and parts of ``claim``; bad witnesses prove less."""
         return self.constant(layer, norm, m)
 
     @abstractmethod
@@ -164,8 +149,7 @@ def find(name: str) -> Operation | None:
     if name not in names():
         return None
     module = import_module(f"{__package__}.operations.{name}")
-    found: Operation = getattr(module, "".join(part.capitalize() for part in name.split("_")))()
-    return found
+    return getattr(module, "".join(part.capitalize() for part in name.split("_")))()
 
 
 def of(layer: Layer) -> Operation:

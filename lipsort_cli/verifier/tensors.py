@@ -18,11 +18,9 @@ DTYPES = {"F32": "<f4", "F64": "<f8", "U8": "|u1", "I64": "<i8"}
 def read_bytes(path: Path, where: str, largest: int = LARGEST_FILE) -> bytes:
     """The contents of a regular file. Raises :class:`Invalid` when absent or too large."""
     try:
-        if not path.is_file():
-            raise Invalid(where, f"no file at {path}")
+        require(path.is_file(), where, f"no file at {path}")
         size = path.stat().st_size
-        if size > largest:
-            raise Invalid(where, f"{path} holds {size} bytes, more than {largest}")
+        require(size <= largest, where, f"{path} holds {size} bytes, more than {largest}")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise Invalid(where, f"cannot read {path}: {error}") from None
@@ -94,7 +92,7 @@ def stored_points(data: bytes, encoding: str, where: str) -> Points:
     known = set(tensors) == {"inputs", "labels"}
     require(known, where, "expected the tensors 'inputs' and 'labels'")
     inputs, labels = tensors["inputs"], tensors["labels"]
-    kind = {"uint8/255": np.uint8, "float32": np.float32, "float64": np.float64}[encoding]
+    kind = np.dtype(encoding.removesuffix("/255"))
     fits = inputs.dtype == kind and labels.dtype == np.int64 and labels.ndim == 1
     require(fits, where, f"tensors do not match the encoding {encoding!r}")
     fits = inputs.ndim >= 2 and len(inputs) == len(labels)
