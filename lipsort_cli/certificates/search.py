@@ -20,10 +20,12 @@ from lipsort_cli.verifier.linear import scaled, square_bound
 from lipsort_cli.verifier.operation import Layer, LayerBound, of
 from lipsort_cli.verifier.operations._kernels import (
     FOLDED,
+    LARGEST_PERIOD,
     Folded,
     absolute_sums,
     folded_shape,
-    too_long,
+    periods,
+    proof_products,
 )
 from lipsort_cli.verifier.rounding import UNIT, Binary64
 
@@ -31,6 +33,8 @@ Floats = NDArray[np.float64]
 TIGHT = 1 + 2.0**-24
 TIGHT_KERNEL = 1 + 2.0**-22
 """Squares of bounds up to which nothing better than a residual is looked for."""
+WORK = 3e11
+"""Multiplications that the frequencies of one layer may take."""
 
 
 class Proof(NamedTuple):
@@ -113,7 +117,8 @@ def _kernel_proof(layer: Layer) -> Proof:
     residual, rows = kernel.spatial(one)
     for proof in (Proof(residual, "residual", one), Proof(rows, "rows")):
         best = proof if proof.square < best.square else best
-    if too_long(layer) or best.square < m.upper(one * TIGHT_KERNEL):
+    long = max(periods(layer)) > LARGEST_PERIOD or proof_products(layer, "frequencies", 0.0) > WORK
+    if long or best.square < m.upper(one * TIGHT_KERNEL):
         return best
     symbols = itertools.chain.from_iterable(map(kernel.symbols, kernel.blocks))
     for center in centers(largest_square(symbols)):

@@ -1,12 +1,11 @@
 """Lipschitz constants of layers, chains and networks: claims, and their proofs (T1, T1m, T2); and
 points carried through a chain, with a proven bound of rounding errors at and near each (T4).
-
-The recurrence of T4 is that of :class:`lipsort_cli.verifier.state.State`; what an operation
-contributes is in its module.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from itertools import pairwise
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +25,8 @@ STATE = 1 << 22  # components of a layer's outputs over all points of a chunk, a
 
 
 class Route(NamedTuple):
-    """A norm in which bounds of all layers were taken, and those bounds.
-
-    Inputs may be measured in another norm, ``inputs``: the first dense layer then leads from that
-    to ``norm``, and layers before it have bounds in ``inputs``.
+    """A norm in which bounds of all layers were taken, and those bounds; with ``inputs`` in another
+    norm, the first dense layer leads from that to ``norm``.
     """
 
     norm: str
@@ -50,21 +47,16 @@ class Route(NamedTuple):
 
 def layer_norms(layers: Sequence[Layer], inputs: str, norm: str) -> list[tuple[str, str]]:
     """The norms before and after each layer of a chain: they change at its first dense layer."""
-    found, now = [], inputs
+    found = [inputs]
     for layer in layers:
-        after = norm if layer.op == "dense" else now
-        found.append((now, after))
-        now = after
-    return found
+        found.append(norm if layer.op == "dense" else found[-1])
+    return list(pairwise(found))
 
 
 def chain_constant(bounds: Sequence[LayerBound], m: Any) -> Any:
     """The product of bounds, as an upper bound of the machine ``m``."""
-    constant = m.upper(1.0)
-    for bound in bounds:
-        if bound.value != 1.0:
-            constant = constant * m.upper(bound.value)
-    return constant
+    factors = [m.upper(bound.value) for bound in bounds if bound.value != 1.0]
+    return reduce(mul, factors, m.upper(1.0))
 
 
 def network_constant(network: Network, routes: Sequence[Route], norm: str, m: Any) -> Any:
@@ -76,7 +68,7 @@ def network_constant(network: Network, routes: Sequence[Route], norm: str, m: An
 def proven(layer: Layer, claim: LayerBound, norms: tuple[str, str], m: Any, where: str) -> Any:
     """The constant between the norms before and after ``layer`` by the proof that a claim names.
 
-    Raises Invalid for a proof that there is not; ``where`` the claim stands.
+    Raises Invalid for a proof that there is not.
     """
     before, after = norms
     crossing = before != after
@@ -141,12 +133,9 @@ def sweep(
     arithmetic: Arithmetic,
     m: Any,
 ) -> Iterator[tuple[slice, State]]:
-    """Carry ``inputs [N, ...]`` through the first ``layers`` of ``network``, some at a time.
-
-    How many changes memory, and results by rounding.
-    """
+    """Carry ``inputs [N, ...]`` through the first ``layers`` of ``network``, some at a time."""
     flat = inputs.reshape(len(inputs), network.inputs)
-    size = chunk_size(network, m.bulk)
+    size = chunk_size(network, m.bulk)  # changes memory, and results by rounding
     for start in range(0, len(flat), size):
         part = slice(start, min(start + size, len(flat)))
         state = State.at(m, flat[part], route.inputs, arithmetic)

@@ -122,19 +122,15 @@ def _check_summary(
         require(right, f"summary.certified_at[{place}]", reason)
 
 
-def at_most(value: float) -> str:
-    """An upper bound in ``DIGITS`` digits, rounded up from the exact binary value."""
-    return _rounded(value, ROUND_CEILING)
-
-
-def at_least(value: float) -> str:
+def at_least(value: float, direction: str = ROUND_FLOOR) -> str:
     """A lower bound in ``DIGITS`` digits, rounded down from the exact binary value."""
-    return _rounded(value, ROUND_FLOOR)
-
-
-def _rounded(value: float, direction: str) -> str:
     text = str(Context(prec=DIGITS, rounding=direction).create_decimal(Decimal(value)))
     return text.rstrip("0").rstrip(".") if "." in text and "E" not in text else text
+
+
+def at_most(value: float) -> str:
+    """An upper bound, rounded up."""
+    return at_least(value, ROUND_CEILING)
 
 
 def classification_statement(

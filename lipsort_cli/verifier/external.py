@@ -1,6 +1,4 @@
-"""Files of a user's own: data sets for ``--data`` (``.npz``, IDX images, folders of them), and the
-table of points beside a certificate, which is for people and no part of the proof.
-"""
+"""Data sets of a user's own, for ``--data``; and the table of points beside a certificate."""
 
 import gzip
 import io
@@ -89,10 +87,8 @@ def certified_points(certificate: dict[str, Any], data: Path) -> Points:
     require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
     points = Points(found.inputs[index], found.labels[index])
     for name, column in points._asdict().items():
-        reason = (
-            f"the {name} of {data} at the certificate's indices are not those certified; "
-            f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
-        )
+        reason = f"the {name} of {data} at the certificate's indices are not those certified; "
+        reason += f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
         require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
     return points
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import Invalid, Refused, Unsupported, require
-from .format import integer, listing, record, word
+from .format import integer, listing, record, satisfying, word
 from .operation import Layer, find, of, place, products, walk
 from .strictjson import canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
@@ -28,14 +28,10 @@ DEEPEST = 8  # containers inside containers at most
 
 Shape = tuple[int, ...]
 POSITIVE, NATURAL = integer(1, (1 << 31) - 1), integer(0, (1 << 31) - 1)
+anything = satisfying(lambda _: True, "")  # chains and tensors are checked with the network
 SIZES = {"group_size", "block", "kernel"}  # names of fields that are ``Layer.size``
 SAME = {"weight", "bias", "stride", "padding", "dilation", "groups"}
 """Fields that a layer has under the same name."""
-
-
-def anything(value: Any, where: str) -> Any:
-    """Chains and tensors are checked where the network is known."""
-    return value
 
 
 def real(value: Any, where: str) -> float:

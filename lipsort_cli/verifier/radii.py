@@ -27,8 +27,7 @@ from .state import State
 Labels = NDArray[np.int64]
 Verdicts = NDArray[np.int64]  # 1 proven, -1 certainly not proven, 0 undecided
 LARGEST_RADIUS = 2.0**60  # of those that are judged
-SMALLEST_TAIL = 2.0**-60
-"""Scales after the head whose product is smaller are part of the body: logits might vanish."""
+SMALLEST_TAIL = 2.0**-60  # of scales after the head: with smaller ones, logits might vanish
 
 
 class Split(NamedTuple):
@@ -42,8 +41,7 @@ class Split(NamedTuple):
 def split(network: Network) -> Split:
     """Cut a network before its last dense layer, if only positive scales follow that layer.
 
-    A scale whose factor, or whose product with others after the head, is small does not belong to
-    the tail: then the network has no head, and every layer is judged by its own rule.
+    With a scale whose factor, or whose product with others after the head, is small, it has none.
     """
     layers, end = network.layers, len(network.layers)
     while end and layers[end - 1].op in ("identity", "scale"):
@@ -66,29 +64,21 @@ def _products(factors: Sequence[float]) -> tuple[float, float]:
 
 
 class Head(NamedTuple):
-    """Norms of a head ``[C, n]``: ``pairs[y, j] >= ||w_y - w_j||``, ``rows[j] >= ||w_j||``.
-
-    ``spread[j]`` is the ``B`` of row j's rounding errors (see :mod:`linear`).
-    """
+    """Norms of a head with rows ``w [C, n]``."""
 
     linear: Linear | None
-    pairs: Any
-    rows: Any
-    spread: Any
+    pairs: Any  # pairs[y, j] >= ||w_y - w_j||
+    rows: Any  # rows[j] >= ||w_j||
+    spread: Any  # the B of row j's rounding errors (see :mod:`linear`)
     tail: tuple[float, ...]
 
     @classmethod
     def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic, m: Any) -> Head:
         """The head of a network that was split, with its norms rounded up."""
-        dual = DUAL[norm]
-        if parts.head is None:
-            weight, linear = m.array(np.eye(classes)), None
-            rows = spread = m.norm(weight, "linf")
-        else:
-            linear = Linear.of(parts.head, arithmetic, m)
-            weight = linear.weight
-            rows = m.norm(linear.absolute, dual)
-            spread = linear.spread(rows, rows)
+        dual, linear = DUAL[norm], Linear.of(parts.head, arithmetic, m) if parts.head else None
+        weight = linear.weight if linear else m.array(np.eye(classes))
+        rows = m.norm(linear.absolute if linear else weight, dual)
+        spread = linear.spread(rows, rows) if linear else rows
         pairs = m.stack([m.norm(weight - weight[row], dual) for row in range(classes)])
         return cls(linear, pairs, rows, spread, parts.tail)
 
@@ -100,13 +90,11 @@ def gaps(head: Head, state: State, labels: Labels) -> tuple[Any, Any, Any, Any]:
     ``y`` leads class ``j`` within ``r`` if ``logits_y - logits_j > lost + speed r``.
     """
     m, kind = state.m, state.arithmetic
-    if head.linear is None:
-        logits, count, flushed = state.values, 0, m.upper(0.0)
-        sizes = m.uppers(abs(logits))
-    else:
-        logits = head.linear.apply(state.values)
-        sizes = m.uppers(head.linear.magnitude(state.values, logits))
-        count, flushed = head.linear.count, head.linear.flushed
+    logits, count, flushed = state.values, 0, m.upper(0.0)
+    if head.linear is not None:
+        logits, count, flushed = head.linear.apply(logits), head.linear.count, head.linear.flushed
+    given = head.linear.magnitude(state.values, logits) if head.linear else abs(logits)
+    sizes = m.uppers(given)
     own = m.lost(count, sizes, flushed) * m.guard
     smallest, largest = _products(head.tail)
     # Trailing scales round four times each; what they lose to underflow, in units of the logits.

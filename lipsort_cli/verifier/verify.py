@@ -51,11 +51,11 @@ def verify(
 ) -> Verdict:
     """Re-derive every claim of the certificate at ``path`` (a file, or the folder that holds it).
 
-    ``data``: take inputs and labels from this data set instead of the stored copy; the points are
-    those at the certificate's indices. ``network``: check this deployed network (safetensors with
-    its graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``: judge every
-    inequality once more in exact arithmetic. ``patience``: about the seconds of one core that all
-    this may take; by default 3.5, and more for files of more than 10 MB.
+    ``data``: take inputs and labels from this data set, at the certificate's indices, instead of
+    the stored copy. ``network``: check this deployed network (safetensors with its graph, or ONNX
+    as lipsort writes it) instead of the stored one. ``exact``: judge every inequality once more in
+    exact arithmetic. ``patience``: about the seconds of one core that all this may take; by default
+    3.5, and more for files of more than 10 MB.
     """
     own, deployed = (None if name is None else Path(name) for name in (data, network))
     try:
@@ -154,12 +154,8 @@ def _network(certificate: Certificate, folder: Path, deployed: Path | None) -> t
 
 
 def _constant_line(certificate: Certificate) -> str:
-    value, norm = certificate["lipschitz"]["network"], certificate["claim"]["norm"]
-    named = ", ".join(
-        route["norm"] + f" (the first from {route['inputs']})" * (route["inputs"] != route["norm"])
-        for route in certificate["routes"]
-    )
-    return (
-        f"Lipschitz constant of the network ({norm}): at most {at_most(value)} (proven); "
-        f"layers bounded in {named}"
-    )
+    value, norm = at_most(certificate["lipschitz"]["network"]), certificate["claim"]["norm"]
+    pairs = [(route["norm"], route["inputs"]) for route in certificate["routes"]]
+    named = (own + f" (the first from {other})" * (own != other) for own, other in pairs)
+    line = f"Lipschitz constant of the network ({norm}): at most {value} (proven)"
+    return f"{line}; layers bounded in {', '.join(named)}"

@@ -47,7 +47,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "pairs = m.stack([m.norm(weight - weight[row], dual) for row in range(classes)])",
         "pairs = m.stack([m.norm(weight - weight[row], 'linf') for row in range(classes)])",
     ),
-    "dual norm replaced": ("radii.py", "dual = DUAL[norm]", "dual = norm"),
+    "dual norm replaced": ("radii.py", "dual, linear = DUAL[norm]", "dual, linear = norm"),
     "residual dropped": (
         "linear.py",
         "m.upper(center) + frobenius(m, rest) + lost",

@@ -32,8 +32,7 @@ from ..rounding import UNIT, Up, gamma, inflate, up
 Numbers = NDArray[Any]  # floats, or integers of one grid
 _PATCHES = 1 << 21  # components of patches formed at a time (16 MiB)
 FOLDED = 1 << 26  # components of folded blocks up to which more than absolute sums is tried
-WORK, LARGEST_PERIOD = 3e11, 1 << 14
-"""Multiplications that the frequencies of one layer may take, and pixels of their torus."""
+LARGEST_PERIOD = 1 << 14  # pixels of an axis of the torus of frequencies
 MOVED, SIDE = 13.0, 1536
 
 
@@ -188,12 +187,6 @@ def proof_products(layer: Layer, method: str, started: float = MOVED) -> float:
     return layer.groups * (first // 2 + 1.0) * second * each
 
 
-def too_long(layer: Layer) -> bool:
-    """Whether there are more frequencies than are tried."""
-    most = max(periods(layer))
-    return most > LARGEST_PERIOD or proof_products(layer, "frequencies", 0.0) > WORK
-
-
 @dataclass(frozen=True)
 class Folded:
     """A convolution on the machine ``m`` as operators of stride 1, ``blocks`` one a group.
@@ -228,9 +221,9 @@ class Folded:
 
     def frequencies(self, center: float) -> Any:
         """With ``c^2 = center`` for all; infinite where a factorisation fails."""
-        m, found = self.m, self.m.upper(0.0)
-        reason = f"more than {WORK:g} products for frequencies"
-        require(not too_long(self.layer), self.layer.place, reason, Unsupported)
+        m, found, longest = self.m, self.m.upper(0.0), max(periods(self.layer))
+        reason = f"a torus of {longest} pixels, more than {LARGEST_PERIOD}"
+        require(longest <= LARGEST_PERIOD, self.layer.place, reason, Unsupported)
         for blocks in self.blocks:
             worst = m.upper(0.0)
             for symbol in self.symbols(blocks):
