@@ -40,14 +40,27 @@ def no_job_of_another_test() -> None:
         hydra.HydraConfig.instance().cfg = None
 
 
-@pytest.fixture(autouse=True)
-def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def real_savefig() -> Iterator[Any]:
     """Compose pictures, but leave them empty: to paint them takes half the time of a small run.
 
-    Those marked ``pictures`` are painted.
+    In runs that tests share as well. Those marked ``pictures`` are painted.
     """
-    if request.node.get_closest_marker("pictures") is None:
-        monkeypatch.setattr("matplotlib.figure.Figure.savefig", _blank)
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = Figure.savefig
+        patch.setattr(Figure, "savefig", _blank)
+        yield real
+
+
+@pytest.fixture(autouse=True)
+def painted(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, real_savefig: Any
+) -> None:
+    """Paint pictures, where a test is marked so."""
+    if request.node.get_closest_marker("pictures") is not None:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", real_savefig)
 
 
 def _blank(self: object, file: Any, **_: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,12 @@ def images(count: int, seed: int) -> Split:
     return Split((pixels + 0.6 * side[:, None, None, :]), labels)
 
 
-@pytest.fixture(autouse=True)
-def quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def quick_classifier() -> Iterator[None]:
     """A classifier of a few steps tells halves apart as well."""
-    monkeypatch.setattr(classifier, "_STEPS", 30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "_STEPS", 30)
+        yield
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate_wasserstein, "draw_all", lambda *_: [])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset() -> Dataset:
     return make_dataset("halves", images(150, 0), images(60, 1), validation=0.0, bounds=(0.0, 1.0))
 
@@ -136,6 +138,15 @@ def test_same_seed_same_numbers_with_the_classifier_kept_or_trained_again(
     assert other["measures"]["sliced_w1"] != first["measures"]["sliced_w1"]
 
 
+@pytest.fixture(scope="module")
+def judged(
+    dataset: Dataset, quick_classifier: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """Where a generator was judged, with the classifier that was trained for it; and how."""
+    folder = tmp_path_factory.mktemp("judged")
+    return folder, evaluate(untrained(), dataset, QUICK, folder, 0).quality["measures"]
+
+
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("changed", "key"),
@@ -149,14 +160,11 @@ def test_same_seed_same_numbers_with_the_classifier_kept_or_trained_again(
     ],
 )
 def test_every_option_changes_its_measure(
-    changed: dict[str, Any], key: str, dataset: Dataset, tmp_path: Path
+    changed: dict[str, Any], key: str, dataset: Dataset, judged: tuple[Path, dict[str, Any]]
 ) -> None:
-    base = vars(QUICK)
-    first, second = (
-        evaluate(untrained(), dataset, GanEvaluation(**{**base, **given}), tmp_path, 0).quality
-        for given in ({}, changed)
-    )
-    assert first["measures"][key] != second["measures"][key]
+    folder, before = judged
+    config = GanEvaluation(**{**vars(QUICK), **changed})
+    assert evaluate(untrained(), dataset, config, folder, 0).quality["measures"][key] != before[key]
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -18,11 +18,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     before = dict(os.environ)
     fuzz.warm()
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                "matplotlib.figure.Figure.savefig", lambda _, f, **__: f.write(fuzz.PIXEL)
-            )
-            made = fuzz.Workshop(tmp_path_factory.mktemp("workshop"))
+        made = fuzz.Workshop(tmp_path_factory.mktemp("workshop"))
     finally:  # at once: the session's other tests are not the fuzzer's
         os.environ.clear()
         os.environ.update(before)

@@ -129,6 +129,8 @@ def test_critics_and_gans_are_shared_too(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The judge's classifier, which is shared like any other, has tests of its own.
+    monkeypatch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 30)
     given = [*overrides, "device=cpu", "threads=1"]
     output = both(tmp_path, command, *given, "hydra.run.dir=two")
     assert output.count("Results: ") == 1
