@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .operation import Layer
+from .operation import Layer, of
 from .rounding import DUAL, UNIT, Arithmetic, ceiling, gamma
 from .state import State
 
@@ -51,8 +51,6 @@ def spectral_bound(weight: NDArray[np.float32], m: Any, method: str, witness: fl
     ``witness`` is ``c^2`` in units of ``4 ** e``.
     """
     array, exponent = scaled(weight)
-    if method == "zero":
-        return m.upper(math.inf if array.any() else 0.0)
     matrix = m.array(array if len(array) <= array.shape[1] else np.ascontiguousarray(array.T))
     if method == "frobenius":
         square = frobenius(m, matrix) * frobenius(m, matrix)
@@ -107,7 +105,8 @@ class Linear:
 
     def __init__(self, layer: Layer, arithmetic: Arithmetic, m: Any) -> None:
         self.m, self.layer, self.weight = m, layer, m.array(layer.matrix)
-        count = self.count = self.terms() + 2
+        self.operation = of(layer)  # says what the terms of a component are
+        count = self.count = self.operation.terms(layer) + 2
         error = gamma(count, arithmetic.unit)
         sizes = np.abs(layer.matrix.astype(np.float64))
         subnormal = (sizes > 0) & (sizes < arithmetic.tiny)
@@ -119,7 +118,10 @@ class Linear:
         if layer.bias is not None:
             bias = np.repeat(layer.bias.astype(np.float64), math.prod(layer.out_shape[1:]))
         self.bias = m.array(bias)
-        rows, columns, spectral = self.sums()
+        rows, columns = self.operation.sums(layer, m, self.absolute)
+        spectral = m.root(rows * columns)
+        if layer.matrix.ndim == 2:
+            spectral = spectral.min(frobenius(m, self.absolute))
         self.norms = {("linf", "linf"): rows, ("l1", "l1"): columns, ("l2", "l2"): spectral}
         self.flushed = rows * 4.0 + m.upper(8 * count)
         # S enters with this share besides its half.
@@ -135,27 +137,14 @@ class Linear:
         found: Linear = m.prepared[key]
         return found
 
-    def terms(self) -> int:
-        """Products that one output adds up, at most."""
-        return self.layer.inputs
-
-    def product(self, values: Any, weight: Any) -> Any:
-        """``[N, n]`` times the operator with this weight."""
-        return self.m.product(values, weight)
-
-    def sums(self) -> tuple[Any, Any, Any]:
-        """Bounds of the row sums and column sums of ``absolute``, and of its L2 norm."""
-        m, absolute = self.m, self.absolute
-        rows, columns = m.largest_sum(absolute, 1), m.largest_sum(absolute, 0)
-        return rows, columns, m.root(rows * columns).min(frobenius(m, absolute))
-
     def apply(self, values: Any) -> Any:
         """``W a + b`` for ``[N, n]``."""
-        return self.product(values, self.weight) + self.bias
+        return self.operation.product(self.layer, self.m, values, self.weight) + self.bias
 
     def magnitude(self, values: Any, results: Any) -> Any:
         """Upper bound of ``s`` ``[N, m]`` at ``a = values [N, n]``, with ``results`` = W a + b."""
-        sums = self.product(abs(values), self.absolute) + abs(self.bias)
+        products = self.operation.product(self.layer, self.m, abs(values), self.absolute)
+        sums = products + abs(self.bias)
         return self.m.enlarge((sums + abs(results)) * 0.5 + sums * self.share, self.count)
 
     def spread(self, absolute: Any, signed: Any) -> Any:

@@ -55,8 +55,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "columns for rows": (
         "operations/dense.py",
-        'axis = 1 if norm == "linf"',
-        'axis = 0 if norm == "linf"',
+        'rows if norm == "linf" else columns',
+        'columns if norm == "linf" else rows',
     ),
     "largest for smallest std": (
         "operations/normalize.py",

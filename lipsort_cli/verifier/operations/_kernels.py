@@ -68,8 +68,8 @@ def convolve(
     places = np.where((down < 0) | (across < 0), pixels, down * layer.shape[2] + across)
     matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
     matrices = matrices.swapaxes(1, 2) if is_adjoint(layer) else matrices
-    width, terms = matrices.shape[1], terms_summed(layer)
-    matrices = np.ascontiguousarray(matrices).reshape(groups, width, terms)
+    matrices = np.ascontiguousarray(matrices).reshape(groups, matrices.shape[1], -1)
+    terms = matrices.shape[2]
     out = np.empty((len(values), layer.width), dtype=values.dtype)
     step = max(1, _PATCHES // (terms * math.prod(layer.out_shape[1:])))
     for start in range(0, len(values), step):
@@ -83,12 +83,6 @@ def convolve(
         ]
         out[start : start + step] = np.concatenate(made).reshape(layer.width, -1).T
     return out
-
-
-def terms_summed(layer: Layer) -> int:
-    """Products that one output of the layer adds up, at most."""
-    first, second, height, width = layer.matrix.shape
-    return (first // layer.groups if is_adjoint(layer) else second) * height * width
 
 
 def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:

@@ -1,28 +1,11 @@
 """``convolution``: y_o(u) = sum K_oi(t) x_i(s u + d t - p) + b_o, zero or circular padding p."""
 
-import math
 from functools import partial
 
-from ..linear import SUMS, Linear
+from ..linear import SUMS
 from ._base import NATURAL, POSITIVE, Any, Entry, Layer, LayerBound, anything
-from ._kernels import Folded, absolute_sums, convolve, terms_summed
+from ._kernels import Folded, absolute_sums, convolve
 from .dense import Dense
-
-
-class Patches(Linear):
-    """Added up are taps times input channels of a group."""
-
-    def terms(self) -> int:
-        return terms_summed(self.layer)
-
-    def product(self, values: Any, weight: Any) -> Any:
-        return self.m.bilinear(
-            partial(convolve, self.layer, multiply=self.m.multiply), values, weight
-        )
-
-    def sums(self) -> tuple[Any, Any, Any]:
-        rows, columns = absolute_sums(self.layer, self.m, self.absolute)
-        return rows, columns, self.m.root(rows * columns)
 
 
 class Convolution(Dense):
@@ -35,7 +18,6 @@ class Convolution(Dense):
         "padding_mode": anything,
     }
     methods = ("residual", "rows", "frequencies", "absolute sums", "zero", *SUMS.values())
-    linear = Patches
     adjoint = False  # whether it is the transpose of the convolution with its kernel
 
     def parse(self, entry: Entry) -> dict[str, Any]:
@@ -68,13 +50,19 @@ class Convolution(Dense):
         """How many there are along an axis of ``size``, for a kernel that spans ``reach``."""
         return (size + 2 * padding - reach) // stride + 1
 
-    def bound(self, layer: Layer, norm: str, m: Any, claim: LayerBound) -> Any:
-        if claim.method == "zero":
-            return m.upper(math.inf if layer.matrix.any() else 0.0)
-        rows, columns = absolute_sums(layer, m, abs(m.array(layer.matrix)))
-        if norm != "l2":
-            return rows if norm == "linf" else columns
+    def terms(self, layer: Layer) -> int:
+        first, second, height, width = layer.matrix.shape
+        return (first // layer.groups if self.adjoint else second) * height * width
+
+    def product(self, layer: Layer, m: Any, values: Any, weight: Any) -> Any:
+        return m.bilinear(partial(convolve, layer, multiply=m.multiply), values, weight)
+
+    def sums(self, layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
+        return absolute_sums(layer, m, absolute)
+
+    def spectral(self, layer: Layer, m: Any, claim: LayerBound) -> Any:
         if claim.method == "absolute sums":
+            rows, columns = absolute_sums(layer, m, abs(m.array(layer.matrix)))
             return m.root(rows * columns)
         kernel = Folded.of(layer, m)
         if claim.method == "frequencies":
