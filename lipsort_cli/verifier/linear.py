@@ -14,11 +14,9 @@ is within ``(S + |z|) / 2 + gamma S`` of zero; so a component errs by at most ``
 ``L >= ||W||``, ``B = (A + L) / 2 + A (1 + (n + 2) gamma) / (n + 2)``.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,13 +127,12 @@ class Linear:
         self.share = ceiling((1 + count * Fraction(worst)) / count) if worst < 1 else math.inf
 
     @classmethod
-    def of(cls, layer: Layer, arithmetic: Arithmetic, m: Any) -> Linear:
+    def of(cls, layer: Layer, arithmetic: Arithmetic, m: Any) -> Self:
         """Kept by the machine for the next batch."""
         key = (id(layer), arithmetic.name)  # no other's: what is kept holds the layer
         if key not in m.prepared:
             m.prepared[key] = cls(layer, arithmetic, m)
-        found: Linear = m.prepared[key]
-        return found
+        return m.prepared[key]
 
     def apply(self, values: Any) -> Any:
         """``W a + b`` for ``[N, n]``."""

@@ -9,10 +9,8 @@ A network that does not end in a dense layer gets unit vectors as head rows:
 ``||e_y - e_j||_2 = sqrt(2)``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +71,7 @@ class Head(NamedTuple):
     tail: tuple[float, ...]
 
     @classmethod
-    def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic, m: Any) -> Head:
+    def of(cls, parts: Split, classes: int, norm: str, arithmetic: Arithmetic, m: Any) -> Self:
         """The head of a network that was split, with its norms rounded up."""
         dual, linear = DUAL[norm], Linear.of(parts.head, arithmetic, m) if parts.head else None
         weight = linear.weight if linear else m.array(np.eye(classes))

@@ -15,10 +15,8 @@ described by its constant ``L``, ``s``, ``B`` and a count of roundings: a compon
 rounds, but ``operations/scale.doubt`` for constants and ``operations/l2_pool.squared`` for squares.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +40,7 @@ class State:
     magnitudes: list[tuple[Any, Any]] = field(default_factory=list)
 
     @classmethod
-    def at(cls, m: Any, inputs: NDArray[np.floating[Any]], norm: str, kind: Arithmetic) -> State:
+    def at(cls, m: Any, inputs: NDArray[np.floating[Any]], norm: str, kind: Arithmetic) -> Self:
         """Exact inputs ``[N, n]``."""
         zero = m.uppers(m.array(np.zeros(len(inputs))))
         return cls(m, norm, kind, m.array(inputs), zero, zero, zero, m.upper(1.0))

@@ -12,21 +12,19 @@ restriction to periodic inputs. ``A A'`` has the blocks ``R_d = sum_q B_q B_(q-d
                   of a torus; each by T1 with a floating-point Cholesky factor
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Unsupported, require
 from ..linear import frobenius, scaled, square_bound
-from ..operation import Layer
+from ..operation import Layer, of
 from ..rounding import UNIT, Up, gamma, inflate, up
 
 Numbers = NDArray[Any]  # floats, or integers of one grid
@@ -36,16 +34,11 @@ LARGEST_PERIOD = 1 << 14  # pixels of an axis of the torus of frequencies
 MOVED, SIDE = 13.0, 1536
 
 
-def is_adjoint(layer: Layer) -> bool:
-    """Whether it is the transpose of the convolution with its kernel."""
-    return layer.op == "transposed_convolution"
-
-
 def _met(layer: Layer, axis: int) -> NDArray[np.int64]:
     """``[taps, outputs]``: the place on an ``axis`` of what each tap meets; -1 for nothing."""
     size, outputs = layer.shape[axis], np.arange(layer.out_shape[axis])
     taps = layer.dilation * np.arange(layer.matrix.shape[axis + 1])[:, None]
-    if is_adjoint(layer):
+    if of(layer).adjoint:
         # What the convolution adds to this output: u = s v + d t - p.
         places, rest = np.divmod(outputs + layer.padding - taps, layer.stride)
         places = np.where(rest == 0, places, -1)
@@ -67,7 +60,7 @@ def convolve(
     # What meets nothing meets a zero that is put behind the image.
     places = np.where((down < 0) | (across < 0), pixels, down * layer.shape[2] + across)
     matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
-    matrices = matrices.swapaxes(1, 2) if is_adjoint(layer) else matrices
+    matrices = matrices.swapaxes(1, 2) if of(layer).adjoint else matrices
     matrices = np.ascontiguousarray(matrices).reshape(groups, matrices.shape[1], -1)
     terms = matrices.shape[2]
     out = np.empty((len(values), layer.width), dtype=values.dtype)
@@ -99,7 +92,7 @@ def absolute_sums(layer: Layer, m: Any, absolute: Any) -> tuple[Any, Any]:
             return parts.transpose(0, 2, 1, 3).reshape(layer.groups * wide, -1)
 
         columns = columns.max(m.largest_sum(m.select(grouped, absolute), 1))
-    return (columns, rows) if is_adjoint(layer) else (rows, columns)
+    return (columns, rows) if of(layer).adjoint else (rows, columns)
 
 
 def reduced(layer: Layer) -> tuple[int, int]:
@@ -142,7 +135,7 @@ def periods(layer: Layer) -> tuple[int, int]:
         return layer.shape[1] // layer.stride, layer.shape[2] // layer.stride
     stride, dilation = reduced(layer)
     apart = layer.dilation // math.gcd(layer.stride, layer.dilation) if stride == 1 else 1
-    images = layer.shape if is_adjoint(layer) else layer.out_shape
+    images = layer.shape if of(layer).adjoint else layer.out_shape
     height, width = (
         -(-pixels // apart) + dilation * (size - 1) // stride
         for pixels, size in zip(images[1:], layer.matrix.shape[2:], strict=True)
@@ -194,7 +187,7 @@ class Folded:
     exponent: int
 
     @classmethod
-    def of(cls, layer: Layer, m: Any) -> Folded:
+    def of(cls, layer: Layer, m: Any) -> Self:
         """Raises Unsupported beyond ``FOLDED`` components."""
         reason = f"more than {FOLDED} components of folded blocks"
         require(math.prod(folded_shape(layer)) <= FOLDED, layer.place, reason, Unsupported)
