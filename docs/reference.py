@@ -20,7 +20,7 @@ PYTHON = {
     "Layers": ("lipsort_cli.layers",),
     "Optimizers": ("lipsort_cli.optim",),
     "Networks": ("lipsort_cli.zoo",),
-    "Verifier": ("lipsort_cli.verifier.verify",),
+    "Verifier": ("lipsort_cli.verification",),
 }
 """Sections of the Python reference, and the modules whose documented names they list."""
 

@@ -27,8 +27,9 @@ from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.runs import RECORD
+from lipsort_cli.verification import verify
 from lipsort_cli.verifier.graph import parse_network
-from lipsort_cli.verifier.verify import Verdict, verify
+from lipsort_cli.verifier.verify import Verdict
 
 if TYPE_CHECKING:
     from torch import nn

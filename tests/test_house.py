@@ -17,7 +17,8 @@ PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
     "errors", "arithmetic", "devices", "quoting", "files", "config", "console", "pages", "data",
-    "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "certificates",
+    "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "verification",
+    "certificates",
     "trained",
     "directed_text", "layers",
     "norms", "zoo", "imports", "attacks", "export", "figures", "optim", "inspection", "processes",

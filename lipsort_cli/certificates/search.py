@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.verification.effort import kernel_products
 from lipsort_cli.verifier.bounds import MIXED, Route, layer_norms, proven
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.linear import scaled, square_bound
@@ -25,7 +26,6 @@ from lipsort_cli.verifier.operations._kernels import (
     absolute_sums,
     folded_shape,
     periods,
-    proof_products,
 )
 from lipsort_cli.verifier.rounding import UNIT, Binary64
 
@@ -117,7 +117,7 @@ def _kernel_proof(layer: Layer) -> Proof:
     residual, rows = kernel.spatial(one)
     for proof in (Proof(residual, "residual", one), Proof(rows, "rows")):
         best = proof if proof.square < best.square else best
-    long = max(periods(layer)) > LARGEST_PERIOD or proof_products(layer, "frequencies", 0.0) > WORK
+    long = max(periods(layer)) > LARGEST_PERIOD or kernel_products(layer, "frequencies", 0.0) > WORK
     if long or best.square < m.upper(one * TIGHT_KERNEL):
         return best
     symbols = itertools.chain.from_iterable(map(kernel.symbols, kernel.blocks))

@@ -30,6 +30,7 @@ def verify(
     Exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does not exist;
     3 UNSUPPORTED (an unknown version, operation or arithmetic, or more work than its size allows).
     """
-    from lipsort_cli.verifier.__main__ import judge
+    from lipsort_cli.verification import verify as verdict
+    from lipsort_cli.verifier.__main__ import show
 
-    return judge(certificate, exact=exact, data=data, network=network, patience=patience)
+    return show(verdict(certificate, exact=exact, data=data, network=network, patience=patience))

@@ -1,10 +1,9 @@
-"""``python -m lipsort_cli.verifier CERTIFICATE [--exact] [--data PATH] [--network PATH]``."""
+"""``python -m lipsort_cli.verifier CERTIFICATE [--exact] [--network PATH]``."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from .verify import Verdict, verify
 
@@ -17,9 +16,8 @@ def report(verdict: Verdict) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")  # names need no Unicode
 
 
-def judge(certificate: str, **options: Any) -> int:
-    """Verify, with the options of :func:`verify`, and print the verdict; returns its exit code."""
-    verdict = verify(certificate, **options)
+def show(verdict: Verdict) -> int:
+    """Print a verdict; returns its exit code."""
     if verdict.status == "MISUSED":
         print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
     else:
@@ -28,9 +26,9 @@ def judge(certificate: str, **options: Any) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, and :func:`judge`; 2 where it is wrong."""
+    """Parse the command line, verify, and :func:`show`; 2 where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="lipsort verify",
+        prog="python -m lipsort_cli.verifier",
         description="Re-derive every claim of a certificate from weights and data.",
         epilog="exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does "
         "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic, or too much work)",
@@ -38,10 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("certificate", help="certificate.json, or the folder that holds it")
     add("--exact", action="store_true", help="also judge every inequality in exact arithmetic")
-    add("--data", metavar="PATH", help="data set to use instead of the stored copy (.npz, IDX)")
     add("--network", metavar="PATH", help="deployed network to check (.safetensors, .onnx)")
-    add("--patience", type=float, metavar="SECONDS", help="work of one core that may be asked for")
-    return judge(**vars(parser.parse_args(arguments)))
+    given = parser.parse_args(arguments)
+    return show(verify(given.certificate, exact=given.exact, network=given.network))
 
 
 if __name__ == "__main__":

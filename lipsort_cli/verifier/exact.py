@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import network_constant, prove_chain
-from .effort import Budget, points_work
 from .errors import Invalid, Unsupported, require
 from .graph import Network
 from .radii import Claims
@@ -30,7 +29,6 @@ from .w1 import Claim
 Integers = NDArray[np.object_]
 
 BITS = (96, 1024)  # kept of activations: at first, and where that does not decide
-LONGER = 8  # so many times longer the second try takes
 
 _POWERS = 256  # fractional bits of powers of a decay
 _roots: Callable[[Any], Any] = np.frompyfunc(math.isqrt, 1, 1)
@@ -236,7 +234,7 @@ class Exact(Machine):
 
 
 def check_exactly(
-    certificate: dict[str, Any], network: Network, claims: Claims | Claim, budget: Budget
+    certificate: dict[str, Any], network: Network, claims: Claims | Claim, patience: Any
 ) -> str:
     """Judge a certificate that binary64 has confirmed; returns a line for the report."""
     with flint().ctx.workprec(256):
@@ -247,24 +245,22 @@ def check_exactly(
         stated = m.upper(certificate["lipschitz"]["network"])
         refuted = network_constant(network, claims.routes, claims.norm, m) > stated
         require(not refuted, "lipschitz.network", "is below what the layer bounds give exactly")
-    check_claims(network, claims, budget)
+    check_claims(network, claims, patience)
     radii = claims.radii if isinstance(claims, Claims) else np.zeros(0)
     what = f"{(radii > 0).sum()} radii" if len(radii) else "the bound's value"
     return f"Confirmed in exact arithmetic: layer bounds and {what}"
 
 
-def check_claims(network: Network, claims: Claims | Claim, budget: Budget | None = None) -> None:
-    """Every radius above 0, or the bound, as far as the budget goes. Raises Invalid or Unsupported
-    at the first that is not proven.
-    """
+def check_claims(network: Network, claims: Claims | Claim, patience: Any = None) -> None:
+    """Every radius above 0, or the bound. Raises Invalid or Unsupported at the first not proven."""
     if isinstance(claims, Claims):
         rows, count, name = np.flatnonzero(claims.radii > 0), 1, "points.radius[{}]"
     else:
         count = sum(len(claims.tensors[side]) for side in "xy") * len(claims.routes)
         rows, name = np.zeros(1, np.int64), "claim.value"
     for bits in BITS:
-        if bits > BITS[0] and budget is not None:
-            budget.spend(LONGER * points_work(network, count * len(rows), exact=True))
+        if bits > BITS[0] and patience is not None:
+            patience.again(network, count * len(rows))
         with flint().ctx.workprec(bits + 160):
             verdicts = claims.judge(network, rows, Exact(bits))[0]
         for row in rows[verdicts < 0][:1]:

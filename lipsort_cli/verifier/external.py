@@ -1,93 +1,26 @@
-"""Data sets of a user's own, for ``--data``; and the table of points beside a certificate."""
+"""The points of a data set of the caller's own; and the table of points beside a certificate."""
 
-import gzip
-import io
-import math
-import zipfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .errors import Misused, Refused, require
-from .tensors import Points, digest_array, pixels, read_bytes
-
-UNPACKED, TIMES = 1 << 26, 20
-"""A compressed file may unpack to 64 MiB, and to so many times its size more."""
-IMAGES = "t10k-images-idx3-ubyte"  # name of the file of test images of MNIST and its relatives
+from .tensors import Points, digest_array
 
 
-def images_in(folder: Path) -> Path:
-    """The IDX file of test images in ``folder``, or where torchvision puts it."""
-    places = ("", "raw", "MNIST/raw", "FashionMNIST/raw")
-    files = [folder / place / (IMAGES + end) for place in places for end in ("", ".gz")]
-    reason = (
-        f"found {folder}, a folder without {IMAGES} (also looked for in {', '.join(places[1:])}, "
-        "and as .gz); allowed: a folder that holds it, an IDX file of images, or an .npz file"
-    )
-    found = [file for file in files if file.is_file()]
-    require(found, "--data", reason, Misused)
-    return found[0]
-
-
-def external_points(path: Path) -> Points:
-    """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
-    path = images_in(path) if path.is_dir() else path
-    if path.suffix.lower() == ".npz":
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(item.file_size for item in archive.infolist())
-        _require_room(unpacked, path.stat().st_size)
-        with np.load(path, allow_pickle=False) as arrays:
-            inputs, labels = arrays["x_test"], arrays["y_test"]  # the rest may exceed the memory
-    else:
-        reason = f"{path.name}: known are .npz, IDX image files and their folders"
-        require("images-idx3" in path.name, "--data", reason)
-        other = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-        inputs, labels = _idx(path)[:, None], _idx(other)
-    inputs = pixels(inputs) if inputs.dtype == np.uint8 else inputs
-    real = inputs.dtype.newbyteorder("=") in (np.float32, np.float64)
-    reason = f"{path}: expected x_test as floats or uint8 and y_test as integers"
-    require(real and np.issubdtype(labels.dtype, np.integer), "--data", reason)
-    same = labels.shape == inputs.shape[:1] != ()
-    require(same, "--data", f"{path}: inputs and labels differ in number")
-    return Points(inputs, labels.astype(np.int64))
-
-
-def _require_room(unpacked: int, size: int) -> None:
-    reason = f"unpacks to more than {UNPACKED} bytes and {TIMES} times its own size"
-    require(unpacked <= UNPACKED + TIMES * size, "--data", f"{reason}; store it uncompressed")
-
-
-def _idx(path: Path) -> NDArray[np.uint8]:
-    data = read_bytes(path, "--data")
-    if path.suffix == ".gz":
-        with gzip.open(io.BytesIO(data)) as stream:
-            unpacked = stream.read(UNPACKED + TIMES * len(data) + 1)
-        _require_room(len(unpacked), len(data))
-        data = unpacked
-    start = 4 + 4 * data[3] if len(data) > 3 else 4
-    known = data[:3] == b"\x00\x00\x08" and len(data) >= start
-    require(known, "--data", f"{path} is not an IDX file of bytes")
-    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
-    require(len(data) - start == math.prod(shape), "--data", f"{path} is truncated or too long")
-    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
-
-
-def certified_points(certificate: dict[str, Any], data: Path) -> Points:
+def certified_points(certificate: dict[str, Any], read: Callable[[], Points]) -> Points:
     """The points at the certificate's indices. Raises Misused unless they are those certified."""
     try:
-        found = external_points(data)
+        found = read()
     except Refused as fault:
         raise Misused(fault.field, fault.reason) from None
     except Exception as error:  # whatever a damaged file makes its reader stumble over
-        raise Misused("--data", f"{data}: {str(error)[:200]}") from None
+        raise Misused("--data", str(error)[:200]) from None
     index, stored = certificate["points"]["index"], certificate["data"]
-    reason = f"{data} holds {len(found.inputs)} points, and the certificate names later ones"
+    reason = f"it holds {len(found.inputs)} points, and the certificate names later ones"
     require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
     points = Points(found.inputs[index], found.labels[index])
     for name, column in points._asdict().items():
-        reason = f"the {name} of {data} at the certificate's indices are not those certified; "
+        reason = f"the {name} at the certificate's indices are not those certified; "
         reason += f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
         require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
     return points

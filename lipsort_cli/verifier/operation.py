@@ -1,7 +1,7 @@
 """A layer as data, and what is known of operations: one module each in the folder ``operations``.
 
 A module is imported only when a network names its operation; one without a file is refused. To add
-one is to add a file; its form in ONNX and about its cost are in :mod:`onnx` and :mod:`effort`.
+one is to add a file; its form in ONNX is in :mod:`onnx`, what it costs in ``verification/effort``.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
 """``verify(path)``: the verdict on a certificate file. Never raises for what a file contains."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .classification import Certificate, at_most, check_classification
-from .effort import Budget, claimed_work
 from .errors import Misused, Refused, Unsupported, require
-from .external import certified_points, check_table, images_in
+from .external import certified_points, check_table
 from .format import parse_certificate
 from .graph import Network, parse_network
 from .radii import Claims
 from .rounding import gradual_underflow
 from .strictjson import LARGEST_TEXT, sha256
-from .tensors import read_bytes, stored_points
+from .tensors import Points, read_bytes, stored_points
 from .w1 import Claim, check_w1
 
 CERTIFICATE = "certificate.json"  # the file that makes a folder a certificate
@@ -41,27 +41,36 @@ class Verdict(NamedTuple):
         return EXIT_CODES[self.status]
 
 
+class Patience:
+    """What may turn work down before any is done, by raising Unsupported; this one never does."""
+
+    def claimed(self, certificate: Certificate, network: Network, size: int, exact: bool) -> None:
+        """All that a certificate of ``size`` bytes of files asks for."""
+
+    def again(self, network: Network, points: int) -> None:
+        """To carry so many points through a network once more, exactly, with far more bits."""
+
+
 def verify(
     path: str | os.PathLike[str],
     *,
     exact: bool = False,
-    data: str | os.PathLike[str] | None = None,
+    data: Callable[[], Points] | None = None,
     network: str | os.PathLike[str] | None = None,
-    patience: float | None = None,
+    patience: Patience | None = None,
 ) -> Verdict:
     """Re-derive every claim of the certificate at ``path`` (a file, or the folder that holds it).
 
-    ``data``: take inputs and labels from this data set, at the certificate's indices, instead of
-    the stored copy. ``network``: check this deployed network (safetensors with its graph, or ONNX
-    as lipsort writes it) instead of the stored one. ``exact``: judge every inequality once more in
-    exact arithmetic. ``patience``: about the seconds of one core that all this may take; by default
-    3.5, and more for files of more than 10 MB.
+    ``data`` reads a data set: take inputs and labels from there, at the certificate's indices,
+    instead of the stored copy. ``network``: check this deployed network (safetensors with its
+    graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``: judge every
+    inequality once more in exact arithmetic. ``patience``: what may turn the work down.
     """
-    own, deployed = (None if name is None else Path(name) for name in (data, network))
+    deployed = None if network is None else Path(network)
     try:
         # Bounds that overflow become infinite or NaN, and prove nothing: no reason to warn.
         with np.errstate(all="ignore"):
-            return _verify(Path(path), exact, own, deployed, patience)
+            return _verify(Path(path), exact, data, deployed, patience or Patience())
     except Refused as fault:
         return Verdict(type(fault).__name__.upper(), field=fault.field, reason=fault.reason)
     except (MemoryError, RecursionError) as fault:
@@ -72,13 +81,15 @@ def verify(
 
 
 def _verify(
-    path: Path, exact: bool, data: Path | None, deployed: Path | None, patience: float | None
+    path: Path,
+    exact: bool,
+    data: Callable[[], Points] | None,
+    deployed: Path | None,
+    patience: Patience,
 ) -> Verdict:
-    reason = f"found {patience}; allowed: a number of seconds above 0"
-    require(patience is None or patience > 0, "--patience", reason, Misused)
     reason = "this process flushes subnormal numbers to zero"
     require(gradual_underflow(), "process", reason, Unsupported)
-    path = _certificate(path, data, deployed)
+    path = _certificate(path, deployed)
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
     network, size = _network(certificate, path.parent, deployed)
@@ -87,9 +98,7 @@ def _verify(
     require(not critic or data is None, "--data", reason, Unsupported)
     if data is None:
         contents = _stored(certificate["data"], path.parent, "data")
-    budget = Budget(len(text) + size + len(contents), exact, patience)
-    for machine in (False, True)[: 1 + exact]:
-        budget.spend(claimed_work(certificate, network, machine))
+    patience.claimed(certificate, network, len(text) + size + len(contents), exact)
     if critic:
         claims: Claims | Claim = check_w1(certificate, network, contents)
     else:
@@ -104,19 +113,17 @@ def _verify(
     if exact:
         from .exact import check_exactly
 
-        lines.append(check_exactly(certificate, network, claims, budget))
+        lines.append(check_exactly(certificate, network, claims, patience))
     return Verdict("VALID", certificate["statement"], lines=tuple(lines))
 
 
-def _certificate(path: Path, data: Path | None, deployed: Path | None) -> Path:
-    """The certificate's file. Raises Misused where that, or what an option names, is not there."""
+def _certificate(path: Path, deployed: Path | None) -> Path:
+    """The certificate's file. Raises Misused where that, or the deployed network, is not there."""
     hint = f"; give a {CERTIFICATE} or the folder that holds it; `lipsort certify RUN` issues one"
     try:
-        for name, given in (("certificate", path), ("--data", data), ("--network", deployed)):
+        for name, given in (("certificate", path), ("--network", deployed)):
             reason = f"{given} does not exist" + hint * (name == "certificate")
             require(given is None or given.exists(), name, reason, Misused)
-        if data is not None and data.is_dir():
-            images_in(data)
         reason = f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
         path = path / CERTIFICATE if path.is_dir() else path
         require(path.exists(), "certificate", reason, Misused)

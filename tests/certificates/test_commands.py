@@ -16,6 +16,7 @@ import pytest
 
 from lipsort_cli.certificates import lipschitz_bound, load_network
 from lipsort_cli.commands import attack, certify, export
+from lipsort_cli.commands.verify import verify as verify_command
 from lipsort_cli.config.certificates import (
     DEFAULT_EPS,
     AttackConfig,
@@ -149,14 +150,16 @@ def test_paths_that_do_not_exist_are_usage_errors(
     assert f"issue one with: lipsort certify {tmp_path}" in capsys.readouterr().err
     here = tmp_path / "certificate.json"
     here.write_text("{}")
-    for option in ("--data", "--network"):
-        assert verify_main([str(tmp_path), option, str(tmp_path / "nofile")]) == 2
-        assert f"{option}: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
+    assert verify_main([str(tmp_path), "--network", str(tmp_path / "nofile")]) == 2
+    assert f"--network: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
+    for option in ("data", "network"):
+        assert verify_command(str(tmp_path), **{option: str(tmp_path / "nofile")}) == 2
+        assert f"--{option}: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
     (tmp_path / "folder").mkdir()
-    assert verify_main([str(tmp_path), "--data", str(tmp_path / "folder")]) == 2
+    assert verify_command(str(tmp_path), data=str(tmp_path / "folder")) == 2
     assert "a folder without t10k-images-idx3-ubyte" in capsys.readouterr().err
     (tmp_path / "folder" / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
-    assert verify_main([str(tmp_path), "--data", str(tmp_path / "folder")]) in (1, 3)
+    assert verify_command(str(tmp_path), data=str(tmp_path / "folder")) in (1, 3)
     here.write_text("[")
     assert verify_main([str(tmp_path)]) == 1
     with pytest.raises(SystemExit, match="0"):

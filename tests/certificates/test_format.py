@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from lipsort_cli.certificates import evaluate, issue_certificate, issue_w1_certificate
 from lipsort_cli.errors import UsageError
+from lipsort_cli.verification import verify
 from lipsort_cli.verifier.errors import Invalid
 from lipsort_cli.verifier.strictjson import MOST_LISTS, parse, parse_hex
-from lipsort_cli.verifier.verify import verify
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lipsort_cli.verification import verify
 from lipsort_cli.verifier.__main__ import main
 from lipsort_cli.verifier.format import content_digest
-from lipsort_cli.verifier.verify import verify
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

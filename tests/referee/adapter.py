@@ -16,6 +16,7 @@ from lipsort_cli.certificates.points import output_errors
 from lipsort_cli.certificates.reach import certified_radii
 from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.certificates.w1 import w1_lower_bound
+from lipsort_cli.verification import verify as _verify
 from lipsort_cli.verifier import graph as _graph
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.errors import Invalid, Unsupported
@@ -24,7 +25,6 @@ from lipsort_cli.verifier.operation import names as _names
 from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.rounding import ARITHMETICS
 from lipsort_cli.verifier.rounding import NORMS as _NORMS
-from lipsort_cli.verifier.verify import verify as _verify
 
 HEADER = {"format": "lipsort-graph", "version": 1}
 NORMS = ("l2", "linf", "l1")

@@ -136,7 +136,7 @@ GUARDED = {
     # Behind files.readable, files.require_file or a test of its own; tried below.
     "data/delimited.py", "data/pictures.py", "data/rowfile.py", "data/tables.py",
     "data/downloaded.py", "zoo/generators.py", "training/checkpoint.py", "identity.py",
-    "metrics.py", "verifier/external.py",
+    "metrics.py", "verification/datasets.py",
     # Files that the package itself holds or has just written, of the system, or the user's shell.
     "config/tree.py", "config/catalog.py", "data/digits.py", "gan/film.py", "reports/html.py",
     "reports/sections.py", "reproduction/worker.py", "cli/complete.py",

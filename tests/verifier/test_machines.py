@@ -16,6 +16,7 @@ from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import GUARD, issued_routes
 from lipsort_cli.certificates.reach import certified_radii
 from lipsort_cli.certificates.search import find_bounds, find_route
+from lipsort_cli.verification import verify
 from lipsort_cli.verifier import operation
 from lipsort_cli.verifier.bounds import network_constant, prove_chain
 from lipsort_cli.verifier.errors import Invalid
@@ -23,7 +24,6 @@ from lipsort_cli.verifier.exact import Exact, check_claims
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.radii import Claims
 from lipsort_cli.verifier.rounding import ARITHMETICS, REAL, Binary64
-from lipsort_cli.verifier.verify import verify
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "certificates"))
 from certificate_networks import convolution, entries, mlp, network, propagate, save

@@ -31,7 +31,7 @@ Numbers = NDArray[Any]  # floats, or integers of one grid
 _PATCHES = 1 << 21  # components of patches formed at a time (16 MiB)
 FOLDED = 1 << 26  # components of folded blocks up to which more than absolute sums is tried
 LARGEST_PERIOD = 1 << 14  # pixels of an axis of the torus of frequencies
-MOVED, SIDE = 13.0, 1536
+SIDE = 1536  # longest side whose products with itself are formed too
 
 
 def _met(layer: Layer, axis: int) -> NDArray[np.int64]:
@@ -158,20 +158,6 @@ def circle(count: int) -> list[tuple[int, int]]:
         x, y = found[-1]
         found.append(((x * a - y * b) >> BITS, (x * b + y * a) >> BITS))
     return found
-
-
-def proof_products(layer: Layer, method: str, started: float = MOVED) -> float:
-    """About the multiply-adds of a proof; ``started``: as many as take as long as a move."""
-    height, width, rows, columns = folded_shape(layer)
-    small, large = sorted((rows, columns))
-    if method != "frequencies":
-        shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
-        sides = small + (large if large <= SIDE else 0)
-        return shifts * small * large * (height * width * sides + 20.0 * started)
-    first, second = periods(layer)
-    each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
-    each += started * (20.0 * small * large + 1000.0 * height * width + 1e5)
-    return layer.groups * (first // 2 + 1.0) * second * each
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,45 @@ Nothing of a proof rests on this: it keeps small files from holding a verifier u
 import math
 from typing import Any
 
-from .bounds import chunk_size
-from .errors import Unsupported, require
-from .graph import Network
-from .operation import Layer, products, walk
+from lipsort_cli.verifier.bounds import chunk_size
+from lipsort_cli.verifier.errors import Misused, Unsupported, require
+from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.operation import Layer, products, walk
+from lipsort_cli.verifier.verify import Patience
 
-SMALL, PATIENCE, EACH = 10_000_000, 3.5, {False: 60.0, True: 600.0}
-"""Files of up to ``SMALL`` bytes may take ``PATIENCE`` seconds of one core, larger ones ``EACH``
+SMALL, ALLOWED, EACH = 10_000_000, 3.5, {False: 60.0, True: 600.0}
+"""Files of up to ``SMALL`` bytes may take ``ALLOWED`` seconds of one core, larger ones ``EACH``
 more for each further million bytes: without and with exact arithmetic."""
 SPEEDS = {False: (1.2e-10, 1.5e-9), True: (4e-9, 6e-8)}
 """About the seconds for a multiply-add of a product of matrices, and for a number moved, compared
 or added, in binary64 and exactly."""
 CALL = 1e-4  # seconds for an operation on a chunk of points, however few
+LONGER = 8  # so many times longer a second try in exact arithmetic takes
 
 
-class Budget:
-    """Seconds of one core: those ``allowed`` for ``size`` bytes of files, and those ``asked`` for.
+class Budget(Patience):
+    """Seconds of one core: those ``allowed``, and those ``asked`` for.
 
-    ``patience``: as many as the user has.
+    ``patience``: as many as the user has; without, as many as the size of the files allows.
     """
 
-    def __init__(self, size: int, exact: bool, patience: float | None) -> None:
-        more = EACH[exact] * max(0.0, (size - SMALL) / 1e6)
-        self.allowed, self.asked = PATIENCE + more if patience is None else patience, 0.0
+    def __init__(self, patience: float | None = None) -> None:
+        reason = f"found {patience}; allowed: a number of seconds above 0"
+        require(patience is None or patience > 0, "--patience", reason, Misused)
+        self.patience, self.allowed, self.asked = patience, patience or 0.0, 0.0
+
+    def claimed(
+        self, certificate: dict[str, Any], network: Network, size: int, exact: bool
+    ) -> None:
+        """Spends what all proofs and points take."""
+        if self.patience is None:
+            self.allowed = ALLOWED + EACH[exact] * max(0.0, (size - SMALL) / 1e6)
+        for machine in (False, True)[: 1 + exact]:
+            self.spend(claimed_work(certificate, network, machine))
+
+    def again(self, network: Network, points: int) -> None:
+        """Spends what some points take with far more bits."""
+        self.spend(LONGER * points_work(network, points, exact=True))
 
     def spend(self, seconds: float) -> None:
         """Raises Unsupported where that is more than there is left."""
@@ -98,7 +114,21 @@ def proof_products(layer: Layer, method: str) -> float:
         sides = {"residual": 1.0, "cholesky": 3.0}.get(method, 0.0)
         return sides * layer.matrix.size * min(layer.matrix.shape)
     if "convolution" in layer.op and method in ("residual", "rows", "frequencies"):
-        from .operations._kernels import proof_products as by_kernel
-
-        return by_kernel(layer, method)
+        return kernel_products(layer, method)
     return 0.0
+
+
+def kernel_products(layer: Layer, method: str, started: float = 13.0) -> float:
+    """The same of a convolution; ``started``: as many as take as long as a move."""
+    from lipsort_cli.verifier.operations._kernels import SIDE, folded_shape, periods
+
+    height, width, rows, columns = folded_shape(layer)
+    small, large = sorted((rows, columns))
+    if method != "frequencies":
+        shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
+        sides = small + (large if large <= SIDE else 0)
+        return shifts * small * large * (height * width * sides + 20.0 * started)
+    first, second = periods(layer)
+    each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
+    each += started * (20.0 * small * large + 1000.0 * height * width + 1e5)
+    return layer.groups * (first // 2 + 1.0) * second * each
