@@ -2,13 +2,16 @@
 
 Of a composition most of the time goes into the options: they are found, read, converted and merged
 one after another. A sweep, a search for what is wrong with a command line and a study compose the
-same options again and again, with other values; here the values are set in a copy.
+same options again and again, with other values; here the values are set in a copy. Of another
+choice, at least the files are read already and Hydra's own options merged.
 """
 
 from __future__ import annotations
 
 import copy
 import os
+from dataclasses import dataclass
+from itertools import takewhile
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import (
@@ -17,6 +20,7 @@ from hydra._internal.config_repository import (
     IConfigRepository,
 )
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
@@ -34,6 +38,7 @@ class Loader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = _Kept(config_search_path)
         self._composed: dict[tuple[object, ...], DictConfig] = {}
+        self._begun: dict[tuple[object, ...], DictConfig] = {}
 
     def _parse_overrides_and_create_caching_repo(
         self, config_name: str | None, overrides: list[str]
@@ -74,6 +79,33 @@ class Loader(ConfigLoaderImpl):
         _record(config.hydra, parsed)
         return config
 
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        own = list(takewhile(_is_hydras, defaults))
+        begun = _Begun(names=tuple((one.config_path, one.package) for one in own))
+        if begun.names not in self._begun:
+            self._begun[begun.names] = super()._compose_config_from_defaults_list(own, repo)
+        return super()._compose_config_from_defaults_list([begun, *defaults[len(own) :]], repo)
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        if isinstance(default, _Begun):
+            return ConfigResult("", "", copy.deepcopy(self._begun[default.names]), {})
+        assert isinstance(repo, _OfOne)
+        repo.copy(str(default.config_path))
+        return super()._load_single_config(default, repo)
+
+
+@dataclass
+class _Begun(ResultDefault):
+    """What the first entries of a defaults list make, in their place."""
+
+    names: tuple[tuple[str | None, str | None], ...] = ()
+
+
+def _is_hydras(default: ResultDefault) -> bool:
+    return (default.package or "").partition(".")[0] == "hydra" and not default.primary
+
 
 def _shapes(override: Override) -> bool:
     """Whether more than one value depends on an override, or it is none of a single job."""
@@ -95,7 +127,7 @@ def _record(hydra: DictConfig, overrides: list[Override]) -> None:
 
 
 class _Kept(ConfigRepository):
-    """The options as they were read first, in copies: composing changes what it is given."""
+    """The options as they were read first."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         super().initialize_sources(config_search_path)
@@ -104,7 +136,7 @@ class _Kept(ConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         if config_path not in self._read:
             self._read[config_path] = super().load_config(config_path)
-        return copy.deepcopy(self._read[config_path])
+        return self._read[config_path]
 
 
 class _OfOne(CachingConfigRepository):
@@ -113,3 +145,8 @@ class _OfOne(CachingConfigRepository):
     def __init__(self, delegate: IConfigRepository) -> None:
         self.delegate = copy.copy(delegate)
         self.cache = {}
+
+    def copy(self, config_path: str) -> None:
+        """Make what was loaded this composition's own: to merge it is to change it."""
+        key = f"config_path={config_path}"
+        self.cache[key] = copy.deepcopy(self.cache.get(key) or self.load_config(config_path))
