@@ -28,8 +28,11 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route
-from lipsort_cli.verifier.classification import assumptions, classification_statement
-from lipsort_cli.verifier.external import points_table
+from lipsort_cli.verifier.classification import (
+    assumptions,
+    classification_statement,
+    points_table,
+)
 from lipsort_cli.verifier.format import FORMAT, VERSION
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.tensors import digest_array, input_digests

@@ -10,7 +10,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from lipsort_cli.verification.datasets import external_points, images_in
+from lipsort_cli.verification.datasets import certified_points, images_in
 from lipsort_cli.verification.effort import Budget
 from lipsort_cli.verifier.errors import Misused, require
 from lipsort_cli.verifier.verify import Verdict
@@ -47,7 +47,7 @@ def verify(
     try:
         budget = Budget(patience)
         if data is not None:
-            read = partial(external_points, _data_set(Path(data)))
+            read = partial(certified_points, _data_set(Path(data)))
     except Misused as fault:
         return Verdict("MISUSED", field=fault.field, reason=fault.reason)
     return judge(path, exact=exact, data=read, network=network, patience=budget)

@@ -10,12 +10,13 @@ import io
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.verifier.errors import Misused, require
-from lipsort_cli.verifier.tensors import Points, pixels, read_bytes
+from lipsort_cli.verifier.errors import Misused, Refused, require
+from lipsort_cli.verifier.tensors import Points, digest_array, pixels, read_bytes
 
 UNPACKED, TIMES = 1 << 26, 20
 """A compressed file may unpack to 64 MiB, and to so many times its size more."""
@@ -76,3 +77,22 @@ def _idx(path: Path) -> NDArray[np.uint8]:
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
     require(len(data) - start == math.prod(shape), "--data", f"{path} is truncated or too long")
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def certified_points(path: Path, certificate: dict[str, Any]) -> Points:
+    """The points at the certificate's indices. Raises Misused unless they are those certified."""
+    try:
+        found = external_points(path)
+    except Refused as fault:
+        raise Misused(fault.field, fault.reason) from None
+    except Exception as error:  # whatever a damaged file makes its reader stumble over
+        raise Misused("--data", f"{path}: {str(error)[:200]}") from None
+    index, stored = certificate["points"]["index"], certificate["data"]
+    reason = f"{path} holds {len(found.inputs)} points, and the certificate names later ones"
+    require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
+    points = Points(found.inputs[index], found.labels[index])
+    for name, column in points._asdict().items():
+        reason = f"the {name} of {path} at the certificate's indices are not those certified; "
+        reason += f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
+        require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
+    return points

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m lipsort_cli.verifier",
         description="Re-derive every claim of a certificate from weights and data.",
         epilog="exit codes: 0 VALID; 1 INVALID; 2 the command line is wrong, or a path on it does "
-        "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic, or too much work)",
+        "not exist; 3 UNSUPPORTED (an unknown version, operation or arithmetic)",
     )
     add = parser.add_argument
     add("certificate", help="certificate.json, or the folder that holds it")

@@ -66,10 +66,7 @@ def network_constant(network: Network, routes: Sequence[Route], norm: str, m: An
 
 
 def proven(layer: Layer, claim: LayerBound, norms: tuple[str, str], m: Any, where: str) -> Any:
-    """The constant between the norms before and after ``layer`` by the proof that a claim names.
-
-    Raises Invalid for a proof that there is not.
-    """
+    """The constant between the norms before and after ``layer`` by the proof that a claim names."""
     before, after = norms
     crossing = before != after
     reason = f"only a dense layer leads from {before} to {after}"

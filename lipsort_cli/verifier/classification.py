@@ -122,6 +122,22 @@ def _check_summary(
         require(right, f"summary.certified_at[{place}]", reason)
 
 
+def points_table(points: dict[str, Any]) -> bytes:
+    """``points.csv``: the certificate's points for people; ``repr`` keeps every digit."""
+    columns = (points[name] for name in ("index", "label", "prediction", "radius"))
+    rows = (f"{i},{label},{made},{size!r}\n" for i, label, made, size in zip(*columns, strict=True))
+    return "".join(["index,label,prediction,certified_radius\n", *rows]).encode("ascii")
+
+
+def check_table(certificate: dict[str, Any], table: bytes) -> None:
+    """People read ``points.csv``: it must say the same."""
+    wanted = points_table(certificate["points"])
+    lines = enumerate(zip(table.split(b"\n"), wanted.split(b"\n"), strict=False), 1)
+    line = next((number for number, (found, right) in lines if found != right), "the last")
+    reason = f"line {line} does not say what the certificate says"
+    require(table == wanted, "points.csv", reason)
+
+
 def at_least(value: float, direction: str = ROUND_FLOOR) -> str:
     """A lower bound in ``DIGITS`` digits, rounded down from the exact binary value."""
     text = str(Context(prec=DIGITS, rounding=direction).create_decimal(Decimal(value)))

@@ -119,8 +119,7 @@ class Exact(Machine):
         super().__init__()
         self.arb, self.fmpq, self.fmpz_mat = flint().arb, flint().fmpq, flint().fmpz_mat
         self.bits = bits
-        self.cut_at: list[int] = []
-        """Grids on which quotients and roots were cut off since activations settled."""
+        self.cut_at: list[int] = []  # grids of quotients and roots since activations settled
         self.root: Callable[[Any], Any] = np.frompyfunc(lambda ball: ball.sqrt(), 1, 1)
         self._larger = np.frompyfunc(lambda left, right: left.max(right), 2, 1)
 

@@ -18,10 +18,8 @@ from .operation import Layer, find, of, place, products, walk
 from .strictjson import canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
 
-RANGE = 2.0**60
-"""Means, factors and slopes lie within +-RANGE, standard deviations within [1/RANGE, RANGE]."""
-LARGEST_STATE = 1 << 26
-"""Components of a layer's output at most, and a quarter of those of all layers together."""
+RANGE = 2.0**60  # means, deviations, factors and slopes lie within +-RANGE
+LARGEST_STATE = 1 << 26  # components of a layer's output; of all together, four times as many
 MOST_PRODUCTS = 1 << 37  # of a weight and a number, that one point takes: some seconds
 MOST_LAYERS = 2_000
 DEEPEST = 8  # containers inside containers at most
@@ -30,8 +28,7 @@ Shape = tuple[int, ...]
 POSITIVE, NATURAL = integer(1, (1 << 31) - 1), integer(0, (1 << 31) - 1)
 anything = satisfying(lambda _: True, "")  # chains and tensors are checked with the network
 SIZES = {"group_size", "block", "kernel"}  # names of fields that are ``Layer.size``
-SAME = {"weight", "bias", "stride", "padding", "dilation", "groups"}
-"""Fields that a layer has under the same name."""
+SAME = {"weight", "bias", "stride", "padding", "dilation", "groups"}  # those under their own name
 
 
 def real(value: Any, where: str) -> float:

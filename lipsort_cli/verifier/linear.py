@@ -25,8 +25,7 @@ from .operation import Layer, of
 from .rounding import DUAL, UNIT, Arithmetic, ceiling, gamma
 from .state import State
 
-SUMS = {"linf": "largest absolute row sum", "l1": "largest absolute column sum"}
-"""Methods by which the norm of a matrix is known."""
+SUMS = {"linf": "largest absolute row sum", "l1": "largest absolute column sum"}  # methods
 
 
 def scaled(weight: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:

@@ -18,10 +18,8 @@ from .graph import Network
 from .operation import Layer
 from .tensors import read_bytes
 
-OPERATOR_SET = 17
-IR_VERSION = 8
-Message = list[tuple[int, Any]]
-"""Of protobuf: numbers of fields and their values, whole, real, words, bytes or messages."""
+OPERATOR_SET, IR_VERSION = 17, 8
+Message = list[tuple[int, Any]]  # of protobuf: fields' numbers and values, also messages
 Node = tuple[str, dict[str, Any], dict[str, Any]]
 """An operation of ONNX that takes the running value and makes the next one; its constants, float32
 or int64 (None: there is none); its attributes, whole, real or lists of whole numbers."""
@@ -48,8 +46,8 @@ def nodes_of(layer: Layer) -> list[Node]:
         case "l2_pool":
             return [("LpPool", {}, {**window, "p": 2})]
         case "convolution" | "transposed_convolution":
-            reason = "which pads circularly; operator set 17 of ONNX cannot"
-            _require(layer, not (layer.circular and layer.padding), reason)
+            reason = f"found operation {layer.op!r}, which pads circularly; ONNX 17 cannot"
+            require(not (layer.circular and layer.padding), layer.place, reason, Unsupported)
             kernel = {
                 "kernel_shape": list(layer.matrix.shape[2:]),
                 "strides": [layer.stride] * 2,
@@ -61,7 +59,8 @@ def nodes_of(layer: Layer) -> list[Node]:
         case "normalize":
             half, inner = len(layer.numbers) // 2, (1,) * (len(layer.shape) - 1)
             known = inner or half in (1, layer.inputs)
-            _require(layer, known, "with channels in a flat state, which ONNX has not")
+            reason = f"found operation {layer.op!r}, with channels in a flat state; ONNX has none"
+            require(known, layer.place, reason, Unsupported)
             pairs = _real(layer.numbers).reshape(2, half, *(inner if half > 1 else ()))
             return [("Sub", {"mean": pairs[0]}, {}), ("Div", {"std": pairs[1]}, {})]
         case "clip":
@@ -109,10 +108,6 @@ _whole, _real = partial(np.asarray, dtype=np.int64), partial(np.asarray, dtype=n
 def _reshape(key: str, *shape: int) -> Node:
     """To ``[N, *shape]``; ``key`` names the constant. 0 stands for the size of the batch."""
     return "Reshape", {key: _whole([0, *shape])}, {}
-
-
-def _require(layer: Layer, holds: object, reason: str) -> None:
-    require(holds, layer.place, f"found operation {layer.op!r}, {reason}", Unsupported)
 
 
 def onnx_bytes(network: Network) -> bytes:

@@ -103,8 +103,7 @@ class Operation(ABC):
     fields: ClassVar[dict[str, Check]] = {}
     """Fields of its entry in a graph, beside ``op``; what is real makes up ``Layer.numbers``."""
     methods: tuple[str, ...] = ("1-Lipschitz",)  # how its constant may be proven
-    smooth = False
-    """Whether it needs the accuracy of a mathematical library; then in real arithmetic only."""
+    smooth = False  # whether it rests on a mathematical library: then in real arithmetic only
 
     def parse(self, entry: Entry) -> dict[str, Any]:
         """What the entry says of the :class:`Layer` besides; without ``out_shape`` the shape stays.

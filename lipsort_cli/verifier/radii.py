@@ -10,6 +10,8 @@ A network that does not end in a dense layer gets unit vectors as head rows:
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -54,11 +56,8 @@ def split(network: Network) -> Split:
 
 def _products(factors: Sequence[float]) -> tuple[float, float]:
     """The smallest and the largest product of the first factors, at most and at least 1."""
-    smallest = largest = product = 1.0
-    for factor in factors:
-        product *= factor
-        smallest, largest = min(smallest, product), max(largest, product)
-    return smallest, largest * (1 + 2.0**-40)
+    products = [1.0, *accumulate(factors, mul)]
+    return min(products), max(products) * (1 + 2.0**-40)
 
 
 class Head(NamedTuple):
@@ -91,8 +90,8 @@ def gaps(head: Head, state: State, labels: Labels) -> tuple[Any, Any, Any, Any]:
     logits, count, flushed = state.values, 0, m.upper(0.0)
     if head.linear is not None:
         logits, count, flushed = head.linear.apply(logits), head.linear.count, head.linear.flushed
-    given = head.linear.magnitude(state.values, logits) if head.linear else abs(logits)
-    sizes = m.uppers(given)
+    terms = head.linear.magnitude(state.values, logits) if head.linear else abs(logits)
+    sizes = m.uppers(terms)
     own = m.lost(count, sizes, flushed) * m.guard
     smallest, largest = _products(head.tail)
     # Trailing scales round four times each; what they lose to underflow, in units of the logits.

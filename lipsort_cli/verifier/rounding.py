@@ -189,10 +189,9 @@ class Machine:
 class Binary64(Machine):
     """Activations are ``float64 [N, n]``, upper bounds :class:`Up`."""
 
-    unit, tiny, largest = UNIT, BINARY64.tiny, BINARY64.largest
-    """Above ``largest`` nothing is judged: this machine itself may overflow."""
-    ranks, cut = 54, 0.0
-    """Bits after which weights of ranks are left out, and the share of a sum so lost."""
+    unit, tiny = UNIT, BINARY64.tiny
+    largest = BINARY64.largest  # above, nothing is judged: this machine itself may overflow
+    ranks, cut = 54, 0.0  # bits after which ranks are left out, and the share of a sum so lost
     bulk = 1  # so many times more memory than floats its numbers take
     exactly = False  # whether values are those of real arithmetic, up to what ``settle`` cuts off
 
@@ -242,8 +241,7 @@ class Binary64(Machine):
         """``function`` moves, selects, changes signs, adds or subtracts numbers of one grid."""
         return np.asarray(function(*values))
 
-    bilinear = select
-    """``function`` adds up products of the last values with what it selects of the others."""
+    bilinear = select  # adds up products of the last values with what it selects of the others
 
     def settle(self, values: Floats) -> tuple[Floats, float]:
         """Activations as they are kept, and what keeping them cost each component."""

@@ -12,8 +12,7 @@ from typing import Any
 from .errors import Invalid, Unsupported, require
 
 LARGEST_TEXT = 1 << 28  # bytes of JSON that are read at most (256 MiB)
-MOST_LISTS = 1 << 17
-"""Objects and lists in one text at most, and as many opening brackets inside strings."""
+MOST_LISTS = 1 << 17  # objects and lists in one text, with opening brackets inside strings
 MOST_VALUES = 1 << 23  # values in one text at most: columns of more than a million points
 
 _ZEROS = re.compile(r"\.0*(?=p)|(?<=[1-9a-f])0+(?=p)")  # at the end of a fraction
@@ -35,9 +34,6 @@ def parse(text: bytes | str, where: str) -> Any:
         require(math.isfinite(float(literal)), where, f"{literal[:40]} is out of range")
         return float(literal)
 
-    def constant(name: str) -> None:
-        require(False, where, f"{name} is not a number of JSON")
-
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         # What would take long to parse, or more memory than its size suggests.
@@ -48,7 +44,7 @@ def parse(text: bytes | str, where: str) -> Any:
             count = sum(map(text.count, marks))
             require(count <= most, where, f"{count} {name}, more than {most}", Unsupported)
         return json.loads(
-            text, object_pairs_hook=pairs, parse_constant=constant, parse_float=decimal
+            text, object_pairs_hook=pairs, parse_constant=decimal, parse_float=decimal
         )
     except (ValueError, RecursionError) as error:
         raise Invalid(where, f"not JSON ({str(error)[:120]})") from None

@@ -86,7 +86,7 @@ def pixels(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     return values.astype(np.float32) / np.float32(255)
 
 
-def stored_points(data: bytes, encoding: str, where: str) -> Points:
+def stored_points(data: bytes, encoding: str, where: str = "data.file") -> Points:
     """Points of a certificate's own data file: tensors ``inputs`` and ``labels``."""
     tensors, _ = parse_tensors(data, where)
     known = set(tensors) == {"inputs", "labels"}

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .classification import Certificate, at_most, check_classification
+from .classification import Certificate, at_most, check_classification, check_table
 from .errors import Misused, Refused, Unsupported, require
-from .external import certified_points, check_table
 from .format import parse_certificate
 from .graph import Network, parse_network
 from .radii import Claims
@@ -19,17 +18,14 @@ from .tensors import Points, read_bytes, stored_points
 from .w1 import Claim, check_w1
 
 CERTIFICATE = "certificate.json"  # the file that makes a folder a certificate
+Source = Callable[[Certificate], Points]  # of a certificate's points
 TABLE = "points.csv"  # the same points for people; checked where it lies beside the certificate
-EXIT_CODES = {"VALID": 0, "INVALID": 1, "MISUSED": 2, "UNSUPPORTED": 3}
 
 
 class Verdict(NamedTuple):
-    """``status`` VALID, INVALID or UNSUPPORTED; ``field`` and ``reason`` of the first fault.
+    """VALID; or INVALID or UNSUPPORTED, with ``field`` and ``reason`` of the first fault."""
 
-    MISUSED says that an option names what cannot be meant, and nothing about the certificate.
-    """
-
-    status: str
+    status: str  # MISUSED: an option names what cannot be meant; nothing about the certificate
     statement: str = ""
     field: str = ""
     reason: str = ""
@@ -38,7 +34,7 @@ class Verdict(NamedTuple):
     @property
     def exit_code(self) -> int:
         """0 VALID, 1 INVALID, 2 MISUSED, 3 UNSUPPORTED."""
-        return EXIT_CODES[self.status]
+        return ("VALID", "INVALID", "MISUSED", "UNSUPPORTED").index(self.status)
 
 
 class Patience:
@@ -55,16 +51,16 @@ def verify(
     path: str | os.PathLike[str],
     *,
     exact: bool = False,
-    data: Callable[[], Points] | None = None,
+    data: Source | None = None,
     network: str | os.PathLike[str] | None = None,
     patience: Patience | None = None,
 ) -> Verdict:
     """Re-derive every claim of the certificate at ``path`` (a file, or the folder that holds it).
 
-    ``data`` reads a data set: take inputs and labels from there, at the certificate's indices,
-    instead of the stored copy. ``network``: check this deployed network (safetensors with its
-    graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``: judge every
-    inequality once more in exact arithmetic. ``patience``: what may turn the work down.
+    ``data`` gives the points of a certificate, to be checked instead of the stored copy.
+    ``network``: check this deployed network (safetensors with its graph, or ONNX as lipsort writes
+    it) instead of the stored one. ``exact``: judge every inequality once more in exact arithmetic.
+    ``patience``: what may turn the work down.
     """
     deployed = None if network is None else Path(network)
     try:
@@ -81,11 +77,7 @@ def verify(
 
 
 def _verify(
-    path: Path,
-    exact: bool,
-    data: Callable[[], Points] | None,
-    deployed: Path | None,
-    patience: Patience,
+    path: Path, exact: bool, data: Source | None, deployed: Path | None, patience: Patience
 ) -> Verdict:
     reason = "this process flushes subnormal numbers to zero"
     require(gradual_underflow(), "process", reason, Unsupported)
@@ -93,20 +85,16 @@ def _verify(
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
     network, size = _network(certificate, path.parent, deployed)
-    critic, contents = certificate["kind"] == "w1_lower_bound", b""
+    critic, stored = certificate["kind"] == "w1_lower_bound", certificate["data"]
     reason = "a Wasserstein certificate covers its stored samples only"
     require(not critic or data is None, "--data", reason, Unsupported)
-    if data is None:
-        contents = _stored(certificate["data"], path.parent, "data")
+    contents = b"" if data else _stored(stored, path.parent, "data")
     patience.claimed(certificate, network, len(text) + size + len(contents), exact)
     if critic:
         claims: Claims | Claim = check_w1(certificate, network, contents)
     else:
-        if data is None:
-            points = stored_points(contents, certificate["data"]["encoding"], "data.file")
-        else:
-            points = certified_points(certificate, data)
-        claims = check_classification(certificate, network, points)
+        given = data(certificate) if data else stored_points(contents, stored["encoding"])
+        claims = check_classification(certificate, network, given)
         if (path.parent / TABLE).is_file():
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]

@@ -29,7 +29,7 @@ class Concatenate(Sum):
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """Carry every branch on its own, then join values and errors."""
         branches = self.carried(layer, state, bound)
-        values = [branch.values for branch in branches]
+        values = (branch.values for branch in branches)
         state.values = state.m.select(lambda *arrays: np.concatenate(arrays, axis=1), *values)
         for name in ("own", "d0", "d1"):
             errors = [getattr(branch, name) for branch in branches]

@@ -34,18 +34,15 @@ class Distance(Operation):
             return m.upper(1 - decay) * float(layer.width)
         # Bernoulli's inequality where the power would be too long a number.
         power = decay ** (2 * count) if count <= _LONGEST else 1 - 2 * count * (1 - decay)
-        power = max(power, Fraction(0))
-        squares = (1 - decay) * (1 - power) / (1 + decay)
+        squares = (1 - decay) * (1 - max(power, Fraction(0))) / (1 + decay)
         return m.ones(layer.width, "l2") * m.root(m.upper(squares))
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
         """One subtraction each, a maximum or a sum of non-negative terms, and the bias."""
-        m, count = state.m, _roundings(layer)
-        weight = m.array(layer.matrix)
+        m, count, shares = state.m, _roundings(layer), _shares(layer, state.m.ranks)
         bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
-        decay, shares = layer.numbers[0], _shares(layer, m.ranks)
-        exactly = m.powers(decay, len(shares)) if m.exactly else shares
-        distances = m.bilinear(_weighted, state.values, weight, exactly)
+        shares = m.powers(layer.numbers[0], len(shares)) if m.exactly else shares
+        distances = m.bilinear(_weighted, state.values, m.array(layer.matrix), shares)
         state.values = distances + bias
         sizes = m.norm(m.enlarge(distances + abs(bias), layer.inputs + 8), state.norm)
         state.rounded(layer, bound.value, sizes, count, 8 * count)
@@ -64,10 +61,7 @@ def _roundings(layer: Layer) -> int:
 
 
 def _shares(layer: Layer, bits: int) -> Floats:
-    """``(1 - decay) decay^k``, each rounded up, for the ranks that matter.
-
-    The others' weights add up to at most ``2^-bits (1 - decay)``.
-    """
+    """``(1 - decay) decay^k``, rounded up, while the rest is above ``2^-bits (1 - decay)``."""
     decay, kept = layer.numbers[0], 1
     if decay > 0:
         wanted = (bits - math.log2(1 - decay)) / -math.log2(decay)

@@ -33,8 +33,7 @@ class Extension(Operation):
 
 def _exactly(layer: Layer, values: Any, m: Any) -> tuple[Any, Any]:
     """Squares of all distances by products of integers; the largest of all is a bound of sizes."""
-    assert layer.weight is not None and layer.bias is not None
-    weight, bias = m.array(layer.weight), m.array(layer.bias)
+    weight, bias = m.array(layer.matrix), m.array(layer.bias)
     lengths = (values * values).sum(1)[:, None] + (weight * weight).sum(1)[None, :]
     far = m.square_roots(lengths + m.product(values, weight) * -2.0)
     best = (bias - far).max(1)[:, None]
@@ -47,8 +46,7 @@ def _binary64(layer: Layer, values: Floats, m: Any) -> tuple[Floats, Floats]:
     The product's error bound says which centres may attain the maximum; only those are evaluated
     as written, without cancellation, so the value errs by its own roundings alone.
     """
-    assert layer.weight is not None and layer.bias is not None
-    weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+    weight, bias = m.array(layer.matrix), m.array(layer.bias)
     # About the centres' mean, or points far from the origin would lose every digit.
     middle = weight.mean(axis=0)
     x, w = values - middle, weight - middle
@@ -62,8 +60,7 @@ def _binary64(layer: Layer, values: Floats, m: Any) -> tuple[Floats, Floats]:
     most = bias - np.sqrt(np.maximum(squares - lost, 0)) * (1 - 8 * UNIT)
     slack = 8 * UNIT * (np.abs(bias).max() + np.abs(least).max(axis=1, keepdims=True))
     # Written so that NaN keeps every centre.
-    chosen = ~(most + slack < least.max(axis=1, keepdims=True) - slack)
-    points, centres = np.nonzero(chosen)
+    points, centres = np.nonzero(~(most + slack < least.max(axis=1, keepdims=True) - slack))
     best = np.full(len(values), -np.inf)
     step = max(1, _PAIRS // layer.inputs)
     for start in range(0, len(points), step):

@@ -2,9 +2,7 @@
 
 from fractions import Fraction
 
-import numpy as np
-
-from ._base import Any, Entry, Layer, LayerBound, Operation, State, listing, real
+from ._base import Any, Entry, Layer, LayerBound, Operation, State, listing, np, real
 
 SMALLEST = 2.0**-60  # standard deviations are no less
 

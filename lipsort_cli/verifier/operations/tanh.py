@@ -7,10 +7,7 @@ ULPS = 16  # assumed accuracy of NumPy's binary64 tanh and exp, in units of the 
 
 
 class Tanh(Operation):
-    """A smooth function of each component; its largest slope is its constant in every norm.
-
-    In real arithmetic only, as libraries differ.
-    """
+    """A smooth function of each component; its largest slope is its constant in every norm."""
 
     smooth = True
     slope = 1.0
