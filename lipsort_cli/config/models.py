@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lipsort_cli.config.options import like, node, option
 from lipsort_cli.config.registry import Option, choice
 
-CONSTRUCTIONS = ("orthogonal", "reshaped")
+CONSTRUCTIONS = ("orthogonal", "shift", "reshaped")
 POOLINGS = ("max", "average", "l2")
 DOWNSAMPLINGS = ("patch", "strided", *POOLINGS)
 PADDINGS = ("zeros", "circular")
@@ -82,8 +82,8 @@ class ImageModel(Option):
     padding_mode: str = option("zeros", "what lies around an image", choices=PADDINGS)
     convolution: str = option(
         "orthogonal",
-        "kernels of constraint=orthonormal: orthogonal operators, or the reshaped kernel "
-        "orthonormal and divided by ceil(kernel / stride)",
+        "kernels of constraint=orthonormal: orthogonal operators; channels shifted by a pixel and "
+        "mixed; or the reshaped kernel orthonormal and divided by ceil(kernel / stride)",
         choices=CONSTRUCTIONS,
     )
     bias: bool = option(True, "layers have a bias")

@@ -16,6 +16,7 @@ from lipsort_cli.layers.convolutions import (
     Convolution,
     OrthogonalConvolution,
     ReshapedConvolution,
+    ShiftConvolution,
     SpectralConvolution,
     TransposedConvolution,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Residual",
     "Scale",
     "Select",
+    "ShiftConvolution",
     "SpaceToDepth",
     "SpectralConvolution",
     "Sum",

@@ -19,6 +19,7 @@ from lipsort_cli.layers import (
     Convolution,
     OrthogonalConvolution,
     ReshapedConvolution,
+    ShiftConvolution,
     SpectralConvolution,
 )
 from lipsort_cli.layers.activations import ACTIVATIONS
@@ -66,14 +67,17 @@ def build_convolution(
     Args:
         config: the constraint. ``orthonormal`` makes kernels by ``construction``; ``spectral`` and
             ``aol`` bound the operator; every other set holds the reshaped kernel.
-        construction: ``orthogonal`` (:class:`OrthogonalConvolution`) or ``reshaped``.
+        construction: ``orthogonal`` (:class:`OrthogonalConvolution`), ``shift``
+            (:class:`ShiftConvolution`, and the former where the stride is not 1) or ``reshaped``.
         in_channels: of the input.
         out_channels: of the output.
         kernel: taps along each axis.
         options: as :class:`~lipsort_cli.layers.Convolution`: stride, padding, bias, ...
     """
-    if config.name == "orthonormal" and construction == "orthogonal":
-        return OrthogonalConvolution(in_channels, out_channels, kernel, **options)
+    if config.name == "orthonormal" and construction != "reshaped":
+        shifts = construction == "shift" and options.get("stride", 1) == 1
+        orthogonal = ShiftConvolution if shifts else OrthogonalConvolution
+        return orthogonal(in_channels, out_channels, kernel, **options)
     if config.name == "aol":
         return AolConvolution(in_channels, out_channels, kernel, **options)
     if isinstance(config, SpectralConstraint):

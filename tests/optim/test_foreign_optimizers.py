@@ -19,6 +19,7 @@ from lipsort_cli.layers import (
     Dense,
     OrthogonalConvolution,
     ReshapedConvolution,
+    ShiftConvolution,
     SpectralConvolution,
     TransposedConvolution,
 )
@@ -51,6 +52,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
         for one in SETS
     },
     "OrthogonalConvolution": lambda: OrthogonalConvolution(2, 4, 3),
+    "ShiftConvolution": lambda: ShiftConvolution(5, 4, 3, padding=1),
     "AolConvolution": lambda: AolConvolution(2, 4, 3),
     "SpectralConvolution": lambda: SpectralConvolution(2, 4, 3),
     "SideBySide": lambda: SideBySide(3, 6, 5, "middle"),
@@ -80,7 +82,7 @@ def far_from_home(network: nn.Module, prepare: Callable[[Any], Any], lr: float =
 
 
 def leaves(name: str) -> bool:
-    return name.startswith(("Orth", "Transposed")) or name.split(" ")[-1] in MAY_LEAVE
+    return name.startswith(("Orth", "Shift", "Transposed")) or name.split(" ")[-1] in MAY_LEAVE
 
 
 def test_every_layer_and_every_set_is_here() -> None:

@@ -109,7 +109,7 @@ CHANGES: list[tuple[str, str, Any]] = [
     *(("cnn", key, value) for key, value in (("channels", [8, 8]), ("widths", [8]))),
     ("cnn", "kernel", 5),
     ("cnn", "padding_mode", "circular"),
-    ("cnn", "convolution", "reshaped"),
+    *(("cnn", "convolution", way) for way in ("shift", "reshaped")),
     ("cnn", "bias", False),
     ("cnn", "dropout", 0.5),
     ("cnn", "lipschitz", 2.0),

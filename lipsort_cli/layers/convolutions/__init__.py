@@ -6,6 +6,7 @@ from lipsort_cli.layers.convolutions.bounds import convolution_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry
 from lipsort_cli.layers.convolutions.orthogonal import OrthogonalConvolution
 from lipsort_cli.layers.convolutions.reshaped import ReshapedConvolution
+from lipsort_cli.layers.convolutions.shift import ShiftConvolution
 from lipsort_cli.layers.convolutions.spectral import SpectralConvolution
 from lipsort_cli.layers.convolutions.transposed import TransposedConvolution
 
@@ -15,6 +16,7 @@ __all__ = [
     "Geometry",
     "OrthogonalConvolution",
     "ReshapedConvolution",
+    "ShiftConvolution",
     "SpectralConvolution",
     "TransposedConvolution",
     "convolution_bound",
