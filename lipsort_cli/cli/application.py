@@ -103,7 +103,7 @@ def _root(
 _completion = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@_completion.command(context_settings={"help_option_names": []})
+@_completion.command(context_settings={"help_option_names": ["--help", "-h"]})
 def _complete(
     install_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
     show_completion: Annotated[str | None, typer.Option(metavar="bash|zsh")] = None,
