@@ -6,6 +6,7 @@ Format ``lipsort-graph`` version 1 (docs/certificates.md): a chain of layers ove
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import Invalid, Refused, Unsupported, require
 from .format import integer, listing, record, satisfying, word
 from .operation import Layer, find, of, place, products, walk
-from .strictjson import canonical, parse, parse_hex, sha256
+from .strictjson import HEX, canonical, parse, parse_hex, sha256
 from .tensors import parse_tensors
 
 RANGE = 2.0**60  # means, deviations, factors and slopes lie within +-RANGE
@@ -66,8 +67,9 @@ class Network:
         return {**known, "input_shape": shape, "classes": self.classes, "layers": layers}
 
     def graph_digest(self) -> str:
-        """SHA-256 of the canonical graph."""
-        return sha256(canonical(self.graph()))
+        """SHA-256 of the canonical graph, each number as ``float.hex`` spells it."""
+        text = canonical(self.graph()).decode("ascii")
+        return sha256(HEX.sub(lambda found: float.fromhex(found[0]).hex(), text).encode("ascii"))
 
     def weights_digest(self) -> str:
         """SHA-256 of names, shapes and float32 little-endian contents, in graph order."""
@@ -221,7 +223,7 @@ class Parser:
         numbers = tuple(value for value in found.values() if isinstance(value, float))
         attributes = {"numbers": numbers, "out_shape": shape, **same}
         attributes |= operation.parse(Entry({**found, "parts": parts}, shape, at, self.channels))
-        attributes |= {"shape": shape, "name": name, "entry": fields, "parts": parts}
+        attributes |= {"shape": shape, "name": name, "entry": deepcopy(fields), "parts": parts}
         return Layer(index, op, math.prod(shape), math.prod(attributes["out_shape"]), **attributes)
 
     def _tensor(self, given: Any, expected: str, where: str) -> NDArray[np.float32] | None:

@@ -16,7 +16,7 @@ MOST_LISTS = 1 << 17  # objects and lists in one text, with opening brackets ins
 MOST_VALUES = 1 << 23  # values in one text at most: columns of more than a million points
 
 _ZEROS = re.compile(r"\.0*(?=p)|(?<=[1-9a-f])0+(?=p)")  # at the end of a fraction
-_HEX = re.compile(r"-?0x[01](\.[0-9a-f]{1,13})?p[+-][0-9]{1,4}\Z")
+HEX = re.compile(r"-?0x[01](\.[0-9a-f]{1,13})?p[+-][0-9]{1,4}")
 
 
 def parse(text: bytes | str, where: str) -> Any:
@@ -65,7 +65,7 @@ def parse_hex(text: Any, where: str) -> float:
     """A finite binary64 number in the form of ``float.hex``, which may leave out zeros at the end
     of the fraction; other spellings are refused.
     """
-    if not isinstance(text, str) or not _HEX.match(text):
+    if not isinstance(text, str) or not HEX.fullmatch(text):
         raise Invalid(where, f"expected a hexadecimal float such as '0x1.8p+0', found {text!r:.60}")
     try:
         value = float.fromhex(text)

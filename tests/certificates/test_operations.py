@@ -18,7 +18,7 @@ from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.export.compare import compare
 from lipsort_cli.verifier.errors import Invalid, Unsupported
-from lipsort_cli.verifier.graph import Network, Parser
+from lipsort_cli.verifier.graph import Network, Parser, build_network
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.verifier.rounding import BINARY32, REAL
 from lipsort_cli.verifier.verify import verify
@@ -418,3 +418,13 @@ def test_unit_roundoff_matters() -> None:
         bounds = [find_bound(layer, "l2") for layer in net.layers]
         state = propagate(net.layers, bounds, x.reshape(5, -1).astype(float), "l2", BINARY32)
         assert (state.d0.value > 0).all() and (state.d1.value > 0).all()
+
+
+def test_a_network_keeps_its_graph() -> None:
+    """What becomes of the entries it was built from is no matter of its own."""
+    net = network([{"op": "scale", "factor": (0.5).hex()}], [2], 2)
+    given = net.graph()
+    built = build_network(given, {})
+    given["layers"][0]["factor"] = (2.0).hex()
+    assert built.graph_digest() != network([given["layers"][0]], [2], 2).graph_digest()
+    assert built.layers[0].numbers == (0.5,) and built.graph()["layers"][0]["factor"] == (0.5).hex()

@@ -14,7 +14,7 @@ def doubt(state: State, *constants: float) -> tuple[Any, Any]:
 
 
 class Scale(Operation):
-    """Four roundings cover the factor's own and the product's; underflow of either too."""
+    """Four roundings cover the factor's own and the product's; underflow of either."""
 
     fields = {"factor": real}
     methods = ("factor",)
