@@ -23,7 +23,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from hydra.version import setbase
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli.config import catalog
@@ -291,7 +291,9 @@ def _list_of_options(override: Override, chosen: list[Any], multirun: bool) -> F
 def known_to_hydra(config: DictConfig) -> Iterator[None]:
     """Let ``${hydra:...}`` refer to this configuration."""
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)
+    # As Hydra's set_config does, which copies the node first; nobody writes into it.
+    OmegaConf.set_readonly(config.hydra, True)
+    HydraConfig.instance().cfg = config  # type: ignore[assignment]
     try:
         yield
     finally:
