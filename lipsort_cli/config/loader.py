@@ -82,6 +82,8 @@ class Loader(ConfigLoaderImpl):
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
     ) -> DictConfig:
+        if repo.get_sources() is not self.repository.get_sources():  # with hydra.searchpath
+            return super()._compose_config_from_defaults_list(defaults, repo)
         own = list(takewhile(_is_hydras, defaults))
         begun = _Begun(names=tuple((one.config_path, one.package) for one in own))
         if begun.names not in self._begun:

@@ -91,3 +91,15 @@ def test_files_of_the_user_s_are_read_by_every_composer(tmp_path: Path) -> None:
         (tmp_path / "activation" / "mine.yaml").write_text(text)
         with Composer("train", extra=tmp_path) as composer:
             assert composer.compose(["activation=mine"]).activation.group_size == size
+
+
+def test_options_of_hydra_s_own_are_those_of_the_search_path(tmp_path: Path) -> None:
+    with Composer("train") as composer:
+        for number in (1, 2):
+            folder = tmp_path / str(number) / "hydra" / "job_logging"
+            folder.mkdir(parents=True)
+            (folder / "mine.yaml").write_text(f"version: {number}\n")
+            found = composer.compose(
+                [f"hydra.searchpath=[{tmp_path / str(number)}]", "hydra/job_logging=mine"]
+            )
+            assert found.hydra.job_logging.version == number
