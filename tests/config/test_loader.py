@@ -98,8 +98,8 @@ def test_options_of_hydra_s_own_are_those_of_the_search_path(tmp_path: Path) -> 
         for number in (1, 2):
             folder = tmp_path / str(number) / "hydra" / "job_logging"
             folder.mkdir(parents=True)
-            (folder / "mine.yaml").write_text(f"version: {number}\n")
+            (folder / "mine.yaml").write_text(f"mark: {number}\n")
             found = composer.compose(
                 [f"hydra.searchpath=[{tmp_path / str(number)}]", "hydra/job_logging=mine"]
             )
-            assert found.hydra.job_logging.version == number
+            assert found.hydra.job_logging.mark == number
