@@ -122,9 +122,6 @@ class Augmentation:
         0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
     )
     flip: bool = option(False, "mirror half of the images left to right")
-    until: float = option(
-        1.0, "share of the steps after which images stay as they are", above=0, maximum=1
-    )
 
 
 @node

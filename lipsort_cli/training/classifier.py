@@ -93,7 +93,7 @@ class ClassifierTask(Task):
         self.network.train()
         index = self._batch()
         inputs, labels = self.inputs[index], self.labels[index]
-        if self.augment.active and self.progress <= self.augment.config.until:
+        if self.augment.active:
             # As one process would, before the batch is shared out.
             generator = self._random(AUGMENTATION, self.at.step)
             inputs = self.augment(inputs, generator)

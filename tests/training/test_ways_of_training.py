@@ -59,8 +59,6 @@ def weights_of(network: Network) -> bytes:
         ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
         ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
         ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
-        ["augmentation.shift=1"],
-        ["augmentation.shift=1", "augmentation.until=0.5"],
         ["optimizer.rank=4"],
         ["optimizer.rank=8"],
         ["data.train_per_class=20"],
