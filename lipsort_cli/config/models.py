@@ -94,6 +94,11 @@ class ImageModel(Option):
         even = isinstance(self, DcganCriticModel)
         if not self.widths and self.dropout > 0:
             yield "model.dropout: a network without dense layers (model.widths=[]) has none"
+        if even and self.convolution == "shift":
+            yield (
+                f"model.convolution: found shift with model={self.name}, all of whose convolutions "
+                "have a stride, which shifts cannot; allowed: orthogonal, reshaped"
+            )
         if self.kernel % 2 == even:
             kind = "even" if even else "odd"
             near = f"{self.kernel - 1} or {self.kernel + 1}"

@@ -37,8 +37,7 @@ def images_in(folder: Path) -> Path:
 
 
 def external_points(path: Path) -> Points:
-    """Points of a data set: ``.npz`` (``x_test``, ``y_test``), IDX images, or a folder of IDX."""
-    path = images_in(path) if path.is_dir() else path
+    """Points of a data set's file: ``.npz`` (``x_test``, ``y_test``) or IDX images."""
     if path.suffix.lower() == ".npz":
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())

@@ -199,6 +199,7 @@ def configured(config: Any, activation: Any = MAXMIN) -> TrainConfig:
         (model("cnn", channels=[]), r"model.channels: found \[\]"),
         (model("cnn", kernel=4), "model.kernel: found 4; model=cnn takes odd kernels: 3 or 5"),
         (model("dcgan_critic", kernel=3), "takes even kernels: 2 or 4"),
+        (model("dcgan_critic", convolution="shift"), "allowed: orthogonal, reshaped"),
         (model("cnn", padding_mode="reflect"), "model.padding_mode: found 'reflect'"),
     ],
 )

@@ -18,12 +18,13 @@ _ORTHONORMAL = Orthonormal()
 class ShiftConvolution(Convolution):
     """K[o, i, t] = H[o, i] where t is the tap of input channel i, and 0 elsewhere.
 
-    Fifths of the channels are read one tap above, below, left and right of the pixel, and the rest
-    at the pixel; H [out, in] with orthonormal rows or columns mixes them. Its response at every
-    frequency w is H diag(e^(i w t)): as orthonormal as H, with nothing composed and a product of
-    one pixel's channels for the k^2 of a kernel. With circular padding it is an isometry one way;
-    with zeros the outermost pixels of shifted channels are lost ("shift" of Wu et al., CVPR 2018;
-    with orthonormal matrices Hu et al., "LipNeXt", ICLR 2026).
+    Fifths of the channels, rounded down, are read k // 2 taps above, below, left and right of the
+    pixel, and the rest at the pixel (so all, where there are fewer than five); H [out, in] with
+    orthonormal rows or columns mixes them. Its response at every frequency w is H diag(e^(i w t)):
+    as orthonormal as H, with nothing composed and a product of one pixel's channels for the k^2 of
+    a kernel. With circular padding it is an isometry one way; with zeros the outermost pixels of
+    shifted channels are lost ("shift" of Wu et al., CVPR 2018; with orthonormal matrices "LipNeXt",
+    ICLR 2026).
 
     Args: as :class:`Convolution`, with an odd kernel, stride 1, as many pixels of padding as keep
         the image's size, and no groups.
