@@ -1,8 +1,9 @@
-"""Which software a run's numbers come from."""
+"""Which software, and which machine, a run's numbers come from."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -20,6 +21,24 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """What the machine calls its processor, and how many cores it has."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        name = next(named, name)
+    count = os.cpu_count() or 1
+    return f"{name}, {count} core{'s' if count > 1 else ''}"
 
 
 def commit() -> str | None:

@@ -23,7 +23,7 @@ from lipsort_cli import __version__
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.pages import page, table
-from lipsort_cli.versions import commit
+from lipsort_cli.versions import commit, cores
 
 PURPOSES = {
     "attacks": "lipsort attack methods=[autoattack] and [foolbox]",
@@ -121,9 +121,7 @@ def examined() -> dict[str, Any]:
         "configuration": configuration,
         "packages": packages,
         "torch": probed["torch"],
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "environment": {
             key: value
             for key, value in sorted(os.environ.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from typer import Argument, Option
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.identity import locked
+from lipsort_cli.versions import cores
 
 if TYPE_CHECKING:
     from lipsort_cli.reproduction.jobs import Job
@@ -66,7 +66,7 @@ def reproduce(
     mode = _size(quick, standard, full)
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}; allowed: 1 to {MOST_SEEDS}")
-    workers = _cores() if workers is None else workers
+    workers = cores() if workers is None else workers
     if not 1 <= workers <= 1024:
         raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
     out = out or Path("outputs", "reproduce", mode)
@@ -80,13 +80,6 @@ def reproduce(
         left_out = prepare(made.unfinished)
         failed = _run(made, left_out, workers, out)
         return _conclude(made, out, failed | left_out, mode, kept)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
 
 
 def _write_page(folder: Path) -> int:

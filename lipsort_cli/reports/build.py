@@ -107,15 +107,7 @@ def _json(report: Report) -> dict[str, Any]:
             }
             for comparison in report.comparisons
         ],
-        "without_results": [
-            {
-                "directory": str(one.directory),
-                "command": one.command,
-                "status": one.status,
-                "reason": one.reason,
-            }
-            for one in report.broken
-        ],
+        "without_results": [vars(one) | {"directory": str(one.directory)} for one in report.broken],
     }
 
 

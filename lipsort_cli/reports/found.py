@@ -154,21 +154,11 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         default = f"continue with `lipsort {command} resume={directory}`"
         return Broken(directory, command, status, advice.get(status, default))
     try:
-        results = read_json(directory / RESULTS)
+        if not (own := figures(read_json(directory / RESULTS), command)):
+            raise LipsortError(f"{RESULTS} holds no figures")
+        config = _configuration(directory)
     except LipsortError as error:
         return Broken(directory, command, "finished", str(error))
-    own = figures(results, command)
-    if not own:
-        return Broken(directory, command, "finished", f"{RESULTS} holds no figures")
-    config = _yaml(directory / _CONFIG)
-    if not isinstance(config, dict):
-        return Broken(directory, command, "finished", f"{_CONFIG} is missing or damaged")
-    if not isinstance(config.get("seed"), int):
-        # Every command has that key, near the end: what is left of a file cut short reads as YAML,
-        # and all that it lacks would stand in the table as differences.
-        return Broken(
-            directory, command, "finished", f"{_CONFIG} is damaged or cut short: it lacks a seed"
-        )
     later = _later(directory)
     for prefix, values in later.items():
         own += [
@@ -184,6 +174,17 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         log_of(directory),
         _radii(later.get("certificate")),
     )
+
+
+def _configuration(directory: Path) -> dict[str, Any]:
+    config = _yaml(directory / _CONFIG)
+    if not isinstance(config, dict):
+        raise LipsortError(f"{_CONFIG} is missing or damaged")
+    if not isinstance(config.get("seed"), int):
+        # Every command has that key, near the end: what is left of a file cut short reads as YAML,
+        # and all that it lacks would stand in the table as differences.
+        raise LipsortError(f"{_CONFIG} is damaged or cut short: it lacks a seed")
+    return config
 
 
 def _later(directory: Path) -> dict[str, Any]:
@@ -242,15 +243,9 @@ def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
 
 def _shares(certificate: dict[str, Any]) -> dict[str, float]:
     """The share of certified points that each route of a certificate proves."""
-    points, names = (
-        certificate["points"],
-        [
-            str(r["norm"])
-            if r.get("inputs", r["norm"]) == r["norm"]
-            else f"{r['inputs']}-{r['norm']}"
-            for r in certificate.get("routes", ())
-        ],
-    )
+    points = certificate["points"]
+    routes = [(r.get("inputs", r["norm"]), r["norm"]) for r in certificate.get("routes", ())]
+    names = [str(norm) if inputs == norm else f"{inputs}-{norm}" for inputs, norm in routes]
     pairs = zip(points.get("route", ()), points.get("radius", ()), strict=False)
     used = [names[place] for place, radius in pairs if float.fromhex(radius) > 0]
     return {name: used.count(name) / len(used) for name in names if name in used}

@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lipsort_cli.reports.found import Run
-from lipsort_cli.reports.values import Figure
 
 EXECUTION = (
     "resume",
@@ -26,7 +25,6 @@ EXECUTION = (
 """Keys that say how a run is carried out or looked at, and not what is trained."""
 
 _ABSENT = object()
-DATA = "data.sha256"
 
 
 @dataclass(frozen=True)
@@ -222,8 +220,3 @@ def _spreads(runs: Sequence[Run]) -> dict[tuple[str, str, str], Spread]:
         for figure in run.figures:
             values.setdefault(figure.column, []).append(figure.value)
     return {column: Spread(tuple(found)) for column, found in values.items()}
-
-
-def names_of(figures: Sequence[Figure]) -> list[str]:
-    """Names of figures, each once."""
-    return list(dict.fromkeys(figure.name for figure in figures))

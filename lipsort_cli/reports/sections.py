@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from lipsort_cli.reports.columns import SPREADS, arrange, cell, choose, details,
 from lipsort_cli.reports.found import Broken, Run
 from lipsort_cli.reports.pictures import draw
 from lipsort_cli.reports.rows import Comparison
+from lipsort_cli.versions import processor
 
 
 def plural(count: int, noun: str) -> str:
@@ -46,7 +45,7 @@ def _where(runs: Sequence[Run]) -> str:
             words.append(f"{what} {', '.join(found)}" + (" (not the same)" if found[1:] else ""))
     hosts = {run.record.get("host") for run in runs}
     if hosts == {socket.gethostname()}:
-        words.append(_processor())
+        words.append(processor())
     elif len(hosts) > 1:
         words.append(f"{len(hosts)} machines")
     return f"Run on: {'; '.join(word for word in words if word)}."
@@ -55,19 +54,6 @@ def _where(runs: Sequence[Run]) -> str:
 def _version(run: Run, name: str) -> Any:
     versions = run.record.get("versions")
     return versions.get(name) if isinstance(versions, dict) else None
-
-
-def _processor() -> str:
-    """The name of this machine's processor, with the number of cores."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    return f"{name}, {plural(os.cpu_count() or 1, 'core')}"
 
 
 def section(comparison: Comparison, out: Path, config: ReportConfig) -> Iterator[Block]:

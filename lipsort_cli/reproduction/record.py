@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +14,7 @@ from lipsort_cli.reports.markdown import markdown
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import SIDES
 from lipsort_cli.reproduction.study import HOLDS, MISSING, Check, Finding, Study
-from lipsort_cli.versions import commit
+from lipsort_cli.versions import commit, processor
 
 TEXT = "text.md"
 """What the page says that no run measures; in the folder of the results."""
@@ -79,18 +77,6 @@ def _of_block(block: Block) -> dict[str, Any] | None:
 def spent(jobs: Iterable[Job], key: str) -> float:
     """Minutes that finished jobs took: ``seconds`` or ``cpu_seconds``."""
     return sum(float(read_json(job.directory / MARK).get(key, 0.0)) for job in jobs) / 60
-
-
-def processor() -> str:
-    """What the machine calls its processor, and how many cores there are."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return f"{name}, {os.cpu_count()} cores"
 
 
 # --- kept -------------------------------------------------------------------------------------
