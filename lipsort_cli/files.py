@@ -234,9 +234,11 @@ def require_file(path: Path) -> os.stat_result:
 
 @contextlib.contextmanager
 def readable(
-    path: Path, kinds: type[Exception] | tuple[type[Exception], ...] = Exception
+    path: Path, kinds: type[Exception] | tuple[type[Exception], ...] = Exception, fault: str = ""
 ) -> Iterator[None]:
     """Read a foreign file in the block: what its reader raises, of ``kinds``, becomes one message.
+
+    ``fault``: what it is not; empty: what its ending says.
 
     Raises:
         UsageError: it is no regular file, or damaged; a key of the configuration names it.
@@ -249,7 +251,8 @@ def readable(
     except kinds as error:  # readers raise what they happen to raise
         reason = first_line(error)
         reason += "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise UsageError(f"{path} cannot be read as {path.suffix}: {reason}") from error
+        said = f": {fault} ({reason})" if fault else f" cannot be read as {path.suffix}: {reason}"
+        raise UsageError(f"{path}{said}") from error
 
 
 def refuse_bomb(path: Path, unpacked: int) -> None:

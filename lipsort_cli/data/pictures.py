@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from lipsort_cli.config.data import FolderData
 from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.config.predict import UnseenData
 from lipsort_cli.console import say, warn
-from lipsort_cli.errors import LipsortError, UsageError, first_line
-from lipsort_cli.files import require_file
+from lipsort_cli.errors import UsageError
+from lipsort_cli.files import readable
 
 Pixels = NDArray[np.float32]
 
@@ -178,14 +179,18 @@ class Reading:
         """1 or 3; opens the headers of ``files`` where the option does not say."""
         if self.colour != "auto":
             return 1 if self.colour == "grey" else 3
-        return 3 if any(_header(file) not in _GREY for file in files) else 1
+        for file in files:
+            with _opened(file) as image:
+                if image.mode not in _GREY:
+                    return 3
+        return 1
 
     def read(self, files: Sequence[Path], channels: int) -> Iterator[Pixels]:
         """Pixels of each file, [channels, h, w].
 
         Raises:
-            UsageError: sizes differ and ``size`` is not given, or a file holds what would be lost.
-            LipsortError: a file is no readable picture.
+            UsageError: sizes differ and ``size`` is not given, a file is no readable picture, or
+                holds what would be lost.
         """
         first: tuple[Path, tuple[int, ...]] | None = None
         for file in files:
@@ -256,36 +261,15 @@ class Reading:
         return _by_rows(lambda rows, alpha: _blended(rows, alpha, ground), levels, alpha)
 
 
-def _header(file: Path) -> str:
-    with _opened(file) as image:
-        return str(image.mode)
-
-
-class _opened:
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     """``PIL.Image.open`` whose every failure, there or while decoding, is one message."""
+    from PIL import Image
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> Any:
-        from PIL import Image
-
-        try:
-            require_file(self.file)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                self.image = Image.open(self.file)
-        except Exception as error:  # Pillow's readers raise what they happen to raise
-            raise self._unreadable(error) from error
-        return self.image
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.image.close()
-        if isinstance(error, Exception) and not isinstance(error, LipsortError):
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> LipsortError:
-        return UsageError(f"{self.file}: not a readable image ({first_line(error)})")
+    with readable(file, fault="not a readable image"), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(file) as image:
+            yield image
 
 
 def _refuse_loss(image: Any, file: Path) -> None:
