@@ -116,10 +116,13 @@ def held_out(everything: Split, share: float, name: str) -> tuple[Split, Split]:
             f"{name}: found {count} example{'s' if count > 1 else ''}, of which the test takes "
             f"{held}; at least 2 are needed, one of them for the test"
         )
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
-    return part(everything, order[held:].sort().values), part(
-        everything, order[:held].sort().values
-    )
+    return _divided(everything, held, 1)
+
+
+def _divided(split: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """What is left of ``split``, and ``count`` of its examples, by a fixed shuffle."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    return part(split, order[count:].sort().values), part(split, order[:count].sort().values)
 
 
 def part(split: Split, index: Tensor) -> Split:
@@ -160,18 +163,15 @@ def make_dataset(
     # One class is enough for a generator; whoever says so (``classes=1``) knows it.
     if count < 2 and classes is None:
         raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
-    if isinstance(validation, Split):
-        splits = train, validation, test
-        return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
-    chosen = round(validation * len(train))
-    if chosen >= len(train):
-        raise UsageError(
-            f"data.validation: found {validation}, which leaves none of {len(train)} training "
-            "examples; take less"
-        )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-    kept, seen = order[chosen:].sort().values, order[:chosen].sort().values
-    splits = part(train, kept), part(train, seen), test
+    if not isinstance(validation, Split):
+        chosen = round(validation * len(train))
+        if chosen >= len(train):
+            raise UsageError(
+                f"data.validation: found {validation}, which leaves none of {len(train)} training "
+                "examples; take less"
+            )
+        train, validation = _divided(train, chosen, 0)
+    splits = train, validation, test
     return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
 
 

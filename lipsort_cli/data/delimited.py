@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -59,13 +59,42 @@ class Layout:
 
     def batches(self, columns: Sequence[int]) -> Iterator[list[Any]]:
         """Arrays of text of the ``columns`` (positions among ``kept``), batch by batch."""
-        chosen = [self.kept[j] for j in columns]
+        import pyarrow as pa
+        from pyarrow import csv as arrow
+
+        if next(self.lines(), None) is None:
+            return
+        names = [str(j) for j in range(len(self.names))]
         passed: set[int] = set()
+        lines = islice(_lines(self.path, passed, len(names) == 1), self.skip, None)
+        bad: list[Any] = []
 
-        def source() -> Iterator[tuple[int, str]]:
-            return islice(_lines(self.path, passed, len(self.names) == 1), self.skip, None)
+        def remember(row: Any) -> str:
+            bad.append(row)
+            return "error"
 
-        yield from _batches(self.path, source, chosen, len(self.names), self.delimiter, self.loose)
+        try:
+            reader = arrow.open_csv(
+                _Stream(lines, self.delimiter, self.delimiter is None or self.loose),
+                read_options=arrow.ReadOptions(column_names=names, use_threads=False),
+                parse_options=arrow.ParseOptions(
+                    delimiter="\t" if self.loose else self.delimiter or "\t",
+                    invalid_row_handler=remember,
+                ),
+                convert_options=arrow.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+                ),
+            )
+            for batch in reader:
+                yield [batch.column(self.kept[j]) for j in columns]
+        except pa.ArrowInvalid as error:
+            if not bad:
+                raise UsageError(f"{self.path} cannot be read: {first_line(error)}") from error
+            raise UsageError(
+                f"{self.path}, {self.line(bad[0].number - 1)}: found {bad[0].actual_columns} "
+                f"values, line {next(_lines(self.path))[0]} has {len(names)}; every line needs as "
+                "many"
+            ) from None
         if passed:
             numbers = few([str(number) for number in sorted(passed)])
             say(f"{self.path}: lines without values, empty or after a #, are skipped: {numbers}")
@@ -257,7 +286,9 @@ def _header(path: Path, rows: list[list[str]], decimal: str, options: Options) -
         below = rest[:1] and any(_is_number(rest[0][j], decimal) for j in texts)
         if below or not rest:
             return bool(below)
-        return _ask_header(path, first, options) if _names_like(first, rest, texts) else False
+        # Words that no row below repeats may be names.
+        named = all(first[j] not in {row[j] for row in rest} for j in texts)
+        return named and _ask_header(path, first, options)
     counted = bare == counts and len(bare) > 1
     whole = all(re.fullmatch(r"[+-]?\d+", text) for text in first)
     fractions = rest and all(
@@ -277,11 +308,6 @@ def _regular(row: list[str], decimal: str) -> bool:
         return False
     steps = [b - a for a, b in pairwise(Decimal(text.replace(decimal, ".")) for text in row)]
     return min(steps) > 0 and min(steps) == max(steps)
-
-
-def _names_like(first: list[str], rest: list[list[str]], texts: list[int]) -> bool:
-    """Whether no row below repeats the first line's words: then they may be names."""
-    return all(first[j] not in {row[j] for row in rest} for j in texts)
 
 
 def _ask_header(path: Path, first: list[str], options: Options) -> bool:
@@ -317,46 +343,3 @@ class _Stream(io.RawIOBase):
         target[:count] = self._buffer[:count]
         self._buffer = self._buffer[count:]
         return count
-
-
-def _batches(
-    path: Path,
-    source: Callable[[], Iterator[tuple[int, str]]],
-    columns: list[int],
-    width: int,
-    delimiter: str | None,
-    loose: bool,
-) -> Iterator[list[Any]]:
-    import pyarrow as pa
-    from pyarrow import csv as arrow
-
-    if next(source(), None) is None:
-        return
-    names = [str(j) for j in range(width)]
-    bad: list[Any] = []
-
-    def remember(row: Any) -> str:
-        bad.append(row)
-        return "error"
-
-    try:
-        reader = arrow.open_csv(
-            _Stream(source(), delimiter, delimiter is None or loose),
-            read_options=arrow.ReadOptions(column_names=names, use_threads=False),
-            parse_options=arrow.ParseOptions(
-                delimiter="\t" if loose else delimiter or "\t", invalid_row_handler=remember
-            ),
-            convert_options=arrow.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-        for batch in reader:
-            yield [batch.column(j) for j in columns]
-    except pa.ArrowInvalid as error:
-        if not bad:
-            raise UsageError(f"{path} cannot be read: {first_line(error)}") from error
-        number = next(islice(source(), bad[0].number - 1, None))[0]
-        raise UsageError(
-            f"{path}, line {number}: found {bad[0].actual_columns} values, line "
-            f"{next(_lines(path))[0]} has {width}; every line needs as many"
-        ) from None

@@ -36,7 +36,8 @@ def index_columns(
     doubtful = [
         j for j, name in enumerate(names)
         if name and j not in index and name not in options.apart
-        and len(rows) >= _FEW[min(j, 1)] and _numbers_rows(name, columns[j])
+        and len(rows) >= _FEW[min(j, 1)]
+        and (_counts(columns[j]) is not None or (name.lower() in _CALLED and _differ(columns[j])))
     ]  # fmt: skip
     others = [n for j, n in enumerate(names) if j not in index and n not in options.apart]
     if doubtful and len(others) > 1 and options.columns is None:
@@ -60,9 +61,9 @@ def _counts(values: Sequence[str]) -> int | None:
     return start if list(values) == [str(start + j) for j in range(len(values))] else None
 
 
-def _numbers_rows(name: str, values: Sequence[str]) -> bool:
-    whole = name.lower() in _CALLED and all(value.isdigit() for value in values)
-    return _counts(values) is not None or (whole and len(set(values)) == len(values))
+def _differ(values: Sequence[str]) -> bool:
+    """Whether they are different whole numbers."""
+    return all(value.isdigit() for value in values) and len(set(values)) == len(values)
 
 
 def _listed(names: Sequence[str]) -> str:

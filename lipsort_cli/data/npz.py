@@ -22,7 +22,7 @@ from lipsort_cli.data.pictures import (
     channels_warning,
     full_scale,
 )
-from lipsort_cli.data.precision import blurred_columns
+from lipsort_cli.data.precision import blurred
 from lipsort_cli.data.rowfile import opened_npz, read_member
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, resolved
@@ -104,13 +104,8 @@ def _refuse_blur(rounded: NDArray[np.float32], values: NDArray[Any], name: str) 
     """Refuse inputs whose differences float32, which networks compute in, would lose."""
     if values.dtype.kind != "f" or values.dtype.itemsize <= 4:
         return
-    blurred = blurred_columns(values.reshape(len(values), -1), rounded.reshape(len(values), -1))
-    if len(blurred):
-        column = values.reshape(len(values), -1)[:, blurred[0]]
-        raise UsageError(
-            f"{name}: input {blurred[0]} runs from {column.min()} to {column.max()}, and float32 "
-            "would lose its differences; take a common number off first"
-        )
+    if found := blurred(values.reshape(len(values), -1), rounded.reshape(len(values), -1)):
+        raise UsageError(f"{name}: input {found[0]} {found[1]}")
 
 
 def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:

@@ -183,30 +183,14 @@ def _view(points: Rows, name: str) -> ArrayView:
 
 def _measured(found: Samples, option: str) -> Samples:
     """``found`` with all that a pass over its points says."""
-    lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
-    rest, single = np.zeros(found.dim, bool), True
-    for start, (hi, lo) in found.pieces():
-        lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
-        if found.shift is not None:
-            hi, lo = moved(hi, lo, found.shift)[0], None
-        with np.errstate(over="ignore"):
-            rounded = hi.astype(np.float32)
-        if not np.isfinite(rounded).all():
-            row, column = np.argwhere(~np.isfinite(rounded))[0]
-            raise UsageError(
-                f"{option}: {found.name} holds {hi[row, column]} in row {start + row}, "
-                f"coordinate {column}; allowed: finite numbers within float32's range"
-            )
-        single = single and bool((rounded == hi).all()) and lo is None
-        if lo is not None:
-            rest |= lo.any(0)
+    lows, highs, fine, rest = _span(found, option)
     if rest.any() and isinstance(found.points, DoubleRows):
         # Of a decimal the nearest binary64 is meant, unless the rest is much of what differs.
         left = np.max(
             [np.abs(lo).max(0) for _, (_, lo) in found.pieces() if lo is not None], axis=0
         )
         rest = rest & ~(found.points.decimal & (left <= DECIMAL * (highs - lows)))
-    return replace(found, single=single, lows=lows, highs=highs, rest=rest)
+    return replace(found, single=not fine, lows=lows, highs=highs, rest=rest)
 
 
 def aligned(
@@ -221,8 +205,9 @@ def aligned(
         UsageError: a number is no binary64, with or without the shift; or other rows than those
             trained on decide whether levels are pixels.
     """
-    spans = [_span(sample, index) for sample, index in zip((p, q), trained, strict=True)]
-    for key, sample, span in zip("pq", (p, q), spans, strict=True):
+    sides = (("p", p, trained[0]), ("q", q, trained[1]))
+    spans = [_span(sample, f"distribution.{key}", index) for key, sample, index in sides]
+    for (key, sample, _), span in zip(sides, spans, strict=True):
         if sample.view.full is not None and span[1].max() * sample.view.full < 1.5:
             raise UsageError(
                 f"distribution.{key}: {sample.name} holds levels of 0 and 1 alone in the rows to "
@@ -244,13 +229,29 @@ def aligned(
     return p, q
 
 
-def _span(found: Samples, index: NDArray[np.int64]) -> tuple[Array, Array, bool, NDArray[np.bool_]]:
-    """Smallest and largest of each coordinate, and what is no float32, or no binary64."""
+def _span(
+    found: Samples, option: str, index: NDArray[np.int64] | None = None
+) -> tuple[Array, Array, bool, NDArray[np.bool_]]:
+    """Smallest and largest of each coordinate; what is no float32, or no binary64, once shifted.
+
+    Raises:
+        UsageError: a number is infinite, NaN, or beyond float32.
+    """
     lows, highs = np.full(found.dim, math.inf), np.full(found.dim, -math.inf)
     rest, fine = np.zeros(found.dim, bool), False
-    for _, (hi, lo) in found.pieces(index):
+    for start, (hi, lo) in found.pieces(index):
         lows, highs = np.minimum(lows, hi.min(0)), np.maximum(highs, hi.max(0))
-        fine = fine or lo is not None or bool((hi.astype(np.float32) != hi).any())
+        if found.shift is not None:
+            hi, lo = moved(hi, lo, found.shift)[0], None
+        with np.errstate(over="ignore"):
+            rounded = hi.astype(np.float32)
+        if not np.isfinite(rounded).all():
+            row, column = np.argwhere(~np.isfinite(rounded))[0]
+            raise UsageError(
+                f"{option}: {found.name} holds {hi[row, column]} in row {start + row}, "
+                f"coordinate {column}; allowed: finite numbers within float32's range"
+            )
+        fine = fine or lo is not None or bool((rounded != hi).any())
         if lo is not None:
             rest |= lo.any(0)
     return lows, highs, fine, rest

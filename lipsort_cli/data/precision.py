@@ -107,15 +107,23 @@ def common_shift(
     return np.where(needed & np.isfinite(shift), shift, 0.0)
 
 
-def blurred_columns(values: NDArray[Any], rounded: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Columns of ``values`` [n, d] that ``rounded`` misses by more than 1/256 of their width.
+def blurred(values: NDArray[Any], rounded: NDArray[np.float32]) -> tuple[int, str] | None:
+    """The first column of ``values`` [n, d] that ``rounded`` misses by more than 1/256 of its
+    width, and what a message says of it; None where there is none.
 
-    Not those that are constant but for a few roundings of their own dtype.
+    Those do not count that are constant but for a few roundings of their own dtype.
     """
     error = np.abs(values - rounded).max(0)
     width = values.max(0) - values.min(0)
     noise = 16 * np.finfo(values.dtype).eps * np.abs(values).max(0)
-    return np.flatnonzero((error * _RATIO > width) & (width > noise))
+    found = np.flatnonzero((error * _RATIO > width) & (width > noise))
+    if not len(found):
+        return None
+    column = values[:, found[0]]
+    return int(found[0]), (
+        f"runs from {column.min()} to {column.max()}, and float32 would lose its differences; take "
+        "a common number off first"
+    )
 
 
 def shift_words(shift: Array, names: tuple[str, ...] | None = None) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.data.options import few
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import refuse_bomb
+from lipsort_cli.files import refuse_bomb, resolved
 
 MEMORY = 512 * 2**20
 """Bytes up to which a converted file is held in memory."""
@@ -156,6 +156,14 @@ def read_member(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
         _npy_header(file, member.file_size)
     with archive.open(member) as file:
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def place_of(location: str) -> tuple[Path, str | None]:
+    """The file of ``FILE`` or ``FILE.npz:NAME``, and the name of its array."""
+    head, colon, tail = location.rpartition(":")
+    if colon and head.lower().endswith(".npz"):
+        return resolved(head), tail
+    return resolved(location), None
 
 
 def open_npz(path: Path, key: str | None) -> RowFile | NDArray[Any]:

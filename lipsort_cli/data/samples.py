@@ -20,7 +20,7 @@ from lipsort_cli.data.points import (
     refuse_rounding,
 )
 from lipsort_cli.data.precision import as_binary64
-from lipsort_cli.data.rowfile import Spool, open_npy, open_npz, opened_npz
+from lipsort_cli.data.rowfile import Spool, open_npy, open_npz, opened_npz, place_of
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import readable, require_file, resolved
@@ -133,10 +133,11 @@ def _open(
     like: Samples | None = None,
 ) -> Samples:
     option = f"distribution.{key}"
-    path, name = _split(location)
+    path, name = place_of(location)
     points, table = _read(location, option, options, like)
-    if weights is None and path.suffix == ".npz" and name != "weights" and _has_weights(path):
-        weights = f"{path}:weights"
+    if weights is None and path.suffix == ".npz" and name != "weights":
+        with opened_npz(path) as (_, names):
+            weights = f"{path}:weights" if "weights" in names else None
     return make_samples(
         points,
         None if weights is None else _weights(weights, len(points), f"{option}_weights"),
@@ -146,19 +147,11 @@ def _open(
     )
 
 
-def _split(location: str) -> tuple[Path, str | None]:
-    """``FILE.npz:NAME`` into its two parts."""
-    head, colon, tail = location.rpartition(":")
-    if colon and head.lower().endswith(".npz"):
-        return resolved(head), tail
-    return resolved(location), None
-
-
 def _read(
     location: str, option: str, options: Files, like: Samples | None = None
 ) -> tuple[Rows, tuple[str, ...] | None]:
     """Rows, and the names of their columns where these are named."""
-    path, key = _split(location)
+    path, key = place_of(location)
     if not path.exists():
         raise UsageError(f"{option}: found {location}; no such file or folder")
     ending = path.suffix.lower()
@@ -248,11 +241,6 @@ def _spooled(table: Table, columns: list[int], options: Options) -> Rows:
         say(f"{table.path}: {dropped:,} of {total:,} rows have gaps and are left out")
     rows = hi.finish()
     return DoubleRows(rows, lo.finish(), decimal) if double else rows
-
-
-def _has_weights(path: Path) -> bool:
-    with opened_npz(path) as (_, names):
-        return "weights" in names
 
 
 def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:

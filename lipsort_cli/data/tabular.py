@@ -16,7 +16,7 @@ from lipsort_cli.data.arrow import GAPS, Numbers
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
 from lipsort_cli.data.folder import SPLITS, split_of
 from lipsort_cli.data.options import Options, few
-from lipsort_cli.data.precision import blurred_columns
+from lipsort_cli.data.precision import blurred
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
@@ -191,13 +191,10 @@ def _refuse_loss(
     refuse_infinite(path, values, rounded, inputs)
     if not len(values):
         raise UsageError(f"data.path: {path} holds no row without gaps")
-    blurred = blurred_columns(values, rounded)
-    if len(blurred):
-        column = values[:, blurred[0]]
+    if found := blurred(values, rounded):
         raise UsageError(
-            f"{path}: column {inputs[blurred[0]]!r} runs from {column.min()!r} to "
-            f"{column.max()!r}, and float32 would lose its differences; take a common number off "
-            "first, or leave it out with data.columns=[...]"
+            f"{path}: column {inputs[found[0]]!r} {found[1]}, or leave it out with "
+            "data.columns=[...]"
         )
 
 

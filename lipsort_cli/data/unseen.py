@@ -27,12 +27,12 @@ from lipsort_cli.data.pictures import (
     listed,
     skipped_words,
 )
-from lipsort_cli.data.rowfile import open_npy, open_npz, opened_npz, read_member
+from lipsort_cli.data.rowfile import open_npy, open_npz, opened_npz, place_of, read_member
 from lipsort_cli.data.tables import TABLES, open_table
 from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import readable, resolved
+from lipsort_cli.files import readable
 
 FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
 """Endings of the names of files that rows are read from."""
@@ -79,9 +79,7 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
         UsageError: columns, shape or units are not those of the training data, or a label is no
             class of the run.
     """
-    head, colon, tail = location.rpartition(":")
-    split = bool(colon) and head.lower().endswith(".npz")
-    path, key = (resolved(head), tail) if split else (resolved(location), None)
+    path, key = place_of(location)
     if not path.exists():
         raise UsageError(f"data.path: found {location}; no such file or folder")
     ending = path.suffix.lower()
