@@ -71,7 +71,7 @@ def trade(found: dict[str, list[Path]], judge: Path, scales: list[float], sample
     from lipsort_cli.gan.evaluation.features import make_features
     from lipsort_cli.gan.evaluation.kernel import kernel_distance
     from lipsort_cli.gan.evaluation.manifolds import precision_recall
-    from lipsort_cli.wasserstein.sliced import projected_distances
+    from lipsort_cli.wasserstein.bounds import projected_distances
     from lipsort_cli.zoo.generators import load_generator
 
     with Composer("wgan") as composer:

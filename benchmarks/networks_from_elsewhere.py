@@ -297,10 +297,9 @@ class Measured:
 def measure(name: str, exporter: str, module: nn.Module, x: Tensor, y: Tensor) -> Measured:
     """Import one export, certify the test points and verify."""
     from lipsort_cli import certify, verify
-    from lipsort_cli.imports.compare import compare
     from lipsort_cli.imports.model import read_model
     from lipsort_cli.imports.network import import_network
-    from lipsort_cli.imports.run import network_bytes
+    from lipsort_cli.imports.run import compare, network_bytes
     from lipsort_cli.zoo.plain import plain_module
 
     start = time.perf_counter()

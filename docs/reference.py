@@ -12,8 +12,8 @@ from pathlib import Path
 from lipsort_cli.cli.plain import PLAIN, function
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
-from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.schema import COMMANDS, GROUPS
+from lipsort_cli.config.validate import allowed
 
 PYTHON = {
     "The front door": ("lipsort_cli.library",),

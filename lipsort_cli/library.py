@@ -141,7 +141,7 @@ def predict(
     Raises:
         UsageError: as `lipsort predict`.
     """
-    from lipsort_cli.config.predict import UnseenData, settled
+    from lipsort_cli.config.certificates import UnseenData, settled
     from lipsort_cli.data.unseen import from_rows, open_unseen
 
     from_file = isinstance(inputs, str | os.PathLike)
@@ -221,7 +221,7 @@ def _file(source: str | os.PathLike[str]) -> Path:
 
 
 def _predictor(network: Any, shape: tuple[int, ...]) -> Predictor:
-    from lipsort_cli.data.taken import Taken
+    from lipsort_cli.data.unseen import Taken
     from lipsort_cli.trained import Predictor, open_predictor
 
     if _is_run(network):

@@ -21,7 +21,7 @@ ORDER = [
     "certificates",
     "trained",
     "directed_text", "layers",
-    "norms", "zoo", "imports", "attacks", "export", "figures", "optim", "inspection", "processes",
+    "norms", "zoo", "imports", "attacks", "figures", "optim", "inspection", "processes",
     "training", "wasserstein", "gan", "reports", "reproduction", "tune", "theory", "library",
     "commands", "cli", "app", "__main__",
 ]  # fmt: skip

@@ -8,9 +8,9 @@ from rich.markup import escape
 from lipsort_cli.cli.plain import PLAIN, said_of
 from lipsort_cli.config import catalog
 from lipsort_cli.config.options import REQUIRED
-from lipsort_cli.config.ranges import allowed
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS, GROUPS
+from lipsort_cli.config.validate import allowed
 from lipsort_cli.errors import UsageError
 from lipsort_cli.pages import page, table
 

@@ -26,9 +26,8 @@ from lipsort_cli.cli import objective
 from lipsort_cli.config import plugins, validate
 from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import known_to_hydra
-from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.typed import to_typed, without_hydra
+from lipsort_cli.config.typed import settle_paths, to_typed, without_hydra
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic

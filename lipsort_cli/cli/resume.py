@@ -18,9 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli.arguments import path_of
-from lipsort_cli.config.paths import settle_paths
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
 from lipsort_cli.console import console, warn
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, read_yaml, resolved

@@ -29,7 +29,7 @@ def run(config: CertifyConfig, directory: Path) -> None:
 
 
 def _certify_critic(config: CertifyConfig, directory: Path) -> None:
-    from lipsort_cli.gan.critic_runs import open_critic
+    from lipsort_cli.gan.runs import open_critic
     from lipsort_cli.wasserstein.bounds import certificate
 
     if config.data is not None:

@@ -20,11 +20,11 @@ from lipsort_cli.runs import RunRecord, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.wasserstein import bounds as found
-from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
+from lipsort_cli.wasserstein.bounds import Bound, SavedCritic, directed, verdict
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.extension import make_extension_task
-from lipsort_cli.wasserstein.pictures import draw_all
+from lipsort_cli.wasserstein.figures import draw_all
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import (
     COMPARED,
@@ -35,7 +35,6 @@ from lipsort_cli.wasserstein.training import (
     make_task,
     stream,
 )
-from lipsort_cli.wasserstein.verdict import directed, verdict
 from lipsort_cli.zoo import network_text, save_network
 
 

@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
-from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.certificates import Network, evaluate, load_network
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.export.compare import compare
 from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes
 from lipsort_cli.runs import read_record, write_atomic, write_json
 from lipsort_cli.trained import CLASSIFIERS, open_run
@@ -83,7 +82,7 @@ def _open(directory: Path, points: int, data: Any) -> Exported:
     if read_record(directory)["command"] in CLASSIFIERS:
         run = open_run(directory, points, data)
         return Exported(directory, run.network, run.inputs)
-    from lipsort_cli.gan.critic_runs import open_critic
+    from lipsort_cli.gan.runs import open_critic
 
     critic = open_critic(directory)
     return Exported(directory, critic.network, critic.rows(points))
@@ -147,3 +146,34 @@ WRITERS: dict[str, Callable[[Network, Exported, Path], Written]] = {
     "onnx": _onnx,
     "torch_export": _torch_export,
 }
+
+
+class Agreement(NamedTuple):
+    """Largest difference of a logit from its true value, over the points' proven bound."""
+
+    largest_difference: float
+    largest_share_of_bound: float
+
+    @property
+    def within(self) -> bool:
+        """Whether every output lies within the bound."""
+        return self.largest_share_of_bound <= 1
+
+
+def compare(
+    network: Network, inputs: NDArray[np.float32], outputs: NDArray[np.float32]
+) -> Agreement:
+    """Compare ``outputs [N, C]`` with the network's true logits at ``inputs [N, ...]``.
+
+    The bound is that of binary32 in any summation order (``evaluate``), plus what binary64 lost
+    in computing the reference. Networks with tanh or sigmoid have no such bound; for them the
+    figure is taken against 1e-5 of the largest logit.
+    """
+    reference = evaluate(network, inputs, "real")
+    if network.smooth():
+        bound = np.full(len(inputs), 1e-5 * max(1.0, float(np.abs(reference.logits).max())))
+    else:
+        bound = evaluate(network, inputs, "binary32").error
+    difference = np.abs(outputs.astype(np.float64) - reference.logits).max(axis=1)
+    share = np.where(np.isnan(difference), np.inf, difference / np.maximum(bound, 1e-300))
+    return Agreement(float(difference.max()), float(share.max()))

@@ -13,7 +13,7 @@ from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import issued_bounds, issued_routes, route_constant
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
-from lipsort_cli.config.inspect import InspectConfig
+from lipsort_cli.config.certificates import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
@@ -105,7 +105,7 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
         inputs = torch.from_numpy(fitting(test.inputs[: config.points].numpy(), network))
         labels = test.labels[: config.points]
     elif command == "estimate-wasserstein":
-        from lipsort_cli.gan.critic_runs import open_critic
+        from lipsort_cli.gan.runs import open_critic
 
         rows = open_critic(directory).rows(config.points)
         inputs, labels, norm = torch.from_numpy(rows), None, run_config(directory, command).norm

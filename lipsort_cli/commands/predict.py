@@ -17,7 +17,7 @@ from rich.table import Table
 
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
-from lipsort_cli.config.predict import PredictConfig, settled
+from lipsort_cli.config.certificates import PredictConfig, settled
 from lipsort_cli.console import console, follow_up, located, results_line, say
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down

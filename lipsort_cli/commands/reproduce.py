@@ -135,23 +135,22 @@ def _run(made: Plan, left_out: dict[Path, str], workers: int, out: Path) -> dict
 
 
 def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: Path | None) -> int:
-    from lipsort_cli.reproduction import page
-    from lipsort_cli.reproduction.record import keep
+    from lipsort_cli.reproduction import record
 
     began = time.monotonic()
-    findings: dict[int, Finding | str] = page.judged(made, out)
-    found = page.write(made, findings, out, mode, failed)
-    if kept is not None and keep(found, kept):
+    findings: dict[int, Finding | str] = record.judged(made, out)
+    found = record.write(made, findings, out, mode, failed)
+    if kept is not None and record.keep(found, kept):
         _write_page(kept)
     _show(made, findings)
     words = [
-        page.verdict(
+        record.verdict(
             findings[study.number],
             sum(not job.finished for job in made.members[study.number]),
         )
         for study in made.studies
     ]
-    hold, fail, missing = map(words.count, (page.HOLDS, page.FAILS, page.MISSING))
+    hold, fail, missing = map(words.count, (record.HOLDS, record.FAILS, record.MISSING))
     console.print(
         f"{len(words)} experiments: {hold} hold, {fail} fail, {missing} not measured"
         + (f"; {len(failed)} jobs failed" if failed else "")
@@ -164,7 +163,7 @@ def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: P
 
 def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
     """A claim a paragraph: tables of so many words fit no terminal."""
-    from lipsort_cli.reproduction import page
+    from lipsort_cli.reproduction import record
 
     for study in made.studies:
         finding = findings[study.number]
@@ -178,8 +177,8 @@ def _show(made: Plan, findings: dict[int, Finding | str]) -> None:
             console.print(f"    here: {check.measured}")
             console.print(f"    published: {check.published}")
             for verdict, words in check.words:
-                if verdict != page.HOLDS:
+                if verdict != record.HOLDS:
                     console.print(f"    tested: {words}")
-            if check.verdict == page.FAILS and check.reason:
+            if check.verdict == record.FAILS and check.reason:
                 console.print(f"    reason: {check.reason}")
     console.print()

@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import PurePath
 from typing import Any
 
@@ -15,9 +15,11 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from lipsort_cli.config import catalog, ranges
+from lipsort_cli.config import catalog
 from lipsort_cli.config.meant import alike, keys_like
 from lipsort_cli.config.schema import COMMANDS, GROUPS
+from lipsort_cli.config.typed import field_of
+from lipsort_cli.config.validate import allowed
 from lipsort_cli.errors import Fault, first_line
 from lipsort_cli.files import resolved
 
@@ -65,7 +67,7 @@ def explain_override(
     if override.is_add() and not override.is_force_add():
         words = f"{key}: found +, which adds a key, and this one is there; allowed: {key}=VALUE"
         return Fault(words, (override.input_line or "", [f"{key}={value}"]))
-    entry = _field(parent, last)
+    entry = field_of(parent, last)
     if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
         keys = ", ".join(map(str, parent[last]))
         return f"{key}: found {value}; it is a node with the keys {keys}: set {key}.KEY=VALUE"
@@ -87,7 +89,7 @@ def describe(entry: Any, owner: Any) -> str:
         several = typing.get_origin(hint) is list
         names = ", ".join(metadata["choices"])
         return f"a list of {names}, as in [{metadata['choices'][0]}]" if several else names
-    limits = ranges.allowed(metadata)
+    limits = allowed(metadata)
     if not limits:
         return words(hint)
     each = ", each" if typing.get_origin(hint) is list else ""
@@ -183,7 +185,8 @@ def _unknown_key(
         start = f"{path}." if path else ""
         near = [start + name for name in difflib.get_close_matches(last, keys, n=2)]
     hint = f"; did you mean {' or '.join(name.removeprefix(f'{path}.') for name in near)}?"
-    have = [option for option, kind in GROUPS.get(path, {}).items() if last in _names(kind)]
+    options = GROUPS.get(path, {}).items()
+    have = [option for option, kind in options if last in (entry.name for entry in fields(kind))]
     hint = hint if near else f"; {path}={'|'.join(have)} has it" if have else ""
     where = f"keys of {path}" if path else "keys"
     words = f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
@@ -191,10 +194,6 @@ def _unknown_key(
     if not near or not line.startswith(f"{key}=") or (near[0] in keys and "." in key):
         return words
     return Fault(words, (line, [f"{near[0]}={line.partition('=')[2]}"]))
-
-
-def _names(kind: Any) -> list[str]:
-    return [entry.name for entry in fields(kind)]
 
 
 def _whole_keys(config: DictConfig) -> list[str]:
@@ -227,13 +226,4 @@ def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | 
         if not isinstance(child, DictConfig):
             return node, None, path
         node = child
-    return None
-
-
-def _field(parent: DictConfig, name: str) -> Any:
-    kind = OmegaConf.get_type(parent)
-    if is_dataclass(kind):
-        for entry in fields(kind):
-            if entry.name == name:
-                return entry
     return None

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from lipsort_cli.config import catalog
-from lipsort_cli.config.ranges import value_faults
+from lipsort_cli.config.validate import value_faults
 from lipsort_cli.errors import Instead
 
 _OTHER_NAMES = {

@@ -1,10 +1,11 @@
-"""From a composed configuration to an instance of the command's dataclass."""
+"""From a composed configuration to an instance of the command's dataclass; its paths settled."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, flag_override
@@ -14,6 +15,7 @@ from lipsort_cli.config import catalog, plugins, validate
 from lipsort_cli.config.registry import option_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.errors import Fault, UsageError, first_line
+from lipsort_cli.files import resolved
 
 
 def usage_error(faults: list[str]) -> UsageError:
@@ -141,13 +143,20 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, Any, st
             yield node, child, name, f"{prefix}{name}"
 
 
+def field_of(parent: DictConfig, name: str) -> Any:
+    """The dataclass field behind a key of ``parent``; None where no dataclass is its type."""
+    kind = OmegaConf.get_type(parent)
+    entries = fields(kind) if is_dataclass(kind) else ()
+    return next((entry for entry in entries if entry.name == name), None)
+
+
 def _missing_fault(parent: DictConfig, name: str, key: str, command: str) -> str:
     if key in GROUPS:
         options = ", ".join(catalog.group_options(key, command))
         return f"{key}: required, and not given; add {key}=OPTION, one of {options}"
-    kind = OmegaConf.get_type(parent)
-    helps = {f.name: f.metadata.get("help") for f in fields(kind)} if is_dataclass(kind) else {}
-    what = f" ({helps[name]})" if helps.get(name) else ""
+    entry = field_of(parent, name)
+    said = entry.metadata.get("help") if entry is not None else ""
+    what = f" ({said})" if said else ""
     return f"{key}: required, and not given{what}; add {key}=VALUE"
 
 
@@ -159,3 +168,25 @@ def _fill(parent: DictConfig, name: str) -> None:
         except OmegaConfBaseException:
             continue
         return
+
+
+def settle_paths(config: DictConfig, base: Path) -> None:
+    """Make every option that is a path absolute, as seen from the folder ``base``.
+
+    What it refers to, such as an environment variable, is looked up now; a value that cannot be
+    looked up is left to the checks that name it.
+
+    Raises:
+        UsageError: a path starts with ``~name``, and nobody has that name.
+    """
+    for parent, _, name, _ in list(_leaves(config, "")):
+        entry = field_of(parent, name)
+        if entry is None or not entry.metadata.get("path") or OmegaConf.is_missing(parent, name):
+            continue
+        try:
+            value = parent[name]
+        except OmegaConfBaseException:
+            continue
+        if isinstance(value, str) and value:
+            with flag_override(parent, "readonly", False):
+                parent[name] = str(base / resolved(value))

@@ -7,14 +7,103 @@ classes, image size) belongs to the command.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
-from lipsort_cli.config.ranges import out_of_range
+from lipsort_cli.config.options import LARGEST_NUMBER, LARGEST_SEED
 from lipsort_cli.config.registry import names_of
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import Fault
+
+
+def allowed(metadata: Any) -> str:
+    """The allowed values of an option in words; empty when every value of its type is."""
+    if metadata.get("choices"):
+        return ", ".join(metadata["choices"])
+    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
+    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
+    return " and ".join(part for part in (low, high) if part)
+
+
+def _bound(metadata: Any, key: str, sign: str) -> str:
+    value = metadata.get(key)
+    return "" if value is None else f"{sign}{_number(value)}"
+
+
+def _number(value: float) -> str:
+    """A limit in few characters, but never rounded past itself."""
+    if isinstance(value, int):
+        return str(value)
+    mantissa, exponent = math.frexp(value)
+    return f"2^{exponent - 1}" if mantissa == 0.5 and abs(exponent) > 20 else f"{value:g}"
+
+
+def out_of_range(node: Any, prefix: str = "") -> Iterator[str]:
+    """A message for every value outside its range, at any depth below the dataclass ``node``."""
+    for entry in fields(node):
+        key = f"{prefix}{entry.name}"
+        value = getattr(node, entry.name)
+        if is_dataclass(value):
+            yield from out_of_range(value, f"{key}.")
+        elif not entry.metadata and entry.name in GROUPS and value is not None:
+            # A group's node that no dataclass of the group gives its type.
+            options = ", ".join(sorted(GROUPS[entry.name]))
+            yield f"{key}: found {value!r}; choose with {key}=OPTION, one of {options}"
+        elif isinstance(value, list):
+            yield from _list_faults(key, value, entry.metadata)
+            for position, element in enumerate(value):
+                yield from value_faults(f"{key}[{position}]", element, entry.metadata)
+        elif value is not None:
+            yield from value_faults(key, value, entry.metadata)
+
+
+def _list_faults(key: str, value: list[Any], metadata: Any) -> Iterator[str]:
+    if metadata.get("filled") and not value:
+        yield f"{key}: found []; allowed: at least one element"
+    if metadata.get("distinct") and len(set(value)) < len(value):
+        yield f"{key}: found {value}; allowed: each one once"
+    if metadata.get("rising") and any(b <= a for a, b in pairwise(value)):
+        yield f"{key}: found {value}; allowed: increasing values, each one once"
+
+
+def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
+    """A message for a single value outside what ``metadata`` allows."""
+    choices = metadata.get("choices")
+    if choices is not None:
+        if value not in choices:
+            reason = (metadata.get("refused") or {}).get(value)
+            yield (
+                f"{key}: found {value!r}; allowed: {', '.join(choices)}"
+                + (f" ({reason})" if reason else "")
+            )
+        return
+    pattern = metadata.get("pattern")
+    if pattern is not None and isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield f"{key}: found {value!r}; allowed: {metadata['help']}"
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if isinstance(value, int) and abs(value) > LARGEST_SEED and not metadata.get("maximum"):
+        yield f"{key}: found {value}; allowed: whole numbers up to {LARGEST_SEED}"
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: found {value}; allowed: a finite number"
+        return
+    if isinstance(value, float) and abs(value) > LARGEST_NUMBER:
+        yield f"{key}: found {value}; allowed: numbers up to {_number(LARGEST_NUMBER)}"
+        return
+    inside = (
+        (metadata.get("minimum") is None or value >= metadata["minimum"])
+        and (metadata.get("maximum") is None or value <= metadata["maximum"])
+        and (metadata.get("above") is None or value > metadata["above"])
+        and (metadata.get("below") is None or value < metadata["below"])
+    )
+    if not inside:
+        yield f"{key}: found {value}; allowed: {allowed(metadata)}"
 
 
 def faults(config: Any) -> list[str]:

@@ -1,6 +1,5 @@
 """Image data sets, synthetic distributions and sample files."""
 
-from lipsort_cli.data.dataset import Dataset, Split
-from lipsort_cli.data.loaders import load
+from lipsort_cli.data.dataset import Dataset, Split, load
 
 __all__ = ["Dataset", "Split", "load"]

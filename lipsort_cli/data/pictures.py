@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.config.certificates import UnseenData
 from lipsort_cli.config.data import FolderData
 from lipsort_cli.config.distributions import FilesDistribution
-from lipsort_cli.config.predict import UnseenData
 from lipsort_cli.console import say, warn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable

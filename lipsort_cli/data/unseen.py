@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.config.predict import Settled
+from lipsort_cli.config.certificates import Settled
 from lipsort_cli.console import warn
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.pictures import (
@@ -30,9 +30,42 @@ from lipsort_cli.data.pictures import (
 from lipsort_cli.data.rowfile import open_npy, open_npz, opened_npz, place_of, read_member
 from lipsort_cli.data.tables import TABLES, open_table
 from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
-from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network takes: shape and units of its inputs, names of classes and of columns.
+
+    ``classes`` are numbers where the data had no names, ``features`` empty where columns had none.
+    ``pixels``: inputs were stored as levels, divided by ``full_scale``; ``low`` and ``high`` bound
+    the training inputs, as far as they are known.
+    """
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    pixels: bool = False
+    full_scale: int | None = None
+    channels_last: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def of(cls, recorded: Any, shape: tuple[int, ...], classes: int) -> Taken:
+        """From the fingerprint ``data`` in ``run.json``; else from the network alone: floats."""
+        found = recorded or {}
+        inputs = {"shape": shape, **found.get("inputs", {})}
+        inputs["shape"] = tuple(inputs["shape"])
+        names = found.get("classes") or map(str, range(classes))
+        return cls(classes=tuple(names), features=tuple(found.get("features", ())), **inputs)
+
+    @property
+    def unit(self) -> bool:
+        """Whether training inputs were in [0, 1], stored as pixels or not."""
+        return self.pixels or (self.low >= 0 and self.high <= 1)
+
 
 FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
 """Endings of the names of files that rows are read from."""
@@ -73,7 +106,7 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
         location: ``.csv``, ``.parquet``, ``.npy``, ``.npz`` (or ``FILE.npz:NAME``), a picture, or
             a folder of pictures.
         taken: what the network takes.
-        options: how files are read, as :func:`~lipsort_cli.config.predict.settled`.
+        options: how files are read, as :func:`~lipsort_cli.config.certificates.settled`.
 
     Raises:
         UsageError: columns, shape or units are not those of the training data, or a label is no

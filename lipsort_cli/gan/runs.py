@@ -1,4 +1,4 @@
-"""What a run of `lipsort wgan` left: its generator, and the data it was trained on."""
+"""What a run left: a GAN's generator and its data; a critic, and the two samples it is about."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli.certificates import load_network
+from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.data import Dataset
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import paths_from
 from lipsort_cli.finding import find_run
-from lipsort_cli.trained import run_config, run_data
+from lipsort_cli.gan.evaluation import SIDES, draw_rows
+from lipsort_cli.runs import read_record, started_in
+from lipsort_cli.trained import NETWORK, run_config, run_data
+from lipsort_cli.wasserstein.build import build_source
+from lipsort_cli.wasserstein.sources import Measures
+from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
 from lipsort_cli.zoo.generators import Generator, load_generator, sample
 
 GENERATOR = "generator.safetensors"
@@ -53,3 +62,72 @@ def sampler(
         return rows
 
     return draw
+
+
+CRITIC = "critic.safetensors"
+"""Of a `lipsort wgan` run: the critic that the generator was trained against."""
+
+
+class CriticRun(NamedTuple):
+    """The critic of a run, and the samples that its proven bound is about, rows [n, d]."""
+
+    directory: Path
+    network: Path
+    samples: Measures
+    norm: str
+    name: str
+
+    def rows(self, count: int) -> NDArray[np.float32]:
+        """At most ``count`` points of both samples, as many of each, in the critic's shape."""
+        half = (count + 1) // 2
+        both = [np.asarray(side[:half], np.float32) for side in (self.samples.x, self.samples.y)]
+        shape = load_network(self.network).input_shape
+        return np.ascontiguousarray(np.concatenate(both)[:count].reshape(-1, *shape))
+
+
+def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
+    """The critic of a finished run of `lipsort estimate-wasserstein` or `lipsort wgan`.
+
+    Args:
+        directory: the run's.
+        points: the first so many of each sample; 0: all.
+
+    Of a generator's run the fresh critic that its bounds come from, where there is one, with the
+    samples that were judged and the test examples.
+
+    Raises:
+        LipsortError: files are missing, or the data have changed since.
+    """
+    directory = Path(directory)
+    command = str(read_record(directory)["command"])
+    config = run_config(directory, command)
+    network = directory / NETWORK
+    if command == "wgan":
+        if not network.is_file():
+            network = directory / CRITIC
+        samples, name = _judged(directory, config), SIDES
+        norm = config.norm if network.name == CRITIC else "l2"
+    else:
+        with paths_from(started_in(directory)):
+            source = build_source(
+                config.distribution,
+                norm=config.norm,
+                holdout=config.evaluation.holdout,
+                rng=stream(config.seed, SPLIT),
+            )
+        samples = source.compared(config.evaluation.points, stream(config.seed, COMPARED))
+        name, norm = source.name, config.norm
+    if not network.is_file():
+        raise LipsortError(f"{network} is missing: {directory} is no finished run")
+    if points:
+        cut = [None if part is None else part[:points] for part in samples]
+        samples = Measures(cut[0], cut[1], cut[2], cut[3])  # type: ignore[arg-type]
+    return CriticRun(directory, network, samples, norm, name)
+
+
+def _judged(directory: Path, config: WganConfig) -> Measures:
+    dataset = run_data(directory, config.data)
+    generator = load_generator(directory / GENERATOR)
+    rows = draw_rows(generator, dataset, config.evaluation.samples, config.seed)
+    x, y = (part.flatten(1).numpy() for part in (rows.generated, rows.test))
+    return Measures(x, y)

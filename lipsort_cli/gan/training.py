@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,8 @@ from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.wgan import GanTraining
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.devices import sent
-from lipsort_cli.gan.average import Average
-from lipsort_cli.gan.critics import Critic
-from lipsort_cli.gan.film import Film
-from lipsort_cli.gan.objectives import critic_loss, gap, gradient_norms
+from lipsort_cli.gan.critics import Critic, critic_loss, gap, gradient_norms
+from lipsort_cli.gan.figures import Film
 from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.device import mixed_forward, training_dtype
@@ -25,6 +24,30 @@ from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.step_means import StepMeans
 from lipsort_cli.zoo.generators import Generator
+
+
+class Average:
+    """An exponential moving average of a generator's weights and batch statistics.
+
+    w <- d w + (1 - d) v after every generator step, with d = min(decay, (1 + t) / (10 + t)) so that
+    the first, random weights are forgotten early. With decay 0 it is the generator itself.
+    """
+
+    def __init__(self, generator: Generator, decay: float) -> None:
+        self.decay = decay
+        self.generator = copy.deepcopy(generator).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def update(self, generator: Generator, step: int) -> None:
+        """Take the weights of ``generator`` after its step number ``step`` (from 0) in."""
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        own, new = self.generator.state_dict(), generator.state_dict()
+        for key, value in own.items():
+            if value.is_floating_point():
+                value.lerp_(new[key], 1 - decay)
+            else:
+                value.copy_(new[key])  # the number of batches seen
+
 
 REAL, NOISE, PENALTY, FILM = range(10, 14)
 """What a step draws: each purpose has random numbers of its own."""

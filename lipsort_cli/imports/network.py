@@ -13,8 +13,7 @@ from lipsort_cli.imports.linear import LINEAR
 from lipsort_cli.imports.model import PLAIN, Model, Node, Refused, attributes, evaluated
 from lipsort_cli.imports.moves import MOVES, Handler
 from lipsort_cli.imports.orders import ORDERS
-from lipsort_cli.imports.pointwise import POINTWISE
-from lipsort_cli.imports.roots import ROOTS, UNWRITTEN
+from lipsort_cli.imports.pointwise import POINTWISE, ROOTS, UNWRITTEN
 from lipsort_cli.imports.states import State, Trace, Value
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import MOST_LAYERS, Network, build_network

@@ -23,9 +23,8 @@ from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.imported import ImportConfig, ImportEvaluation
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import make_folder, write_atomic
-from lipsort_cli.imports.compare import TOLERANCE, random_inputs
 from lipsort_cli.imports.model import INSTALL, Refused, package, read_model
-from lipsort_cli.imports.run import make_run
+from lipsort_cli.imports.run import TOLERANCE, make_run, random_inputs
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.zoo.plain import plain_module
 

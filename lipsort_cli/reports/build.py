@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from lipsort_cli.config.ranges import out_of_range
 from lipsort_cli.config.report import ReportConfig
+from lipsort_cli.config.validate import out_of_range
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import make_folder, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Paragraph

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates import Network, evaluate, lipschitz_bound, load_network
+from lipsort_cli.config.distributions import DatasetDistribution, FilesDistribution
 from lipsort_cli.console import warn
+from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, transport_upper
-from lipsort_cli.wasserstein.sliced import projected_distances
 from lipsort_cli.wasserstein.sources import Measures, Rows
 from lipsort_cli.wasserstein.transport import (
     TIGHT,
@@ -25,6 +26,47 @@ from lipsort_cli.wasserstein.transport import (
 )
 
 Array = NDArray[np.float64]
+
+_BLOCK = 64
+"""Directions projected on at once: one matrix product, and memory for so many columns."""
+
+
+def projected_distances(
+    x: Any,
+    y: Any,
+    directions: int,
+    rng: np.random.Generator,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+) -> Array:
+    """W1 of x [n, d] and y [m, d] projected on each of ``directions`` lines, [directions].
+
+    Lines are uniform on the sphere. Projections on unit vectors are 1-Lipschitz in L2, so every
+    entry, and their mean, is at most W1 (Rabin, Peyre, Delon and Bernot, 2011).
+
+    Example:
+        >>> cloud = np.zeros((3, 2))
+        >>> float(projected_distances(cloud, cloud, 5, np.random.default_rng(0)).max())
+        0.0
+    """
+    import ot
+
+    x, y = (np.asarray(rows[:], dtype=np.float64) for rows in (x, y))
+    parts = []
+    for start in range(0, directions, _BLOCK):
+        lines = rng.standard_normal((min(_BLOCK, directions - start), x.shape[1]))
+        lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+        p, q = x @ lines.T, y @ lines.T
+        if len(p) == len(q) and x_weights is None and y_weights is None:
+            # The optimal coupling on a line pairs equal ranks.
+            p.sort(axis=0)
+            q.sort(axis=0)
+            parts.append(np.abs(p - q).mean(0))
+        else:
+            parts.append(np.atleast_1d(ot.wasserstein_1d(p, q, x_weights, y_weights, p=1)))
+    return np.concatenate(parts)
+
+
 CHUNK = 8192
 
 SAMPLES = "the two samples compared"
@@ -240,3 +282,64 @@ def certificate_if_small(
         )
         return None
     return certificate(directory, model, measures, norm, source)
+
+
+# --- what they come to, in words ---------------------------------------------------------------
+
+
+def directed(bound: dict[str, Any]) -> tuple[str, str]:
+    """In which direction a bound holds, and its value rounded in that direction."""
+    value = float(bound["value"])
+    if bound["kind"] == "lower":
+        return "at least", at_least(value)
+    if bound["kind"] == "upper":
+        return "at most", at_most(value)
+    return "about", f"{value:.6g}"
+
+
+def sides(distribution: Any) -> str:
+    """The two sides of a configured pair, by the names that their user knows them under."""
+    if isinstance(distribution, FilesDistribution):
+        return f"{Path(distribution.p).name} and {Path(distribution.q).name}"
+    if isinstance(distribution, DatasetDistribution):
+        return f"{distribution.dataset} {distribution.p} and {distribution.q}"
+    if distribution.name == "generator":
+        return "generated samples and data"
+    return f"P and Q of {distribution.name}"
+
+
+def verdict(distribution: Any, results: dict[str, Any]) -> list[str]:
+    """The lines: of the samples compared, and, where anything is known of them, the populations."""
+    best = _best_lower(results)
+    interval = _interval(best, results["upper_bound"])
+    lines = [f"W1 between {sides(distribution)}: {interval} ({best['about']})"]
+    lower, upper = (results.get(f"population_{kind}_bound") for kind in ("lower", "upper"))
+    if lower is not None or upper is not None:
+        lines.append(f"W1 between their populations: {_interval(lower, upper)}")
+    return lines
+
+
+def _best_lower(results: dict[str, Any]) -> dict[str, Any]:
+    """The critic's bound, or that of the exact transport where it is larger and as certain."""
+    own: dict[str, Any] = results["lower_bound"]
+    same = [
+        bound for bound in results.get("bounds", [])
+        if all(bound[key] == own[key] for key in ("kind", "evidence", "about"))
+    ]  # fmt: skip
+    return max([own, *same], key=lambda bound: float(bound["value"]))
+
+
+def _interval(lower: dict[str, Any] | None, upper: dict[str, Any] | None) -> str:
+    """``in [a, b], proven``; one end alone where the other is unknown or of other evidence."""
+    # A distance is at least 0, whatever a critic says.
+    low = None if lower is None else f"{at_least(max(0.0, float(lower['value'])))}"
+    high = None if upper is None else at_most(float(upper["value"]))
+    if lower is not None and upper is not None and lower["evidence"] == upper["evidence"]:
+        each = " each" if lower["evidence"].startswith("confidence") else ""
+        return f"in [{low}, {high}], {lower['evidence']}{each}"
+    ends = [
+        f"{word} {value}, {bound['evidence']}"
+        for word, value, bound in (("at least", low, lower), ("at most", high, upper))
+        if bound is not None
+    ]
+    return "; ".join(ends)

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lipsort_cli.config.generators import DcganGenerator, GeneratorBase, MlpGenerator
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.wgan import DcganGenerator, GeneratorBase, MlpGenerator
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import write_atomic
 from lipsort_cli.layers.base import evaluating
@@ -143,7 +143,7 @@ def build_generator(
         UsageError: this kind cannot make samples of this shape.
 
     Example:
-        >>> from lipsort_cli.config.generators import MlpGenerator
+        >>> from lipsort_cli.config.wgan import MlpGenerator
         >>> build_generator(MlpGenerator(), (1, 8, 8)).latent
         64
     """

@@ -11,7 +11,7 @@ import pytest
 from certificate_networks import mlp, network, save
 
 from lipsort_cli.certificates import evaluate, issue_certificate
-from lipsort_cli.export.compare import compare
+from lipsort_cli.commands.export import compare
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.verifier.verify import verify
 

@@ -16,7 +16,7 @@ from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
 from lipsort_cli.certificates.points import issued_bounds
 from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.certificates.w1 import issue_w1_certificate
-from lipsort_cli.export.compare import compare
+from lipsort_cli.commands.export import compare
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, Parser, build_network
 from lipsort_cli.verifier.onnx import onnx_bytes

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates import certify_points, load_network
 from lipsort_cli.certificates.predictions import predict_points
-from lipsort_cli.config.predict import UnseenData, settled
+from lipsort_cli.config.certificates import UnseenData, settled
 from lipsort_cli.data import unseen
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.trained import open_predictor, open_run

@@ -13,10 +13,10 @@ import torch
 
 from lipsort_cli.certificates import evaluate, lipschitz_bound, load_network
 from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.commands.export import compare
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.export.compare import compare
 from lipsort_cli.verifier.verify import verify
 from lipsort_cli.zoo import build_network, save_network
 from lipsort_cli.zoo.plain import load_plain

@@ -15,7 +15,7 @@ from lipsort_cli.data.distributions import (
     Spheres,
     TranslatedGaussians,
 )
-from lipsort_cli.data.distributions.profile import atoms_distance
+from lipsort_cli.data.distributions.base import atoms_distance
 from lipsort_cli.errors import UsageError
 
 PAIRS = [

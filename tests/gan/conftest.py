@@ -49,11 +49,11 @@ def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def unpictured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no frames: an empty file stands for each."""
-    from lipsort_cli.gan import film
+    from lipsort_cli.gan import figures
 
     def blank(path: Any, *_: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
 
-    monkeypatch.setattr(film, "draw_samples", blank)
-    monkeypatch.setattr(film.Film, "finish", lambda self: self.folder)
+    monkeypatch.setattr(figures, "draw_samples", blank)
+    monkeypatch.setattr(figures.Film, "finish", lambda self: self.folder)

@@ -14,8 +14,7 @@ from lipsort_cli.commands.wgan import build_task, critic_constant
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data import load
 from lipsort_cli.errors import UsageError
-from lipsort_cli.gan.critics import CRITICS, make_critic
-from lipsort_cli.gan.objectives import critic_loss, gradient_norms
+from lipsort_cli.gan.critics import CRITICS, critic_loss, gradient_norms, make_critic
 from lipsort_cli.gan.training import GanTask
 from lipsort_cli.layers import Dense
 from lipsort_cli.training import engine

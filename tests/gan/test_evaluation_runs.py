@@ -13,9 +13,8 @@ import torch
 
 from lipsort_cli.commands.estimate_wasserstein import run as estimate
 from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.generators import MlpGenerator
 from lipsort_cli.config.typed import to_typed
-from lipsort_cli.config.wgan import GanEvaluation
+from lipsort_cli.config.wgan import GanEvaluation, MlpGenerator
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.gan.evaluation import check, classifier, evaluate

@@ -15,10 +15,10 @@ pytest.importorskip("onnxruntime")
 from onnx_graphs import Graph, random_graph  # noqa: E402
 
 from lipsort_cli.errors import UsageError  # noqa: E402
-from lipsort_cli.imports import compare as comparing  # noqa: E402
-from lipsort_cli.imports.compare import compare, random_inputs  # noqa: E402
+from lipsort_cli.imports import run as comparing  # noqa: E402
 from lipsort_cli.imports.model import Refused, checked, read_model  # noqa: E402
 from lipsort_cli.imports.network import Imported, import_network  # noqa: E402
+from lipsort_cli.imports.run import compare, random_inputs  # noqa: E402
 
 RNG = np.random.default_rng(0)
 IMAGE = (2, 5, 6)

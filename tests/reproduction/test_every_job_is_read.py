@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lipsort_cli.reproduction import outcomes as module
-from lipsort_cli.reproduction import page
+from lipsort_cli.reproduction import record
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.plan import plan
 from lipsort_cli.reproduction.sizes import MODES
@@ -73,7 +73,7 @@ def test_every_job_is_read(mode: str, tmp_path: Path, monkeypatch: pytest.Monkey
     made = plan(list(STUDIES), tmp_path, [0, 1], mode)
     for job in made.jobs:
         pretend(job)
-    findings = page.judged(made, tmp_path)
+    findings = record.judged(made, tmp_path)
     for study in STUDIES:
         finding = findings[study.number]
         assert not isinstance(finding, str), f"{study.name}: {finding}"

@@ -12,7 +12,7 @@ from lipsort_cli.app import run
 from lipsort_cli.commands.reproduce import _conclude
 from lipsort_cli.config.data import DownloadedData
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.reproduction import page
+from lipsort_cli.reproduction import record
 from lipsort_cli.reproduction.draw import labels
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import Arm
@@ -83,9 +83,9 @@ def test_one_seed_and_missing_jobs_do_not_hold(tmp_path: Path) -> None:
 def test_damaged_results_are_a_message(tmp_path: Path) -> None:
     planned = made(tmp_path, 0.1)
     (planned.jobs[0].directory / "results.json").write_text("{}")
-    findings = page.judged(planned, tmp_path)
+    findings = record.judged(planned, tmp_path)
     assert isinstance(findings[5], str) and "among its results" in findings[5]
-    assert page.verdict(findings[5], 0) == page.MISSING
+    assert record.verdict(findings[5], 0) == record.MISSING
 
 
 def test_a_check_needs_something_to_hold() -> None:

@@ -138,10 +138,10 @@ GUARDED = {
     "data/downloaded.py", "zoo/generators.py", "training/checkpoint.py", "identity.py",
     "metrics.py", "verification/datasets.py",
     # Files that the package itself holds or has just written, of the system, or the user's shell.
-    "config/tree.py", "config/catalog.py", "data/digits.py", "gan/film.py", "reports/html.py",
-    "reports/sections.py", "reproduction/worker.py", "cli/complete.py",
+    "config/tree.py", "config/catalog.py", "data/digits.py", "gan/figures.py", "reports/html.py",
+    "versions.py", "reproduction/worker.py", "cli/complete.py",
     "console.py", "cli/plain.py", "commands/doctor.py", "config/plugins.py",
-    "reproduction/record.py", "imports/compare.py", "imports/model.py",
+    "reproduction/record.py", "imports/run.py", "imports/model.py",
     "certificates/files.py", "commands/export.py", "wasserstein/build.py",
 }  # fmt: skip
 """Modules that open files to read them: all others do so by way of these."""

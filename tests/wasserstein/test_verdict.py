@@ -12,7 +12,7 @@ from lipsort_cli.config.distributions import (
     GeneratorDistribution,
     RingsDistribution,
 )
-from lipsort_cli.wasserstein.verdict import sides, verdict
+from lipsort_cli.wasserstein.bounds import sides, verdict
 
 
 def bound(kind: str, value: float, evidence: str = "proven") -> dict[str, Any]:

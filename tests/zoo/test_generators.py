@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lipsort_cli.config.generators import DcganGenerator, MlpGenerator
+from lipsort_cli.config.wgan import DcganGenerator, MlpGenerator
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.gan.average import Average
+from lipsort_cli.gan.training import Average
 from lipsort_cli.zoo.generators import build_generator, load_generator, sample, save_generator
 
 SHAPES = [(1, 4, 4), (1, 8, 8), (3, 9, 14), (1, 28, 28), (3, 32, 32), (2, 50, 33)]

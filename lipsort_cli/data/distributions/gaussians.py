@@ -11,8 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.data.distributions.base import Pair, Points, Values
-from lipsort_cli.data.distributions.profile import Profile
+from lipsort_cli.data.distributions.base import Pair, Points, Profile, Values
 from lipsort_cli.errors import UsageError
 
 

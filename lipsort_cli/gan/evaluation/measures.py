@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lipsort_cli.gan.evaluation.classes import class_shares, covered, imbalance
 from lipsort_cli.gan.evaluation.features import Features
 from lipsort_cli.gan.evaluation.kernel import Estimate, kernel_distance
 from lipsort_cli.gan.evaluation.manifolds import nearest, precision_recall
-from lipsort_cli.wasserstein.sliced import projected_distances
+from lipsort_cli.wasserstein.bounds import projected_distances
 
 GENERATED, DATA = "generated", "data"
 """The two rows: what is judged, and the data's own training examples in its place."""
@@ -141,3 +140,27 @@ def add_nearest(
         "of data, of test examples; far below it: the generator repeats training examples",
         better=None,
     )  # fmt: skip
+
+
+_COVERED = 0.1
+"""Share of a class relative to its share of the data from which on it counts as covered."""
+
+
+def class_shares(labels: Tensor, classes: int) -> Tensor:
+    """Share of each of ``classes`` among labels [n], float64 [classes]."""
+    return torch.bincount(labels, minlength=classes).double() / max(1, len(labels))
+
+
+def imbalance(shares: Tensor, reference: Tensor) -> float:
+    """Total variation distance of two rows of shares: 0 for equal ones, 1 for disjoint ones."""
+    return float((shares - reference).abs().sum()) / 2
+
+
+def covered(shares: Tensor, reference: Tensor) -> int:
+    """Classes of the data that have at least a tenth of the share that they have there.
+
+    Example:
+        >>> covered(torch.tensor([0.96, 0.04, 0.0]), torch.tensor([0.5, 0.25, 0.25]))
+        2
+    """
+    return int(((shares >= _COVERED * reference) & (reference > 0)).sum())

@@ -1,1 +1,0 @@
-"""Plain networks for deployment: safetensors, ONNX, torch.export; constraints folded in."""
