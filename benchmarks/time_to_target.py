@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def mnist(epochs: int, batch: int = 512) -> Problem:
     data = load(MnistData(root=os.environ.get("LIPSORT_DATA", "data")))
     inputs, labels = data.train.inputs.flatten(1), data.train.labels
     held, truth = data.validation.inputs.flatten(1), data.validation.labels
-    loss = certified_ramp(margin=3.0, target=2.23, sharpness=0.42, weight=2.0)
+    loss = partial(certified_ramp, margin=3.0, target=2.23, sharpness=0.42, weight=2.0)
 
     def losses(network: nn.Module) -> Iterator[Tensor]:
         random = torch.Generator().manual_seed(0)

@@ -59,7 +59,7 @@ class Method:
         times = [clock()]
         with torch.autocast("cpu", dtype=self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(x)
-        loss = worst_class_hinge(3.0)(logits.float(), y)
+        loss = worst_class_hinge(logits.float(), y, 3.0)
         times.append(clock())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -145,22 +145,8 @@ class PenaltyCritic(Critic):
         return loss
 
 
-class SpectralCritic(Critic):
-    """torch's spectral normalisation: divided by an estimate from power iteration.
-
-    The estimate is below the largest singular value, so the constant is a little above 1.
-    """
-
-
-CRITICS: dict[str, type[Critic]] = {
-    "lipschitz": LipschitzCritic,
-    "groupsort": LipschitzCritic,
-    "relu": LipschitzCritic,
-    "clip": ClipCritic,
-    "gp": PenaltyCritic,
-    "sn": SpectralCritic,
-}
-"""Kinds by the name of their option."""
+KEPT: dict[str, type[Critic]] = {"clip": ClipCritic, "gp": PenaltyCritic}
+"""What keeps a free critic's constant in check, where that is not in its layers."""
 
 
 def make_critic(
@@ -188,7 +174,8 @@ def make_critic(
         _check_image(critic.channels, shape)
     if not isinstance(critic, KnownCritic):
         network = _free(critic, groups, shape, centre, spread).to(device)
-        return CRITICS[critic.name](critic, network, build_optimizer(network, groups.optimizer))
+        kind = KEPT.get(critic.name, Critic)
+        return kind(critic, network, build_optimizer(network, groups.optimizer))
     if isinstance(groups.model, MlpModel):
         groups.model.fit(centre.numel(), groups.activation.group)
     images = isinstance(groups.model, ImageModel)
@@ -248,6 +235,7 @@ def _free(
         model = replace(model, lipschitz=model.lipschitz * size)  # nominally K in raw units
     layers = list(build_network(model, groups.activation, groups.constraint, inputs, 1))
     if isinstance(critic, SpectralNormCritic):
+        # By an estimate from below, so that the constant is a little above K.
         for layer in layers:
             if isinstance(layer, Dense):
                 spectral_norm(layer, "parameter", critic.iterations)

@@ -8,6 +8,7 @@ orthonormal head rows, a margin of m certifies the L2 radius m / sqrt(2).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,69 +21,52 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits [N, C] and labels [N] to a scalar: the mean over the batch."""
 
 
-def cross_entropy(temperature: float, margin: float) -> Loss:
+def cross_entropy(logits: Tensor, labels: Tensor, temperature: float, margin: float) -> Tensor:
     """Softmax cross-entropy of T (f - m e_y), divided by T.
 
     ``temperature`` T sharpens it (towards a hinge), ``margin`` m is taken from the true logit.
     """
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        offset = margin * functional.one_hot(labels, logits.shape[1])
-        return functional.cross_entropy(temperature * (logits - offset), labels) / temperature
-
-    return loss
+    offset = margin * functional.one_hot(labels, logits.shape[1])
+    return functional.cross_entropy(temperature * (logits - offset), labels) / temperature
 
 
-def multi_margin(margin: float) -> Loss:
+def multi_margin(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
     """The paper's hinge over all classes: mean_j max(0, m - (f_y - f_j)), j other than y."""
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.multi_margin_loss(logits, labels, margin=margin)
-
-    return loss
+    return functional.multi_margin_loss(logits, labels, margin=margin)
 
 
-def worst_class_hinge(margin: float) -> Loss:
+def worst_class_hinge(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
     """max(0, m - (f_y - max_{j != y} f_j)): only the nearest wrong class counts."""
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.relu(margin - worst_margin(logits, labels)).mean()
-
-    return loss
+    return functional.relu(margin - worst_margin(logits, labels)).mean()
 
 
-def certified_ramp(margin: float, target: float, sharpness: float, weight: float) -> Loss:
+def certified_ramp(
+    logits: Tensor, labels: Tensor, margin: float, target: float, sharpness: float, weight: float
+) -> Tensor:
     """Worst-class hinge, plus ``weight`` times a smooth count of what is not certified.
 
     The count is the mean of sigmoid((t - (f_y - max_{j != y} f_j)) / s) with ``target`` t and
     ``sharpness`` s: about 1 below the margin t, about 0 above. It gives up on hopeless examples,
     which a hinge spends most of its gradient on.
     """
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        ahead = worst_margin(logits, labels)
-        missing = torch.sigmoid((target - ahead) / sharpness)
-        return (functional.relu(margin - ahead) + weight * missing).mean()
-
-    return loss
+    ahead = worst_margin(logits, labels)
+    missing = torch.sigmoid((target - ahead) / sharpness)
+    return (functional.relu(margin - ahead) + weight * missing).mean()
 
 
-def hkr(margin: float, alpha: float) -> Loss:
+def hkr(logits: Tensor, labels: Tensor, margin: float, alpha: float) -> Tensor:
     """Hinge-Kantorovich-Rubinstein loss, one class against the others.
 
     -mean(f_y - mean_{j != y} f_j) + alpha * worst-class hinge (Serrurier et al., CVPR 2021).
     """
-    hinge = worst_class_hinge(margin)
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        true = logits.gather(1, labels[:, None])[:, 0]
-        others = (logits.sum(1) - true) / (logits.shape[1] - 1)
-        return alpha * hinge(logits, labels) - (true - others).mean()
-
-    return loss
+    true = logits.gather(1, labels[:, None])[:, 0]
+    others = (logits.sum(1) - true) / (logits.shape[1] - 1)
+    return alpha * worst_class_hinge(logits, labels, margin) - (true - others).mean()
 
 
-def logit_annealing(temperature: float, offset: float, focus: float) -> Loss:
+def logit_annealing(
+    logits: Tensor, labels: Tensor, temperature: float, offset: float, focus: float
+) -> Tensor:
     """-T (1 - p_y)^gamma log p_y with p = softmax((f - xi e_y) / T): each example's share fades.
 
     ``temperature`` T, ``offset`` xi, ``focus`` gamma. Margins are asked for without end by
@@ -90,19 +74,15 @@ def logit_annealing(temperature: float, offset: float, focus: float) -> Loss:
     degrees of freedom spends them on others (Lai et al., "Enhancing Certified Robustness via Block
     Reflector Orthogonal Layers and Logit Annealing Loss", ICML 2025).
     """
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        ahead = offset * functional.one_hot(labels, logits.shape[1])
-        log_p = -functional.cross_entropy((logits - ahead) / temperature, labels, reduction="none")
-        # 1 - p without cancellation; its root of any order has a slope everywhere.
-        missing = -torch.expm1(log_p)
-        tiny = torch.finfo(logits.dtype).tiny
-        return -temperature * (missing.clamp_min(tiny) ** focus * log_p).mean()
-
-    return loss
+    ahead = offset * functional.one_hot(labels, logits.shape[1])
+    log_p = -functional.cross_entropy((logits - ahead) / temperature, labels, reduction="none")
+    # 1 - p without cancellation; its root of any order has a slope everywhere.
+    missing = -torch.expm1(log_p)
+    tiny = torch.finfo(logits.dtype).tiny
+    return -temperature * (missing.clamp_min(tiny) ** focus * log_p).mean()
 
 
-def emma(temperature: float, margin: float) -> Loss:
+def emma(logits: Tensor, labels: Tensor, temperature: float, margin: float) -> Tensor:
     """Cross-entropy in which each other class j is raised by min(m, f_y - f_j), if positive.
 
     Every class is moved towards the true one, up to the ``margin`` m asked for but no further than
@@ -110,24 +90,16 @@ def emma(temperature: float, margin: float) -> Loss:
     taken as constant (Hu et al., "Unlocking Deterministic Robustness Certification on ImageNet",
     NeurIPS 2023). ``temperature`` as in :func:`cross_entropy`.
     """
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        true = logits.gather(1, labels[:, None])
-        raised = logits + (true - logits).clamp(0, margin).detach()
-        return functional.cross_entropy(temperature * raised, labels) / temperature
-
-    return loss
+    true = logits.gather(1, labels[:, None])
+    raised = logits + (true - logits).clamp(0, margin).detach()
+    return functional.cross_entropy(temperature * raised, labels) / temperature
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {
-    "cross_entropy": cross_entropy,
-    "multi_margin": multi_margin,
-    "worst_class_hinge": worst_class_hinge,
-    "certified_ramp": certified_ramp,
-    "hkr": hkr,
-    "logit_annealing": logit_annealing,
-    "emma": emma,
-}
+_ALL = (
+    cross_entropy, multi_margin, worst_class_hinge, certified_ramp, hkr, logit_annealing, emma
+)  # fmt: skip
+LOSSES: dict[str, Callable[..., Tensor]] = {loss.__name__: loss for loss in _ALL}
+"""Losses by the name of their option, whose keys are what they take beside logits and labels."""
 
 
 def build_loss(config: Option) -> Loss:
@@ -135,4 +107,5 @@ def build_loss(config: Option) -> Loss:
     if make := getattr(config, "make", None):
         made: Loss = make()
         return made
-    return LOSSES[config.name](**{k: v for k, v in vars(config).items() if k != "name"})
+    options = {key: value for key, value in vars(config).items() if key != "name"}
+    return partial(LOSSES[config.name], **options)

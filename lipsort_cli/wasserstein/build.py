@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +27,7 @@ from lipsort_cli.data.distributions import (
 )
 from lipsort_cli.data.samples import Samples, load_pair, make_samples
 from lipsort_cli.errors import UsageError
+from lipsort_cli.identity import file_digest
 from lipsort_cli.wasserstein.samplers import (
     SamplerSource,
     SyntheticSource,
@@ -168,9 +168,7 @@ def _generator(
         fingerprint={
             "name": config.name,
             "run": str(run.directory),
-            "generator_sha256": hashlib.sha256(
-                (run.directory / GENERATOR).read_bytes()
-            ).hexdigest(),
+            "generator_sha256": file_digest(run.directory / GENERATOR),
             "data": run.dataset.fingerprint,
         },
     )

@@ -15,18 +15,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import nn
 
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.optim import build_optimizer
+from lipsort_cli.wasserstein.critic import power_of_two
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import CENTRES, CriticTask, stream
 from lipsort_cli.wasserstein.transport import Array, Transport, costs, exact_transport
-from lipsort_cli.zoo.extension import build_extension
+from lipsort_cli.zoo import Network
 
 EXACT = "exact transport"
 """Why training ended where the potential was computed instead."""
+
+
+def build_extension(centres: ArrayLike, *, spread: float = 1.0) -> Network:
+    """The smallest 1-Lipschitz function that is at least 0 at ``centres``, whose biases are free.
+
+    Args:
+        centres: points [n, d], rounded to float32.
+        spread: size of typical values; only how fast an optimizer moves the biases depends on it.
+
+    Example:
+        >>> build_extension([[0.0], [4.0]])(torch.tensor([[1.0]])).item()
+        -1.0
+    """
+    points = torch.as_tensor(np.asarray(centres, dtype=np.float32))
+    layers = [nn.Flatten(), Extension(points, power_of_two(spread))]
+    return Network(layers, [points.shape[1]], 1)
 
 
 class ExtensionTask(CriticTask):

@@ -26,62 +26,62 @@ def test_a_tie_is_no_margin() -> None:
 
 
 def test_cross_entropy_is_that_of_torch() -> None:
-    loss = LOSSES["cross_entropy"](temperature=1.0, margin=0.0)
+    loss = LOSSES["cross_entropy"](LOGITS, LABELS, temperature=1.0, margin=0.0)
     expected = functional.cross_entropy(LOGITS, LABELS)
-    assert torch.allclose(loss(LOGITS, LABELS), expected)
+    assert torch.allclose(loss, expected)
 
 
 def test_cross_entropy_becomes_a_hinge_when_sharp() -> None:
-    loss = LOSSES["cross_entropy"](temperature=1e4, margin=3.0)
-    hinge = LOSSES["worst_class_hinge"](margin=3.0)
-    assert torch.allclose(loss(LOGITS, LABELS), hinge(LOGITS, LABELS), atol=1e-3)
+    loss = LOSSES["cross_entropy"](LOGITS, LABELS, temperature=1e4, margin=3.0)
+    hinge = LOSSES["worst_class_hinge"](LOGITS, LABELS, margin=3.0)
+    assert torch.allclose(loss, hinge, atol=1e-3)
 
 
 def test_hinges() -> None:
-    assert LOSSES["worst_class_hinge"](margin=3.0)(LOGITS, LABELS).item() == pytest.approx(
+    assert LOSSES["worst_class_hinge"](LOGITS, LABELS, margin=3.0).item() == pytest.approx(
         (1.0 + 4.2) / 2
     )
     # The paper's: over all classes, divided by their number.
-    assert LOSSES["multi_margin"](margin=3.0)(LOGITS, LABELS).item() == pytest.approx(
+    assert LOSSES["multi_margin"](LOGITS, LABELS, margin=3.0).item() == pytest.approx(
         ((1.0 + 0.5) / 3 + (4.0 + 4.2) / 3) / 2
     )
 
 
 def test_hkr() -> None:
-    loss = LOSSES["hkr"](margin=3.0, alpha=2.0)(LOGITS, LABELS).item()
+    loss = LOSSES["hkr"](LOGITS, LABELS, margin=3.0, alpha=2.0).item()
     separation = ((3.0 - 0.75) + (-1.0 - 0.1)) / 2
     assert loss == pytest.approx(2.0 * 2.6 - separation)
 
 
 def test_certified_ramp_counts_what_is_missing() -> None:
-    bare = LOSSES["worst_class_hinge"](margin=3.0)(LOGITS, LABELS)
-    ramp = LOSSES["certified_ramp"](margin=3.0, target=0.5, sharpness=0.25, weight=3.0)(
-        LOGITS, LABELS
+    bare = LOSSES["worst_class_hinge"](LOGITS, LABELS, margin=3.0)
+    ramp = LOSSES["certified_ramp"](
+        LOGITS, LABELS, margin=3.0, target=0.5, sharpness=0.25, weight=3.0
     )
     counts = [1 / (1 + math.exp((margin - 0.5) / 0.25)) for margin in (2.0, -1.2)]
     assert (ramp - bare).item() == pytest.approx(3.0 * sum(counts) / 2, rel=1e-5)
 
 
 def test_logit_annealing() -> None:
-    plain = LOSSES["cross_entropy"](temperature=1 / 0.75, margin=2.0)(LOGITS, LABELS)
-    assert torch.allclose(LOSSES["logit_annealing"](0.75, 2.0, 0.0)(LOGITS, LABELS), plain)
+    plain = LOSSES["cross_entropy"](LOGITS, LABELS, temperature=1 / 0.75, margin=2.0)
+    assert torch.allclose(LOSSES["logit_annealing"](LOGITS, LABELS, 0.75, 2.0, 0.0), plain)
     p = ((LOGITS - 2.0 * functional.one_hot(LABELS, 3)) / 0.75).softmax(1)[range(2), LABELS]
     expected = (-0.75 * (1 - p) ** 5 * p.log()).mean()
-    assert torch.allclose(LOSSES["logit_annealing"](0.75, 2.0, 5.0)(LOGITS, LABELS), expected)
+    assert torch.allclose(LOSSES["logit_annealing"](LOGITS, LABELS, 0.75, 2.0, 5.0), expected)
     # Far ahead an example counts for nothing, and its gradient is finite.
     far = torch.tensor([[200.0, 0.0]], requires_grad=True)
-    LOSSES["logit_annealing"](0.75, 2.0, 0.5)(far, torch.tensor([0])).backward()
+    LOSSES["logit_annealing"](far, torch.tensor([0]), 0.75, 2.0, 0.5).backward()
     assert far.grad is not None and float(far.grad.abs().max()) == 0.0
 
 
 def test_emma_raises_every_class_at_most_to_a_tie() -> None:
     raised = torch.tensor([[3.0, 2.5, 2.0], [0.0, 0.2, -1.0]])
     expected = functional.cross_entropy(raised, LABELS)
-    assert torch.allclose(LOSSES["emma"](1.0, 1.5)(LOGITS, LABELS), expected)
-    tie = LOSSES["emma"](1.0, 100.0)(LOGITS[:1], LABELS[:1])
+    assert torch.allclose(LOSSES["emma"](LOGITS, LABELS, 1.0, 1.5), expected)
+    tie = LOSSES["emma"](LOGITS[:1], LABELS[:1], 1.0, 100.0)
     assert tie.item() == pytest.approx(math.log(3))
     logits = LOGITS.clone().requires_grad_()
-    LOSSES["emma"](1.0, 100.0)(logits, LABELS).backward()
+    LOSSES["emma"](logits, LABELS, 1.0, 100.0).backward()
     assert logits.grad is not None
     assert torch.allclose(logits.grad[0], torch.tensor([-2.0, 1.0, 1.0]) / 6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_the_adversary_stays_in_its_ball_and_in_the_range(
     torch.manual_seed(seed)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
     inputs, labels = torch.rand(5, 3, 2, 2), torch.tensor([0, 1, 2, 0, 1])
-    loss = cross_entropy(1.0, 0.0)
+    loss = partial(cross_entropy, temperature=1.0, margin=0.0)
     adversary = build_adversary(Adversarial(eps, norm, steps), network, loss, (0.0, 1.0))
     assert adversary is not None
     moved = adversary(inputs, labels, seed)
@@ -108,7 +109,7 @@ def test_the_adversary_raises_the_loss() -> None:
     torch.manual_seed(0)
     network = torch.nn.Linear(6, 3)
     inputs, labels = torch.randn(50, 6), torch.randint(3, (50,))
-    loss = cross_entropy(1.0, 0.0)
+    loss = partial(cross_entropy, temperature=1.0, margin=0.0)
     before = loss(network(inputs), labels).item()
     for norm in ("l2", "linf"):
         adversary = build_adversary(Adversarial(0.2, norm, 5), network, loss, None)

@@ -22,12 +22,11 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.runs import read_json
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein.bounds import SavedCritic, critic_lower
-from lipsort_cli.wasserstein.extension import EXACT, ExtensionTask, potential
+from lipsort_cli.wasserstein.extension import EXACT, ExtensionTask, build_extension, potential
 from lipsort_cli.wasserstein.sources import SampleSource
 from lipsort_cli.wasserstein.training import CriticTask
 from lipsort_cli.wasserstein.transport import costs, exact_transport
 from lipsort_cli.zoo import network_graph, save_network
-from lipsort_cli.zoo.extension import build_extension
 
 Compose = Callable[..., Any]
 FEW = [
@@ -124,7 +123,9 @@ def test_unfit_centres_are_refused() -> None:
 
 
 def test_plain_form() -> None:
-    network = build_extension([[1.0, 2.0], [3.0, 4.0]], [0.5, -0.25], spread=100.0)
+    network = build_extension([[1.0, 2.0], [3.0, 4.0]], spread=100.0)
+    assert isinstance(network.head, Extension)
+    network.head.set_bias_(torch.tensor([0.5, -0.25], dtype=torch.float64))
     graph, tensors = network_graph(network)
     assert graph["layers"][-1] == {
         "op": "extension",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_mean_of_its_members(members: int) -> None:
 def test_its_constant_is_that_of_one_after_training(tmp_path: Path) -> None:
     network = ensemble()
     optimizer = build_optimizer(network)
-    loss = worst_class_hinge(3.0)
+    loss = partial(worst_class_hinge, margin=3.0)
     for _ in range(5):
         optimizer.zero_grad()
         outputs = network.apart()(torch.randn(9, 4, 3)).flatten(0, 1)

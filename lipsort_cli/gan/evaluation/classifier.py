@@ -15,7 +15,7 @@ from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import UsageError
 from lipsort_cli.finding import find_run
 from lipsort_cli.identity import Identity
 from lipsort_cli.optim import build_optimizer
@@ -125,8 +125,3 @@ def _train(dataset: Dataset, directory: Path, device: torch.device) -> None:
     )
     engine.run(task, session)
     save_network(network, folder / MODEL)
-
-
-def unfit(error: Exception, origin: str) -> LipsortError:
-    """A saved network that cannot be evaluated here."""
-    return LipsortError(f"the classifier of {origin} cannot be evaluated: {error}")

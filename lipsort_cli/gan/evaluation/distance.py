@@ -119,12 +119,3 @@ def _network() -> LipschitzNetwork:
         StiefelOptimizer(lr=0.05, rest_lr=0.003),
         CosineSchedule(),
     )
-
-
-def transport(x: Rows, y: Rows) -> tuple[float, float]:
-    """Proven lower and upper bound of W1 between two samples, by exact transport.
-
-    They differ by rounding only.
-    """
-    exact = found.exact_transport(x, y, norm=_NORM)
-    return max(0.0, exact.lower), exact.upper

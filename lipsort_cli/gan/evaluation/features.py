@@ -12,12 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.data import Dataset
-from lipsort_cli.gan.evaluation.classifier import (
-    Classifier,
-    chosen_classifier,
-    small_classifier,
-    unfit,
-)
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.gan.evaluation.classifier import Classifier, chosen_classifier, small_classifier
 from lipsort_cli.gan.evaluation.manifolds import nearest
 from lipsort_cli.zoo.plain import plain_module
 
@@ -75,7 +71,9 @@ def _of_classifier(classifier: Classifier, dataset: Dataset, device: torch.devic
         module = plain_module(classifier.network).to(device)
         accuracy = _accuracy(module, dataset)
     except (TypeError, RuntimeError) as error:
-        raise unfit(error, classifier.origin) from error
+        raise LipsortError(
+            f"the classifier of {classifier.origin} cannot be evaluated: {error}"
+        ) from error
     body = module[:-1]
     embed = _scaled(lambda points: _apply(body, points, device).flatten(1), dataset)
     width = embed(dataset.test.inputs[:1]).shape[1]
