@@ -254,13 +254,6 @@ def batch_normalization(trace: Trace, node: Node) -> list[Value]:
     return [affine(trace, value, node, scale.reshape(shape), (beta - mean * scale).reshape(shape))]
 
 
-def subtract(trace: Trace, node: Node) -> list[Value]:
-    """A constant from a value, or a value from a constant."""
-    if isinstance(node.input(0), Value):
-        return [affine(trace, node.value(), node, ONE, -node.numbers(1))]
-    return [affine(trace, node.value(1), node, -ONE, node.numbers(0))]
-
-
 def multiply(trace: Trace, node: Node) -> list[Value]:
     """A value and a constant."""
     place = _constant_factor(node)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -105,27 +107,11 @@ def extreme_of(trace: Trace, groups: Value, node: Node, largest: bool) -> Value:
     return Value.whole(made, groups.shape[:-1])
 
 
-def reduce_extreme(largest: bool) -> Handler:
-    """ReduceMax and ReduceMin."""
-
-    def handle(trace: Trace, node: Node) -> list[Value]:
-        groups, shape = _reduced(node, node.value())
-        made = extreme_of(trace, groups, node, largest)
-        return [made.at(made.places.reshape(shape))]
-
-    return handle
-
-
-def reduce_sum(mean: bool) -> Handler:
-    """ReduceMean and ReduceSum."""
-
-    def handle(trace: Trace, node: Node) -> list[Value]:
-        value = node.value()
-        groups, shape = _reduced(node, value)
-        made = (means if mean else _totals)(trace, groups, node)
-        return [made.at(made.places.reshape(shape))]
-
-    return handle
+def reduced(trace: Trace, node: Node, made_of: Callable[..., Value]) -> list[Value]:
+    """ReduceMax, ReduceMin, ReduceMean and ReduceSum: what is made of the last axis of groups."""
+    groups, shape = _reduced(node, node.value())
+    made = made_of(trace, groups, node)
+    return [made.at(made.places.reshape(shape))]
 
 
 def _totals(trace: Trace, groups: Value, node: Node) -> Value:
@@ -144,26 +130,22 @@ def means(trace: Trace, groups: Value, node: Node) -> Value:
     return made
 
 
-def global_pool(largest: bool) -> Handler:
+def global_pool(trace: Trace, node: Node, largest: bool) -> list[Value]:
     """GlobalMaxPool and GlobalAveragePool."""
-
-    def handle(trace: Trace, node: Node) -> list[Value]:
-        value = node.value()
-        channels, *sizes = value.shape[1:]
-        shape = (1, channels, *[1] * len(sizes))
-        groups = value.at(value.places.reshape(1, channels, -1))
-        if largest:
-            made = extreme_of(trace, groups, node, True)
-        elif len(sizes) == 2 and sizes[0] == sizes[1] and value.shape[0] == 1:
-            state = trace.settle(value, natural(value.shape), node.name)
-            averaged = pool(trace, state, node, "average_pool", sizes[0], sizes[0])
-            trace.means[averaged] = groups
-            made = Value.whole(averaged, shape)
-        else:
-            made = means(trace, groups, node)
-        return [made.at(made.places.reshape(shape))]
-
-    return handle
+    value = node.value()
+    channels, *sizes = value.shape[1:]
+    shape = (1, channels, *[1] * len(sizes))
+    groups = value.at(value.places.reshape(1, channels, -1))
+    if largest:
+        made = extreme_of(trace, groups, node, True)
+    elif len(sizes) == 2 and sizes[0] == sizes[1] and value.shape[0] == 1:
+        state = trace.settle(value, natural(value.shape), node.name)
+        averaged = pool(trace, state, node, "average_pool", sizes[0], sizes[0])
+        trace.means[averaged] = groups
+        made = Value.whole(averaged, shape)
+    else:
+        made = means(trace, groups, node)
+    return [made.at(made.places.reshape(shape))]
 
 
 def pool(trace: Trace, state: State, node: Node, op: str, kernel: int, stride: int) -> State:
@@ -270,12 +252,12 @@ def average_pool(trace: Trace, node: Node) -> list[Value]:
 
 ORDERS: dict[str, Handler] = {
     "TopK": top_k,
-    "ReduceMax": reduce_extreme(True),
-    "ReduceMin": reduce_extreme(False),
-    "ReduceMean": reduce_sum(True),
-    "ReduceSum": reduce_sum(False),
-    "GlobalMaxPool": global_pool(True),
-    "GlobalAveragePool": global_pool(False),
+    "ReduceMax": partial(reduced, made_of=partial(extreme_of, largest=True)),
+    "ReduceMin": partial(reduced, made_of=partial(extreme_of, largest=False)),
+    "ReduceMean": partial(reduced, made_of=means),
+    "ReduceSum": partial(reduced, made_of=_totals),
+    "GlobalMaxPool": partial(global_pool, largest=True),
+    "GlobalAveragePool": partial(global_pool, largest=False),
     "MaxPool": max_pool,
     "AveragePool": average_pool,
 }

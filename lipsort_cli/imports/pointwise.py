@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lipsort_cli.imports.affine import affine, convolution, uniform
-from lipsort_cli.imports.linear import NOTHING, ONE, multiply, subtract
+from lipsort_cli.imports.linear import NOTHING, ONE, multiply
 from lipsort_cli.imports.model import Node
 from lipsort_cli.imports.moves import Handler
-from lipsort_cli.imports.orders import is_plain, pool, windows
-from lipsort_cli.imports.states import Shape, State, Trace, Value, natural
+from lipsort_cli.imports.orders import is_plain, pool, sorted_groups, windows
+from lipsort_cli.imports.states import State, Trace, Value, aligned, natural
 
 
 def applied(trace: Trace, value: Value, node: Node, op: str, zero: bool, **fields: Any) -> Value:
@@ -24,9 +25,9 @@ def applied(trace: Trace, value: Value, node: Node, op: str, zero: bool, **field
     return Value((made,), value.places)
 
 
-def simple(op: str, zero: bool = True) -> Handler:
+def simple(trace: Trace, node: Node, op: str, zero: bool) -> list[Value]:
     """A node without attributes."""
-    return lambda trace, node: [applied(trace, node.value(), node, op, zero)]
+    return [applied(trace, node.value(), node, op, zero)]
 
 
 def leaky_relu(trace: Trace, node: Node) -> list[Value]:
@@ -74,42 +75,29 @@ def _clipped(
     return applied(trace, value, node, "clip", zero, low=low, high=high)
 
 
-def extreme(largest: bool) -> Handler:
+def extreme(trace: Trace, node: Node, largest: bool) -> list[Value]:
     """Max or Min: with one constant for all, or of two values, as one half of a sort of pairs."""
-
-    def handle(trace: Trace, node: Node) -> list[Value]:
-        from lipsort_cli.imports.orders import sorted_groups
-
-        made: Value | None = None
-        ends: list[float] = []
-        shape = np.broadcast_shapes(*(one.shape for one in node.inputs if one is not None))
-        for place, one in enumerate(node.inputs):
-            if isinstance(one, np.ndarray):
-                constants = node.numbers(place).ravel()
-                if not uniform(constants):
-                    node.refuse(f"input {place} holds several constants; understood is one")
-                ends.append(float(constants[0]))
-            elif made is None:
-                made = node.value(place)
-                made = made.at(np.broadcast_to(made.places, shape))
-            else:
-                pair = stacked([made, node.value(place)])
-                groups = sorted_groups(trace, pair, node)
-                made = groups.at(groups.places[..., -1 if largest else 0])
-        assert made is not None
-        for end in ends:
-            made = _clipped(trace, made, node, end if largest else None, None if largest else end)
-        return [made]
-
-    return handle
-
-
-def stacked(values: list[Value]) -> Value:
-    """Values broadcast to each other, along a last axis."""
-    from lipsort_cli.imports.states import aligned
-
-    whole, places = aligned(values)
-    return whole.at(np.stack(np.broadcast_arrays(*places), axis=-1))
+    made: Value | None = None
+    ends: list[float] = []
+    shape = np.broadcast_shapes(*(one.shape for one in node.inputs if one is not None))
+    for place, one in enumerate(node.inputs):
+        if isinstance(one, np.ndarray):
+            constants = node.numbers(place).ravel()
+            if not uniform(constants):
+                node.refuse(f"input {place} holds several constants; understood is one")
+            ends.append(float(constants[0]))
+        elif made is None:
+            made = node.value(place)
+            made = made.at(np.broadcast_to(made.places, shape))
+        else:
+            whole, places = aligned([made, node.value(place)])
+            pair = whole.at(np.stack(np.broadcast_arrays(*places), axis=-1))
+            groups = sorted_groups(trace, pair, node)
+            made = groups.at(groups.places[..., -1 if largest else 0])
+    assert made is not None
+    for end in ends:
+        made = _clipped(trace, made, node, end if largest else None, None if largest else end)
+    return [made]
 
 
 def add(trace: Trace, node: Node) -> list[Value]:
@@ -128,19 +116,12 @@ def added(trace: Trace, first: Value, second: Value, node: Node) -> Value:
     """The sum of two values, as a state whose parents are theirs."""
     shape = np.broadcast_shapes(first.shape, second.shape)
     both = [value.at(np.broadcast_to(value.places, shape)) for value in (first, second)]
-    own = _layout(both, shape)
+    # The shape of a state for them: that of one which is a whole state already.
+    own = next((v.sources[0].shape for v in both if v.is_whole()), natural(shape))
     states = [trace.settle(value, own, node.name) for value in both]
     if states[0] is states[1]:
         return affine(trace, Value.whole(states[0], shape), node, 2 * ONE, NOTHING)
     return Value.whole(trace.state("sum", states, own, node.name), shape)
-
-
-def _layout(values: list[Value], shape: tuple[int, ...]) -> Shape:
-    """The shape of a state for them: that of one which is a whole state already."""
-    for value in values:
-        if value.is_whole():
-            return value.sources[0].shape
-    return natural(shape)
 
 
 MOST_CENTRED = 1024
@@ -179,17 +160,19 @@ def difference(trace: Trace, node: Node) -> list[Value]:
         if found is not None:
             return [found]
         return [added(trace, first, affine(trace, second, node, -ONE, NOTHING), node)]
-    return subtract(trace, node)
+    if isinstance(first, Value):
+        return [affine(trace, first, node, ONE, -node.numbers(1))]
+    return [affine(trace, node.value(1), node, -ONE, node.numbers(0))]
 
 
 POINTWISE: dict[str, Handler] = {
-    "Tanh": simple("tanh"),
-    "Sigmoid": simple("sigmoid", zero=False),
+    "Tanh": partial(simple, op="tanh", zero=True),
+    "Sigmoid": partial(simple, op="sigmoid", zero=False),
     "LeakyRelu": leaky_relu,
     "PRelu": prelu,
     "Clip": clip,
-    "Max": extreme(True),
-    "Min": extreme(False),
+    "Max": partial(extreme, largest=True),
+    "Min": partial(extreme, largest=False),
     "Add": add,
     "Sum": add,
     "Sub": difference,
@@ -259,15 +242,10 @@ def lp_pool(trace: Trace, node: Node) -> list[Value]:
     return [Value.whole(made, (1, *made.shape))]
 
 
-def kept(op: str) -> Handler:
+def kept(trace: Trace, node: Node, op: str) -> list[Value]:
     """Abs and Relu, which leave squares as they are."""
-    otherwise = simple(op)
-
-    def handle(trace: Trace, node: Node) -> list[Value]:
-        value = node.value()
-        return [value] if _squares(value) else otherwise(trace, node)
-
-    return handle
+    value = node.value()
+    return [value] if _squares(value) else [applied(trace, value, node, op, True)]
 
 
 def sign(trace: Trace, node: Node) -> list[Value]:
@@ -294,8 +272,8 @@ ROOTS: dict[str, Handler] = {
     "Pow": power,
     "Sqrt": root,
     "LpPool": lp_pool,
-    "Abs": kept("abs"),
-    "Relu": kept("relu"),
+    "Abs": partial(kept, op="abs"),
+    "Relu": partial(kept, op="relu"),
     "Sign": sign,
     "Mul": product,
 }

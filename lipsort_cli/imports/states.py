@@ -200,9 +200,9 @@ class Trace:
             inside = (value.places >= start) & (value.places < start + source.width)
             met = np.unique(value.places[inside] - start)
             channels = met[:: max(1, source.width // source.shape[0])]
-            whole = len(source.shape) == 3 and np.array_equal(
-                met, _channels(source.shape, channels)
-            )
+            pixels = np.arange(math.prod(source.shape[1:]))
+            all_of_them = (channels[:, None] + pixels).ravel()
+            whole = len(source.shape) == 3 and np.array_equal(met, all_of_them)
             shape = (len(met) * source.shape[0] // source.width, *source.shape[1:])
             parts.append(self.settle(Value((source,), met), shape if whole else met.shape, node))
             lookups[source] = np.full(source.width, ABSENT)
@@ -234,11 +234,6 @@ class Trace:
                     return self._on_joins(whole.at(places))
             start += source.width
         return value
-
-
-def _channels(shape: Shape, first: Places) -> Places:
-    """The places of the channels that begin at ``first``."""
-    return (first[:, None] + np.arange(math.prod(shape[1:]))).ravel()
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -113,17 +113,9 @@ def _both(draws: tuple[Draw, Draw], count: int, rng: np.random.Generator) -> tup
 
 def rows_with_replacement(rows: Points) -> Draw:
     """Draws ``count`` of the rows [n, d], each time any of them."""
-
-    def draw(count: int, rng: np.random.Generator) -> Points:
-        return rows[rng.integers(len(rows), size=count)]
-
-    return draw
+    return lambda count, rng: rows[rng.integers(len(rows), size=count)]
 
 
 def rows_once(rows: Points) -> Draw:
     """Draws at most ``count`` different rows of [n, d]."""
-
-    def draw(count: int, rng: np.random.Generator) -> Points:
-        return rows[rng.permutation(len(rows))[:count]]
-
-    return draw
+    return lambda count, rng: rows[rng.permutation(len(rows))[:count]]
