@@ -8,10 +8,5 @@ import re
 def quoted(value: str) -> str:
     """``value`` as a quoted string of Hydra's override grammar."""
     # Backslashes are themselves, but before a quotation mark, the closing one included.
-    escaped = re.sub(r"(\\*)('|$)", _escape, value)
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
     return f"'{escaped}'"
-
-
-def _escape(found: re.Match[str]) -> str:
-    mark = "\\'" if found[2] else ""
-    return found[1] * 2 + mark

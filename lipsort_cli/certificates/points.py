@@ -77,6 +77,17 @@ class CertifiedPoints(NamedTuple):
     route: NDArray[np.int64]
     logits: NDArray[np.float64]
 
+    def entry(self, shares: dict[str, float]) -> dict[str, Any]:
+        """The certified ``shares`` of points, by radius, as ``results.json`` holds them."""
+        return {
+            "norm": self.norm,
+            "eps": shares,
+            "evidence": "proven",
+            "arithmetic": self.arithmetic,
+            "points": len(self.radii),
+            "routes": self.shares(),
+        }
+
     def shares(self) -> dict[str, float]:
         """The share of certified points that each route proves; only routes that prove any."""
         places = self.route[self.radii > 0]

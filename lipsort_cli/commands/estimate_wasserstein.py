@@ -100,15 +100,13 @@ def evaluate_critic(
         results["certified_value"] = value
     everything = [lower]
 
-    progress = _announce if source.finite else None
+    def announce(done: int, blocks: int) -> None:
+        console.print(f"transport: block {done}/{blocks}")
+
     upper, exact = found.sample_transport(
-        compared,
-        norm,
-        chosen.transport_points,
-        stream(seed, EXTRA),
-        progress,
-        task.known(compared),
-    )
+        compared, norm, chosen.transport_points, stream(seed, EXTRA),
+        announce if source.finite else None, task.known(compared),
+    )  # fmt: skip
     everything += upper
     if exact is not None:
         results["transport_width"] = exact.width
@@ -177,10 +175,6 @@ def _certified(task: CriticTask, compared: Measures, directory: Path) -> float |
     model, name = directory / "model.safetensors", task.source.name + moved
     rows = "distribution.rows"
     return found.certificate_if_small(directory, model, compared, task.norm, name, rows)
-
-
-def _announce(done: int, blocks: int) -> None:
-    console.print(f"transport: block {done}/{blocks}")
 
 
 def _seen(task: CriticTask) -> tuple[float, float]:

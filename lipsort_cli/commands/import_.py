@@ -10,7 +10,6 @@ from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.imports.model import read_model
-from lipsort_cli.imports.network import Imported
 from lipsort_cli.imports.run import make_run, rounding_words
 from lipsort_cli.norms import NAMES
 from lipsort_cli.runs import RunRecord
@@ -31,8 +30,11 @@ def run(config: ImportConfig, directory: Path) -> None:
             raise type(error)(
                 words if config.file in words else f"{config.file}: {words}"
             ) from None
+    network = imported.network
+    shape = "x".join(map(str, network.input_shape))
     console.print(
-        f"{Path(config.file).name}: {_layers(imported)}; {results['parameters']:,} numbers",
+        f"{Path(config.file).name}: {sum(1 for _ in network.walk())} layers from {shape} to "
+        f"{network.classes} outputs; {results['parameters']:,} numbers",
         markup=False,
     )
     console.print(
@@ -46,13 +48,6 @@ def run(config: ImportConfig, directory: Path) -> None:
     results_line("Results", directory, "model.safetensors", "results.json", "summary.md")
     known = [] if dataset is not None else ["data=OPTION"]
     follow_up("lipsort", "certify", directory, *known)
-
-
-def _layers(imported: Imported) -> str:
-    network = imported.network
-    count = sum(1 for _ in network.walk())
-    shape = "x".join(map(str, network.input_shape))
-    return f"{count} layers from {shape} to {network.classes} outputs"
 
 
 def _figures(config: ImportConfig, results: dict[str, Any]) -> None:

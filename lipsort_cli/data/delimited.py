@@ -147,15 +147,11 @@ def read_layout(path: Path, options: Options) -> Layout:
     return Layout(path, tuple(called), named, kept, delimiter, decimal, skip, loose, notes)
 
 
-def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-
-
 def _all_lines(path: Path) -> Iterator[tuple[int, str]]:
     """All lines but empty ones, with their numbers."""
-    with path.open(encoding=_encoding(path)) as file:
+    with path.open("rb") as start:
+        wide = start.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    with path.open(encoding="utf-16" if wide else "utf-8-sig") as file:
         for number, line in enumerate(iter(lambda: file.readline(_LONGEST), ""), 1):
             if len(line) == _LONGEST:
                 raise UsageError(

@@ -171,9 +171,7 @@ def make_run(
         inputs = random_inputs(model.shape, config.points, config.seed)
     else:
         inputs = fitting(dataset.test.inputs[: config.points].numpy(), imported.network)
-    prepared = None
-    if mean:
-        prepared = (inputs - taken[0]) / taken[1]
+    prepared = (inputs - taken[0]) / taken[1] if mean else None
     agreement = compare(model, imported.network, inputs, prepared)
     write_atomic(directory / NETWORK, network_bytes(imported.network))
     results = _results(model, imported, agreement, config, dataset)
@@ -217,14 +215,7 @@ def _results(
     points = certify_points(network, inputs, labels, norm=norm, arithmetic=arithmetic)
     return found | {
         "clean_accuracy": float((points.predictions == labels).mean()),
-        "certified_accuracy": {
-            "norm": norm,
-            "eps": certified_accuracy(points, config.evaluation.eps),
-            "evidence": "proven",
-            "arithmetic": arithmetic,
-            "points": len(labels),
-            "routes": points.shares(),
-        },
+        "certified_accuracy": points.entry(certified_accuracy(points, config.evaluation.eps)),
         "lipschitz_bound": points.lipschitz,
     }
 

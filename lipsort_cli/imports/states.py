@@ -130,7 +130,10 @@ class Trace:
     ) -> State:
         """The state that ``op`` makes."""
         weight, bias = (None if a is None else np.asarray(a, np.float64) for a in (weight, bias))
-        digests = [None if a is None else (a.shape, _digest(a)) for a in (weight, bias)]
+        digests = [
+            None if a is None else (a.shape, hashlib.sha256(a.tobytes()).digest())
+            for a in (weight, bias)
+        ]
         key = (op, tuple(map(id, parents)), tuple(shape), repr(sorted(fields.items())), *digests)
         if key not in self._known:
             top = _common(parents)
@@ -234,10 +237,6 @@ class Trace:
                     return self._on_joins(whole.at(places))
             start += source.width
         return value
-
-
-def _digest(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def _common(states: Iterable[State]) -> State:

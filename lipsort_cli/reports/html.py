@@ -92,15 +92,12 @@ def _escaped(text: str) -> str:
     return escape(printable(text))
 
 
-def _lines(text: str) -> str:
-    return "<br>".join(_escaped(line) for line in text.split("\n"))
-
-
 def _cell(tag: str, text: str, right: bool, scope: str = "") -> str:
-    long = max(map(len, text.split("\n"))) >= _TEXT and not right
+    lines = text.split("\n")
+    long = max(map(len, lines)) >= _TEXT and not right
     look = ' class="right"' if right else ' class="text"' if long else ""
     attributes = look + (f' scope="{scope}"' if scope else "")
-    return f"<{tag}{attributes}>{_lines(text)}</{tag}>"
+    return f"<{tag}{attributes}>{'<br>'.join(map(_escaped, lines))}</{tag}>"
 
 
 def _note(table: Table) -> str:

@@ -31,7 +31,9 @@ def draw(comparison: Comparison, folder: Path, sort: Column | None) -> Iterator[
     """Draw whatever the comparison's figures allow; rows keep their order and their look."""
     rows = comparison.rows
     stem = comparison.command.replace("-", "_")
-    for norm in _norms(rows):
+    names = [name for row in rows for name, _, _ in row.figures]
+    certified = [name for name in names if name.startswith("certified_accuracy.")]
+    for norm in dict.fromkeys(name.split(".")[1] for name in certified):
         yield from _accuracy(rows, folder / f"{stem}_accuracy_{norm}.png", norm)
     yield from _intervals(comparison, folder / f"{stem}_bounds.png")
     if sort is not None and len(rows) > 1:
@@ -58,13 +60,6 @@ def _hidden(rows: Sequence[Row]) -> str:
 
 
 # --- accuracy over eps ------------------------------------------------------------------------
-
-
-def _norms(rows: Sequence[Row]) -> list[str]:
-    names = [name for row in rows for name, _, _ in row.figures]
-    return list(
-        dict.fromkeys(n.split(".")[1] for n in names if n.startswith("certified_accuracy."))
-    )
 
 
 def _over_eps(row: Row, prefix: str) -> Line | None:

@@ -139,29 +139,28 @@ def compare(
     if group is None:
         chosen = [key for key in keys if not any(fnmatchcase(key, p) for p in pool)]
     else:
-        chosen = [key for key in keys if any(_is_meant(key, wanted) for wanted in group)]
+        # ``activation`` means ``activation.name``; patterns work too.
+        meant = [pattern for wanted in group for pattern in (wanted, f"{wanted}.name")]
+        chosen = [key for key in keys if any(fnmatchcase(key, p) for p in meant)]
     rows: dict[tuple[str, ...], list[int]] = {}
     for index, one in enumerate(identities):
         key = tuple(_text(one.get(name, _ABSENT)) for name in chosen)
         rows.setdefault(key, []).append(index)
     differing = _differing(chosen, list(rows), keep_all=group is not None)
-    short = _short_names([chosen[column] for column in differing])
+    # ``activation.name`` is ``activation``, where that is not a key as well.
+    names = {column: chosen[column].removesuffix(".name") for column in differing}
+    short = {c: chosen[c] if name in chosen else name for c, name in names.items()}
     found: list[Row] = []
     repeated: list[Run] = []
     for values, members in rows.items():
         kept, dropped = _distinct([(runs[i], identities[i]) for i in members])
         repeated += dropped
-        settings = {short[chosen[c]]: values[c] for c in differing}
+        settings = {short[c]: values[c] for c in differing}
         row = Row(settings, kept)
         row.figures = _spreads(kept)
         found.append(row)
     columns = list(dict.fromkeys(column for row in found for column in row.figures))
     return Comparison(command, found, columns, repeated)
-
-
-def _is_meant(key: str, wanted: str) -> bool:
-    """``activation`` means ``activation.name``; patterns work too."""
-    return fnmatchcase(key, wanted) or key == f"{wanted}.name"
 
 
 def _differing(
@@ -188,14 +187,6 @@ def _differing(
                 continue
         found.append(column)
     return found
-
-
-def _short_names(keys: Sequence[str]) -> dict[str, str]:
-    """``activation.name`` as ``activation``, where that is not a key as well."""
-    return {
-        key: key.removesuffix(".name") if key.removesuffix(".name") not in keys else key
-        for key in keys
-    }
 
 
 def _distinct(members: Sequence[tuple[Run, dict[str, Any]]]) -> tuple[list[Run], list[Run]]:

@@ -16,7 +16,7 @@ from lipsort_cli.reports.markdown import markdown
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import SIDES, Outcomes
 from lipsort_cli.reproduction.plan import Plan
-from lipsort_cli.reproduction.study import FAILS, HOLDS, MISSING, Check, Finding, Study
+from lipsort_cli.reproduction.study import FAILS, HOLDS, MISSING, Finding, Study
 from lipsort_cli.versions import commit, processor
 
 TEXT = "text.md"
@@ -58,14 +58,16 @@ def described(
         "commit": commit(),
         "processor": processor(),
         "command": f"lipsort reproduce {study.number} --{mode} --seeds {seeds}",
-        "checks": [_of_check(check) for check in found.checks],
+        "checks": [
+            {key: getattr(check, key) for key in _KEPT} | {"tests": check.words}
+            for check in found.checks
+        ],
         "blocks": [one for block in found.blocks if (one := _of_block(block))],
     }
 
 
-def _of_check(check: Check) -> dict[str, Any]:
-    keys = ("claim", "side", "published", "measured", "evidence", "reason", "verdict")
-    return {key: getattr(check, key) for key in keys} | {"tests": check.words}
+_KEPT = ("claim", "side", "published", "measured", "evidence", "reason", "verdict")
+"""What is kept of a check, beside what was tested."""
 
 
 def _of_block(block: Block) -> dict[str, Any] | None:

@@ -88,7 +88,9 @@ def above(sample: Sample, margin: float) -> Test:
         return Test(math.nan, math.nan, 0, margin, math.nan)
     lower = sample.mean
     if n > 1:
-        lower -= _quantile(n - 1) * sample.deviation / math.sqrt(n)
+        from scipy.stats import t
+
+        lower -= float(t.ppf(LEVEL, n - 1)) * sample.deviation / math.sqrt(n)
     return Test(sample.mean, sample.deviation, n, margin, lower)
 
 
@@ -105,9 +107,3 @@ def greater(first: Sample, second: Sample, margin: float = 0.0) -> Test:
     """
     common = first.by_seed.keys() & second.by_seed.keys()
     return above(Sample({s: first.by_seed[s] - second.by_seed[s] for s in common}), margin)
-
-
-def _quantile(degrees: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(LEVEL, degrees))

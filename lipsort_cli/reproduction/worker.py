@@ -78,16 +78,13 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
     # What it would have taken on an idle core.
     answer["cpu_seconds"] = round(time.process_time() - used, 3)
     if answer["status"] == "finished":
-        _mark(directory, job, answer)
+        from lipsort_cli.files import write_json
+        from lipsort_cli.reproduction.jobs import MARK
+
+        mark = {key: answer[key] for key in ("seconds", "cpu_seconds")}
+        mark |= {key: job[key] for key in ("command", "overrides")}
+        write_json(directory / MARK, {"finished": True, **mark})
     return answer
-
-
-def _mark(directory: Path, job: dict[str, Any], answer: dict[str, Any]) -> None:
-    from lipsort_cli.files import write_json
-    from lipsort_cli.reproduction.jobs import MARK
-
-    mark = {"finished": True, **{key: answer[key] for key in ("seconds", "cpu_seconds")}}
-    write_json(directory / MARK, {**mark, "command": job["command"], "overrides": job["overrides"]})
 
 
 def perform(command: str, overrides: list[str], directory: Path) -> None:

@@ -52,19 +52,11 @@ class TestFigures:
                 "attacked_accuracy": "empirical",
                 "lipschitz_bound": "proven",
             },
-            "certified_accuracy": {
-                "norm": self.points.norm,
-                "eps": self.certified,
-                "evidence": "proven",
-                "arithmetic": self.points.arithmetic,
-                "points": len(self.points.radii),
-                "routes": self.points.shares(),
-            },
+            "certified_accuracy": self.points.entry(self.certified),
         }
         if self.deviations:
             found["certified_accuracy_in_deviations"] = {
-                **found["certified_accuracy"],
-                "eps": self.deviations,
+                **self.points.entry(self.deviations),
                 "arithmetic": "real",
                 "units": "standard deviations of each input over the training rows",
             }

@@ -79,7 +79,8 @@ class MLflow(Tracker):
         self._metric: Callable[..., Any] = Metric
         path, name = about.directory / "mlflow.json", f"lipsort {about.command}"
         known = read_json(path) if path.is_file() else {}
-        uri = known.get("uri") or os.environ.get("MLFLOW_TRACKING_URI") or _local()
+        uri = known.get("uri") or os.environ.get("MLFLOW_TRACKING_URI")
+        uri = uri or Path("mlruns").absolute().as_uri()
         self._client: Any = MlflowClient(uri)
         if "run" in known:
             self._run = str(known["run"])
@@ -106,10 +107,6 @@ class MLflow(Tracker):
     def close(self, finished: bool) -> None:
         """The run is finished, or killed and to be gone on with."""
         self._client.set_terminated(self._run, status="FINISHED" if finished else "KILLED")
-
-
-def _local() -> str:
-    return Path("mlruns").absolute().as_uri()
 
 
 class WandB(Tracker):

@@ -69,7 +69,8 @@ def make_features(
 def _of_classifier(classifier: Classifier, dataset: Dataset, device: torch.device) -> Features:
     try:
         module = plain_module(classifier.network).to(device)
-        accuracy = _accuracy(module, dataset)
+        predicted = _apply(module, dataset.test.inputs, device).argmax(1)
+        accuracy = float((predicted == dataset.test.labels).double().mean())
     except (TypeError, RuntimeError) as error:
         raise LipsortError(
             f"the classifier of {classifier.origin} cannot be evaluated: {error}"
@@ -101,9 +102,3 @@ def _scaled(raw: Callable[[Tensor], Tensor], dataset: Dataset) -> Callable[[Tens
 @torch.no_grad()
 def _apply(module: nn.Module, points: Tensor, device: torch.device) -> Tensor:
     return torch.cat([module(batch.to(device)).cpu() for batch in points.split(_BATCH)])
-
-
-def _accuracy(module: nn.Module, dataset: Dataset) -> float:
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    predicted = _apply(module, dataset.test.inputs, device).argmax(1)
-    return float((predicted == dataset.test.labels).double().mean())
