@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.catalog import run_directories
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import resolved
 from lipsort_cli.identity import check_weights, holder
@@ -104,12 +105,9 @@ def _newest(
 ) -> Path | None:
     """The run of ``commands`` that began last, of those under ``root`` that ``fits`` takes."""
     found = []
-    for command in commands:
-        # Single runs lie at <date>/<time>, jobs of a sweep one level deeper.
-        for pattern in (f"{command}/*/*/{RECORD}", f"{command}/*/*/*/{RECORD}"):
-            for path in root.glob(pattern):
-                with contextlib.suppress(LipsortError):
-                    record = read_record(path.parent)
-                    if record["command"] == command and fits(path.parent, record):
-                        found.append((str(record.get("start", "")), path.parent))
+    for directory in map(Path, run_directories(commands, root)):
+        with contextlib.suppress(LipsortError):
+            record = read_record(directory)
+            if record["command"] in commands and fits(directory, record):
+                found.append((str(record.get("start", "")), directory))
     return max(found)[1] if found else None

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config import plugins
+from lipsort_cli.config.tree import leaves
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import LARGEST_WEIGHTS, opened, write_error
 
@@ -76,14 +77,15 @@ def places(config: Any) -> dict[str, Any]:
     return {key: flat[key] for key in PLACES if key in flat}
 
 
-def _flat(config: Any) -> dict[str, Any]:
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     nodes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
-    return dict(_leaves(dict(nodes), ""))
+    # As JSON gives it back: a tuple is a list.
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in leaves(dict(nodes), prefix)}
 
 
 def data_described(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The digests in a fingerprint by dotted key, names left out; all values where it has none."""
-    flat = {f"data.{key}": value for key, value in _leaves(fingerprint, "")}
+    flat = _flat(fingerprint, "data.")
     return {key: value for key, value in flat.items() if key.endswith("sha256")} or flat
 
 
@@ -127,15 +129,6 @@ def differences(found: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[s
         for key in keys
         if found.get(key, _ABSENT) != recorded.get(key, _ABSENT)
     ]
-
-
-def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            # As JSON gives it back: a tuple is a list.
-            yield f"{prefix}{name}", list(value) if isinstance(value, tuple) else value
 
 
 # --- one process a directory ------------------------------------------------------------------

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers.margins import worst_margin
 
 GAP = 10.0
 """Mean gap between the labelled and the best other class that logits are scaled to."""
@@ -105,10 +106,7 @@ def _attacks(classes: int, image: tuple[int, ...]) -> list[str]:
 @torch.no_grad()
 def _scale(network: Callable[[Tensor], Tensor], inputs: Tensor, labels: Tensor) -> float:
     """What logits are divided by."""
-    logits = network(inputs)
-    truth = logits.gather(1, labels[:, None])
-    others = logits.scatter(1, labels[:, None], -torch.inf).max(1, keepdim=True).values
-    gap = float((truth - others).abs().mean()) / GAP
+    gap = float(worst_margin(network(inputs), labels).abs().mean()) / GAP
     return gap if 0 < gap < math.inf else 1.0
 
 

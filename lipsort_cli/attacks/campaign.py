@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,12 @@ from torch import Tensor
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.attacks.auto import autoattack
 from lipsort_cli.attacks.deepfool import deepfool
-from lipsort_cli.attacks.edge_search import edge_search
-from lipsort_cli.attacks.fgsm import fgsm
 from lipsort_cli.attacks.outside import METHODS, outside
-from lipsort_cli.attacks.pgd import pgd
-from lipsort_cli.attacks.search import Findings, lead
+from lipsort_cli.attacks.pgd import fgsm, pgd
+from lipsort_cli.attacks.search import Findings, edge_search
 from lipsort_cli.certificates import Network, evaluate
 from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500
@@ -64,10 +64,10 @@ class Campaign:
             found = evaluate(
                 self.network, inputs.numpy(), "real", norm=self.norm, bounds=self.layer_bounds
             )
-            gaps = lead(torch.from_numpy(found.logits), labels)
+            gaps = worst_margin(torch.from_numpy(found.logits), labels)
             return gaps <= -2 * torch.from_numpy(found.error)
         with torch.no_grad():
-            return ~(lead(self.module(inputs), labels) > 0)
+            return ~(worst_margin(self.module(inputs), labels) > 0)
 
     @certified_arithmetic()
     def run(
@@ -104,48 +104,22 @@ class Campaign:
         return whole
 
     def _attack(self, method: str, findings: Findings, eps: Sequence[float]) -> None:
-        x, y = findings.inputs, findings.labels
-        if method == "deepfool":
-            found = deepfool(
-                self.module,
-                x,
-                y,
-                norm=self.norm,
-                steps=min(self.steps, DEEPFOOL_STEPS),
-                bounds=self.bounds,
-            )
-            findings.record(found, self.fooled(found, y))
-        elif method in METHODS:
-            found = outside(
-                method,
-                self.module,
-                x,
-                y,
-                norm=self.norm,
-                steps=self.steps,
-                bounds=self.bounds,
-                seed=self.seed,
-            )
-            findings.record(found, self.fooled(found, y))
-        elif method == "autoattack":
+        if method == "autoattack":
             self._autoattack(findings, eps)
+            return
+        x, y, steps = findings.inputs, findings.labels, self.steps
+        space: Any = {"norm": self.norm, "bounds": self.bounds}
+        if method == "deepfool":
+            made = [deepfool(self.module, x, y, steps=min(steps, DEEPFOOL_STEPS), **space)]
+        elif method in METHODS:
+            made = [outside(method, self.module, x, y, steps=steps, seed=self.seed, **space)]
+        elif method == "fgsm":
+            made = [fgsm(self.module, x, y, radius, **space) for radius in eps]
         else:
-            for radius in eps:
-                if method == "fgsm":
-                    found = fgsm(self.module, x, y, radius, norm=self.norm, bounds=self.bounds)
-                else:
-                    _, found = pgd(
-                        self.module,
-                        x,
-                        y,
-                        radius,
-                        norm=self.norm,
-                        steps=self.steps,
-                        restarts=self.restarts,
-                        bounds=self.bounds,
-                        generator=self.generator,
-                    )
-                findings.record(found, self.fooled(found, y))
+            space |= {"restarts": self.restarts, "generator": self.generator}
+            made = [pgd(self.module, x, y, radius, steps=steps, **space)[1] for radius in eps]
+        for found in made:
+            findings.record(found, self.fooled(found, y))
 
     def _autoattack(self, findings: Findings, eps: Sequence[float]) -> None:
         """At each radius, against the points that are not known to fall within it."""

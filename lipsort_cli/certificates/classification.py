@@ -16,7 +16,6 @@ from lipsort_cli.certificates.files import (
     store_certificate,
     store_network,
     store_tensors,
-    write,
 )
 from lipsort_cli.certificates.points import (
     CertifiedPoints,
@@ -27,6 +26,7 @@ from lipsort_cli.certificates.points import (
     load_network,
 )
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import write_atomic
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.classification import (
     assumptions,
@@ -105,7 +105,7 @@ def issue_certificate(
         "points": _points(points, route, array, target, positions),
     }
     table = points_table({**certificate["points"], "radius": points.radii.tolist()})
-    write(directory / TABLE, table)
+    write_atomic(directory / TABLE, table)
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import UsageError
+from lipsort_cli.files import LARGEST_WEIGHTS, read_bytes, write_atomic
 from lipsort_cli.verifier.bounds import Route, chain_constant
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
@@ -27,34 +26,13 @@ NETWORK = "model.safetensors"
 DATA = "certificate-data.safetensors"
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replace ``path`` atomically. Raises LipsortError naming path and reason."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise LipsortError(f"cannot write {path}: {error.strerror or error}") from None
-
-
 def store_network(directory: Path, network_path: Path) -> dict[str, str]:
     """The certificate's ``network.file`` entries; copies the file when it lies elsewhere."""
-    try:
-        contents = network_path.read_bytes()
-    except OSError as error:
-        raise LipsortError(f"cannot read {network_path}: {error.strerror or error}") from None
+    contents = read_bytes(network_path, LARGEST_WEIGHTS)
     name = network_path.name
     if network_path.resolve().parent != directory.resolve():
         name = NETWORK
-        write(directory / name, contents)
+        write_atomic(directory / name, contents)
     return {"file": name, "file_sha256": sha256(contents)}
 
 
@@ -119,7 +97,7 @@ def store_tensors(directory: Path, tensors: dict[str, NDArray[Any]]) -> dict[str
     from safetensors.numpy import save
 
     contents = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
-    write(directory / DATA, contents)
+    write_atomic(directory / DATA, contents)
     return {"file": DATA, "file_sha256": sha256(contents)}
 
 
@@ -145,5 +123,5 @@ def store_certificate(directory: Path, certificate: dict[str, Any]) -> Path:
     contents = json.dumps(certificate, indent=1, allow_nan=False).encode("ascii")
     parse_certificate(contents)
     path = directory / CERTIFICATE
-    write(path, contents)
+    write_atomic(path, contents)
     return path

@@ -18,7 +18,7 @@ from typing import Any
 from lipsort_cli.config.options import REQUIRED
 from lipsort_cli.config.registry import commands_of, names_of, said_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
-from lipsort_cli.config.tree import config_root, group_files, heading
+from lipsort_cli.config.tree import config_root, group_files, heading, leaves
 
 _DEFAULT = re.compile(r"\s*-\s+(?:override\s+)?/?(\w+):\s*(\S+)\s*$")
 _PARENT = re.compile(r"^\s*-\s+(?!_self_)(\w+)\s*$", re.MULTILINE)
@@ -156,17 +156,7 @@ def _values(path: Path) -> dict[str, Any]:
 
 def primary_values(command: str) -> dict[str, Any]:
     """The values that a command's primary file sets itself, by whole key."""
-    found: dict[str, Any] = {}
-
-    def flatten(node: dict[str, Any], prefix: str) -> None:
-        for name, value in node.items():
-            if isinstance(value, dict):
-                flatten(value, f"{prefix}{name}.")
-            else:
-                found[f"{prefix}{name}"] = value
-
-    flatten(_values(config_root() / f"{command.replace('-', '_')}.yaml"), "")
-    return found
+    return dict(leaves(_values(config_root() / f"{command.replace('-', '_')}.yaml")))
 
 
 def describe_option(group: str, option: str) -> str:
@@ -250,6 +240,7 @@ def run_directories(commands: tuple[str, ...], root: Path = Path("outputs")) -> 
     """Run directories under ``outputs``, the newest first: what completion offers as RUN."""
     found = []
     for command in commands:
+        # Single runs lie at <date>/<time>, jobs of a sweep one level deeper.
         for pattern in (f"{command}/*/*/run.json", f"{command}/*/*/*/run.json"):
             found += [str(path.parent) for path in root.glob(pattern)]
     return sorted(found, reverse=True)

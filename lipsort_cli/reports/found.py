@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.tree import leaves
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json, read_yaml, resolved
 from lipsort_cli.metrics import read_log
@@ -169,7 +170,7 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         directory,
         command,
         record,
-        flatten(config),
+        dict(leaves(config)),
         own,
         log_of(directory),
         _radii(later.get("certificate")),
@@ -249,17 +250,6 @@ def _shares(certificate: dict[str, Any]) -> dict[str, float]:
     pairs = zip(points.get("route", ()), points.get("radius", ()), strict=False)
     used = [names[place] for place, radius in pairs if float.fromhex(radius) > 0]
     return {name: used.count(name) / len(used) for name in names if name in used}
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a nested configuration by dotted key; lists are leaves."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def log_of(directory: Path) -> list[dict[str, Any]]:
