@@ -22,8 +22,7 @@ def lengths(x: Tensor, norm: str) -> Tensor:
     """The norm of each of [N, ...]: [N]."""
     from torch.linalg import vector_norm
 
-    length: Tensor = vector_norm(x.flatten(1), ORDER[norm], dim=1)
-    return length
+    return vector_norm(x.flatten(1), ORDER[norm], dim=1)
 
 
 def conversion(norm: str, other: str, size: int) -> float:

@@ -22,8 +22,7 @@ from lipsort_cli.norms import lengths
 
 def distances(first: Tensor, second: Tensor, norm: str) -> NDArray[np.float64]:
     """Distances ``[N]`` in binary64."""
-    found: NDArray[np.float64] = lengths(first.double() - second.double(), norm).numpy()
-    return found
+    return lengths(first.double() - second.double(), norm).numpy()
 
 
 @dataclass

@@ -320,10 +320,7 @@ def _slopes(network: Network, route: Route, norm: str) -> NDArray[np.float64]:
     parts, m = split(network), Binary64()
     head = Head.of(parts, network.classes, route.norm, ARITHMETICS["real"], m)
     body = chain_constant(route.bounds[: len(parts.body)], m)
-    found: NDArray[np.float64] = (
-        head.pairs * body * conversion(m, norm, route.inputs, network.inputs)
-    ).value
-    return found
+    return (head.pairs * body * conversion(m, norm, route.inputs, network.inputs)).value
 
 
 def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[str, float]:

@@ -63,8 +63,7 @@ def certified_radii(
 
 def leading(logits: Floats) -> Labels:
     """The first class of the largest logit, ``[N]``; NaN never leads."""
-    found: Labels = np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
-    return found
+    return np.where(np.isnan(logits), -np.inf, logits).argmax(axis=1)
 
 
 def _radii(head: Head, state: State, labels: Labels | None, finite: NDArray[np.bool_]) -> Radii:

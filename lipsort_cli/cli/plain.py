@@ -21,8 +21,7 @@ def function(name: str) -> Callable[..., int]:
     Imported when it is asked for: Typer, which it is written for, takes longer to load than a page
     of help takes to show.
     """
-    found: Callable[..., int] = getattr(import_module(f"{commands.__name__}.{name}"), name)
-    return found
+    return getattr(import_module(f"{commands.__name__}.{name}"), name)
 
 
 def said_of(name: str) -> str:

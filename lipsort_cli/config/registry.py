@@ -114,8 +114,7 @@ def option_of(group: str, name: str) -> type | None:
 def resolve(path: str) -> Callable[..., Any]:
     """What ``MODULE:NAME`` stands for within lipsort; imported when it is asked for."""
     module, _, name = path.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(f"lipsort_cli.{module}"), name)
-    return found
+    return getattr(importlib.import_module(f"lipsort_cli.{module}"), name)
 
 
 def said_of(kind: type) -> str:

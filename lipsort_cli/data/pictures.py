@@ -69,8 +69,7 @@ class ArrayView:
 
 def scaled(levels: NDArray[Any], full: int) -> Pixels:
     """Levels 0 to ``full`` as the float32 nearest to k / full."""
-    pixels: Pixels = levels.astype(np.float32) / np.float32(full)
-    return pixels
+    return levels.astype(np.float32) / np.float32(full)
 
 
 def full_scale(dtype: np.dtype[Any]) -> int | None:
@@ -323,8 +322,7 @@ def _by_rows(function: Callable[..., NDArray[Any]], *arrays: NDArray[Any]) -> ND
 def _blended(levels: NDArray[Any], alpha: NDArray[Any], ground: int) -> NDArray[Any]:
     """Levels as they look on a ground, seen through by ``alpha`` of 255."""
     share = (alpha / 255)[..., None] if levels.ndim == 3 else alpha / 255
-    shown: NDArray[Any] = np.rint(levels * share + ground * (1 - share)).astype(levels.dtype)
-    return shown
+    return np.rint(levels * share + ground * (1 - share)).astype(levels.dtype)
 
 
 def _grey(levels: NDArray[Any]) -> NDArray[Any]:

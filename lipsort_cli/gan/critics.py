@@ -141,8 +141,7 @@ class PenaltyCritic(Critic):
         (slopes,) = torch.autograd.grad(f(points).sum(), points, create_graph=True)
         # The square root's slope at 0 is infinite: a critic that is constant there would be NaN.
         norms = (slopes.flatten(1).square().sum(1) + 1e-12).sqrt()
-        loss: Tensor = self.config.penalty * (norms - 1).square().mean()
-        return loss
+        return self.config.penalty * (norms - 1).square().mean()
 
 
 KEPT: dict[str, type[Critic]] = {"clip": ClipCritic, "gp": PenaltyCritic}
@@ -281,5 +280,4 @@ def gradient_norms(
     points = between(real, fake, random)
     with evaluating(network):
         (slopes,) = torch.autograd.grad(network(points).sum(), points)
-    norms: Tensor = slopes.flatten(1).norm(dim=1)
-    return norms
+    return slopes.flatten(1).norm(dim=1)

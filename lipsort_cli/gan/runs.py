@@ -58,8 +58,7 @@ def sampler(
 
     def draw(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         drawn = sample(generator, count, int(rng.integers(2**63)))
-        rows: NDArray[np.float32] = drawn.flatten(1).numpy()
-        return rows
+        return drawn.flatten(1).numpy()
 
     return draw
 

@@ -127,8 +127,7 @@ def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
                 f"torch.onnx cannot export {type(module).__name__} for inputs of shape "
                 f"{list(shape)}: {type(cause).__name__}: {first:.300}"
             ) from error
-    contents: bytes = program.model_proto.SerializeToString()
-    return contents
+    return program.model_proto.SerializeToString()
 
 
 @contextmanager

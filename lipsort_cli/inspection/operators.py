@@ -78,8 +78,7 @@ def _spectrum(name: str, module: nn.Module, x: Tensor, y: Tensor) -> Spectrum:
 
 def _apply(module: nn.Module, x: Tensor) -> Tensor:
     """The linear part of an affine module."""
-    result: Tensor = module(x) - module(torch.zeros_like(x[:1]))
-    return result
+    return module(x) - module(torch.zeros_like(x[:1]))
 
 
 def _transposed(module: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -147,8 +147,7 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
         sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)
     else:
         sorted_groups = _sort(groups, dim + 1)
-    result: Tensor = sorted_groups.flatten(dim, dim + 1)
-    return result
+    return sorted_groups.flatten(dim, dim + 1)
 
 
 def check_group_size(features: int, group_size: int) -> None:

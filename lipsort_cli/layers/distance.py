@@ -225,8 +225,7 @@ class Distance(nn.Module):
 
     def _trained(self, x: Tensor) -> Tensor:
         if self.progress >= 1 - self.exact:
-            found: Tensor = OrderStatistics.apply(x, self.parameter, self.decay)
-            return found
+            return OrderStatistics.apply(x, self.parameter, self.decay)
         kept = (torch.rand_like(x) >= self.decay).to(x.dtype) if self.decay else None
         first, last = self.sharpness
         share = self.progress / (1 - self.exact)

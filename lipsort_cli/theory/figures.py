@@ -87,8 +87,7 @@ def _centred(bent: Bent, grid: torch.Tensor) -> np.ndarray:
         values = bent.network(grid)[:, 0].double().numpy()
     line = np.interp(0.0, grid[:, 0].numpy(), values)
     slope = (values[-1] - values[0]) / 2
-    centred: np.ndarray = values - line - slope * grid[:, 0].double().numpy()
-    return centred
+    return values - line - slope * grid[:, 0].double().numpy()
 
 
 @drawing

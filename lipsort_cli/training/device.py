@@ -84,14 +84,12 @@ def mixed_forward(network: nn.Sequential, inputs: Tensor, dtype: torch.dtype) ->
     """``network`` at ``inputs`` with the products of its body in ``dtype``; its last layer, whose
     differences count, in float32."""
     if dtype == torch.float32:
-        whole: Tensor = network(inputs)
-        return whole
+        return network(inputs)
     *body, head = network
     with torch.autocast(inputs.device.type, dtype=dtype):
         for layer in body:
             inputs = layer(inputs)
-    output: Tensor = head(inputs.float())
-    return output
+    return head(inputs.float())
 
 
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:

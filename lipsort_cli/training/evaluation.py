@@ -139,8 +139,7 @@ def correct_points(network: TorchNetwork, test: Split, device: torch.device) -> 
         worst_margin(network(x.to(device)), y.to(device)).cpu()
         for x, y in zip(test.inputs.split(BATCH), test.labels.split(BATCH), strict=True)
     ]
-    correct: NDArray[np.bool_] = (torch.cat(margins) > 0).numpy()
-    return correct
+    return (torch.cat(margins) > 0).numpy()
 
 
 def _attacked(

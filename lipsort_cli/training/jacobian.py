@@ -25,8 +25,7 @@ def spectral_penalty(
     u = torch.nn.functional.normalize(u, dim=1).detach()
     (product,) = torch.autograd.grad((u * logits).sum(), inputs, create_graph=True)
     # The root's slope at 0 is infinite.
-    penalty: Tensor = (product.flatten(1).square().sum(1) + 1e-12).sqrt().mean()
-    return penalty
+    return (product.flatten(1).square().sum(1) + 1e-12).sqrt().mean()
 
 
 def jacobian_penalty(logits: Tensor, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -44,8 +43,7 @@ def jacobian_penalty(logits: Tensor, inputs: Tensor, generator: torch.Generator)
     v = sent(torch.randn(logits.shape, generator=generator), logits.device).to(logits.dtype)
     v = v / v.norm(dim=1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
     (product,) = torch.autograd.grad((v * logits).sum(), inputs, create_graph=True)
-    penalty: Tensor = logits.shape[1] * product.flatten(1).square().sum(1).mean()
-    return penalty
+    return logits.shape[1] * product.flatten(1).square().sum(1).mean()
 
 
 PENALTIES = {"frobenius": jacobian_penalty, "spectral": spectral_penalty}

@@ -105,7 +105,6 @@ LOSSES: dict[str, Callable[..., Tensor]] = {loss.__name__: loss for loss in _ALL
 def build_loss(config: Option) -> Loss:
     """The loss of the configuration group ``loss``."""
     if make := getattr(config, "make", None):
-        made: Loss = make()
-        return made
+        return make()
     options = {key: value for key, value in vars(config).items() if key != "name"}
     return partial(LOSSES[config.name], **options)

@@ -216,8 +216,7 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
 
     def gradient(points: NDArray[np.float32]) -> Array:
         on_device = torch.from_numpy(points).to(task.device)
-        slopes: Array = input_gradients(task.network, on_device).double().cpu().numpy()
-        return slopes
+        return input_gradients(task.network, on_device).double().cpu().numpy()
 
     x, y = (np.asarray(rows, dtype=np.float64) for rows in check[:2])
     start, end = transport_rays(check, norm)

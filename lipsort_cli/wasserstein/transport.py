@@ -80,8 +80,7 @@ def costs(x: Rows, y: Rows, norm: str) -> Array:
     from scipy.spatial.distance import cdist
 
     points = (np.asarray(a[:], dtype=np.float64).reshape(len(a), -1) for a in (x, y))
-    distances: Array = cdist(*points, METRICS[norm])
-    return distances
+    return cdist(*points, METRICS[norm])
 
 
 def exact_transport(

@@ -30,8 +30,7 @@ from lipsort_cli.layers.constraints.transposed import Transposed
 def build_activation(config: Activation, dim: int = -1) -> nn.Module:
     """A fresh activation of the configuration ``activation``, over axis ``dim``: 1 for images."""
     if make := getattr(config, "make", None):
-        made: nn.Module = make(dim)
-        return made
+        return make(dim)
     return ACTIVATIONS[config.name](config, dim)
 
 
@@ -39,8 +38,7 @@ def build_constraint(config: Choice) -> Constraint:
     """A fresh constraint of the configuration ``constraint``."""
     kind: Any = GROUPS["constraint"][config.name]
     names = [field.name for field in fields(kind) if field.name != "name"]
-    made: Constraint = resolve(kind.made_by)(**{name: getattr(config, name) for name in names})
-    return made
+    return resolve(kind.made_by)(**{name: getattr(config, name) for name in names})
 
 
 def constraint_maker(config: Choice, transposed: bool = False) -> Callable[[], Constraint]:

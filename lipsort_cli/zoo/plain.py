@@ -79,8 +79,7 @@ class OrderSelection(nn.Module):
             literals, order = torch.cat([x, -x], 1).sort(dim=1, descending=True)
             reached = votes[:, order].cumsum(2) >= self.bias[:, None, None]
             return literals.gather(1, reached.to(torch.int32).argmax(2).mT)
-        found: Tensor = OrderStatistic.apply(x, self.weight, self.bias)
-        return found
+        return OrderStatistic.apply(x, self.weight, self.bias)
 
 
 def plain_module(network: Network, dtype: torch.dtype = torch.float32) -> nn.Sequential:

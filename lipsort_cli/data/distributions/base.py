@@ -84,8 +84,7 @@ class Profile:
         at_knots = np.concatenate([[0.0], np.cumsum(np.diff(self.knots) * self.slopes[1:-1])])
         piece = np.searchsorted(self.knots, t)
         left = np.maximum(piece - 1, 0)
-        value: Values = at_knots[left] + self.slopes[piece] * (t - self.knots[left])
-        return value
+        return at_knots[left] + self.slopes[piece] * (t - self.knots[left])
 
 
 def atoms_distance(

@@ -47,8 +47,7 @@ class TranslatedGaussians(Pair):
     def potential(self, points: Points) -> Values:
         """-<x, t> / ||t||."""
         direction = np.full(self.dim, -1 / math.sqrt(self.dim))
-        values: Values = np.asarray(points, dtype=np.float64) @ direction
-        return values
+        return np.asarray(points, dtype=np.float64) @ direction
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,7 @@ class AxisMixture(Pair):
         from scipy.special import ndtr
 
         means, weights = self._signed()
-        values: Values = ndtr((np.asarray(t)[..., None] - means) / self.std) @ weights
-        return values
+        return ndtr((np.asarray(t)[..., None] - means) / self.std) @ weights
 
     def _integral(self, t: Values) -> Values:
         """Antiderivative of F - G: sum w ((t - m) Phi(z) + std phi(z)), z = (t - m) / std."""
@@ -161,8 +159,7 @@ class AxisMixture(Pair):
         means, weights = self._signed()
         z = (np.asarray(t)[..., None] - means) / self.std
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-        values: Values = (self.std * (z * ndtr(z) + density)) @ weights
-        return values
+        return (self.std * (z * ndtr(z) + density)) @ weights
 
     @cached_property
     def _solution(self) -> tuple[float, Profile]:

@@ -68,8 +68,7 @@ class Cones(Pair):
     def potential(self, points: Points) -> Values:
         """-min_i ||x - c_i||."""
         gaps = np.asarray(points, dtype=np.float64)[:, None] - self.centres()[None]
-        nearest: Values = -np.linalg.norm(gaps, axis=2).min(axis=1)
-        return nearest
+        return -np.linalg.norm(gaps, axis=2).min(axis=1)
 
     def diameters(self, norm: str = "l2") -> tuple[float, float] | None:
         """The row of centres, and that row with a sphere at both ends."""
