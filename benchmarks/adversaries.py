@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from lipsort_cli import app
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 
 METHODS = {
     "PGD, 100 steps, 5 starts": ("pgd", "steps=100", "restarts=5"),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import Network, certify_points, evaluate
-from lipsort_cli.verifier.graph import build_network
+from lipsort_cli.certificates.points import certify_points, evaluate
+from lipsort_cli.verifier.graph import Network, build_network
 
 ACTIVATIONS: list[dict[str, Any]] = [
     {"op": "groupsort", "group_size": 2},

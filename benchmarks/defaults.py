@@ -18,8 +18,8 @@ from typing import Any
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import find
 from lipsort_cli.console import console
+from lipsort_cli.files import read_json
 from lipsort_cli.gan.evaluation.measures import GENERATED
-from lipsort_cli.runs import read_json
 
 LOWER = ("lower_bound", "value")
 PRECISION = ("quality", "measures", "precision", GENERATED, "value")

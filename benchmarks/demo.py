@@ -18,7 +18,7 @@ from lipsort_cli.config.schema import find
 from lipsort_cli.console import console, follow_up
 from lipsort_cli.directed_text import share_down
 from lipsort_cli.figures.style import COLOURS, drawing, picture
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 
 NETWORKS = {"GroupSort (MaxMin)": "maxmin", "ReLU": "relu"}
 """Title and activation of what is compared; all else is the same."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.console import console
 from lipsort_cli.figures.style import COLOURS, picture
 from lipsort_cli.trained import open_run

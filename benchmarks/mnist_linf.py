@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.data import MnistData
 from lipsort_cli.config.schema import find
 from lipsort_cli.console import console
 from lipsort_cli.data import load
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 
 NAMES = {
     "mnist_linf": "GroupSort, rows of absolute sum 1",

@@ -47,7 +47,7 @@ def compose(*overrides: str) -> Any:
 def estimate(*overrides: str) -> dict[str, Any]:
     """``results.json`` of one quiet run, with the processor seconds of its training."""
     from lipsort_cli import console
-    from lipsort_cli.runs import read_json
+    from lipsort_cli.files import read_json
 
     config = compose(*overrides)
     spent = []
@@ -150,7 +150,7 @@ def _time_to(make: Callable[[], tuple[Any, Any]], limit: float, seeds: int) -> s
     import numpy as np
     import torch
 
-    from lipsort_cli.data.distributions import Spheres
+    from lipsort_cli.data.distributions.radial import Spheres
 
     pair = Spheres(128, [0.0], [1.0])
     reached, pace, last, counts = [], [], [], []

@@ -14,7 +14,7 @@ from lipsort_cli.config.registry import choice
 
 if TYPE_CHECKING:
     from lipsort_cli.data.dataset import Dataset, Split, make_dataset
-    from lipsort_cli.data.distributions import Pair
+    from lipsort_cli.data.distributions.base import Pair
 
 __all__ = ["Dataset", "Pair", "Split", "choice", "make_dataset", "option"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
-from lipsort_cli.files import read_json, read_yaml, write_atomic, write_error, write_json
+from lipsort_cli.files import read_json, read_yaml, write_json
 from lipsort_cli.identity import (
     Identity,
     data_described,
@@ -25,28 +25,10 @@ from lipsort_cli.identity import (
     differences,
     digest,
     file_digest,
-    holder,
     locked,
     places,
 )
-from lipsort_cli.metrics import MetricsLog
 from lipsort_cli.versions import commit, versions
-
-__all__ = [
-    "RECORD",
-    "UNPROVEN",
-    "MetricsLog",
-    "RunRecord",
-    "claimed",
-    "holder",
-    "locked",
-    "read_json",
-    "read_record",
-    "require_provable",
-    "write_atomic",
-    "write_error",
-    "write_json",
-]
 
 RECORD = "run.json"
 """Name of the record in a run directory."""

@@ -16,9 +16,9 @@ from lipsort_cli.attacks.deepfool import deepfool
 from lipsort_cli.attacks.outside import METHODS, outside
 from lipsort_cli.attacks.pgd import fgsm, pgd
 from lipsort_cli.attacks.search import Findings, edge_search
-from lipsort_cli.certificates import Network, evaluate
-from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.certificates.points import evaluate, issued_bounds
 from lipsort_cli.layers.margins import worst_margin
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from lipsort_cli.certificates.files import CERTIFICATE, NETWORK
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import read_json
 from lipsort_cli.identity import file_digest
-from lipsort_cli.runs import RECORD, read_json
+from lipsort_cli.runs import RECORD
 
 
 class Claim(NamedTuple):

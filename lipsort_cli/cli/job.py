@@ -31,6 +31,7 @@ from lipsort_cli.config.typed import settle_paths, to_typed, without_hydra
 from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
+from lipsort_cli.identity import locked
 from lipsort_cli.processes import ending_with, keep_memory, on_stop_signals
 
 Saved = dict[str, str]
@@ -146,7 +147,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
 def _claimed(command: Command, typed: Any, directory: Path) -> AbstractContextManager[str | None]:
     """The lock of a run's directory, and how the run stands; other commands only work there."""
     if command.takes or command.many:
-        return runs.locked(directory)
+        return locked(directory)
     return runs.claimed(directory, command.name, typed)
 
 

@@ -32,6 +32,7 @@ from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import write_error
 from lipsort_cli.identity import described, digest
 from lipsort_cli.processes import Place, place
 from lipsort_cli.quoting import quoted
@@ -180,7 +181,7 @@ def _hydra(
         if not task.errors:
             raise
     except OSError as error:  # of Hydra itself, which makes the sweep's directory
-        raise runs.write_error(Path(str(error.filename or "the run directory")), error) from error
+        raise write_error(Path(str(error.filename or "the run directory")), error) from error
     except Exception as error:
         if not task.errors:
             if job.is_ours(error):
@@ -211,7 +212,7 @@ def _as_message(error: OSError) -> LipsortError:
     if error.filename is None:
         return LipsortError(str(error.strerror or error))
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        return runs.write_error(Path(str(error.filename)), error)
+        return write_error(Path(str(error.filename)), error)
     return LipsortError(f"{error.filename}: {error.strerror or error}")
 
 

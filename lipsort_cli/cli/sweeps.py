@@ -79,7 +79,7 @@ def left_on_a_signal(command: str, launcher: str) -> Iterator[None]:
 
 def _compare(folder: Path) -> None:
     """`lipsort report` of the jobs under ``folder``; on a failure, why, and how to try again."""
-    from lipsort_cli.reports import build_report
+    from lipsort_cli.reports.build import build_report
 
     out = folder / "report"
     try:

@@ -10,8 +10,8 @@ import numpy as np
 from rich.table import Table
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
 from lipsort_cli.certificates.files import CERTIFICATE
+from lipsort_cli.certificates.points import CertifiedPoints, certify_points, load_network
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, share_down

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lipsort_cli.certificates import certified_accuracy, issue_certificate, load_network
 from lipsort_cli.certificates.claims import Claim, protect
+from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.files import CERTIFICATE
+from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.models import ExtensionModel, MlpModel
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console, follow_up, results_line, warn
 from lipsort_cli.directed_text import at_least, at_most
+from lipsort_cli.files import write_json
 from lipsort_cli.norms import DUAL, NAMES
-from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.runs import RunRecord
 from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.wasserstein import bounds as found

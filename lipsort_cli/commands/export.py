@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
-from lipsort_cli.certificates import Network, evaluate, load_network
+from lipsort_cli.certificates.points import evaluate, load_network
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes
-from lipsort_cli.runs import read_record, write_atomic, write_json
+from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, write_atomic, write_json
+from lipsort_cli.runs import read_record
 from lipsort_cli.trained import CLASSIFIERS, open_run
 from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.zoo.plain import load_plain, plain_module
 

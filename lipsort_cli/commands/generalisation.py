@@ -29,16 +29,15 @@ def generalisation(
     if not 0 < delta < 1:
         raise UsageError(f"--delta: found {delta:g}; allowed: > 0 and < 1")
 
-    from lipsort_cli import runs
     from lipsort_cli.directed_text import at_most
-    from lipsort_cli.files import make_folder
+    from lipsort_cli.files import make_folder, write_json
     from lipsort_cli.finding import find_run
 
     directory = find_run(run, ("train",))
     folder = directory if out is None else Path(out)
     make_folder(folder)
     found = _bounded(directory, delta)
-    runs.write_json(folder / "generalisation.json", found)
+    write_json(folder / "generalisation.json", found)
     bound = found["bound"]
     says = "it says nothing: above 1" if bound["vacuous"] else f"at margin {bound['margin']:.3g}"
     console.print(

@@ -9,12 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.certificates import Network, load_network
 from lipsort_cli.certificates.files import NETWORK
-from lipsort_cli.certificates.points import issued_bounds, issued_routes, route_constant
+from lipsort_cli.certificates.points import (
+    issued_bounds,
+    issued_routes,
+    load_network,
+    route_constant,
+)
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
 from lipsort_cli.config.certificates import InspectConfig
 from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.files import write_json
 from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -28,8 +33,9 @@ from lipsort_cli.inspection.measure import (
 from lipsort_cli.inspection.pictures import draw_all
 from lipsort_cli.reports.found import Run, collect, log_of
 from lipsort_cli.reports.rows import compare
-from lipsort_cli.runs import read_record, write_json
+from lipsort_cli.runs import read_record
 from lipsort_cli.trained import CLASSIFIERS, fitting, judged_on, run_config, run_data
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo.plain import plain_module
 
 _LONG = 60

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lipsort_cli.config.report import ReportConfig
 from lipsort_cli.console import follow_up, results_line
-from lipsort_cli.reports import build_report
+from lipsort_cli.reports.build import build_report
 
 
 def run(config: ReportConfig, directory: Path) -> None:

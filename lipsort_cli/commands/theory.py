@@ -39,8 +39,8 @@ def run(directory: Path, quick: bool = False) -> int:
     from rich.table import Table
 
     from lipsort_cli.console import console, follow_up, results_line
-    from lipsort_cli.files import make_folder
-    from lipsort_cli.runs import RECORD, RunRecord, write_json
+    from lipsort_cli.files import make_folder, write_json
+    from lipsort_cli.runs import RECORD, RunRecord
     from lipsort_cli.theory.claims import check_all, train_all
     from lipsort_cli.theory.figures import draw_all
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from safetensors.torch import save
 
 from lipsort_cli.arithmetic import judging_device
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
@@ -17,10 +17,11 @@ from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
+from lipsort_cli.files import write_atomic, write_json
 from lipsort_cli.finding import find_run
 from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.runs import UNPROVEN, RunRecord, write_atomic, write_json
+from lipsort_cli.runs import UNPROVEN, RunRecord
 from lipsort_cli.training import engine
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import resolve_device, set_threads

@@ -12,9 +12,9 @@ from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, results_line
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.figures.front import draw_front, draw_history
-from lipsort_cli.files import write_csv
+from lipsort_cli.files import write_csv, write_json
 from lipsort_cli.reports.values import is_share
-from lipsort_cli.runs import RunRecord, started_in, write_json
+from lipsort_cli.runs import RunRecord, started_in
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.tune.search import Search
 from lipsort_cli.tune.space import read

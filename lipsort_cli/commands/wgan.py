@@ -9,19 +9,20 @@ from typing import Any
 
 import torch
 
-from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.certificates.points import lipschitz_bound, load_network
 from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.console import console, follow_up, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import write_json
 from lipsort_cli.gan.critics import Critic, make_critic
 from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.training import GanTask
 from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import adam
-from lipsort_cli.runs import RunRecord, write_json
+from lipsort_cli.runs import RunRecord
 from lipsort_cli.training import engine
 from lipsort_cli.training.device import resolve_device, set_threads
 from lipsort_cli.zoo import save_network

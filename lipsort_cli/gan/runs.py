@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError

@@ -21,10 +21,10 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import UsageError, first_line
+from lipsort_cli.files import write_atomic, write_json
 from lipsort_cli.imports.model import Model, Refused, package
 from lipsort_cli.imports.network import Imported, import_network
 from lipsort_cli.norms import NAMES
-from lipsort_cli.runs import write_atomic, write_json
 from lipsort_cli.trained import fitting
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo.plain import plain_module

@@ -13,10 +13,11 @@ from typing import Any
 from lipsort_cli.config.tree import leaves
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json, read_yaml, resolved
+from lipsort_cli.identity import holder
 from lipsort_cli.metrics import read_log
 from lipsort_cli.norms import route_words
 from lipsort_cli.reports.values import Figure, figures
-from lipsort_cli.runs import RECORD, holder, read_record
+from lipsort_cli.runs import RECORD, read_record
 
 RESULTS = "results.json"
 TRIAL = "trial.json"

@@ -9,9 +9,8 @@ from typing import Any
 
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import make_folder, read_json, write_atomic, write_json
-from lipsort_cli.reports import build_report
 from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Picture, Table
-from lipsort_cli.reports.build import COMMANDS
+from lipsort_cli.reports.build import COMMANDS, build_report
 from lipsort_cli.reports.markdown import markdown
 from lipsort_cli.reproduction.jobs import MARK, Job
 from lipsort_cli.reproduction.outcomes import SIDES, Outcomes

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from lipsort_cli.certificates import lipschitz_bound
+from lipsort_cli.certificates.points import lipschitz_bound
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.norms import NAMES
 from lipsort_cli.theory import conversions, gradients, lattice, relu

@@ -15,8 +15,7 @@ from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.devices import sent
-from lipsort_cli.inspection import diagnostics
-from lipsort_cli.inspection.diagnostics import SPLIT
+from lipsort_cli.inspection.diagnostics import SPLIT, diagnostics
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.optim import Rates
 from lipsort_cli.training.adversarial import build_adversary

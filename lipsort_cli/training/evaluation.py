@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
-from lipsort_cli.certificates import CertifiedPoints, Network, certified_accuracy, certify_points
+from lipsort_cli.certificates.points import CertifiedPoints, certified_accuracy, certify_points
 from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.train import Evaluation, TrainConfig
 from lipsort_cli.console import console
@@ -21,6 +21,7 @@ from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.norms import lengths
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo import Network as TorchNetwork
 
 BATCH = 1000

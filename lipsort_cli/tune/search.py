@@ -12,9 +12,9 @@ from typing import Any
 
 from lipsort_cli.console import warn
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.identity import holder
 from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.pool import PATIENCE, Answers, Worker, death, end
-from lipsort_cli.runs import holder
 from lipsort_cli.tune.study import Study, Trial
 
 _WORKER = "lipsort_cli.tune.worker"

@@ -17,14 +17,13 @@ from lipsort_cli.config.distributions import (
 )
 from lipsort_cli.config.registry import Option
 from lipsort_cli.config.schema import GROUPS
-from lipsort_cli.data.distributions import (
+from lipsort_cli.data.distributions.base import Pair
+from lipsort_cli.data.distributions.gaussians import (
     AxisMixture,
-    Cones,
-    Pair,
     ScaledGaussians,
-    Spheres,
     TranslatedGaussians,
 )
+from lipsort_cli.data.distributions.radial import Cones, Spheres
 from lipsort_cli.data.samples import Samples, load_pair, make_samples
 from lipsort_cli.errors import UsageError
 from lipsort_cli.identity import file_digest

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.data.distributions import Pair
+from lipsort_cli.data.distributions.base import Pair
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.sources import Measures, Points, box_diameters
 from lipsort_cli.wasserstein.transport import Rows

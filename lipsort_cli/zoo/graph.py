@@ -53,6 +53,6 @@ def network_bytes(network: Network) -> bytes:
 
 def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """Write ``model.safetensors`` atomically."""
-    from lipsort_cli.runs import write_atomic
+    from lipsort_cli.files import write_atomic
 
     write_atomic(Path(path), network_bytes(network))

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.layers import AbsoluteValue, GroupSort, Maxout, Normalize, Scale, Select, Sum
 from lipsort_cli.layers.distance import OrderStatistics, rank_weights
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import OrderStatistic
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.operation import Layer
 
 _PLAIN = {

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.certificates import Network as Saved
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import ConstrainedLayer, Dense, ReshapedConvolution
 from lipsort_cli.layers.constraints import Constraint
+from lipsort_cli.verifier.graph import Network as Saved
 from lipsort_cli.verifier.operation import Layer
 
 

@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from certificate_networks import mlp, save
 
-from lipsort_cli.certificates import evaluate, issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import evaluate
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 
 
 @pytest.fixture

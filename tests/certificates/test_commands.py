@@ -14,7 +14,7 @@ import fuzz
 import numpy as np
 import pytest
 
-from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.certificates.points import lipschitz_bound, load_network
 from lipsort_cli.commands import attack, certify, export
 from lipsort_cli.commands.verify import verify as verify_command
 from lipsort_cli.config.certificates import (

@@ -14,7 +14,9 @@ from certificate_networks import mlp, save
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipsort_cli.certificates import evaluate, issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import evaluate
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verification import verify
 from lipsort_cli.verifier.errors import Invalid

@@ -15,7 +15,7 @@ from torch import nn
 
 import lipsort_cli
 from lipsort_cli.app import run as lipsort
-from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Dense, MaxMin, Normalize
 

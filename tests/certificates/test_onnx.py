@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from certificate_networks import mlp, network, save
 
-from lipsort_cli.certificates import evaluate, issue_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import evaluate
 from lipsort_cli.commands.export import compare
 from lipsort_cli.verifier.onnx import onnx_bytes
 from lipsort_cli.verifier.verify import verify

@@ -12,8 +12,8 @@ import torch
 from certificate_networks import convolution, entries, image_layers, network, propagate, save
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
-from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import certify_points, evaluate, issued_bounds
 from lipsort_cli.certificates.search import find_bound
 from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.commands.export import compare

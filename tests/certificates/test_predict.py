@@ -14,7 +14,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from lipsort_cli.app import run as lipsort
-from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.certificates.predictions import predict_points
 from lipsort_cli.config.certificates import UnseenData, settled
 from lipsort_cli.data import unseen

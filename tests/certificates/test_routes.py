@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import certify_points, evaluate, issue_certificate, lipschitz_bound
-from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import certify_points, evaluate, issued_routes, lipschitz_bound
 from lipsort_cli.certificates.search import find_route
 from lipsort_cli.norms import NAMES, ORDER
 from lipsort_cli.norms import conversion as about

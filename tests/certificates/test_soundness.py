@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipsort_cli.attacks.campaign import Campaign
-from lipsort_cli.certificates import certify_points, evaluate
+from lipsort_cli.certificates.points import certify_points, evaluate
 from lipsort_cli.errors import UsageError
 from lipsort_cli.zoo.plain import plain_module
 

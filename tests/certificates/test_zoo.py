@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipsort_cli.certificates import evaluate, lipschitz_bound, load_network
-from lipsort_cli.certificates.points import issued_bounds
+from lipsort_cli.certificates.points import evaluate, issued_bounds, lipschitz_bound, load_network
 from lipsort_cli.commands.export import compare
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.models import MlpModel

@@ -16,7 +16,7 @@ import pytest
 from lipsort_cli.cli.complete import SCRIPTS, candidates, install
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.runs import write_json
+from lipsort_cli.files import write_json
 
 
 @pytest.mark.parametrize(

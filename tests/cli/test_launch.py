@@ -15,7 +15,7 @@ from hydra._internal.hydra import Hydra
 
 from lipsort_cli.config import compose
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 
 
 def test_a_run_gets_its_own_directory(train_calls: Any, tmp_path: Path) -> None:

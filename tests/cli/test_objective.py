@@ -13,7 +13,7 @@ from command_line import lipsort, train
 from lipsort_cli.cli import job, objective
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.runs import write_json
+from lipsort_cli.files import write_json
 
 RESULTS = {
     "clean_accuracy": 0.5,

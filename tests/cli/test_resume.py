@@ -9,7 +9,7 @@ import pytest
 from command_line import train
 
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
-from lipsort_cli.runs import read_json, write_json
+from lipsort_cli.files import read_json, write_json
 
 
 @pytest.fixture

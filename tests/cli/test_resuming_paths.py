@@ -13,7 +13,7 @@ import yaml
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import GROUPS, find
 from lipsort_cli.errors import Interrupted, LipsortError
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
 

@@ -12,8 +12,8 @@ import pytest
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import COMMANDS, Command
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import write_json
 from lipsort_cli.quoting import quoted
-from lipsort_cli.runs import write_json
 
 
 @pytest.fixture

@@ -23,16 +23,11 @@ from hypothesis import strategies as st
 
 from lipsort_cli import files
 from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.files import read_json, write_atomic, write_json
 from lipsort_cli.finding import find_run
 from lipsort_cli.identity import described, digest, holder, locked
-from lipsort_cli.runs import (
-    MetricsLog,
-    RunRecord,
-    claimed,
-    read_json,
-    write_atomic,
-    write_json,
-)
+from lipsort_cli.metrics import MetricsLog
+from lipsort_cli.runs import RunRecord, claimed
 
 
 def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:

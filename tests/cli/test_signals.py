@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 
 _SLEEPER = """
 import sys, time, types

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.data.distributions import (
+from lipsort_cli.data.distributions.base import Pair, atoms_distance
+from lipsort_cli.data.distributions.gaussians import (
     AxisMixture,
-    Cones,
-    Pair,
     ScaledGaussians,
-    Spheres,
     TranslatedGaussians,
 )
-from lipsort_cli.data.distributions.base import atoms_distance
+from lipsort_cli.data.distributions.radial import Cones, Spheres
 from lipsort_cli.errors import UsageError
 
 PAIRS = [

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint

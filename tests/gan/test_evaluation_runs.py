@@ -17,8 +17,9 @@ from lipsort_cli.config.typed import to_typed
 from lipsort_cli.config.wgan import GanEvaluation, MlpGenerator
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.files import read_json
 from lipsort_cli.gan.evaluation import check, classifier, evaluate
-from lipsort_cli.runs import RunRecord, read_json
+from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
 from lipsort_cli.zoo.generators import Generator, build_generator, save_generator

@@ -22,8 +22,8 @@ from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.files import read_json, write_json
 from lipsort_cli.gan.training import GanTask
-from lipsort_cli.runs import read_json, write_json
 from lipsort_cli.zoo.generators import load_generator, sample
 
 Compose = Callable[..., Any]

@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.inspection import activities, diagnostics, jacobians, layer_spectra, operators
+from lipsort_cli.inspection import operators
+from lipsort_cli.inspection.activity import activities
+from lipsort_cli.inspection.diagnostics import diagnostics
+from lipsort_cli.inspection.jacobian import jacobians
+from lipsort_cli.inspection.operators import layer_spectra
 from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout, Scale
 from lipsort_cli.zoo import build_mlp
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lipsort_cli.certificates import certify_points, load_network
+from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.config.distance import LinfDistanceModel, SortnetModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import lipschitz_constant

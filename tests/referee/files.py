@@ -10,7 +10,8 @@ from networks import draw_inputs, draw_network
 from tally import Tally
 from trials import build, describe
 
-from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.errors import LipsortError
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from definitions import Node
 from networks import Drawing, written
 
-from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 
 
 def dense(rng: np.random.Generator, rows: int, columns: int) -> Node:

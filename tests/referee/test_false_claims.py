@@ -18,7 +18,8 @@ from rounded_arithmetic import Machine
 from tally import Tally
 from trials import build, check_errors, on
 
-from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.errors import LipsortError
 
 DECAYS = (0.1, 0.5, 0.999, 1 - 2.0**-24, 1 - 2.0**-40, 1 - 2.0**-53)

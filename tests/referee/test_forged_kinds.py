@@ -29,8 +29,9 @@ from honest import issue_classifier, issue_critic
 from networks import Drawing
 from trials import build
 
-from lipsort_cli.certificates import issue_certificate, issue_w1_certificate
+from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.search import find_route
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.verifier.exact import Exact
 from lipsort_cli.verifier.w1 import Claim

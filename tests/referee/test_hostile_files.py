@@ -33,7 +33,7 @@ from honest import issue_classifier, issue_critic
 from networks import Drawing
 from trials import build
 
-from lipsort_cli.certificates import issue_certificate
+from lipsort_cli.certificates.classification import issue_certificate
 
 SIZE = 10_000_000
 SECONDS = 5.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lipsort_cli.reports import Document, Heading, Paragraph, Table
+from lipsort_cli.reports.blocks import Document, Heading, Paragraph, Table
 from lipsort_cli.reports.html import html
 
 BROWSER = next(

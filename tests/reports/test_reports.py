@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.reports import Paragraph, Report, Table, build_report
+from lipsort_cli.reports.blocks import Paragraph, Table
+from lipsort_cli.reports.build import Report, build_report
 from lipsort_cli.reports.found import collect
 from lipsort_cli.reports.markdown import markdown_table
 from lipsort_cli.reports.rows import Spread

@@ -19,7 +19,7 @@ import pytest
 from fuzz import ON_RUNS, TINY, attempt, nothing
 
 from lipsort_cli import console as consoles
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.commands import doctor
 from lipsort_cli.config.schema import COMMANDS

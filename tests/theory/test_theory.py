@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.errors import UsageError
-from lipsort_cli.runs import read_json, read_record
+from lipsort_cli.files import read_json
+from lipsort_cli.runs import read_record
 from lipsort_cli.theory import claims, conversions, gradients, relu
 from lipsort_cli.theory.exact import (
     Activation,

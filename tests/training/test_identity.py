@@ -18,8 +18,8 @@ import torch
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import find
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
+from lipsort_cli.files import read_json, write_json
 from lipsort_cli.gan.training import GanTask
-from lipsort_cli.runs import read_json, write_json
 from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import (
     checkpoint_path,

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from lipsort_cli.app import run
-from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.certificates.points import lipschitz_bound, load_network
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Dense, Scale, SpectralConvolution

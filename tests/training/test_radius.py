@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.certificates import certify_points, load_network
-from lipsort_cli.certificates.points import issued_routes
+from lipsort_cli.certificates.points import certify_points, issued_routes, load_network
 from lipsort_cli.layers import Dense, Normalize
 from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.training.radius import best_route, body_constant, head_gaps, radii

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from lipsort_cli.certificates import CertifiedPoints, certify_points, load_network
+from lipsort_cli.certificates.points import CertifiedPoints, certify_points, load_network
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.data import DigitsData

@@ -12,8 +12,8 @@ import flint
 import numpy as np
 import pytest
 
-from lipsort_cli.certificates import certify_points, evaluate, issue_certificate
-from lipsort_cli.certificates.points import GUARD, issued_routes
+from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.points import GUARD, certify_points, evaluate, issued_routes
 from lipsort_cli.certificates.reach import certified_radii
 from lipsort_cli.certificates.search import find_bounds, find_route
 from lipsort_cli.verification import verify

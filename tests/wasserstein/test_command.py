@@ -18,7 +18,7 @@ from lipsort_cli.commands.estimate_wasserstein import directed, run
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.errors import Interrupted, UsageError
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 from lipsort_cli.wasserstein.training import CriticTask
 
 Compose = Callable[..., Any]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.constraints import LinfConstraint, OrthonormalConstraint
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.config.schema import GROUPS

@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.commands import estimate_wasserstein
 from lipsort_cli.commands.estimate_wasserstein import build_task
 from lipsort_cli.data.samples import make_samples
 from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.files import read_json
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.runs import read_json
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein.bounds import SavedCritic, critic_lower
 from lipsort_cli.wasserstein.extension import EXACT, ExtensionTask, build_extension, potential

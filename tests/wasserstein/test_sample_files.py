@@ -12,7 +12,7 @@ from PIL import Image
 
 from lipsort_cli.commands.estimate_wasserstein import run
 from lipsort_cli.errors import UsageError
-from lipsort_cli.runs import read_json
+from lipsort_cli.files import read_json
 from lipsort_cli.verifier.verify import verify
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lipsort_cli.certificates import lipschitz_bound, load_network
+from lipsort_cli.certificates.points import lipschitz_bound, load_network
 from lipsort_cli.commands.train import build_task
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.typed import faults_of, to_typed

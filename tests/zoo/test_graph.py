@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from lipsort_cli.certificates import evaluate, load_network
+from lipsort_cli.certificates.points import evaluate, load_network
 from lipsort_cli.config.activations import FullsortActivation, MaxminActivation
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.constraints import OrthonormalConstraint

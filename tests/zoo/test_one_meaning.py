@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from lipsort_cli import layers as own
-from lipsort_cli.certificates import evaluate
+from lipsort_cli.certificates.points import evaluate
 from lipsort_cli.layers.distance import Distance
 from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import Versus, WeightedOrder

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from lipsort_cli.certificates import Network, load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.activations import ReluActivation
 from lipsort_cli.config.constraints import NoConstraint
 from lipsort_cli.config.learning import AdamOptimizer, CosineSchedule, CrossEntropyLoss
@@ -16,14 +16,16 @@ from lipsort_cli.config.train import Augmentation, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import read_json, write_json
 from lipsort_cli.finding import find_run
 from lipsort_cli.identity import Identity
 from lipsort_cli.optim import build_optimizer
-from lipsort_cli.runs import read_json, read_record, write_json
+from lipsort_cli.runs import read_record
 from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import checkpoint_path
 from lipsort_cli.training.classifier import ClassifierTask, steps_an_epoch
 from lipsort_cli.training.losses import build_loss
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo import build_network, save_network
 
 FOLDER = "classifier"

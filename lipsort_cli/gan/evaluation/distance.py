@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.certificates import load_network
+from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
