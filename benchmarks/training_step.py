@@ -80,9 +80,9 @@ class Method:
 def products_in(dtype: torch.dtype) -> Iterator[None]:
     """The optimizer's fast products in ``dtype``, whatever this processor would choose."""
     from lipsort_cli.layers.constraints import polar
-    from lipsort_cli.optim import stiefel, subspace
+    from lipsort_cli.optim import stiefel
 
-    modules = (polar, stiefel, subspace)
+    modules = (polar, stiefel)
     before = polar.fast_dtype
     for module in modules:
         module.fast_dtype = lambda device: dtype  # type: ignore[assignment]

@@ -18,8 +18,7 @@ from typing import Any
 
 from lipsort_cli.console import say
 from lipsort_cli.data.arrow import GAPS
-from lipsort_cli.data.index import index_columns
-from lipsort_cli.data.options import Options, few
+from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError, first_line
 
 _LONGEST = 2**23

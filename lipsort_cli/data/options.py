@@ -1,11 +1,15 @@
-"""How a table is to be read: what a node of the configuration says, for every reader."""
+"""How a table is to be read: as its options say, and without the columns that number its rows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lipsort_cli.config.data import TableOptions
+from lipsort_cli.errors import UsageError
+from lipsort_cli.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,65 @@ class Options:
 def few(names: Sequence[str]) -> str:
     """The first names of many."""
     return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+_CALLED = {"index", "level_0", "id", "idx", "no", "nr", "row", "row_id", "rowid", "row_nr"}
+"""Names of columns that number rows, in any order, when they hold different whole numbers."""
+_FEW = (3, 10)
+"""Rows without which a column counts by chance: the first column, and any other."""
+
+
+def index_columns(
+    path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], options: Options
+) -> tuple[set[int], tuple[str, ...]]:
+    """Positions of the columns that are an index, and what is said of them.
+
+    ``rows`` are the first ones, as text. Columns that ``options`` chooses are taken as they are.
+
+    Raises:
+        UsageError: a column may be an index or values; the message names both ways out.
+    """
+    if len(names) < 2:
+        return set(), ()
+    columns = [[row[j] if j < len(row) else "" for row in rows] for j in range(len(names))]
+    # What pandas calls an index that it writes as a column.
+    index = {j for j, name in enumerate(names) if re.fullmatch(r"Unnamed: \d+", name)}
+    if not names[0] or (names[0] in ("index", "level_0") and _counts(columns[0]) in (0, 1)):
+        index.add(0)
+    doubtful = [
+        j for j, name in enumerate(names)
+        if name and j not in index and name not in options.apart
+        and len(rows) >= _FEW[min(j, 1)]
+        and (_counts(columns[j]) is not None or (name.lower() in _CALLED and _differ(columns[j])))
+    ]  # fmt: skip
+    others = [n for j, n in enumerate(names) if j not in index and n not in options.apart]
+    if doubtful and len(others) > 1 and options.columns is None:
+        column, key = names[doubtful[0]], options.key
+        rest = [name for name in others if name != column]
+        raise UsageError(
+            f"{path}: column {column} counts the rows: an index, or values? {key}.columns="
+            f"{_listed(rest)} leaves it out, {key}.columns={_listed(others)} keeps it"
+        )
+    if not index:
+        return index, ()
+    what = ", ".join(names[j] or "without a name" for j in sorted(index))
+    return index, (f"{path}: the column {what} is an index, and left out",)
+
+
+def _counts(values: Sequence[str]) -> int | None:
+    """Where values begin that count on by one from row to row; None for others."""
+    if not values or not re.fullmatch(r"\d{1,18}", values[0]):
+        return None
+    start = int(values[0])
+    return start if list(values) == [str(start + j) for j in range(len(values))] else None
+
+
+def _differ(values: Sequence[str]) -> bool:
+    """Whether they are different whole numbers."""
+    return all(value.isdigit() for value in values) and len(set(values)) == len(values)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list in Hydra's grammar; the first of very many."""
+    words = [name if re.fullmatch(r"\w+", name, re.ASCII) else quoted(name) for name in names]
+    return f"[{','.join(words if len(words) <= 40 else [*words[:3], '...'])}]"

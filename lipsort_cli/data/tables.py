@@ -19,8 +19,7 @@ import numpy as np
 
 from lipsort_cli.data.arrow import BadValue, Numbers, numbers
 from lipsort_cli.data.delimited import LOOK, read_layout
-from lipsort_cli.data.index import index_columns
-from lipsort_cli.data.options import Options, few
+from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, refuse_bomb
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from lipsort_cli.optim.eager import eager
-from lipsort_cli.optim.stiefel import manifold_step_, stiefel_step_
-from lipsort_cli.optim.subspace import first_basis, subspace_step_
+from lipsort_cli.optim.stiefel import first_basis, manifold_step_, stiefel_step_, subspace_step_
 
 Group = dict[str, Any]
 Closure = Callable[[], Any]
@@ -70,7 +69,7 @@ class Stiefel(_ByParameter, _OnManifold):
         interval: a weight moves at every ``interval``-th step, by the mean of the gradients since:
             as with a batch that is so many times larger, at a fraction of the cost.
         rank: dimension of the subspace that a step rotates a weight in, where both of its sides are
-            larger (:func:`~lipsort_cli.optim.subspace.subspace_step_`); None: all of it.
+            larger (:func:`~lipsort_cli.optim.stiefel.subspace_step_`); None: all of it.
 
     After a step in float32 the orthonormality error of every weight is at most 1e-5.
 

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from lipsort_cli.figures.style import COLOURS, drawing, picture
-from lipsort_cli.theory.lattice import interpolate
+from lipsort_cli.theory.lattice import errors, interpolate
 from lipsort_cli.theory.relu import Bent
-from lipsort_cli.theory.universality import errors
 
 _STYLES = ("-", "--", "-.", ":")
 _POINTS = [-4.0, -2.5, -1.0, 0.5, 1.5, 3.0, 4.0]

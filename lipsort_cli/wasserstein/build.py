@@ -27,13 +27,14 @@ from lipsort_cli.data.distributions.radial import Cones, Spheres
 from lipsort_cli.data.samples import Samples, load_pair, make_samples
 from lipsort_cli.errors import UsageError
 from lipsort_cli.identity import file_digest
-from lipsort_cli.wasserstein.samplers import (
+from lipsort_cli.wasserstein.sources import (
     SamplerSource,
+    SampleSource,
+    Source,
     SyntheticSource,
     rows_once,
     rows_with_replacement,
 )
-from lipsort_cli.wasserstein.sources import SampleSource, Source
 
 PAIRS: dict[str, Callable[[Any], Pair]] = {
     "absolute_value": lambda c: Cones(dim=1, count=1, radius=c.radius),

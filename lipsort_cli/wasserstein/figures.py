@@ -14,8 +14,7 @@ from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
 from lipsort_cli.norms import DUAL, NAMES, ORDER
 from lipsort_cli.wasserstein import figures
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.samplers import SyntheticSource
-from lipsort_cli.wasserstein.sources import Measures
+from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
 from lipsort_cli.wasserstein.training import CriticTask, input_gradients
 from lipsort_cli.wasserstein.transport import costs, normalised
 

@@ -1,11 +1,10 @@
 """Networks built from a configuration, and their plain form."""
 
 from lipsort_cli.zoo.build import build_network, mlp_options, network_text
-from lipsort_cli.zoo.ensemble import Ensemble
 from lipsort_cli.zoo.factories import build_activation, build_constraint, constraint_maker
-from lipsort_cli.zoo.graph import network_bytes, network_graph, save_network
-from lipsort_cli.zoo.mlp import build_mlp
+from lipsort_cli.zoo.mlp import Ensemble, build_mlp
 from lipsort_cli.zoo.network import Network
+from lipsort_cli.zoo.operations import network_bytes, network_graph, save_network
 from lipsort_cli.zoo.order import OrderNetwork
 
 __all__ = [

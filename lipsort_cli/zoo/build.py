@@ -14,9 +14,8 @@ from lipsort_cli.config.registry import Option
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
-from lipsort_cli.zoo.ensemble import build_ensemble
 from lipsort_cli.zoo.factories import build_activation, constraint_maker
-from lipsort_cli.zoo.mlp import build_mlp
+from lipsort_cli.zoo.mlp import build_ensemble, build_mlp
 from lipsort_cli.zoo.network import Network
 from lipsort_cli.zoo.order import build_order
 

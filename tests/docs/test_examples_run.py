@@ -61,7 +61,7 @@ def test_an_example_runs(
     workshop.lay_out(line, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 5)
+    monkeypatch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 5)
     example = Example(line, lines()[line])
     capfd.readouterr()
     code = _run(example, monkeypatch)

@@ -145,7 +145,7 @@ class Workshop:
         if not made.exists():
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(self.files)
-                patch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 5)
+                patch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 5)
                 words = MAKERS[name]
                 where = "sweep" if "-m" in words else "run"
                 if name.startswith("stopped"):

@@ -41,7 +41,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder: Path = tmp_path_factory.mktemp("run") / "run"
     name = request.param.split()[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 30)  # which has its own tests
+        patch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 30)  # which has its own tests
         command(name, *RUNS[request.param], "threads=1", f"hydra.run.dir={folder}")
     return folder
 

@@ -14,7 +14,7 @@ from lipsort_cli.gan.evaluation.kernel import kernel_distance
 from lipsort_cli.gan.evaluation.manifolds import nearest, precision_recall
 from lipsort_cli.gan.evaluation.measures import class_shares, covered, imbalance
 from lipsort_cli.wasserstein.bounds import projected_distances
-from lipsort_cli.wasserstein.samplers import SamplerSource, rows_once, rows_with_replacement
+from lipsort_cli.wasserstein.sources import SamplerSource, rows_once, rows_with_replacement
 
 
 def cloud(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -18,7 +18,7 @@ from lipsort_cli.config.wgan import GanEvaluation, MlpGenerator
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json
-from lipsort_cli.gan.evaluation import check, classifier, evaluate
+from lipsort_cli.gan.evaluation import check, evaluate, features
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
@@ -40,7 +40,7 @@ def images(count: int, seed: int) -> Split:
 def quick_classifier() -> Iterator[None]:
     """A classifier of a few steps tells halves apart as well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "_STEPS", 30)
+        patch.setattr(features, "_STEPS", 30)
         yield
 
 
@@ -217,7 +217,7 @@ def test_unfit_classifiers_and_data_are_refused_before_anything_is_trained(
         pass
     with pytest.raises(UsageError, match="holds no classifier"):
         check(dataset, GanEvaluation(classifier=str(tmp_path / "run")))
-    classifier.small_classifier(dataset, tmp_path / "run", torch.device("cpu"))
+    features.small_classifier(dataset, tmp_path / "run", torch.device("cpu"))
     with pytest.raises(UsageError, match="classifies other .* give a run of `lipsort train"):
         check(dataset, GanEvaluation(classifier=str(tmp_path / "run")))
     few = make_dataset("few", images(9, 0), images(9, 1), validation=0.0, bounds=None, classes=2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.layers.constraints import orthonormality_error
 from lipsort_cli.optim import Stiefel
-from lipsort_cli.optim.subspace import first_basis, subspace_step_
+from lipsort_cli.optim.stiefel import first_basis, subspace_step_
 
 SHAPES = [(40, 40), (24, 60), (60, 24), (3, 20, 30)]
 

@@ -20,6 +20,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.files import read_json
 from lipsort_cli.runs import read_record
 from lipsort_cli.theory import claims, conversions, gradients, relu
+from lipsort_cli.theory.claims import steep_data
 from lipsort_cli.theory.exact import (
     Activation,
     ExactNetwork,
@@ -29,9 +30,7 @@ from lipsort_cli.theory.exact import (
     norm_at_most_one,
     semidefinite,
 )
-from lipsort_cli.theory.lattice import interpolate
-from lipsort_cli.theory.steep import steep_data
-from lipsort_cli.theory.universality import errors, target
+from lipsort_cli.theory.lattice import errors, interpolate, target
 
 F = Fraction
 RATIONAL = st.fractions(min_value=-4, max_value=4, max_denominator=50)

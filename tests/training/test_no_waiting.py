@@ -27,7 +27,7 @@ from lipsort_cli.devices import sent
 from lipsort_cli.errors import UsageError
 from lipsort_cli.gan.evaluation import Judgement
 from lipsort_cli.layers.constraints import polar
-from lipsort_cli.optim import stiefel, subspace
+from lipsort_cli.optim import stiefel
 from lipsort_cli.training import classifier, engine
 from lipsort_cli.training import device as training_device
 from lipsort_cli.training.engine import Task
@@ -114,7 +114,7 @@ class Watch(TorchDispatchMode):
 def cuda_like(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products in bfloat16, as on CUDA; autocast knows no such device."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    for module in (polar, stiefel, subspace, training_device):
+    for module in (polar, stiefel, training_device):
         monkeypatch.setattr(module, "fast_dtype", lambda _: torch.bfloat16)
     # A look's, and the slowest part of making a task.
     monkeypatch.setattr(classifier, "best_route", lambda *_: ("l2", 1.0))

@@ -18,7 +18,7 @@ from lipsort_cli.layers import MaxMin
 from lipsort_cli.optim import build_optimizer
 from lipsort_cli.training.losses import worst_class_hinge
 from lipsort_cli.zoo import Ensemble, build_mlp, save_network
-from lipsort_cli.zoo.ensemble import build_ensemble
+from lipsort_cli.zoo.mlp import build_ensemble
 
 
 def ensemble(members: int = 3) -> Ensemble:

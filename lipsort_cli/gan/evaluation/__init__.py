@@ -17,9 +17,8 @@ from lipsort_cli.config.wgan import GanEvaluation
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.gan.evaluation.classifier import chosen_classifier
 from lipsort_cli.gan.evaluation.distance import Sides, fresh_bounds
-from lipsort_cli.gan.evaluation.features import make_features
+from lipsort_cli.gan.evaluation.features import chosen_classifier, make_features
 from lipsort_cli.gan.evaluation.measures import (
     DATA,
     GENERATED,
@@ -30,8 +29,7 @@ from lipsort_cli.gan.evaluation.measures import (
     add_nearest,
     add_sliced,
 )
-from lipsort_cli.gan.evaluation.pictures import draw_neighbours, draw_quality
-from lipsort_cli.gan.evaluation.table import show
+from lipsort_cli.gan.evaluation.pictures import draw_neighbours, draw_quality, show
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.wasserstein.transport import exact_transport
 from lipsort_cli.zoo.generators import Generator, sample

@@ -21,8 +21,12 @@ from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.samplers import SamplerSource, rows_once, rows_with_replacement
-from lipsort_cli.wasserstein.sources import Measures
+from lipsort_cli.wasserstein.sources import (
+    Measures,
+    SamplerSource,
+    rows_once,
+    rows_with_replacement,
+)
 from lipsort_cli.wasserstein.training import make_task
 from lipsort_cli.zoo import save_network
 

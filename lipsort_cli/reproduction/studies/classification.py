@@ -9,6 +9,7 @@ from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import dots
 from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, bound_from, table
 from lipsort_cli.reproduction.statistics import above, below
+from lipsort_cli.reproduction.studies.robustness import certified
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
 
 PRESETS = (
@@ -29,11 +30,6 @@ _SMALL = "MNIST in part and few epochs: the published differences are some tenth
 def error(outcome: Outcome) -> float:
     """Clean test error in percent (empirical)."""
     return 100 * (1 - float(outcome.results["clean_accuracy"]))
-
-
-def certified(outcome: Outcome, eps: str) -> float:
-    """Share of test points certified at ``eps``, in percent (proven)."""
-    return 100 * float(outcome.results["certified_accuracy"]["eps"][eps])
 
 
 @bound_from("above")
@@ -102,14 +98,14 @@ def _unbounded(outcomes: Outcomes) -> Check:
 
 
 def _dropout(outcomes: Outcomes) -> Check:
-    pairs = []
-    for activation in ("maxmin", "relu"):
-        arm = {"activation": activation, "constraint": "none"}
-        plain = outcomes.sample(error, "paper/classification", **arm)
-        dropped = outcomes.sample(error, "paper/classification_dropout", **arm)
-        pairs.append(
-            (f"clean error in points, standard - dropout, {activation}", plain, dropped, 0.0)
-        )
+    plain, dropped = (
+        outcomes.sort_and_relu(error, f"paper/classification{kind}", constraint="none")
+        for kind in ("", "_dropout")
+    )
+    pairs = [
+        (f"clean error in points, standard - dropout, {name}", one, other, 0.0)
+        for name, one, other in zip(("maxmin", "relu"), plain, dropped, strict=True)
+    ]
     return ordering(
         "Dropout lowers the clean error of unconstrained networks",
         SIDES["paper"], pairs, places=2, published="it does, on all of MNIST", reason=_SMALL,
@@ -118,20 +114,16 @@ def _dropout(outcomes: Outcomes) -> Check:
 
 def _activations(outcomes: Outcomes, side: str) -> list[Check]:
     preset, constraint = ORTHONORMAL[side]
-    sort, relu = (
-        partial(outcomes.sample, preset=preset, activation=activation, constraint=constraint)
-        for activation in ("maxmin", "relu")
-    )
-    further = []
-    for eps in ("0.3", "0.5", "1.0"):
-        metric = bound_from("below")(partial(certified, eps=eps))
-        further.append(
-            (f"points certified at {eps}, MaxMin - ReLU", sort(metric), relu(metric), 0.0)
-        )
+    both = partial(outcomes.sort_and_relu, preset=preset, constraint=constraint)
+    sort, relu = both(error)
+    further = [
+        (f"points certified at {eps}, MaxMin - ReLU", *both(certified(eps)), 0.0)
+        for eps in (0.3, 0.5, 1.0)
+    ]
     return [
         ordering(
             "Under an orthonormal constraint MaxMin's clean error is below ReLU's",
-            SIDES[side], [("clean error in points, ReLU - MaxMin", relu(error), sort(error), 0.0)],
+            SIDES[side], [("clean error in points, ReLU - MaxMin", relu, sort, 0.0)],
             places=2, published="it is, on all of MNIST", reason=_SMALL,
         ),
         ordering(

@@ -60,8 +60,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
         finding.blocks.append(Picture(path, f"{title}: {text}"))
         for outcome in outcomes.of(f"ours/{name}", activation="fullsort")[:1]:
             surface = outcome.directory / "figures" / "potential.png"
-            if surface.is_file():
-                finding.blocks.append(Picture(surface, f"{title}: the potential found (FullSort)."))
+            finding.blocks.append(Picture(surface, f"{title}: the potential found (FullSort)."))
         for side in SIDES:
             finding.checks += _checks(outcomes, side, name, title)
     return finding
@@ -71,10 +70,8 @@ def _checks(outcomes: Outcomes, side: str, name: str, title: str) -> list[Check]
     preset, pairs = f"{side}/{name}", []
     for arm in outcomes.arms(preset, activation="maxmin"):
         key = arm["constraint"]
-        relu = outcomes.sample(share, preset, activation="relu", constraint=key)
-        pairs.append(
-            (f"share of the distance, MaxMin - ReLU, {key}", arm.sample(share), relu, 0.05)
-        )
+        both = outcomes.sort_and_relu(share, preset, constraint=key)
+        pairs.append((f"share of the distance, MaxMin - ReLU, {key}", *both, 0.05))
     published = _PUBLISHED.get(name, "MaxMin exact, ReLU cannot (Theorem 1)")
     best, bar = BEST.get(name, "fullsort"), CLOSE[side]
     close = [

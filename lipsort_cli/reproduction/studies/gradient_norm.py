@@ -122,14 +122,11 @@ def _over_training(arms: list[Arm], path: Path, key: str, ylabel: str, title: st
 
 
 def _kept(outcomes: Outcomes) -> Check:
-    pairs = []
-    for constraint in NOT_FORCED:
-        sort, relu = (
-            outcomes.sample(last("gradient_kept"), PRESETS[0], activation=a, constraint=constraint)
-            for a in ("maxmin", "relu")
-        )
-        pairs.append((f"share of the gradient's norm kept, MaxMin - ReLU, {constraint}",
-                      sort, relu, 0.02))  # fmt: skip
+    pairs = [
+        (f"share of the gradient's norm kept, MaxMin - ReLU, {constraint}",
+         *outcomes.sort_and_relu(last("gradient_kept"), PRESETS[0], constraint=constraint), 0.02)
+        for constraint in NOT_FORCED
+    ]  # fmt: skip
     return ordering(
         "Where the constraint does not force it, MaxMin keeps more of the gradient than ReLU",
         SIDES["paper"], pairs, published="kept by GroupSort, not by ReLU (curves)",

@@ -52,9 +52,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     blocks: list[Block] = [made]
     for arm in arms:
         path = arm.outcomes[0].directory / "figures" / "input_gradients.png"
-        if path.is_file():
-            text = f"Input gradients for the same images, {arm.side}, first seed: "
-            blocks.append(Picture(path, text + ", ".join(LABELS) + "."))
+        text = f"Input gradients for the same images, {arm.side}, first seed: "
+        blocks.append(Picture(path, text + ", ".join(LABELS) + "."))
     checks = [_check(outcomes, side, 0) for side in SIDES]
     return Finding([*checks, _check(outcomes, "paper", 1)], blocks)
 
