@@ -11,15 +11,13 @@ from lipsort_cli.layers.activations import (
 )
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.constants import lipschitz_constant
-from lipsort_cli.layers.convolutions import (
-    AolConvolution,
-    Convolution,
-    OrthogonalConvolution,
-    ReshapedConvolution,
-    ShiftConvolution,
-    SpectralConvolution,
-    TransposedConvolution,
-)
+from lipsort_cli.layers.convolutions.aol import AolConvolution
+from lipsort_cli.layers.convolutions.base import Convolution
+from lipsort_cli.layers.convolutions.orthogonal import OrthogonalConvolution
+from lipsort_cli.layers.convolutions.reshaped import ReshapedConvolution
+from lipsort_cli.layers.convolutions.shift import ShiftConvolution
+from lipsort_cli.layers.convolutions.spectral import SpectralConvolution
+from lipsort_cli.layers.convolutions.transposed import TransposedConvolution
 from lipsort_cli.layers.dense import Dense
 from lipsort_cli.layers.pooling import AveragePool, DepthToSpace, L2Pool, MaxPool, SpaceToDepth
 from lipsort_cli.layers.residual import Concatenate, Residual, Sum

@@ -86,35 +86,14 @@ class Worker:
     def stop(self) -> None:
         """No further job: it ends when the present one has."""
         assert self.process.stdin is not None
-        try:
+        with suppress(OSError):  # it is gone already
             self.process.stdin.close()
-        except OSError:  # it is gone already
-            return
 
     def interrupt(self) -> None:
         """Ask it to leave a resumable run and end."""
         self.stop()
         if self.process.poll() is None:
             self.process.terminate()
-
-
-def _hand_out(
-    waiting: list[Job],
-    done: dict[Path, dict[str, Any]],
-    alive: list[Worker],
-    workers: int,
-    answers: Answers,
-) -> None:
-    """Give jobs that are ready to idle workers, and to one more where there is room for it."""
-    for worker in [*alive, *([None] if len(alive) < workers else [])]:
-        ready = _ready(waiting, done)
-        if ready is None or (worker is not None and worker.job is not None):
-            continue
-        if worker is None:
-            worker = Worker(answers)
-            alive.append(worker)
-        waiting.remove(ready)
-        worker.give(ready)
 
 
 def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]:
@@ -140,28 +119,34 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
         done[job.directory] = answer
         told(job, answer)
 
+    def fail(job: Job, reason: str) -> None:
+        note(job, {"status": "failed", "seconds": 0.0, "error": reason})
+
     try:
         while waiting or any(worker.job for worker in alive):
-            for job in [job for job in waiting if _lost(job, done)]:
-                waiting.remove(job)
-                note(job, {"status": "failed", "seconds": 0.0, "error": _lost(job, done)})
-            _hand_out(waiting, done, alive, workers, answers)
-            if len(alive) < workers and _ready(waiting, done) is not None:
-                continue
+            for job in list(waiting):
+                if reason := _lost(job, done):
+                    waiting.remove(job)
+                    fail(job, reason)
+            for job in [job for job in waiting if _ready(job, waiting, done)]:
+                worker = next((one for one in alive if one.job is None), None)
+                if worker is None and len(alive) < workers:
+                    worker = Worker(answers)
+                    alive.append(worker)
+                if worker is not None:
+                    waiting.remove(job)
+                    worker.give(job)
             if not any(worker.job for worker in alive):
                 for job in waiting:  # what they need is neither here nor finished earlier
-                    note(
-                        job, {"status": "failed", "seconds": 0.0, "error": "what it needs is gone"}
-                    )
-                waiting.clear()
-                continue
+                    fail(job, "what it needs is gone")
+                break
             worker, answer = answers.get()
             did, worker.job = worker.job, None
             if answer is None:
                 alive.remove(worker)
                 code = worker.process.wait()
                 if did is not None:
-                    note(did, {"status": "failed", "seconds": 0.0, "error": death(code)})
+                    fail(did, death(code))
             elif did is not None:
                 note(did, answer)
                 if answer["status"] == "interrupted":
@@ -173,19 +158,14 @@ def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]
     return done
 
 
-def _ready(waiting: list[Job], done: dict[Path, dict[str, Any]]) -> Job | None:
+def _ready(job: Job, waiting: list[Job], done: dict[Path, dict[str, Any]]) -> bool:
+    """Whether all that a job depends on has ended well, in this round or an earlier one."""
     pending = {job.directory for job in waiting}
-    for job in waiting:
-        if all(path not in pending and _well(path, done) for path in job.after):
-            return job
-    return None
-
-
-def _well(path: Path, done: dict[Path, dict[str, Any]]) -> bool:
-    """Whether what a job depends on has ended well, in this round or an earlier one."""
-    if path in done:
-        return bool(done[path]["status"] == "finished")
-    return Job("", (), path).finished
+    return all(
+        path not in pending
+        and (done[path]["status"] == "finished" if path in done else Job("", (), path).finished)
+        for path in job.after
+    )
 
 
 def _lost(job: Job, done: dict[Path, dict[str, Any]]) -> str:
