@@ -250,6 +250,11 @@ def say(message: str) -> None:
     console.print(message)
 
 
+def plural(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def is_interactive() -> bool:
     """True where a live progress bar makes sense: stdout is a terminal that can move its cursor."""
     return console.is_terminal and not console.is_dumb_terminal

@@ -13,6 +13,7 @@ from torch import Tensor
 from lipsort_cli.config.data import Subset
 from lipsort_cli.config.registry import Option, resolve
 from lipsort_cli.config.schema import option_of
+from lipsort_cli.console import plural
 from lipsort_cli.data.pictures import ArrayView
 from lipsort_cli.errors import LipsortError, UsageError
 
@@ -116,8 +117,8 @@ def held_out(everything: Split, share: float, name: str) -> tuple[Split, Split]:
     held = max(1, round(share * count))
     if count - held < 1:
         raise UsageError(
-            f"{name}: found {count} example{'s' if count > 1 else ''}, of which the test takes "
-            f"{held}; at least 2 are needed, one of them for the test"
+            f"{name}: found {plural(count, 'example')}, of which the test takes {held}; at least 2 "
+            "are needed, one of them for the test"
         )
     return _divided(everything, held, 1)
 

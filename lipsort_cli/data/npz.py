@@ -177,5 +177,4 @@ def _label_faults(y_train: NDArray[Any], y_test: NDArray[Any]) -> list[str]:
 
 
 def _few(labels: NDArray[Any]) -> str:
-    shown = ", ".join(str(label) for label in labels[:5])
-    return f"label{'s' if len(labels) > 1 else ''} {shown}{', ...' if len(labels) > 5 else ''}"
+    return f"label{'s' if len(labels) > 1 else ''} {few([str(label) for label in labels])}"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lipsort_cli.config.certificates import UnseenData
 from lipsort_cli.config.data import FolderData
 from lipsort_cli.config.distributions import FilesDistribution
-from lipsort_cli.console import say, warn
+from lipsort_cli.console import plural, say, warn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable
 
@@ -113,8 +113,8 @@ def channels_warning(shape: tuple[int, ...], name: str, way_out: str = "") -> st
     """What is said where :func:`channels_last` found channels behind."""
     height, width, channels = shape
     return (
-        f"{name}: pictures of shape {list(shape)} are read as {channels} "
-        f"channel{'s' if channels > 1 else ''} of {height}x{width} pixels, channels last{way_out}"
+        f"{name}: pictures of shape {list(shape)} are read as {plural(channels, 'channel')} of "
+        f"{height}x{width} pixels, channels last{way_out}"
     )
 
 

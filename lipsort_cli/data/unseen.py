@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.config.certificates import Settled
-from lipsort_cli.console import warn
+from lipsort_cli.console import plural, warn
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.pictures import (
     APART,
@@ -344,7 +344,7 @@ def _pictures(path: Path, taken: Taken, options: Settled) -> Unseen:
     if {"grey": 1, "rgb": 3}.get(reading.colour, channels) != channels:
         raise UsageError(
             f"data.colour: found {reading.colour}; the run was trained on pictures of "
-            f"{channels} channel{'s' if channels > 1 else ''}"
+            + plural(channels, "channel")
         )
     if channels == 1 and reading.colour != "grey" and reading.channels(files) == 3:
         raise UsageError(

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.identity import file_digest
 from lipsort_cli.imports.states import Shape, Value
 
@@ -131,8 +131,7 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
             onnx.checker.check_model(path, full_check=True)
     except Exception as error:
         # Protobuf, the checker and the reader of external data raise all sorts.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(f"file: {path} is no sound ONNX model: {lines[0]:.300}") from None
+        raise UsageError(f"file: {path} is no sound ONNX model: {first_line(error):.300}") from None
     return checked(proto, str(path), file_digest(path), input_shape)
 
 
@@ -247,6 +246,5 @@ def evaluated(node: Node, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
     try:
         made = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        node.refuse(f"onnx cannot evaluate it: {lines[0]:.200}")
+        node.refuse(f"onnx cannot evaluate it: {first_line(error):.200}")
     return [np.asarray(array) for array in made]

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.imported import ImportConfig, ImportEvaluation
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.imports.model import INSTALL, Refused, package, read_model
 from lipsort_cli.imports.run import TOLERANCE, make_run, random_inputs
@@ -122,10 +122,9 @@ def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         except Exception as error:
             # Torch raises all sorts, with pages of advice.
             cause = error.__cause__ or error
-            first = next((line for line in str(cause).splitlines() if line.strip()), "")
             raise LipsortError(
                 f"torch.onnx cannot export {type(module).__name__} for inputs of shape "
-                f"{list(shape)}: {type(cause).__name__}: {first:.300}"
+                f"{list(shape)}: {type(cause).__name__}: {first_line(cause):.300}"
             ) from error
     return program.model_proto.SerializeToString()
 

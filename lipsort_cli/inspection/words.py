@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.console import plural
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.inspection.activity import ACTIVE, FOLDED, SWAPPED, SWITCHED
 from lipsort_cli.inspection.measure import Measured
@@ -17,10 +18,6 @@ from lipsort_cli.norms import NAMES, route_name
 Array = NDArray[np.float64]
 _NEAR = 0.01
 """Relative distance up to which a figure counts as 1."""
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def of_constants(
@@ -68,7 +65,7 @@ def of_layers(measured: Measured) -> str:
     note = f" (of layer {', '.join(partly)} only the largest were computed)" if partly else ""
     if abs(high - 1) < _NEAR and abs(low - 1) < _NEAR:
         return (
-            f"All singular values of the {_plural(len(layers), 'layer')} lie within "
+            f"All singular values of the {plural(len(layers), 'layer')} lie within "
             f"{max(abs(high - 1), abs(low - 1)):.1g} of 1{note}: the layers are orthonormal, and "
             "none of them shrinks a signal or a gradient on its side of fewer dimensions."
         )
@@ -96,13 +93,13 @@ def of_jacobian(measured: Measured) -> str:
     high, low = float(first[:, 0].mean()), float(first[:, -1].mean())
     if high == 0:
         return (
-            f"At {_plural(len(first), 'point')} the outputs' Jacobian is zero: small changes of "
+            f"At {plural(len(first), 'point')} the outputs' Jacobian is zero: small changes of "
             "the input change nothing."
         )
     bound = measured.layer_product
     share = high / bound if bound > 0 else 0.0
     text = (
-        f"At {_plural(len(first), 'point')} the largest singular value of the outputs' Jacobian is "
+        f"At {plural(len(first), 'point')} the largest singular value of the outputs' Jacobian is "
         f"{high:.3g} on average"
     )
     if not math.isnan(bound):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.report import ReportConfig
+from lipsort_cli.console import plural
 from lipsort_cli.reports import columns as shown_columns
 from lipsort_cli.reports.blocks import Block, Heading, Table
 from lipsort_cli.reports.columns import SPREADS, arrange, cell, choose, details, family
@@ -15,11 +16,6 @@ from lipsort_cli.reports.found import Broken, Run
 from lipsort_cli.reports.pictures import draw
 from lipsort_cli.reports.rows import Comparison
 from lipsort_cli.versions import processor
-
-
-def plural(count: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def summary(runs: Sequence[Run], broken: Sequence[Broken]) -> str:
