@@ -41,7 +41,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "ours/gradient_norm": ("training.epochs=5",),
     "paper/wgan": _GAN,
     "paper/wgan_others": _GAN,
-    "paper/generator": (*_GAN, "training.average=0.97"),
+    "paper/generator": (*_GAN, "training.average=0.97", "data.train_per_class=1000"),
     "ours/wgan": ("training.steps=200", *_GAN[1:]),
     "paper/generator_distance": ("training.steps=100", "evaluation.points=500"),
     "paper/generator_distance_groupsort": ("training.steps=100", "evaluation.points=500"),
