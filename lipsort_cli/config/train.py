@@ -118,6 +118,11 @@ class Augmentation:
     zoom: float = option(0.0, "largest relative change of size", minimum=0, below=1)
     shear: float = option(0.0, "largest shear", minimum=0, maximum=1)
     elastic: float = option(0.0, "largest displacement of an elastic deformation", minimum=0)
+    sampling: str = option(
+        "bilinear",
+        "how moved images are read between pixels: nearest keeps every level, bilinear smooths",
+        choices=["bilinear", "nearest"],
+    )
     crop: int = option(
         0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
     )

@@ -20,11 +20,13 @@ class Augment:
     """Shift, rotate, zoom, shear and mirror each image [N, C, H, W] at random.
 
     Amplitudes are uniform up to the configured ones (``shift`` in pixels, ``rotation`` in degrees,
-    ``zoom`` and ``shear`` relative), by bilinear sampling, which smooths a little. ``elastic``
-    moves the knots of a grid some 7 pixels wide, each for itself, by up to so many pixels along
-    each axis, and what lies between them in proportion (after Simard et al. 2003). ``crop``
-    shifts by whole pixels up to so many along each axis, which does not. What enters from outside
-    is 0. With ``flip``, each image is mirrored left to right with probability 1/2.
+    ``zoom`` and ``shear`` relative). ``elastic`` moves the knots of a grid some 7 pixels wide, each
+    for itself, by up to so many pixels along each axis, and what lies between them in proportion
+    (after Simard et al. 2003). Between pixels images are read by bilinear ``sampling``, which
+    smooths a little, or at the nearest pixel, which makes no level that was not there: a network
+    trained for its worst case in L-infinity loses the greys that smoothing puts around strokes.
+    ``crop`` shifts by whole pixels up to so many along each axis. What enters from outside is 0.
+    With ``flip``, each image is mirrored left to right with probability 1/2.
     """
 
     def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:
@@ -67,7 +69,7 @@ class Augment:
         grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
         if self.config.elastic:
             grid = grid + sent(self._bent(n, height, width, generator), images.device)
-        return functional.grid_sample(images, grid, align_corners=False)
+        return functional.grid_sample(images, grid, mode=self.config.sampling, align_corners=False)
 
     def _bent(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Displacements [n, height, width, 2] in half images, along x and y."""

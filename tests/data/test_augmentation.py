@@ -63,6 +63,18 @@ def test_an_elastic_deformation_moves_each_pixel_a_little_and_neighbours_alike()
     assert float(moved.std(dim=(2, 3)).min()) > 0.1
 
 
+def test_the_nearest_pixel_makes_no_new_level() -> None:
+    images = (torch.rand(16, 1, 28, 28) < 0.3).float()
+    moves = {"shift": 0.7, "rotation": 5.0, "zoom": 0.05, "shear": 0.1, "elastic": 1.0}
+    nearest = augmented(images, sampling="nearest", **moves)
+    assert set(nearest.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(nearest, images)
+    smoothed = augmented(images, **moves)
+    assert len(smoothed.unique()) > 100
+    # The same moves: each pixel came from one of the four that bilinear sampling mixes.
+    assert bool(((nearest == 1) | (smoothed < 1 - 1e-4)).all())
+
+
 @pytest.mark.parametrize("change", [{"shift": 1.0}, {"elastic": 1.0}, {"crop": 1}, {"flip": True}])
 def test_the_generator_decides(images: torch.Tensor, change: dict[str, object]) -> None:
     assert torch.equal(augmented(images, 3, **change), augmented(images, 3, **change))
