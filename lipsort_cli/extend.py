@@ -20,7 +20,7 @@ __all__ = ["Dataset", "Pair", "Split", "choice", "make_dataset", "option"]
 
 _HOMES = {
     **dict.fromkeys(("Dataset", "Split", "make_dataset"), "lipsort_cli.data.dataset"),
-    "Pair": "lipsort_cli.data.distributions",
+    "Pair": "lipsort_cli.data.distributions.base",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Any
 
-from lipsort_cli.config.data import TableOptions
+from lipsort_cli.config.data import FolderData, TableOptions
 from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, command
 
@@ -193,17 +193,14 @@ class UnseenData(TableOptions):
     label: str | None = option(
         None, "the column of a table that holds the true class; null: the run's own, if it is there"
     )
-    size: int | None = option(
-        None,
-        "cut and scale every picture to this square; null: as the run did",
-        minimum=2,
-        maximum=4096,
+    size: int | None = like(
+        FolderData, "size", None, "cut and scale every picture to this square; null: as the run did"
     )
-    colour: str | None = option(
-        None, "channels of pictures; null: as the run did", choices=["auto", "grey", "rgb"]
+    colour: str | None = like(
+        FolderData, "colour", None, "channels of pictures; null: as the run did"
     )
-    background: str | None = option(
-        None, "what transparent pixels lie on; null: as the run did", choices=["black", "white"]
+    background: str | None = like(
+        FolderData, "background", None, "what transparent pixels lie on; null: as the run did"
     )
 
 

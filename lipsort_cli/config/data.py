@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, node, option
+from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice
 
 PATTERNS = (
@@ -137,7 +137,7 @@ class TableData(Subset, TableOptions):
     test: float = option(
         0.2, "share held out as the test set, where no column says", above=0, below=1
     )
-    validation: float = option(0.1, "share of the training set held out", minimum=0, below=1)
+    validation: float = like(DigitsData, "validation", 0.1)
 
 
 @choice("data", "npz")
@@ -177,12 +177,7 @@ class FolderData(Option):
 
     loader: ClassVar[str] = "data.folder:load_folder"
     path: str = option(REQUIRED, "the folder of images", path=True)
-    size: int | None = option(
-        None,
-        "cut and scale every image to this square; null: all have one size",
-        minimum=2,
-        maximum=4096,
-    )
+    size: int | None = like(TorchvisionData, "size", None)
     colour: str = option(
         "auto", "channels; auto: rgb if one image has colours", choices=["auto", "grey", "rgb"]
     )

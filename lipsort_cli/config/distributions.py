@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lipsort_cli.config.data import DownloadedData, TableOptions
+from lipsort_cli.config.data import DownloadedData, FolderData, TableOptions
 from lipsort_cli.config.options import MOST_DIMENSIONS, MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice
 
@@ -122,10 +122,11 @@ class FilesDistribution(Option, TableOptions):
 
     p: str = option(REQUIRED, "sample file of P; FILE.npz:NAME names an array", path=True)
     q: str = option(REQUIRED, "sample file of Q", path=True)
-    background: str | None = option(
+    background: str | None = like(
+        FolderData,
+        "background",
         None,
         "what transparent pixels of images lie on; null: they are refused",
-        choices=["black", "white"],
     )
     p_weights: str | None = option(None, "file of weights for P", path=True)
     q_weights: str | None = option(None, "file of weights for Q", path=True)

@@ -298,12 +298,17 @@ class TrainConfig(Session, LipschitzNetwork):
             )
 
 
-def unmatched(key: str, norm: str, constraint: str) -> Iterator[str]:
-    """A constraint set that does not bound a critic's constant in the ground metric ``norm``."""
+def unmatched(critic: LipschitzNetwork, norm: str) -> Iterator[str]:
+    """Groups that do not bound a critic's constant in the ground metric ``norm``."""
     fitting = of_norm("l2" if norm == "l2" else "linf")
-    if constraint not in fitting:
+    if critic.constraint.name not in fitting:
         yield (
-            f"{key}: found {constraint} with norm={norm}; a critic that is 1-Lipschitz in this "
-            f"norm needs constraint={' or '.join(fitting)} (linf bounds rows for norm=linf and "
-            "columns for norm=l1)"
+            f"constraint: found {critic.constraint.name} with norm={norm}; a critic that is "
+            f"1-Lipschitz in this norm needs constraint={' or '.join(fitting)} (linf bounds rows "
+            "for norm=linf and columns for norm=l1)"
+        )
+    if isinstance(critic.model, ImageModel) and norm != "l2":
+        yield (
+            f"norm: found {norm} with model={critic.model.name}; convolutional critics are for "
+            "norm=l2"
         )

@@ -144,10 +144,8 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
                 )
             return
         yield from super().faults()
-        yield from unmatched("constraint", self.norm, self.constraint.name)
-        if not isinstance(self.model, ImageModel):
-            return
-        if self.distribution.name not in OF_IMAGES:
+        yield from unmatched(self, self.norm)
+        if isinstance(self.model, ImageModel) and self.distribution.name not in OF_IMAGES:
             fitting = [
                 name
                 for name, kind in GROUPS["model"].items()
@@ -157,9 +155,4 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
             yield (
                 f"model: found {self.model.name}, whose inputs are images, not points; allowed: "
                 + ", ".join(sorted(fitting))
-            )
-        elif self.norm != "l2":
-            yield (
-                f"norm: found {self.norm} with model={self.model.name}; convolutional critics are "
-                "for norm=l2"
             )

@@ -52,9 +52,7 @@ class MlpGenerator(GeneratorBase):
     """Fully connected generator; the only one for points that are no images."""
 
     widths: list[int] = option([256, 256], "hidden widths", minimum=1, maximum=65536)
-    normalisation: str = option(
-        "batch", "normalisation of hidden layers", choices=["batch", "none"]
-    )
+    normalisation: str = like(DcganGenerator, "normalisation", "batch")
 
 
 # --- critics ----------------------------------------------------------------------------------
@@ -80,13 +78,13 @@ class CriticBase(Option):
     beta1: float = option(0.0, "decay of the first moment", minimum=0, below=1)
     beta2: float = option(0.9, "decay of the second moment", minimum=0, below=1)
 
-    def chosen_model(self) -> MlpModel | DcganCriticModel:
-        """The network of ``channels`` and ``widths``, in raw units."""
-        widths, lipschitz = list(self.widths), getattr(self, "lipschitz", 1.0)
+    def groups(self) -> dict[str, Option]:
+        """The groups of its network: here of ``channels`` and ``widths``, in raw units."""
+        kind: Any = DcganCriticModel if self.channels else MlpModel
+        model = kind(widths=list(self.widths), lipschitz=getattr(self, "lipschitz", 1.0))
         if self.channels:
-            channels = list(self.channels)
-            return DcganCriticModel(channels=channels, widths=widths, lipschitz=lipschitz)
-        return MlpModel(widths=widths, lipschitz=lipschitz)
+            model.channels = list(self.channels)
+        return {"model": model}
 
 
 @node
@@ -98,15 +96,12 @@ class KnownCritic(CriticBase):
     )
     lr: float = option(4e-4, "learning rate of Adam on the Stiefel manifold", above=0)
 
-    def chosen_activation(self) -> Activation:
-        return ReluActivation()
-
-    def chosen_constraint(self) -> Constraint:
-        return OrthonormalConstraint()
-
-    def chosen_optimizer(self) -> StiefelAdamOptimizer:
-        """Adam on the Stiefel manifold."""
-        return StiefelAdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
+    def groups(self) -> dict[str, Option]:
+        return super().groups() | {
+            "activation": ReluActivation(),
+            "constraint": OrthonormalConstraint(),
+            "optimizer": StiefelAdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2),
+        }
 
 
 @choice("critic", "relu")
@@ -123,12 +118,13 @@ class GroupSortCritic(KnownCritic):
     )
     group_size: int = option(4, "features a group (activation: groupsort)", minimum=2)
 
-    def chosen_activation(self) -> Activation:
-        """The sorting activation."""
-        kinds = {"maxmin": MaxminActivation, "fullsort": FullsortActivation}
-        if self.activation == "groupsort":
-            return GroupsortActivation(group_size=self.group_size)
-        return kinds[self.activation]()
+    def groups(self) -> dict[str, Option]:
+        sorting = {
+            "maxmin": MaxminActivation(),
+            "groupsort": GroupsortActivation(group_size=self.group_size),
+            "fullsort": FullsortActivation(),
+        }
+        return super().groups() | {"activation": sorting[self.activation]}
 
 
 @choice("critic", "lipschitz")
@@ -146,14 +142,12 @@ class FreeCritic(CriticBase):
     lr: float = option(2e-4, "learning rate of Adam", above=0)
     slope: float = option(0.2, "slope of leaky ReLU below zero", minimum=0, maximum=1)
 
-    def chosen_activation(self) -> Activation:
-        return LeakyActivation(slope=self.slope)
-
-    def chosen_constraint(self) -> Constraint:
-        return NoConstraint()
-
-    def chosen_optimizer(self) -> AdamOptimizer:
-        return AdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2)
+    def groups(self) -> dict[str, Option]:
+        return super().groups() | {
+            "activation": LeakyActivation(slope=self.slope),
+            "constraint": NoConstraint(),
+            "optimizer": AdamOptimizer(lr=self.lr, beta1=self.beta1, beta2=self.beta2),
+        }
 
 
 @choice("critic", "clip")
@@ -299,14 +293,9 @@ class WganConfig(Session, LipschitzNetwork):
 
     def network(self) -> LipschitzNetwork:
         """The groups of a Lipschitz critic, with what ``critic`` says for those not chosen."""
-        critic = self.critic
-        made = {
-            group: getattr(critic, f"chosen_{group}")()
-            if getattr(self, group).name == "preset"
-            else getattr(self, group)
-            for group in _READ_FROM_CRITIC
-        }
-        return LipschitzNetwork(**made, schedule=self.schedule)
+        chosen = {group: getattr(self, group) for group in _READ_FROM_CRITIC}
+        chosen = {group: node for group, node in chosen.items() if node.name != "preset"}
+        return LipschitzNetwork(**(self.critic.groups() | chosen), schedule=self.schedule)
 
     def faults(self) -> Iterator[str]:
         critic = self.critic
@@ -343,12 +332,7 @@ class WganConfig(Session, LipschitzNetwork):
                 yield from undivided(f"critic.{key}", widths, network.activation.group, whose)
         else:
             yield from network.faults()
-        yield from unmatched("constraint", self.norm, network.constraint.name)
-        if isinstance(network.model, ImageModel) and self.norm != "l2":
-            yield (
-                f"norm: found {self.norm} with model={network.model.name}; convolutional critics "
-                "are for norm=l2"
-            )
+        yield from unmatched(network, self.norm)
 
     def _without_groups(self) -> Iterator[str]:
         for group in _READ_FROM_CRITIC:

@@ -130,7 +130,7 @@ def test_critics_and_gans_are_shared_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The judge's classifier, which is shared like any other, has tests of its own.
-    monkeypatch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 30)
+    monkeypatch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 30)
     given = [*overrides, "device=cpu", "threads=1"]
     output = both(tmp_path, command, *given, "hydra.run.dir=two")
     assert output.count("Results: ") == 1
