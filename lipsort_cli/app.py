@@ -75,6 +75,7 @@ def main() -> None:
     if _is_the_script():
         # What is registered first is called last, when all that must be closed is.
         atexit.register(lambda: _leave(code))
+        gc.disable()  # until what a command works with is loaded: see processes.collect_garbage
     try:
         _serve()
         code = 0
@@ -101,7 +102,6 @@ def _leave(code: int | str | None) -> None:
 
 
 def _serve() -> None:
-    gc.disable()  # a page or a completion is gone before there is anything to collect
     shell = os.environ.get("_LIPSORT_COMPLETE")
     if shell:
         from lipsort_cli.cli.complete import answer
@@ -136,9 +136,6 @@ def _main() -> None:
 
         show_root()
     else:
-        # Loading torch makes millions of objects that stay: fewer looks for what could go.
-        gc.set_threshold(20_000)
-        gc.enable()
         # Before torch is loaded. Threads of OpenMP that wait by spinning make a run many times
         # slower as soon as anything else wants a core, and gain next to nothing on an idle machine.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -13,6 +13,7 @@ from lipsort_cli.cli.plain import PLAIN, function, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import Interrupted
+from lipsort_cli.processes import collect_garbage
 
 app = typer.Typer(
     name="lipsort",
@@ -96,6 +97,8 @@ def _root(
 
         show_root()
     else:
+        if context.invoked_subcommand in PLAIN:  # others have more to load
+            collect_garbage()
         return
     raise typer.Exit
 

@@ -32,7 +32,7 @@ from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.identity import locked
-from lipsort_cli.processes import ending_with, keep_memory, on_stop_signals
+from lipsort_cli.processes import collect_garbage, ending_with, keep_memory, on_stop_signals
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -132,7 +132,9 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
                 console.print(message, soft_wrap=True)
             else:
                 with runs.beginning(save):
-                    importlib.import_module(command.module).run(typed, directory)
+                    module = importlib.import_module(command.module)
+                    collect_garbage()
+                    module.run(typed, directory)
                 save()
             return objective.value(command, asked, directory)
     except KeyboardInterrupt as error:
