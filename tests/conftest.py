@@ -23,14 +23,24 @@ settings.load_profile("lipsort")
 
 
 def pytest_configure() -> None:
-    """Leave what the tests write to the system's cache: only a machine that fails would lose it."""
+    """Leave what the tests write to the system's cache: only a machine that fails would lose it.
+
+    And let the processes that they start find the package compiled, whatever the environment says:
+    each of a hundred would compile it again.
+    """
     os.fsync = lambda _: None  # type: ignore[assignment]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish() -> None:
-    """What thousands of tests are made of stays to the end: the collector need not look at it."""
+    """What thousands of tests are made of stays to the end: the collector need not look at it.
+
+    Nor often at what else there is: as a command does, and its process lives less long.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,9 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator critics look at, and whose classifier judges others."""
     directory: Path = tmp_path_factory.mktemp("generator")
-    perform("wgan", SMALL["wgan"], directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 30)  # which has its own tests
+        perform("wgan", SMALL["wgan"], directory)
     return directory
 
 
