@@ -16,6 +16,7 @@ import shlex
 import sys
 import textwrap
 import unicodedata
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -248,6 +249,25 @@ def warn(message: str) -> None:
 def say(message: str) -> None:
     """Print ``message`` on stdout as one line."""
     console.print(message)
+
+
+def show_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    left: Container[str] = (),
+    **look: Any,
+) -> None:
+    """Print a table; columns are aligned to the right, but those named in ``left``."""
+    from rich.table import Table
+
+    table = Table(title=title, **look)
+    for name in header:
+        table.add_column(name, justify="left" if name in left else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def plural(count: int, noun: str) -> str:

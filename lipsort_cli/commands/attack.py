@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.points import CertifiedPoints, certify_points, load_network
 from lipsort_cli.config.certificates import AttackConfig
-from lipsort_cli.console import console, follow_up, results_line, warn
+from lipsort_cli.console import console, follow_up, results_line, show_table, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -136,14 +135,11 @@ def _write(
 
 
 def _show(config: AttackConfig, trained: TrainedRun, found: Found, directory: Path) -> None:
-    table = Table(
-        title=f"{len(found.nearest):,} test points, {found.points.norm}, {config.arithmetic}"
+    show_table(
+        ["radius", "certified (proven)", "under attack (empirical)"],
+        [(f"{eps}", share_down(safe), f"{held:.2%}") for eps, safe, held in found.shares],
+        title=f"{len(found.nearest):,} test points, {found.points.norm}, {config.arithmetic}",
     )
-    for name in ("radius", "certified (proven)", "under attack (empirical)"):
-        table.add_column(name, justify="right")
-    for radius, certified, attacked in found.shares:
-        table.add_row(f"{radius}", share_down(certified), f"{attacked:.2%}")
-    console.print(table)
     if len(found.ratios):
         console.print(
             f"Smallest distance found over certified radius, {len(found.ratios)} points: "

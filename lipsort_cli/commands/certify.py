@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
-
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
 from lipsort_cli.config.certificates import CertifyConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, results_line, show_table
 from lipsort_cli.directed_text import at_least, at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -75,20 +73,17 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     )
     points = issued.points
     clean = float((points.predictions == trained.labels).mean())
-    table = Table(
-        title=f"{len(points.radii):,} test points, {norm}, {config.arithmetic} arithmetic"
-    )
-    table.add_column("radius", justify="right")
-    table.add_column("certified (proven)", justify="right")
-    columns = [certified_accuracy(points, eps)]
+    header, columns = ["radius", "certified (proven)"], [certified_accuracy(points, eps)]
     network = load_network(trained.network)
     if divides_first(network):
-        table.add_column("radius in standard\ndeviations (proven)", justify="right")
+        header.append("radius in standard\ndeviations (proven)")
         radii = deviation_radii(network, trained.inputs, trained.labels, norm=norm)
         columns.append(certified_accuracy(points._replace(radii=radii), eps))
-    for key in columns[0]:
-        table.add_row(key, *(share_down(shares[key]) for shares in columns))
-    console.print(table)
+    show_table(
+        header,
+        [(key, *(share_down(shares[key]) for shares in columns)) for key in columns[0]],
+        title=f"{len(points.radii):,} test points, {norm}, {config.arithmetic} arithmetic",
+    )
     console.print(issued.statement)
     if len(columns) > 1:
         console.print(

@@ -8,30 +8,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.table import Table
 
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.models import ExtensionModel, MlpModel
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
-from lipsort_cli.console import console, follow_up, results_line, warn
+from lipsort_cli.console import console, follow_up, results_line, show_table, warn
 from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.files import write_json
 from lipsort_cli.norms import DUAL, NAMES
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training import engine
-from lipsort_cli.training.device import resolve_device, set_threads
+from lipsort_cli.training.device import parameter_count, resolve_device, set_threads
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic, directed, verdict
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.extension import make_extension_task
+from lipsort_cli.wasserstein.extension import ExtensionTask
 from lipsort_cli.wasserstein.figures import draw_all
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import (
     COMPARED,
     EXTRA,
     HELD_OUT,
-    SPLIT,
     CriticTask,
     make_task,
     stream,
@@ -45,13 +43,7 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
     device = resolve_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    source = build_source(
-        config.distribution,
-        norm=config.norm,
-        holdout=config.evaluation.holdout,
-        rng=stream(config.seed, SPLIT),
-        device=device,
-    )
+    source = build_source(config, device)
     chosen = config.fit(source.dim)
     about = {"device": str(device), "data": source.fingerprint}
     with RunRecord.recording(directory, "estimate-wasserstein", config=config, **about) as record:
@@ -77,11 +69,11 @@ def build_task(
     """The task of a configuration, ready to train; what it leaves open is chosen."""
     config.fit(source.dim)
     if isinstance(config.model, ExtensionModel):
-        return make_extension_task(source, device, config)
+        return ExtensionTask(source, device, config)
     task = make_task(
         source, device, config, norm=config.norm, training=config.training, seed=config.seed
     )
-    set_threads(config.threads, sum(p.numel() for p in task.network.parameters()))
+    set_threads(config.threads, task.network)
     return task
 
 
@@ -145,7 +137,7 @@ def _of_training(task: CriticTask) -> dict[str, Any]:
         ).entry(),
         "steps": task.at.step,
         "train_seconds": round(task.at.seconds, 3),
-        "parameters": sum(p.numel() for p in task.network.parameters()),
+        "parameters": parameter_count(task.network),
     }
     if task.stopped:
         results["stopped_by"] = task.stopped
@@ -234,12 +226,10 @@ def _notes(results: dict[str, Any]) -> list[str]:
 def _show(config: EstimateWassersteinConfig, results: dict[str, Any], directory: Path) -> None:
     for line in verdict(config.distribution, results):
         console.print(line, style="bold", soft_wrap=True)
-    table = Table()
-    for name in ("about", "figure", "value", "evidence", "method"):
-        table.add_column(name, justify="right" if name == "value" else "left")
-    for bound in (results["estimate"], *results["bounds"]):
-        table.add_row(bound["about"], *directed(bound), bound["evidence"], bound["method"])
-    console.print(table)
+    header = ["about", "figure", "value", "evidence", "method"]
+    bounds = [results["estimate"], *results["bounds"]]
+    rows = [(one["about"], *directed(one), one["evidence"], one["method"]) for one in bounds]
+    show_table(header, rows, left={*header} - {"value"})
     for line in _notes(results):
         console.print(line)
     console.print(

@@ -13,12 +13,11 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.config.certificates import PredictConfig, settled
-from lipsort_cli.console import console, follow_up, located, results_line, say
+from lipsort_cli.console import console, follow_up, located, results_line, say, show_table
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import UsageError
@@ -201,16 +200,18 @@ def _table(
     how: str,
 ) -> None:
     counts = np.bincount(classes, minlength=len(names))
-    table = Table(title=f"{len(radii):,} rows of {located(unseen.name)}, {how}")
-    table.add_column("class")
-    for title in ("rows", "certified", "median radius\n(proven)"):
-        table.add_column(title, justify="right")
     found = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
+    rows = []
     for number in found[:_SHOWN]:
         own = radii[classes == number]
         middle = float(np.quantile(own, 0.5, method="lower"))
         share = share_down(float((own > 0).mean()))
-        table.add_row(names[number], f"{len(own):,}", share, at_least(middle, 4))
-    console.print(table)
+        rows.append((names[number], f"{len(own):,}", share, at_least(middle, 4)))
+    show_table(
+        ["class", "rows", "certified", "median radius\n(proven)"],
+        rows,
+        title=f"{len(radii):,} rows of {located(unseen.name)}, {how}",
+        left=["class"],
+    )
     if len(found) > _SHOWN:
         console.print(f"and {len(found) - _SHOWN} more classes")

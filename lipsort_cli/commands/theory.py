@@ -36,9 +36,7 @@ def theory(
 
 def run(directory: Path, quick: bool = False) -> int:
     """Check, draw and write into ``directory``."""
-    from rich.table import Table
-
-    from lipsort_cli.console import console, follow_up, results_line
+    from lipsort_cli.console import console, follow_up, results_line, show_table
     from lipsort_cli.files import make_folder, write_json
     from lipsort_cli.runs import RECORD, RunRecord
     from lipsort_cli.theory.claims import check_all, train_all
@@ -56,12 +54,9 @@ def run(directory: Path, quick: bool = False) -> int:
             progress=lambda name: console.print(f"checked {name}"),
         )
         write_json(directory / "results.json", {"claims": [claim._asdict() for claim in claims]})
-    table = Table(title="Theory, checked", show_lines=True)
-    for column in ("claim", "holds", "evidence", "how"):
-        table.add_column(column)
-    for claim in claims:
-        table.add_row(claim.claim, "yes" if claim.holds else "NO", claim.evidence, claim.detail)
-    console.print(table)
+    header = ["claim", "holds", "evidence", "how"]
+    rows = [(one.claim, "yes" if one.holds else "NO", one.evidence, one.detail) for one in claims]
+    show_table(header, rows, title="Theory, checked", left=header, show_lines=True)
     failed = [claim.name for claim in claims if not claim.holds]
     if failed:
         console.print(f"These do not hold: {', '.join(failed)}")

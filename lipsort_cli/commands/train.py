@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from rich.table import Table
 from safetensors.torch import save
 
 from lipsort_cli.arithmetic import judging_device
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.train import TrainConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, results_line, show_table
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.directed_text import at_most, share_down
@@ -20,13 +19,11 @@ from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.files import write_atomic, write_json
 from lipsort_cli.finding import find_run
 from lipsort_cli.norms import NAMES, route_words
-from lipsort_cli.optim import build_optimizer
 from lipsort_cli.runs import UNPROVEN, RunRecord
 from lipsort_cli.training import engine
 from lipsort_cli.training.classifier import ClassifierTask
-from lipsort_cli.training.device import resolve_device, set_threads
+from lipsort_cli.training.device import parameter_count, resolve_device, set_threads
 from lipsort_cli.training.evaluation import TestFigures, correct_points, evaluate
-from lipsort_cli.training.losses import build_loss
 from lipsort_cli.zoo import build_network, network_text, save_network
 from lipsort_cli.zoo.operations import NoPlainForm
 from lipsort_cli.zoo.start import start_from
@@ -61,7 +58,7 @@ def run(config: TrainConfig, directory: Path) -> None:
             directory / "results.json",
             {
                 **evaluation.results(),
-                "parameters": sum(p.numel() for p in network.parameters()),
+                "parameters": parameter_count(network),
                 "train_seconds": round(task.at.seconds, 3),
             },
         )
@@ -80,7 +77,7 @@ def _unproven(task: ClassifierTask, dataset: Dataset, directory: Path, reason: s
             "clean_accuracy": float(correct.mean()),
             "evidence": {"clean_accuracy": "empirical"},
             UNPROVEN: reason,
-            "parameters": sum(p.numel() for p in network.parameters()),
+            "parameters": parameter_count(network),
             "train_seconds": round(task.at.seconds, 3),
         },
     )
@@ -110,22 +107,8 @@ def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> C
             "data.validation=0.1"
         )
     network = network.to(device)
-    set_threads(config.threads, sum(p.numel() for p in network.parameters()))
-    optimizer = build_optimizer(network, config.optimizer)
-    return ClassifierTask(
-        dataset,
-        network,
-        optimizer,
-        config.schedule,
-        build_loss(config.loss),
-        device,
-        seed=config.seed,
-        training=config.training,
-        augmentation=config.augmentation,
-        norm=config.evaluation.norm,
-        # The radius that progress is shown for: the largest asked for.
-        eps=max(config.evaluation.eps),
-    )
+    set_threads(config.threads, network)
+    return ClassifierTask(config, dataset, network, device)
 
 
 def _describe(config: TrainConfig) -> str:
@@ -133,10 +116,10 @@ def _describe(config: TrainConfig) -> str:
 
 
 def _headline(config: TrainConfig, dataset: Dataset, task: ClassifierTask) -> str:
-    count = sum(p.numel() for p in task.network.parameters())
     return (
-        f"{_describe(config)}: {count:,} parameters; {dataset.name}: {len(dataset.train):,} "
-        f"training, {len(dataset.validation):,} validation, {len(dataset.test):,} test; "
+        f"{_describe(config)}: {parameter_count(task.network):,} parameters; {dataset.name}: "
+        f"{len(dataset.train):,} training, {len(dataset.validation):,} validation, "
+        f"{len(dataset.test):,} test; "
         f"{task.total:,} steps on {task.device} in {task.dtype}".replace("torch.", "")
     )
 
@@ -160,27 +143,19 @@ def _draw(config: TrainConfig, dataset: Dataset, evaluation: TestFigures, direct
 def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, directory: Path) -> None:
     norm = NAMES[config.evaluation.norm]
     points = evaluation.points
-    table = Table(title=f"Test set, {len(points.radii):,} points, {norm}")
-    attacked_points = evaluation.attacked_points
-    whole = attacked_points == len(points.radii)
-    table.add_column("eps", justify="right")
-    table.add_column("certified\n(proven)", justify="right")
-    table.add_column(
-        "under attack\n(empirical)" if whole else f"under attack\n(first {attacked_points:,} only)",
-        justify="right",
-    )
-    if evaluation.deviations:
-        table.add_column("certified, eps in standard\ndeviations (proven)", justify="right")
+    whole = evaluation.attacked_points == len(points.radii)
+    which = "empirical" if whole else f"first {evaluation.attacked_points:,} only"
+    header = ["eps", "certified\n(proven)", f"under attack\n({which})"]
+    rows = []
     for key, value in evaluation.certified.items():
         attacked = evaluation.attacked.get(key)
-        table.add_row(
-            key,
-            share_down(value),
-            "" if attacked is None else f"{attacked:.2%}",
-            *(share_down(found[key]) for found in (evaluation.deviations,) if found),
-        )
+        rows.append([key, share_down(value), "" if attacked is None else f"{attacked:.2%}"])
+    if evaluation.deviations:
+        header.append("certified, eps in standard\ndeviations (proven)")
+        for row in rows:
+            row.append(share_down(evaluation.deviations[row[0]]))
     by = "".join(f", {words}" for words in [route_words(points.shares())] if words)
-    console.print(table)
+    show_table(header, rows, title=f"Test set, {len(points.radii):,} points, {norm}")
     console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)")
     console.print(
         f"Lipschitz constant at most {at_most(points.lipschitz, 9)} (proven, {norm} to {norm}); "

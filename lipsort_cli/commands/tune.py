@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.config.tune import TuneConfig
-from lipsort_cli.console import command_line, console, follow_up, results_line
+from lipsort_cli.console import command_line, console, follow_up, results_line, show_table
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.figures.front import draw_front, draw_history
 from lipsort_cli.files import write_csv, write_json
@@ -149,19 +147,16 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
     )
     several = len(study.goals) > 1
     console.print(f"{'The front' if several else 'The best'} of {counted}:", markup=False)
-    table = Table()
-    table.add_column("trial", justify="right")
-    for goal in study.goals:
-        table.add_column(f"{goal.name}\n(empirical)", justify="right")
-    for one in study.space.dimensions:
-        table.add_column(one.key, justify="right")
-    for trial in front:
-        table.add_row(
+    goals = [f"{goal.name}\n(empirical)" for goal in study.goals]
+    rows = [
+        (
             f"{trial.number}{' *' if several and trial is best else ''}",
             *(_text(g.key, v) for g, v in zip(study.goals, trial.values, strict=True)),
             *(word.partition("=")[2] for word in trial.words),
         )
-    console.print(table)
+        for trial in front
+    ]
+    show_table(["trial", *goals, *(one.key for one in study.space.dimensions)], rows)
     splits = " and ".join(sorted({goal.key.partition(".")[0] for goal in study.goals}))
     unseen = "the test set" if config.command == "train" else "the held-out rows"
     console.print(

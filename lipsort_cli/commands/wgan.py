@@ -21,10 +21,9 @@ from lipsort_cli.gan.evaluation import check, evaluate
 from lipsort_cli.gan.figures import draw_training
 from lipsort_cli.gan.training import GanTask
 from lipsort_cli.norms import NAMES
-from lipsort_cli.optim import adam
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training import engine
-from lipsort_cli.training.device import resolve_device, set_threads
+from lipsort_cli.training.device import parameter_count, resolve_device, set_threads
 from lipsort_cli.zoo import save_network
 from lipsort_cli.zoo.generators import build_generator, save_generator
 
@@ -74,21 +73,8 @@ def build_task(
         spread=spread / math.sqrt(centre.numel()),
     ).to(device)
     critic = make_critic(config, dataset.input_shape, centre=centre, spread=spread, device=device)
-    count = sum(p.numel() for n in (generator, critic.network) for p in n.parameters())
-    set_threads(config.threads, count)
-    options = config.generator
-    optimizer = adam(generator.parameters(), lr=options.lr, betas=(options.beta1, options.beta2))
-    return GanTask(
-        dataset,
-        generator,
-        optimizer,
-        critic,
-        config.schedule,
-        device,
-        directory,
-        training=config.training,
-        seed=config.seed,
-    )
+    set_threads(config.threads, generator, critic.network)
+    return GanTask(config, dataset, generator, critic, device, directory)
 
 
 def critic_constant(critic: Critic, directory: Path) -> float | None:
@@ -125,8 +111,8 @@ def _results(config: WganConfig, task: GanTask, directory: Path) -> dict[str, An
         "critic_steps": task.at.step * config.critic.steps,
         "train_seconds": round(task.at.seconds, 3),
         "parameters": {
-            "generator": sum(p.numel() for p in task.generator.parameters()),
-            "critic": sum(p.numel() for p in task.critic.network.parameters()),
+            "generator": parameter_count(task.generator),
+            "critic": parameter_count(task.critic.network),
         },
     }
     if "w1_lower" in latest:
@@ -146,10 +132,7 @@ def _results(config: WganConfig, task: GanTask, directory: Path) -> dict[str, An
 
 
 def _headline(config: WganConfig, task: GanTask) -> str:
-    sizes = [
-        sum(p.numel() for p in network.parameters())
-        for network in (task.generator, task.critic.network)
-    ]
+    sizes = [parameter_count(network) for network in (task.generator, task.critic.network)]
     dataset, training = task.dataset, config.training
     limit = "" if training.seconds is None else f" or {training.seconds:g} s"
     return (

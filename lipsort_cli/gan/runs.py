@@ -21,7 +21,7 @@ from lipsort_cli.runs import read_record, started_in
 from lipsort_cli.trained import NETWORK, run_config, run_data
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.sources import Measures
-from lipsort_cli.wasserstein.training import COMPARED, SPLIT, stream
+from lipsort_cli.wasserstein.training import COMPARED, stream
 from lipsort_cli.zoo.generators import Generator, load_generator, sample
 
 GENERATOR = "generator.safetensors"
@@ -108,12 +108,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
         norm = config.norm if network.name == CRITIC else "l2"
     else:
         with paths_from(started_in(directory)):
-            source = build_source(
-                config.distribution,
-                norm=config.norm,
-                holdout=config.evaluation.holdout,
-                rng=stream(config.seed, SPLIT),
-            )
+            source = build_source(config)
         samples = source.compared(config.evaluation.points, stream(config.seed, COMPARED))
         name, norm = source.name, config.norm
     if not network.is_file():

@@ -9,16 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from lipsort_cli.config.learning import Schedule
-from lipsort_cli.config.wgan import GanTraining
+from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.data.dataset import Dataset
 from lipsort_cli.devices import sent
 from lipsort_cli.gan.critics import Critic, critic_loss, gap, gradient_norms
 from lipsort_cli.gan.figures import Film
 from lipsort_cli.norms import NAMES
-from lipsort_cli.optim import Rates
+from lipsort_cli.optim import Rates, adam
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.seeds import mixed_seed
@@ -66,22 +64,19 @@ class GanTask(Task):
 
     def __init__(
         self,
+        config: WganConfig,
         dataset: Dataset,
         generator: Generator,
-        optimizer: Optimizer,
         critic: Critic,
-        schedule: Schedule,
         device: torch.device,
         directory: Path,
-        *,
-        training: GanTraining,
-        seed: int,
     ) -> None:
-        networks = [generator, critic.network]
+        networks, training, own = [generator, critic.network], config.training, config.generator
         super().__init__(networks, device, training.steps, training.gradient_clip)
         self.dataset, self.generator, self.critic = dataset, generator, critic
-        self.optimizer, self.training, self.seed = optimizer, training, seed
-        self.rates = Rates(optimizer, schedule), Rates(critic.optimizer, schedule)
+        self.training, self.seed = training, config.seed
+        self.optimizer = adam(generator.parameters(), lr=own.lr, betas=(own.beta1, own.beta2))
+        self.rates = tuple(Rates(o, config.schedule) for o in (self.optimizer, critic.optimizer))
         self.dtype = training_dtype(training.precision, device)
         self.inputs = dataset.train.inputs.to(device)
         self.average = Average(generator, training.average)

@@ -29,6 +29,10 @@ from lipsort_cli.trained import fitting
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo.plain import plain_module
 
+if TYPE_CHECKING:
+    from lipsort_cli.config.imported import ImportConfig
+    from lipsort_cli.data import Dataset
+
 TOLERANCE = 1e-5
 """Largest difference of an output, over the largest output, that rounding may explain."""
 _FEW = 16
@@ -103,9 +107,7 @@ def _session(model: Model, example: NDArray[Any]) -> tuple[str, Run]:
             run = make(model)
             run(example)
             return name, run
-        except (
-            Exception
-        ) as error:  # whatever their kernels raise; an ImportError where it is absent
+        except Exception as error:  # whatever kernels raise; ImportError where it is absent
             failures.append(f"{name}: {first_line(error)}")
     raise Refused(f"{model.source}: nothing here runs it to compare with ({'; '.join(failures)})")
 
@@ -132,10 +134,6 @@ def random_inputs(shape: tuple[int, ...], count: int, seed: int) -> NDArray[np.f
     found[::2] = rng.random((len(found[::2]), *shape))
     return found.astype(np.float32)
 
-
-if TYPE_CHECKING:
-    from lipsort_cli.config.imported import ImportConfig
-    from lipsort_cli.data import Dataset
 
 SUMMARY = "summary.md"
 

@@ -8,21 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from lipsort_cli.config.learning import Schedule
-from lipsort_cli.config.train import Augmentation, Training
+from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.devices import sent
 from lipsort_cli.inspection.diagnostics import SPLIT, diagnostics
 from lipsort_cli.layers.margins import worst_margin
-from lipsort_cli.optim import Rates
+from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
 from lipsort_cli.training.jacobian import PENALTIES
-from lipsort_cli.training.losses import Loss
+from lipsort_cli.training.losses import build_loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.step_means import StepMeans
@@ -41,45 +39,38 @@ ORDER, AUGMENTATION, ADVERSARY, JACOBIAN = range(4)
 
 
 class ClassifierTask(Task):
-    """Trains ``network`` on ``dataset``.
+    """Trains ``network`` on ``dataset``, as ``config`` says.
 
-    Several processes share each batch. Progress is shown for the radius ``eps`` in ``norm``.
+    Several processes share each batch. Progress is shown for the largest radius ``eps``.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        network: Network,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        loss: Loss,
-        device: torch.device,
-        *,
-        seed: int,
-        training: Training,
-        augmentation: Augmentation,
-        norm: str = "l2",
-        eps: float = 1.0,
+        self, config: TrainConfig, dataset: Dataset, network: Network, device: torch.device
     ) -> None:
+        training = config.training
         total = training.epochs * steps_an_epoch(len(dataset.train), training.batch_size)
         super().__init__([network], device, total, training.gradient_clip)
-        self.dataset, self.network, self.optimizer, self.loss = dataset, network, optimizer, loss
-        self.rates = Rates(optimizer, schedule)
-        self.seed, self.training, self.norm, self.eps = seed, training, norm, eps
+        self.dataset, self.network, self.loss = dataset, network, build_loss(config.loss)
+        self.optimizer = build_optimizer(network, config.optimizer)
+        self.rates = Rates(self.optimizer, config.schedule)
+        self.seed, self.training = config.seed, training
+        self.norm, self.eps = config.evaluation.norm, max(config.evaluation.eps)
         self.dtype = training_dtype(training.precision, device)
-        self.augment = Augment(augmentation, dataset.input_shape)
+        self.augment = Augment(config.augmentation, dataset.input_shape)
         self.inputs = dataset.train.inputs.to(device)
         self.labels = dataset.train.labels.to(device)
         self.batch_size = min(training.batch_size, len(self.labels))
         self.steps_an_epoch = steps_an_epoch(len(self.labels), training.batch_size)
-        self.adversary = build_adversary(training.adversarial, self._forward, loss, dataset.bounds)
+        self.adversary = build_adversary(
+            training.adversarial, self._forward, self.loss, dataset.bounds
+        )
         # Such a network is trained for its worst case, which depends on the labels.
         self.worst = network.worst
         self.window = StepMeans()
         self.latest: dict[str, float] = {}
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self._order: tuple[int, Tensor] | None = None
-        self.route, self.constant = best_route(network, norm)
+        self.route, self.constant = best_route(network, self.norm)
 
     @property
     def epoch(self) -> int:

@@ -72,11 +72,16 @@ _SMALL = 300_000
 """Parameters below which a second thread costs more in waiting than it saves."""
 
 
-def set_threads(threads: int, parameters: int) -> None:
-    """Use ``threads`` CPU threads; 0: one for a small network, torch's choice for others."""
+def parameter_count(*networks: nn.Module) -> int:
+    """Numbers that are trained."""
+    return sum(one.numel() for network in networks for one in network.parameters())
+
+
+def set_threads(threads: int, *networks: nn.Module) -> None:
+    """Use ``threads`` CPU threads; 0: one for small networks, torch's choice for others."""
     if threads:
         torch.set_num_threads(threads)
-    elif parameters < _SMALL:
+    elif parameter_count(*networks) < _SMALL:
         torch.set_num_threads(1)
 
 

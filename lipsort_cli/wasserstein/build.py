@@ -15,8 +15,8 @@ from lipsort_cli.config.distributions import (
     GeneratorDistribution,
     TranslatedCloudDistribution,
 )
-from lipsort_cli.config.registry import Option
 from lipsort_cli.config.schema import GROUPS
+from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.data.distributions.base import Pair
 from lipsort_cli.data.distributions.gaussians import (
     AxisMixture,
@@ -35,6 +35,7 @@ from lipsort_cli.wasserstein.sources import (
     rows_once,
     rows_with_replacement,
 )
+from lipsort_cli.wasserstein.training import SPLIT, stream
 
 PAIRS: dict[str, Callable[[Any], Pair]] = {
     "absolute_value": lambda c: Cones(dim=1, count=1, radius=c.radius),
@@ -51,21 +52,15 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
 """Synthetic pairs by the name of their option."""
 
 
-def build_source(
-    config: Option,
-    *,
-    norm: str,
-    holdout: float,
-    rng: np.random.Generator,
-    device: torch.device | None = None,
-) -> Source:
-    """The source of ``config`` (a dataclass of the group), split with ``rng``.
+def build_source(whole: EstimateWassersteinConfig, device: torch.device | None = None) -> Source:
+    """The source of a command's ``distribution``, split by its seed.
 
     ``device`` is where generators run.
 
     Raises:
         UsageError: files or values are unfit; the message names the key.
     """
+    config, norm, rng = whole.distribution, whole.norm, stream(whole.seed, SPLIT)
     if make := getattr(config, "make", None):
         return SyntheticSource(make(), config.name, norm)
     if config.name in PAIRS:
@@ -81,8 +76,9 @@ def build_source(
         assert isinstance(config, DatasetDistribution)
         p, q, support = _dataset(config)
     return SampleSource(
-        p, q, config.name, rng=rng, rows=config.rows, holdout=holdout, support=support
-    )
+        p, q, config.name, rng=rng, rows=config.rows, support=support,
+        holdout=whole.evaluation.holdout,
+    )  # fmt: skip
 
 
 def _cloud(config: TranslatedCloudDistribution, norm: str) -> SampleSource:

@@ -21,7 +21,6 @@ from torch import nn
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.console import console
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.optim import build_optimizer
 from lipsort_cli.wasserstein.critic import power_of_two
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.training import CENTRES, CriticTask, stream
@@ -51,14 +50,34 @@ def build_extension(centres: ArrayLike, *, spread: float = 1.0) -> Network:
 class ExtensionTask(CriticTask):
     """Fits an :class:`Extension`: from exact duals, then by steps where these are not all.
 
-    ``whole``: the centres are all training points of the first sample, and the transport problem
-    with all of the second is small enough to be solved; then nothing is left to train.
+    Of ``model.centres`` points at most, of training alone: what is held out stays unseen. Exact
+    transport of up to ``evaluation.transport_points`` a side fixes the biases. ``whole``: the
+    centres are all training points of the first sample, and the transport problem with all of the
+    second is small enough to be solved; then nothing is left to train.
     """
 
-    fitted: Measures
-    solvable: bool
-    whole: bool
     solved: Transport | None = None
+
+    def __init__(
+        self, source: Source, device: torch.device, config: EstimateWassersteinConfig
+    ) -> None:
+        centres, seed = config.model.centres, config.seed
+        torch.manual_seed(seed)
+        # One more than wanted shows whether there are more.
+        fitted = source.check(centres + 1, stream(seed, CENTRES))
+        all_there = source.finite and max(len(fitted.x), len(fitted.y)) <= centres
+        if not all_there:
+            fitted = source.check(centres, stream(seed, CENTRES))
+        self.fitted = fitted = _carrying(fitted)
+        network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
+        super().__init__(
+            source, network, config, device, norm="l2", training=config.training, seed=seed
+        )
+        most = config.evaluation.transport_points
+        self.solvable = max(len(fitted.x), len(fitted.y)) <= most
+        self.whole = all_there and self.solvable
+        if self.whole:
+            self.check = fitted
 
     def begin(self) -> None:
         """Set the biases to the optimal duals where the centres' transport can be solved."""
@@ -80,35 +99,6 @@ class ExtensionTask(CriticTask):
             return None
         pairs = zip(measures, self.fitted, strict=True)
         return self.solved if all(_same(a, b) for a, b in pairs) else None
-
-
-def make_extension_task(
-    source: Source, device: torch.device, config: EstimateWassersteinConfig
-) -> ExtensionTask:
-    """At most ``model.centres`` of them, of training points only: what is held out stays unseen.
-
-    Exact transport of up to ``evaluation.transport_points`` a side fixes the biases.
-    """
-    centres, seed = config.model.centres, config.seed
-    torch.manual_seed(seed)
-    # One more than wanted shows whether there are more.
-    fitted = source.check(centres + 1, stream(seed, CENTRES))
-    all_there = source.finite and max(len(fitted.x), len(fitted.y)) <= centres
-    if not all_there:
-        fitted = source.check(centres, stream(seed, CENTRES))
-    fitted = _carrying(fitted)
-    network = build_extension(np.asarray(fitted.x[:]), spread=source.spread).to(device)
-    optimizer = build_optimizer(network, config.optimizer)
-    task = ExtensionTask(
-        source, network, optimizer, config.schedule, device,
-        norm="l2", training=config.training, seed=seed,
-    )  # fmt: skip
-    task.fitted = fitted
-    task.solvable = max(len(fitted.x), len(fitted.y)) <= config.evaluation.transport_points
-    task.whole = all_there and task.solvable
-    if task.whole:
-        task.check = fitted
-    return task
 
 
 def potential(dual: Array, cost: Array) -> Array:

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from lipsort_cli.config.learning import Schedule
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.devices import sent
@@ -59,8 +57,7 @@ class CriticTask(Task):
         self,
         source: Source,
         network: Network,
-        optimizer: Optimizer,
-        schedule: Schedule,
+        groups: LipschitzNetwork,
         device: torch.device,
         *,
         norm: str,
@@ -68,8 +65,9 @@ class CriticTask(Task):
         seed: int,
     ) -> None:
         super().__init__([network], device, training.total, training.gradient_clip)
-        self.source, self.network, self.optimizer = source, network, optimizer
-        self.rates = Rates(optimizer, schedule)
+        self.source, self.network = source, network
+        self.optimizer = build_optimizer(network, groups.optimizer)
+        self.rates = Rates(self.optimizer, groups.schedule)
         self.norm, self.training, self.seed = norm, training, seed
         self.dtype = training_dtype(training.precision, device)
         self.rng = stream(seed, TRAIN)
@@ -203,10 +201,7 @@ def make_task(
         if training.center is None
         else training.center,
     ).to(device)
-    optimizer = build_optimizer(network, groups.optimizer)
-    return CriticTask(
-        source, network, optimizer, groups.schedule, device, norm=norm, training=training, seed=seed
-    )
+    return CriticTask(source, network, groups, device, norm=norm, training=training, seed=seed)
 
 
 def input_gradients(network: Network, points: Tensor) -> Tensor:

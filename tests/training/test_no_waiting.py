@@ -11,7 +11,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -158,8 +157,7 @@ def task_of(command: str, overrides: list[str], folder: Path) -> Callable[[], Ta
     if command == "wgan":
         dataset = load(config.data)
         return lambda: wgan.build_task(config, dataset, META, folder)
-    rng = np.random.default_rng(0)
-    source = build_source(config.distribution, norm=config.norm, holdout=0.0, rng=rng)
+    source = build_source(config)
     return lambda: estimate_wasserstein.build_task(config, source, META)
 
 

@@ -28,7 +28,7 @@ from lipsort_cli.wasserstein.bounds import SavedCritic, confidence_lower
 from lipsort_cli.wasserstein.build import PAIRS, build_source
 from lipsort_cli.wasserstein.confidence import BOUNDS
 from lipsort_cli.wasserstein.sources import SampleSource, Source
-from lipsort_cli.wasserstein.training import HELD_OUT, SPLIT, CriticTask, stream
+from lipsort_cli.wasserstein.training import HELD_OUT, CriticTask, stream
 
 Compose = Callable[..., Any]
 Rows = np.ndarray
@@ -62,13 +62,7 @@ def fit(config: Any, source: Source, folder: Path) -> tuple[CriticTask, tuple[fl
 
 
 def source_of(config: Any) -> Source:
-    chosen = config.evaluation
-    return build_source(
-        config.distribution,
-        norm=config.norm,
-        holdout=chosen.holdout,
-        rng=stream(config.seed, SPLIT),
-    )
+    return build_source(config)
 
 
 def assert_same(config: Any, first: Source, second: Source, folder: Path) -> None:

@@ -16,7 +16,7 @@ from lipsort_cli.config.activations import ReluActivation
 from lipsort_cli.config.constraints import NoConstraint
 from lipsort_cli.config.learning import AdamOptimizer, CosineSchedule, CrossEntropyLoss
 from lipsort_cli.config.models import MlpModel
-from lipsort_cli.config.train import Augmentation, Training
+from lipsort_cli.config.train import TrainConfig, Training
 from lipsort_cli.console import console
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError, UsageError
@@ -24,12 +24,10 @@ from lipsort_cli.files import read_json, write_json
 from lipsort_cli.finding import find_run
 from lipsort_cli.gan.evaluation.manifolds import nearest
 from lipsort_cli.identity import Identity
-from lipsort_cli.optim import build_optimizer
 from lipsort_cli.runs import read_record
 from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import checkpoint_path
 from lipsort_cli.training.classifier import ClassifierTask, steps_an_epoch
-from lipsort_cli.training.losses import build_loss
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo import build_network, save_network
 from lipsort_cli.zoo.plain import plain_module
@@ -108,25 +106,21 @@ def small_classifier(dataset: Dataset, directory: Path, device: torch.device) ->
 def _train(dataset: Dataset, directory: Path, device: torch.device) -> None:
     folder = directory / FOLDER
     epochs = max(1, round(_STEPS / steps_an_epoch(len(dataset.train), _BATCH)))
+    config = TrainConfig(
+        model=MlpModel(widths=[512, 256]),
+        activation=ReluActivation(),
+        constraint=NoConstraint(),
+        optimizer=AdamOptimizer(lr=1e-3),
+        schedule=CosineSchedule(),
+        loss=CrossEntropyLoss(),
+        training=Training(epochs=epochs, batch_size=_BATCH),
+        seed=_SEED,
+    )
     torch.manual_seed(_SEED)
     network = build_network(
-        MlpModel(widths=[512, 256]),
-        ReluActivation(),
-        NoConstraint(),
-        dataset.input_shape,
-        dataset.classes,
+        config.model, config.activation, config.constraint, dataset.input_shape, dataset.classes
     ).to(device)
-    task = ClassifierTask(
-        dataset,
-        network,
-        build_optimizer(network, AdamOptimizer(lr=1e-3)),
-        CosineSchedule(),
-        build_loss(CrossEntropyLoss()),
-        device,
-        seed=_SEED,
-        training=Training(epochs=epochs, batch_size=_BATCH),
-        augmentation=Augmentation(),
-    )
+    task = ClassifierTask(config, dataset, network, device)
     identity = Identity(data=dataset.fingerprint["sha256"])
     session = engine.Session(
         folder, "wgan", resume=directory, identity=identity, seed=_SEED, alone=True

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from rich import box
-from rich.table import Table
 from torch import Tensor
 
-from lipsort_cli.console import console
+from lipsort_cli.console import console, show_table
 from lipsort_cli.data import Dataset
 from lipsort_cli.directed_text import at_least
 from lipsort_cli.figures.style import COLOURS, drawing, picture
@@ -33,22 +32,23 @@ def value_text(measure: Measure, value: Estimate) -> str:
 
 def show(measures: dict[str, Measure], count: int, features: str) -> None:
     """Print the table and how it is to be read."""
-    table = Table(
-        title=f"{count:,} generated samples against as many test examples",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        pad_edge=False,
-    )
-    for name in ("measure", GENERATED, DATA, "evidence"):
-        table.add_column(name, justify="right" if name in (GENERATED, DATA) else "left")
+    rows = []
     for measure in measures.values():
         cells = [
             value_text(measure, measure.values[row]) if row in measure.values else ""
             for row in (GENERATED, DATA)
         ]
         title = f"{measure.title} {_ARROWS[measure.better]}".rstrip()
-        table.add_row(title, *cells, measure.evidence)
-    console.print(table)
+        rows.append((title, *cells, measure.evidence))
+    show_table(
+        ["measure", GENERATED, DATA, "evidence"],
+        rows,
+        title=f"{count:,} generated samples against as many test examples",
+        left=["measure", "evidence"],
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
     console.print(
         "Arrows: which way is better. Column data: training examples in the samples' place,\n"
         "as from a perfect generator"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -37,17 +38,11 @@ class Convolution(ConstrainedLayer):
         out_channels: int,
         kernel: int,
         *,
-        stride: int = 1,
-        padding: int = 0,
-        padding_mode: str = "zeros",
-        dilation: int = 1,
-        groups: int = 1,
         bias: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.geometry = Geometry(
-            in_channels, out_channels, kernel, stride, padding, padding_mode, dilation, groups
-        )
+        self.geometry = Geometry(in_channels, out_channels, kernel, **options)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @abstractmethod
@@ -85,12 +80,6 @@ class Convolution(ConstrainedLayer):
         """Channels, kernel, and whatever of the geometry is not as usual."""
         shape = self.geometry
         words = [f"{shape.in_channels}, {shape.out_channels}, kernel={shape.kernel}"]
-        plain: dict[str, Any] = {
-            "stride": 1,
-            "padding": 0,
-            "padding_mode": "zeros",
-            "dilation": 1,
-            "groups": 1,
-        }
-        words += [f"{k}={getattr(shape, k)}" for k, v in plain.items() if getattr(shape, k) != v]
+        values = [(one.name, getattr(shape, one.name), one.default) for one in fields(shape)[3:]]
+        words += [f"{name}={value}" for name, value, usual in values if value != usual]
         return ", ".join([*words, f"bias={self.bias is not None}"])
