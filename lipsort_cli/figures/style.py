@@ -58,7 +58,7 @@ def drawing(
     return attempt
 
 
-def bins(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def bins(values: NDArray[np.float64], count: int = 60) -> NDArray[np.float64]:
     """Edges [count + 1] around all finite ``values``, wide enough to differ as floats."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)

@@ -15,7 +15,7 @@ from lipsort_cli.certificates.points import lipschitz_bound
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.norms import NAMES
 from lipsort_cli.theory import conversions, gradients, lattice, relu
-from lipsort_cli.theory.exact import Affine, ExactNetwork, Vector
+from lipsort_cli.theory.exact import Affine, ExactNetwork, Vector, dot
 from lipsort_cli.theory.lattice import errors
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import network_bytes
@@ -52,7 +52,7 @@ def _distance(x: Vector, y: Vector, norm: str) -> Fraction:
         return max(step)
     if norm == "l1":
         return sum(step, Fraction(0))
-    square = sum((v * v for v in step), Fraction(0))
+    square = dot(step, step)
     root = Fraction(int(float(square) ** 0.5 * (1 - 1e-4) * 10**6), 10**6)
     while root * root > square:
         root -= Fraction(1, 10**6)

@@ -184,8 +184,8 @@ def norm_at_most_one(layer: Affine | Select, norm: str) -> bool:
     if norm == "linf":
         return all(sum(map(abs, row)) <= 1 for row in weight)
     if norm == "l1":
-        return all(sum(map(abs, column)) <= 1 for column in zip(*weight, strict=True))
-    return semidefinite(_complement(weight))
+        return all(sum(map(abs, column)) <= 1 for column in transposed(weight))
+    return semidefinite(complement(min(weight, transposed(weight), key=len)))
 
 
 def dual_norm_at_most_one(row: Vector, norm: str) -> bool:
@@ -197,17 +197,19 @@ def dual_norm_at_most_one(row: Vector, norm: str) -> bool:
     return max(map(abs, row)) <= 1
 
 
-def _complement(weight: Matrix) -> Matrix:
-    """I - W W^T or I - W^T W, whichever is smaller."""
-    columns = [list(column) for column in zip(*weight, strict=True)]
-    vectors = weight if len(weight) <= len(columns) else columns
-    return [
-        [
-            Fraction(int(i == j)) - sum((a * b for a, b in zip(u, v, strict=True)), Fraction(0))
-            for j, v in enumerate(vectors)
-        ]
-        for i, u in enumerate(vectors)
-    ]
+def dot(u: Vector, v: Vector) -> Fraction:
+    """<u, v>."""
+    return sum((a * b for a, b in zip(u, v, strict=True)), Fraction(0))
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """[m, n] to [n, m]."""
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
+def complement(weight: Matrix) -> Matrix:
+    """I - W W^T."""
+    return [[int(i == j) - dot(u, v) for j, v in enumerate(weight)] for i, u in enumerate(weight)]
 
 
 def semidefinite(matrix: Matrix) -> bool:

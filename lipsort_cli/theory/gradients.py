@@ -23,24 +23,25 @@ import random
 from collections.abc import Iterator
 from fractions import Fraction
 
-from lipsort_cli.theory.exact import Activation, Affine, ExactNetwork, Layer, Matrix, Vector, affine
+from lipsort_cli.theory.exact import (
+    Activation,
+    Affine,
+    ExactNetwork,
+    Layer,
+    Matrix,
+    Vector,
+    affine,
+    complement,
+    dot,
+    transposed,
+)  # fmt: skip
 
 ONE, ZERO = Fraction(1), Fraction(0)
-
-
-def dot(u: Vector, v: Vector) -> Fraction:
-    """<u, v>."""
-    return sum((a * b for a, b in zip(u, v, strict=True)), ZERO)
 
 
 def identity(n: int) -> Matrix:
     """I [n, n]."""
     return [[Fraction(int(i == j)) for j in range(n)] for i in range(n)]
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    """[m, n] to [n, m]."""
-    return [list(column) for column in zip(*matrix, strict=True)]
 
 
 def applied(matrix: Matrix, x: Vector) -> Vector:
@@ -54,10 +55,10 @@ def reflected(x: Vector, across: Vector) -> Vector:
     return [a - share * v for a, v in zip(x, across, strict=True)]
 
 
-def random_orthogonal(n: int, draw: random.Random, reflections: int = 3) -> Matrix:
+def random_orthogonal(n: int, draw: random.Random) -> Matrix:
     """A rational orthogonal matrix [n, n]: a product of reflections."""
     rows = identity(n)
-    for _ in range(reflections):
+    for _ in range(3):
         across = [Fraction(draw.randint(-3, 3)) for _ in range(n)]
         if any(across):
             rows = [reflected(row, across) for row in rows]
@@ -105,9 +106,7 @@ def random_weights(inputs: int, widths: list[int], draw: random.Random) -> list[
 
 def singular_values_one(weight: Matrix) -> bool:
     """Whether the rows or columns, whichever are fewer, are orthonormal."""
-    rows = weight if len(weight) <= len(weight[0]) else transposed(weight)
-    size = range(len(rows))
-    return all(dot(rows[i], rows[j]) == int(i == j) for i in size for j in size)
+    return not any(map(any, complement(min(weight, transposed(weight), key=len))))
 
 
 # --- Theorem 2 ----------------------------------------------------------------------------------
@@ -150,9 +149,7 @@ def orthogonalised(basis: list[Vector]) -> list[Vector]:
 
 def isometric_space(weight: Matrix) -> list[Vector]:
     """An orthogonal basis of {u: |W^T u| = |u|}, for a weight of norm at most 1."""
-    size = range(len(weight))
-    rest = [[Fraction(int(i == j)) - dot(weight[i], weight[j]) for j in size] for i in size]
-    return orthogonalised(kernel(rest))
+    return orthogonalised(kernel(complement(weight)))
 
 
 def completed(weight: Matrix) -> Matrix:

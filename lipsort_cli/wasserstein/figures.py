@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
 from lipsort_cli.norms import DUAL, NAMES, ORDER
-from lipsort_cli.wasserstein import figures
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
 from lipsort_cli.wasserstein.training import CriticTask, input_gradients
@@ -27,7 +26,7 @@ def draw_line(
     path: Path, x: Array, y: Array, critic: Evaluate, potential: Evaluate | None, title: str
 ) -> None:
     """The potential over both densities, for points x [n, 1] and y [m, 1]."""
-    edges = bins(np.concatenate([x[:, 0], y[:, 0]]), 60)
+    edges = bins(np.concatenate([x[:, 0], y[:, 0]]))
     width = edges[1] - edges[0]
     edges = np.concatenate([edges[0] - width * np.arange(9, 0, -1), edges,
                             edges[-1] + width * np.arange(1, 10)])  # fmt: skip
@@ -149,7 +148,7 @@ def draw_history(
 def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None:
     """Histogram of the critic's gradient norms on transport rays: 1 where it is optimal."""
     with picture(path) as (_, axes):
-        axes.hist(norms, bins(np.append(norms, [0, 1.05]), 60), color=COLOURS[0])
+        axes.hist(norms, bins(np.append(norms, [0, 1.05])), color=COLOURS[0])
         axes.axvline(1, color="0.3", linestyle="--", label="optimal: 1")
         axes.set(
             xlabel=f"{dual} norm of the gradient on transport rays",
@@ -162,7 +161,7 @@ def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None
 @drawing
 def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
     """Histograms of the critic on both samples: the distance of their means is the bound."""
-    edges = bins(np.concatenate([f_x, f_y]), 60)
+    edges = bins(np.concatenate([f_x, f_y]))
     with picture(path) as (_, axes):
         # Filled and hatched, dashed and dotted: half-transparent colours look alike in grey.
         for values, colour, name, hatch, line in (
@@ -190,11 +189,11 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
 _RAYS = 500
 
 
-def transport_rays(measures: Measures, norm: str, count: int = _RAYS) -> tuple[Array, Array]:
-    """Start and end points [k, d] of an optimal coupling of (at most ``count``) points a side."""
+def transport_rays(measures: Measures, norm: str) -> tuple[Array, Array]:
+    """Start and end points [k, d] of an optimal coupling of at most 500 points a side."""
     import ot
 
-    x, y = (np.asarray(rows[:count], dtype=np.float64) for rows in measures[:2])
+    x, y = (np.asarray(rows[:_RAYS], dtype=np.float64) for rows in measures[:2])
     a, b = (
         normalised(None if w is None or not w[: len(r)].any() else w[: len(r)], len(r))
         for w, r in zip(measures[2:], (x, y), strict=True)
@@ -227,11 +226,11 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
     if isinstance(source, SyntheticSource) and (source.dim == 1 or norm == "l2"):
         potential = source.pair.potential
     if source.dim == 1:
-        draw("potential", figures.draw_line, x, y, critic, potential)
+        draw("potential", draw_line, x, y, critic, potential)
     elif source.dim == 2:
-        draw("potential", figures.draw_plane, x, y, critic, gradient, (start, end), potential)
+        draw("potential", draw_plane, x, y, critic, gradient, (start, end), potential)
     if task.history and task.at.step:
-        draw("bounds", figures.draw_history, task.history, task.upper, source.truth)
+        draw("bounds", draw_history, task.history, task.upper, source.truth)
     # Points well inside the rays: at their ends the gradient jumps.
     share = np.random.default_rng(0).uniform(0.1, 0.9, (len(start), 1))
     inside = start + share * (end - start)
@@ -240,5 +239,5 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
         name, order = NAMES[DUAL[norm]], ORDER[DUAL[norm]]
         slopes = gradient(inside[moved].astype(np.float32))
         norms = np.linalg.norm(slopes, order, axis=1)
-        draw("gradient_norms", figures.draw_gradient_norms, norms, name)
-    draw("critic_values", figures.draw_values, critic(check.x[:]), critic(check.y[:]))
+        draw("gradient_norms", draw_gradient_norms, norms, name)
+    draw("critic_values", draw_values, critic(check.x[:]), critic(check.y[:]))
