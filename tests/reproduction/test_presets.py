@@ -53,7 +53,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator critics look at, and whose classifier judges others."""
     directory: Path = tmp_path_factory.mktemp("generator")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lipsort_cli.gan.evaluation.classifier._STEPS", 30)  # which has its own tests
+        patch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 30)  # which has its own tests
         perform("wgan", SMALL["wgan"], directory)
     return directory
 
