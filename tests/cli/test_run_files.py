@@ -172,7 +172,7 @@ def test_one_process_a_directory_and_no_stale_locks(tmp_path: Path, held: Any) -
     assert holder(run) is None
     with locked(run), RunRecord.recording(run, "train"):
         assert holder(run) is None  # this process itself
-        probe = "import sys; from lipsort_cli.runs import *; print(holder(sys.argv[1]))"
+        probe = "import sys; from lipsort_cli.identity import holder; print(holder(sys.argv[1]))"
         asked = subprocess.run([sys.executable, "-c", probe, str(run)], capture_output=True,
                                text=True, check=True)  # fmt: skip
         assert asked.stdout.strip() == f"process {os.getpid()}"

@@ -44,7 +44,7 @@ def _cases() -> Iterator[Any]:
         yield pytest.param(line, id=line, marks=[*slow, *skipped])
 
 
-@pytest.mark.parametrize("line", _cases())
+@pytest.mark.parametrize("line", [*_cases()])
 def test_an_example_runs(
     line: str,
     workshop: Workshop,

@@ -141,8 +141,7 @@ GUARDED = {
     "config/tree.py", "config/catalog.py", "data/digits.py", "gan/figures.py", "reports/html.py",
     "versions.py", "reproduction/worker.py", "cli/complete.py",
     "console.py", "cli/plain.py", "commands/doctor.py", "config/plugins.py",
-    "reproduction/record.py", "imports/run.py", "imports/model.py",
-    "certificates/files.py", "commands/export.py", "wasserstein/build.py",
+    "reproduction/record.py", "imports/run.py", "imports/model.py", "commands/export.py",
 }  # fmt: skip
 """Modules that open files to read them: all others do so by way of these."""
 
