@@ -18,7 +18,7 @@ from lipsort_cli.config.wgan import GanEvaluation, MlpGenerator
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json
-from lipsort_cli.gan.evaluation import check, evaluate, features
+from lipsort_cli.gan.evaluation import check, distance, evaluate, features
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
@@ -38,9 +38,10 @@ def images(count: int, seed: int) -> Split:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_classifier() -> Iterator[None]:
-    """A classifier of a few steps tells halves apart as well."""
+    """A classifier of a few steps tells halves apart as well; of 16 pixels a small critic does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features, "_STEPS", 30)
+        patch.setattr(distance, "_WIDTHS", [64, 64])
         yield
 
 
