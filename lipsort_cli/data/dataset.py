@@ -158,7 +158,9 @@ def make_dataset(
     """
     for split in (train, test, *([validation] if isinstance(validation, Split) else [])):
         # Readers name the place; what a generator of points makes is held here alone.
-        if not split.inputs.isfinite().all():
+        # The extremes say it in one pass: NaN is both where there is one.
+        extremes = torch.stack(split.inputs.aminmax()) if split.inputs.numel() else torch.zeros(2)
+        if not extremes.isfinite().all():
             raise UsageError(
                 f"{name}: found inputs that are no finite float32 numbers; allowed: finite ones, "
                 "of a scale below 3e38 (data.noise of data=toy)"

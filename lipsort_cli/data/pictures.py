@@ -69,7 +69,7 @@ class ArrayView:
 
 def scaled(levels: NDArray[Any], full: int) -> Pixels:
     """Levels 0 to ``full`` as the float32 nearest to k / full."""
-    return levels.astype(np.float32) / np.float32(full)
+    return np.divide(levels, np.float32(full), dtype=np.float32)
 
 
 def full_scale(dtype: np.dtype[Any]) -> int | None:
