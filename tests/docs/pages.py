@@ -14,8 +14,8 @@ from lipsort_cli.config.schema import COMMANDS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/tutorials/*.md")])
 _BLOCK = re.compile(r"^```(console|python)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
-_NUMBER = re.compile(r"(?<!\d)(?!\d+ points)\d[\d.,:]*(?:e[+-]?\d+)?")
-"""What may differ between machines: all numbers but how many points there are."""
+_NUMBER = re.compile(r"(?<!\d)(?!\d+ points(?!:))\d[\d.,:]*(?:e[+-]?\d+)?")
+"""What may differ between machines: all numbers but how many points there are to look at."""
 _FRAME = re.compile(r"[━─┏┳┓┡╇┩└┴┘│┃\s]+")
 
 
