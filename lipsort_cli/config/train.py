@@ -128,6 +128,11 @@ class Augmentation:
     )
     flip: bool = option(False, "mirror half of the images left to right")
 
+    @property
+    def moves(self) -> bool:
+        """Whether images are read between pixels."""
+        return any((self.shift, self.rotation, self.zoom, self.shear, self.elastic))
+
 
 @node
 class Adversarial:
@@ -230,6 +235,12 @@ class TrainConfig(Session, LipschitzNetwork):
 
     def faults(self) -> Iterator[str]:
         yield from super().faults()
+        moves = self.augmentation
+        if moves.sampling == "nearest" and not moves.moves:
+            yield (
+                "augmentation.sampling: found nearest with nothing that moves between pixels; set "
+                "augmentation.shift, rotation, zoom, shear or elastic, or leave it at bilinear"
+            )
         if isinstance(self.model, EnsembleModel):
             if self.constraint.name != "orthonormal":
                 yield (

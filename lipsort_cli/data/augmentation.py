@@ -31,8 +31,7 @@ class Augment:
 
     def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:
         self.config = config
-        self.moves = any((config.shift, config.rotation, config.zoom, config.shear, config.elastic))
-        self.active = self.moves or config.flip or config.crop > 0
+        self.active = config.moves or config.flip or config.crop > 0
         if self.active and len(input_shape) != 3:
             raise UsageError(
                 f"augmentation: found inputs of shape {list(input_shape)}; only images "
@@ -41,7 +40,7 @@ class Augment:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """[N, C, H, W] to the same; random numbers come from ``generator`` (on the CPU)."""
-        if self.moves:
+        if self.config.moves:
             images = self._moved(images, generator)
         if self.config.crop:
             images = _cropped(images, self.config.crop, generator)

@@ -40,6 +40,10 @@ def message(*overrides: str, multirun: bool = False) -> str:
             ["experiment=mnist_l2", "loss=cross_entropy"],
             ["loss: found cross_entropy", "experiment=mnist_l2", "loss.target", "lacks"],
         ),
+        (
+            ["augmentation.sampling=nearest", "augmentation.flip=true"],
+            ["augmentation.sampling: found nearest", "augmentation.shift"],
+        ),
         (["training.epochs=0"], ["training.epochs: found 0; allowed: >= 1"]),
         (["optimizer.lr=-1"], ["optimizer.lr: found -1.0; allowed: > 0"]),
         (["optimizer.lr=nan"], ["optimizer.lr: found nan; allowed: a finite number"]),
