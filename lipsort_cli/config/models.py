@@ -114,6 +114,13 @@ class CnnModel(ImageModel):
     Stages of convolutions, each after halving the image; nothing is thrown away.
     """
 
+    patch: int | None = option(
+        None,
+        "side of the blocks of pixels that become channels first; null: 2 where both sides of the "
+        "image are even, otherwise 1",
+        minimum=1,
+        maximum=1024,
+    )
     blocks: int = option(1, "convolutions a stage", minimum=1, maximum=100)
     downsampling: str = option(
         "patch", "how the image is halved between stages", choices=DOWNSAMPLINGS

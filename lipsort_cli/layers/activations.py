@@ -42,7 +42,7 @@ class _SortingNetwork(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        parts = [part.contiguous() for part in x.unbind(dim)]
+        parts = _parts(x, dim)
         kept = []
         for i, j in _NETWORKS[len(parts)]:
             low, high = parts[i], parts[j]
@@ -59,13 +59,18 @@ class _SortingNetwork(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (kept,) = ctx.saved_tensors
-        parts = [part.contiguous() for part in gradient.unbind(ctx.dim)]
+        parts = _parts(gradient, ctx.dim)
         for (i, j), keep in zip(
             reversed(_NETWORKS[len(parts)]), reversed(kept.unbind(0)), strict=True
         ):
             low, high = parts[i], parts[j]
             parts[i], parts[j] = torch.lerp(high, low, keep), torch.lerp(low, high, keep)
         return _joined(parts, ctx.dim, gradient), None
+
+
+def _parts(x: Tensor, dim: int) -> list[Tensor]:
+    """The slices along ``dim``, copied where their neighbours do not lie beside one another."""
+    return [part if part.stride(-1) == 1 else part.contiguous() for part in x.unbind(dim)]
 
 
 def _joined(parts: list[Tensor], dim: int, like: Tensor) -> Tensor:
@@ -140,6 +145,9 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     features = x.shape[dim]
     check_group_size(features, group_size)
     dim = dim % x.dim()
+    if dim == 1 and not x.is_contiguous() and x.transpose(0, 1).is_contiguous():
+        # Channels come first in memory, as a product over them leaves images: sorted as they lie.
+        return group_sort(x.transpose(0, 1), group_size, 0).transpose(0, 1)
     if group_size not in _NETWORKS and group_size == features:
         return _sort(x, dim)
     groups = x.unflatten(dim, (features // group_size, group_size))

@@ -120,15 +120,22 @@ class Builder:
 
 
 def build_cnn(builder: Builder, model: CnnModel) -> None:
-    """Blocks of 2x2 pixels into channels, then stages of convolutions of an odd kernel.
+    """Blocks of pixels into channels, then stages of convolutions of an odd kernel.
 
     A stage's first layer has the stage's channels; between stages the image is halved. Images with
     an odd side start with the first stage's convolutions, and are halved by kernels of 3 with
     stride 2, which is the one step that may lose something.
     """
     same = model.kernel // 2
-    if builder.shape[1] % 2 == 0 and builder.shape[2] % 2 == 0:
-        builder.add(SpaceToDepth(2))
+    height, width = builder.shape[1:]
+    patch = model.patch or 2 - (height % 2 or width % 2)
+    if height % patch or width % patch:
+        raise UsageError(
+            f"model.patch: found {patch} and images of {height}x{width} pixels; allowed: what "
+            f"divides both sides, such as {math.gcd(height, width)}"
+        )
+    if patch > 1:
+        builder.add(SpaceToDepth(patch))
     for stage, channels in enumerate(model.channels):
         if stage:
             builder.halve(stage, model.downsampling)

@@ -130,15 +130,37 @@ def test_shifts_are_the_convolution_with_their_kernel(
     options: dict[str, Any] = {"padding": reach, "padding_mode": mode, "dilation": dilation}
     layer = ShiftConvolution(inputs, outputs, kernel, **options).double()
     disturb(layer)
-    x = torch.randn(2, inputs, SIDE, SIDE, dtype=torch.double)
-    expected = Convolution.forward(layer, x)
-    assert torch.allclose(layer(x), expected, rtol=0, atol=1e-12)
+    same_function(layer, torch.randn(2, inputs, SIDE, SIDE, dtype=torch.double))
     taps = (layer.weight != 0).sum((2, 3))
     assert int(taps.max()) == 1
     values = torch.linalg.svdvals(operator(layer, inputs, SIDE, SIDE))
     assert float(values.max()) <= layer.lipschitz("l2") <= 1 + 1e-5
     if mode == "circular":
         assert float(values.min()) > 1 - 1e-5
+
+
+def same_function(layer: Convolution, x: torch.Tensor) -> None:
+    """Values and first and second derivatives are those of the convolution with the kernel."""
+    x.requires_grad_()
+    found = []
+    for y in (layer(x), Convolution.forward(layer, x)):
+        pulled = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y) + y.detach() / 8
+        inputs = [x, *layer.parameters()]
+        first = torch.autograd.grad((y * pulled).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), inputs[-1])
+        found.append([y, *first, *second])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("stride", "sides"), [(1, (5, 4)), (2, (6, 8)), (2, (7, 5)), (3, (9, 4))])
+@pytest.mark.parametrize("bias", [True, False])
+def test_windows_side_by_side_are_a_product(
+    stride: int, sides: tuple[int, int], bias: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = OrthogonalConvolution(3, 5, stride, stride=stride, bias=bias).double()
+    same_function(layer, torch.randn(2, 3, *sides, dtype=torch.double))
 
 
 def test_shifts_refuse_what_they_cannot_do() -> None:

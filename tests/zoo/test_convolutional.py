@@ -114,6 +114,7 @@ CHANGES: list[tuple[str, str, Any]] = [
     ("cnn", "dropout", 0.5),
     ("cnn", "lipschitz", 2.0),
     ("cnn", "blocks", 2),
+    ("cnn", "patch", 4),
     *(("cnn", "downsampling", way) for way in ("strided", "max", "average", "l2")),
     ("residual_cnn", "branch", 0.25),
     *(("lenet", "pooling", way) for way in ("average", "l2")),
@@ -135,6 +136,23 @@ def test_every_key_changes_the_network(name: str, key: str, value: Any) -> None:
                     parameter.fill_(0.1)  # biases start at 0
             outputs.append(network(x))
     assert not torch.allclose(outputs[0], outputs[1])
+
+
+@pytest.mark.parametrize(
+    ("patch", "shape", "features"),
+    [(None, (1, 8, 12), 4), (None, (1, 7, 12), 1), (1, (1, 8, 8), 1), (3, (2, 6, 12), 18)],
+)
+def test_blocks_of_pixels_become_channels(
+    patch: int | None, shape: tuple[int, ...], features: int
+) -> None:
+    network = made(model("cnn", patch=patch), shape)
+    first = next(layer for layer in network if isinstance(layer, Convolution))
+    assert first.geometry.in_channels == features
+
+
+def test_blocks_that_do_not_divide_the_image_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"model.patch: found 5 and .* 8x12 pixels; .* such as 4"):
+        made(model("cnn", patch=5), (1, 8, 12))
 
 
 def test_residual_blocks_are_there() -> None:

@@ -72,6 +72,11 @@ class Convolution(ConstrainedLayer):
             x, self.weight, self.bias, shape.stride, padding, shape.dilation, shape.groups
         )
 
+    def mixed(self, matrix: Tensor, columns: Tensor) -> Tensor:
+        """[out, in] times [in, pixels], and the bias, in the accuracy of the product."""
+        found = matrix @ columns
+        return found if self.bias is None else found.add_(self.bias[:, None])
+
     def lipschitz(self, norm: str) -> float:
         """Operator norm on padded images of any size, from above; see :mod:`.bounds`."""
         return convolution_bound(self.weight, self.geometry, norm)

@@ -77,6 +77,20 @@ class OrthogonalConvolution(Convolution):
         taps = self.behind(taps.transpose(3, 4), s).transpose(3, 4)
         return taps.permute(0, 3, 4, 1, 2).flatten(0, 1)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, out, H', W']; windows side by side are one product of matrices."""
+        shape = self.geometry
+        if shape.kernel != shape.stride or shape.padding or shape.groups > 1 or shape.dilation > 1:
+            return super().forward(x)
+        shape.check_input(x.shape[-2], x.shape[-1])
+        s = shape.stride
+        height, width = x.shape[-2] // s, x.shape[-1] // s
+        windows = (
+            x[..., : height * s, : width * s].unflatten(3, (width, s)).unflatten(2, (height, s))
+        )
+        columns = windows.permute(1, 3, 5, 0, 2, 4).flatten(3).flatten(0, 2)
+        return self.mixed(self.matrix, columns).view(-1, x.shape[0], height, width).transpose(0, 1)
+
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
         """H and the V's: orthonormal."""
         stacks = [pairs.bases for pairs in (self.before, self.behind) if pairs.bases is not None]

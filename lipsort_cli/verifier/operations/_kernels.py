@@ -59,19 +59,22 @@ def convolve(
     down, across = _met(layer, 1)[:, None, :, None], _met(layer, 2)[:, None]
     # What meets nothing meets a zero that is put behind the image.
     places = np.where((down < 0) | (across < 0), pixels, down * layer.shape[2] + across)
+    places = places.reshape(-1, math.prod(layer.out_shape[1:]))
     matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
     matrices = matrices.swapaxes(1, 2) if of(layer).adjoint else matrices
-    matrices = np.ascontiguousarray(matrices).reshape(groups, matrices.shape[1], -1)
-    terms = matrices.shape[2]
+    matrices = matrices.reshape(groups, matrices.shape[1], -1)
+    # Terms that no output has add nothing, whatever is finite.
+    terms = np.flatnonzero(matrices.any(axis=(0, 1)))
+    matrices, (inputs, taps) = matrices[:, :, terms], np.divmod(terms, len(places))
     out = np.empty((len(values), layer.width), dtype=values.dtype)
-    step = max(1, _PATCHES // (terms * math.prod(layer.out_shape[1:])))
+    step = max(1, _PATCHES // (len(terms) * places.shape[1] + 1))
     for start in range(0, len(values), step):
         part = values[start : start + step].reshape(-1, channels, pixels)
         # Points last: copies of whole runs, and one large product a group.
         points = np.zeros((channels, pixels + 1, len(part)), dtype=values.dtype)
         points[:, :pixels] = part.transpose(1, 2, 0)
         made = [
-            multiply(matrix, images.take(places, axis=1).reshape(terms, -1))
+            multiply(matrix, images[inputs[:, None], places[taps]].reshape(len(terms), -1))
             for matrix, images in zip(matrices, np.split(points, groups), strict=True)
         ]
         out[start : start + step] = np.concatenate(made).reshape(layer.width, -1).T
