@@ -82,9 +82,6 @@ class Augment:
 def _cropped(images: Tensor, margin: int, generator: torch.Generator) -> Tensor:
     """Images [N, C, H, W] with ``margin`` zeros around them, cut back to [H, W] anywhere."""
     n, _, height, width = images.shape
-    offset = torch.randint(2 * margin + 1, (2, n, 1), generator=generator)
-    rows = sent(offset[0] + torch.arange(height), images.device)
-    columns = sent(offset[1] + torch.arange(width), images.device)
-    padded = functional.pad(images, [margin] * 4).permute(0, 2, 3, 1)
-    image = torch.arange(n, device=images.device)[:, None, None]
-    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    rows, columns = sent(torch.randint(2 * margin + 1, (2, n), generator=generator), images.device)
+    windows = functional.pad(images, [margin] * 4).unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(n, device=images.device), :, rows, columns]

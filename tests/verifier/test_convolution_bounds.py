@@ -87,7 +87,7 @@ def test_bounds_hold_and_values_agree(data: st.DataObject) -> None:
         shape = (inputs, outputs // groups, *kernel)
     size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    weight = rng.standard_normal(shape) * (rng.random(shape) < draw(st.sampled_from([0.4, 1.0])))
+    weight = rng.standard_normal(shape) * (rng.random(shape) < draw(st.sampled_from([0.0, 0.4, 1.0])))
     with np.errstate(under="ignore"):
         weight = np.ldexp(weight, draw(st.sampled_from([0, 0, -60, 60])))
     try:
