@@ -62,19 +62,16 @@ def convolve(
     places = places.reshape(-1, math.prod(layer.out_shape[1:]))
     matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
     matrices = matrices.swapaxes(1, 2) if of(layer).adjoint else matrices
-    matrices = matrices.reshape(groups, matrices.shape[1], -1)
-    # Terms that no output has add nothing, whatever is finite.
-    terms = np.flatnonzero(matrices.any(axis=(0, 1)))
-    matrices, (inputs, taps) = matrices[:, :, terms], np.divmod(terms, len(places))
+    matrices = matrices.reshape(*matrices.shape[:2], -1)
+    # Without the terms that no output has: they add nothing, all values being finite.
+    terms = np.union1d(0, np.flatnonzero(matrices.any(axis=(0, 1))))
+    matrices, (inputs, taps) = matrices[:, :, terms], np.divmod(terms[:, None], len(places))
     out = np.empty((len(values), layer.width), dtype=values.dtype)
-    step = max(1, _PATCHES // (len(terms) * places.shape[1] + 1))
-    for start in range(0, len(values), step):
+    for start in range(0, len(values), step := max(1, _PATCHES // (len(terms) * places.shape[1]))):
         part = values[start : start + step].reshape(-1, channels, pixels)
-        # Points last: copies of whole runs, and one large product a group.
-        points = np.zeros((channels, pixels + 1, len(part)), dtype=values.dtype)
-        points[:, :pixels] = part.transpose(1, 2, 0)
-        made = [
-            multiply(matrix, images[inputs[:, None], places[taps]].reshape(len(terms), -1))
+        points = np.pad(part.transpose(1, 2, 0), ((0, 0), (0, 1), (0, 0)))
+        made = [  # points last: copies of whole runs, and one large product a group
+            multiply(matrix, images[inputs, places[taps[:, 0]]].reshape(len(terms), -1))
             for matrix, images in zip(matrices, np.split(points, groups), strict=True)
         ]
         out[start : start + step] = np.concatenate(made).reshape(layer.width, -1).T
