@@ -72,11 +72,18 @@ class Augment:
 
     def _bent(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Displacements [n, height, width, 2] in half images, along x and y."""
-        knots = [max(2, 1 + round(side / _KNOTS_APART)) for side in (height, width)]
-        field = torch.rand(n, 2, *knots, generator=generator) * 2 - 1
-        smooth = functional.interpolate(field, (height, width), mode="bilinear", align_corners=True)
+        down, across = _hats(height), _hats(width)
+        field = torch.rand(n, 2, down.shape[1], across.shape[1], generator=generator) * 2 - 1
+        smooth = down @ field @ across.mT  # several times quicker than torch's interpolation
         halves = torch.tensor([width, height], dtype=smooth.dtype) / 2
         return smooth.permute(0, 2, 3, 1) * (self.config.elastic / halves)
+
+
+def _hats(side: int) -> Tensor:
+    """[side, knots]: the share that a pixel takes of each knot; these lie evenly from end to end."""
+    knots = max(2, 1 + round(side / _KNOTS_APART))
+    places = torch.linspace(0, knots - 1, side)[:, None]
+    return (1 - (places - torch.arange(knots)).abs()).clamp_min(0)
 
 
 def _cropped(images: Tensor, margin: int, generator: torch.Generator) -> Tensor:
