@@ -80,7 +80,7 @@ class Augment:
 
 
 def _hats(side: int) -> Tensor:
-    """[side, knots]: the share that a pixel takes of each knot; these lie evenly from end to end."""
+    """[side, knots]: a pixel's share of each knot; knots lie evenly from end to end."""
     knots = max(2, 1 + round(side / _KNOTS_APART))
     places = torch.linspace(0, knots - 1, side)[:, None]
     return (1 - (places - torch.arange(knots)).abs()).clamp_min(0)
