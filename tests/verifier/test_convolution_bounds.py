@@ -17,7 +17,7 @@ from lipsort_cli.verifier.bounds import WITNESSED, prove_chain, proven
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Parser
 from lipsort_cli.verifier.linear import scaled
-from lipsort_cli.verifier.operation import Layer, LayerBound
+from lipsort_cli.verifier.operation import Layer, LayerBound, of
 from lipsort_cli.verifier.operations._kernels import BITS, circle, convolve
 from lipsort_cli.verifier.rounding import Binary64
 
@@ -87,7 +87,9 @@ def test_bounds_hold_and_values_agree(data: st.DataObject) -> None:
         shape = (inputs, outputs // groups, *kernel)
     size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    weight = rng.standard_normal(shape) * (rng.random(shape) < draw(st.sampled_from([0.0, 0.4, 1.0])))
+    weight = rng.standard_normal(shape) * (
+        rng.random(shape) < draw(st.sampled_from([0.0, 0.4, 1.0]))
+    )
     with np.errstate(under="ignore"):
         weight = np.ldexp(weight, draw(st.sampled_from([0, 0, -60, 60])))
     try:
@@ -104,6 +106,7 @@ def test_bounds_hold_and_values_agree(data: st.DataObject) -> None:
         rtol=1e-12,
         atol=1e-13 * (1 + np.abs(explicit).max()),
     )
+    assert of(found).terms(found) >= np.count_nonzero(explicit, axis=1).max()
     norms = {
         "l2": np.linalg.norm(explicit, 2),
         "linf": np.abs(explicit).sum(axis=1).max(),
@@ -116,6 +119,18 @@ def test_bounds_hold_and_values_agree(data: st.DataObject) -> None:
     for method in METHODS:
         for witness in (0.0, 1e-9, 1.0, 50.0, 1e300):
             assert convolution_bound(found, "l2", method, witness) >= norms["l2"] * (1 - 1e-13)
+
+
+def test_terms_are_the_weights_that_are_not_zero() -> None:
+    """Products with zero are exact: a kernel of one tap a channel errs as its matrix does."""
+    kernel = np.zeros((4, 6, 3, 3))
+    kernel[:, range(6), [0, 2, 1, 1, 1, 0], [1, 1, 0, 2, 1, 0]] = 1.0
+    kernel[0, 5] = 0
+    options = {"padding": 1, "groups": 1}
+    found = layer(kernel, (6, 5, 5), **options)
+    assert of(found).terms(found) == 6
+    turned = layer(kernel, (4, 5, 5), "transposed_convolution", **options)
+    assert of(turned).terms(turned) == 4
 
 
 def orthogonal(rng: np.random.Generator, size: int) -> np.ndarray:

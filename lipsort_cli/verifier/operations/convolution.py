@@ -51,8 +51,8 @@ class Convolution(Dense):
         return (size + 2 * padding - reach) // stride + 1
 
     def terms(self, layer: Layer) -> int:
-        first, second, height, width = layer.matrix.shape
-        return (first // layer.groups if self.adjoint else second) * height * width
+        used = (layer.matrix != 0).sum(axis=(2, 3)).reshape(layer.groups, -1, layer.matrix.shape[1])
+        return int(used.sum(axis=1 if self.adjoint else 2).max())
 
     def product(self, layer: Layer, m: Any, values: Any, weight: Any) -> Any:
         return m.bilinear(partial(convolve, layer, multiply=m.multiply), values, weight)
