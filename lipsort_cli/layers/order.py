@@ -286,7 +286,8 @@ class Versus(nn.Module):
         votes = nn.functional.linear((lower + upper) / 2, weight, self.offset).to(weight.dtype)
         differences = (weight[:, None] - weight).abs()  # of each pair: few, whatever the batch
         widths = nn.functional.linear((upper - lower) / 2, differences.flatten(0, 1))
-        width = widths.view(-1, *differences.shape[:2])[torch.arange(len(labels)), labels]
+        own = labels[:, None, None].expand(-1, 1, len(weight))
+        width = widths.view(-1, *differences.shape[:2]).gather(1, own)[:, 0]
         return votes - votes.gather(1, labels[:, None]) + width
 
     def ahead(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:

@@ -63,13 +63,13 @@ def convolve(
     matrices = kernel.reshape(groups, -1, *kernel.shape[1:])
     matrices = matrices.swapaxes(1, 2) if of(layer).adjoint else matrices
     matrices = matrices.reshape(*matrices.shape[:2], -1)
-    # Without the terms that no output has: they add nothing, all values being finite.
-    terms = np.union1d(0, np.flatnonzero(matrices.any(axis=(0, 1))))
+    terms = np.union1d(0, np.flatnonzero(matrices.any(axis=(0, 1))))  # the rest adds nothing
     matrices, (inputs, taps) = matrices[:, :, terms], np.divmod(terms[:, None], len(places))
     out = np.empty((len(values), layer.width), dtype=values.dtype)
     for start in range(0, len(values), step := max(1, _PATCHES // (len(terms) * places.shape[1]))):
         part = values[start : start + step].reshape(-1, channels, pixels)
-        points = np.pad(part.transpose(1, 2, 0), ((0, 0), (0, 1), (0, 0)))
+        points = np.zeros((channels, pixels + 1, len(part)), dtype=values.dtype)
+        points[:, :pixels] = part.transpose(1, 2, 0)
         made = [  # points last: copies of whole runs, and one large product a group
             multiply(matrix, images[inputs, places[taps[:, 0]]].reshape(len(terms), -1))
             for matrix, images in zip(matrices, np.split(points, groups), strict=True)
