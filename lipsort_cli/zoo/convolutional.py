@@ -128,7 +128,7 @@ def build_cnn(builder: Builder, model: CnnModel) -> None:
     """
     same = model.kernel // 2
     height, width = builder.shape[1:]
-    patch = model.patch or 2 - (height % 2 or width % 2)
+    patch = model.patch or (1 if height % 2 or width % 2 else 2)
     if height % patch or width % patch:
         raise UsageError(
             f"model.patch: found {patch} and images of {height}x{width} pixels; allowed: what "

@@ -145,12 +145,13 @@ def check_count_times_unit(load: Load) -> None:
     """Sums too long for the arithmetic have no error bound at all."""
     rounding = load("rounding")
     toy = rounding.Arithmetic("toy", 2.0**-4, 2.0**-30, 2.0**30)
-    weight = np.zeros((2, 32))
-    weight[0, 0], weight[1, 1] = 1.0, 1.0
-    net = network(load, [{"op": "dense", "weight": weight}], [32])
     x = np.zeros(32)
     x[0] = 8.0
-    assert radius(load, net, x, 0, arithmetic=toy) == 0
+    for rest, proven in ((2.0**-20, False), (0.0, True)):  # adding zeros rounds nothing
+        weight = np.full((2, 32), rest)
+        weight[0, 0], weight[1, 1] = 1.0, 1.0
+        net = network(load, [{"op": "dense", "weight": weight}], [32])
+        assert (radius(load, net, x, 0, arithmetic=toy) > 0) == proven
 
 
 def check_headless(load: Load) -> None:

@@ -72,10 +72,15 @@ class Convolution(ConstrainedLayer):
             x, self.weight, self.bias, shape.stride, padding, shape.dilation, shape.groups
         )
 
-    def mixed(self, matrix: Tensor, columns: Tensor) -> Tensor:
-        """[out, in] times [in, pixels], and the bias, in the accuracy of the product."""
-        found = matrix @ columns
-        return found if self.bias is None else found.add_(self.bias[:, None])
+    def mixed(self, matrix: Tensor, x: Tensor) -> Tensor:
+        """``matrix`` [out, C] times the channels of each pixel of x [N, C, H, W], and the bias.
+
+        One product of matrices, channels first in memory: several times quicker than a kernel.
+        """
+        found = matrix @ x.transpose(0, 1).flatten(1)
+        if self.bias is not None:
+            found.add_(self.bias[:, None])  # in the accuracy of the product
+        return found.view(-1, x.shape[0], *x.shape[2:]).transpose(0, 1)
 
     def lipschitz(self, norm: str) -> float:
         """Operator norm on padded images of any size, from above; see :mod:`.bounds`."""

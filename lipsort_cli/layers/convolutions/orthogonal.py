@@ -83,13 +83,9 @@ class OrthogonalConvolution(Convolution):
         if shape.kernel != shape.stride or shape.padding or shape.groups > 1 or shape.dilation > 1:
             return super().forward(x)
         shape.check_input(x.shape[-2], x.shape[-1])
-        s = shape.stride
-        height, width = x.shape[-2] // s, x.shape[-1] // s
-        windows = (
-            x[..., : height * s, : width * s].unflatten(3, (width, s)).unflatten(2, (height, s))
-        )
-        columns = windows.permute(1, 3, 5, 0, 2, 4).flatten(3).flatten(0, 2)
-        return self.mixed(self.matrix, columns).view(-1, x.shape[0], height, width).transpose(0, 1)
+        height, width = (size - size % shape.stride for size in x.shape[-2:])
+        windows = nn.functional.pixel_unshuffle(x[..., :height, :width], shape.stride)
+        return self.mixed(self.matrix, windows)
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
         """H and the V's: orthonormal."""

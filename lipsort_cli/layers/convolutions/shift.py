@@ -7,56 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 from lipsort_cli.layers.convolutions.base import Convolution
 
 _ORTHONORMAL = Orthonormal()
-
-
-Moves = list[tuple[int, int]]
-"""Rows and columns from a pixel to the one that is read instead of it."""
-
-
-class _Shift(torch.autograd.Function):
-    """Channels [C, N, H, W] in parts, each read some rows and columns away, in one pass."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, parts: list[int], moves: Moves, circular: bool) -> Tensor:
-        found = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for source, target, (rows, columns) in zip(
-            x.split(parts), found.split(parts), moves, strict=True
-        ):
-            if not circular:
-                target.copy_(functional.pad(source, (-columns, columns, -rows, rows)))
-                continue
-            # Two pieces along an axis that is shifted, one along the other.
-            for to_row, from_row in _pieces(rows, x.shape[2]):
-                for to_column, from_column in _pieces(columns, x.shape[3]):
-                    piece = source[:, :, from_row, from_column]
-                    target[:, :, to_row, to_column].copy_(piece)
-        return found
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.options = inputs[1:]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        parts, moves, circular = ctx.options
-        back = [(-rows, -columns) for rows, columns in moves]
-        return _Shift.apply(gradient, parts, back, circular), None, None, None
-
-
-def _pieces(by: int, size: int) -> list[tuple[slice, slice]]:
-    """Where runs of the entries i lie that are to be those at (i + by) mod size, and these."""
-    by %= size
-    whole = [(slice(0, size - by), slice(by, size)), (slice(size - by, size), slice(0, by))]
-    return whole if by else whole[:1]
 
 
 class ShiftConvolution(Convolution):
@@ -117,11 +73,23 @@ class ShiftConvolution(Convolution):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, out, H, W]: the convolution with the kernel, by shifts."""
         self.geometry.check_input(x.shape[-2], x.shape[-1])
-        moves = [(row * self.reach, column * self.reach) for row, column in self.taps()]
-        circular = self.geometry.padding_mode == "circular"
-        # Channels first: one product of matrices, several times quicker than a kernel of one tap.
-        moved = _Shift.apply(x.transpose(0, 1), self.parts(), moves, circular).flatten(1)
-        return self.mixed(self.matrix, moved).view(-1, x.shape[0], *x.shape[2:]).transpose(0, 1)
+        moved = [
+            self._moved(part, row * self.reach, column * self.reach)
+            for part, (row, column) in zip(
+                x.transpose(0, 1).split(self.parts()), self.taps(), strict=True
+            )
+        ]
+        return self.mixed(self.matrix, torch.cat(moved).transpose(0, 1))
+
+    def _moved(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """The images whose pixel (i, j) is x's at (i + rows, j + columns), one of them 0."""
+        if not rows and not columns:
+            return x
+        if self.geometry.padding_mode == "circular":
+            # Along one axis: a second one would be copied as well.
+            return x.roll(-rows, 2) if rows else x.roll(-columns, 3)
+        # Cut on one side, zeros on the other.
+        return nn.functional.pad(x, (-columns, columns, -rows, rows))
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
         """H: orthonormal."""

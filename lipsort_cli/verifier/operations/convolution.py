@@ -50,10 +50,6 @@ class Convolution(Dense):
         """How many there are along an axis of ``size``, for a kernel that spans ``reach``."""
         return (size + 2 * padding - reach) // stride + 1
 
-    def terms(self, layer: Layer) -> int:
-        used = (layer.matrix != 0).sum(axis=(2, 3)).reshape(layer.groups, -1, layer.matrix.shape[1])
-        return int(used.sum(axis=1 if self.adjoint else 2).max())
-
     def product(self, layer: Layer, m: Any, values: Any, weight: Any) -> Any:
         return m.bilinear(partial(convolve, layer, multiply=m.multiply), values, weight)
 

@@ -29,8 +29,8 @@ class Dense(Operation):
         return spectral_bound(layer.matrix, m, claim.method, claim.witness)
 
     def terms(self, layer: Layer) -> int:
-        """Products that one output adds up, at most."""
-        return layer.inputs
+        """Products that one output adds up, at most; those with a weight of zero round nothing."""
+        return int((layer.matrix != 0).reshape(len(layer.matrix), -1).sum(axis=1).max())
 
     def product(self, layer: Layer, m: Any, values: Any, weight: Any) -> Any:
         """``[N, n]`` times the operator with this weight."""
