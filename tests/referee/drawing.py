@@ -39,6 +39,7 @@ CHARACTERS = (
     "ties",
     "cancelling",
     "one sign",
+    "sparse",
     "huge bias",
     "subnormal",
     "tiny",
@@ -87,6 +88,9 @@ class Pen:
             values *= 1 + 2.0**-22 * rng.integers(-2, 3, shape)
         elif self.character == "one sign":
             values = 1 + 2.0**-20 * rng.random(shape)
+        elif self.character == "sparse":
+            # Few terms, all of one sign: what is not charged for zeros is not to spare.
+            values = np.where(rng.random(shape) < 0.2, 1 + 2.0**-20 * rng.random(shape), 0.0)
         elif self.character == "one large":
             values = 2.0**-24 * (1 - 2.0**-10 * rng.random(shape))
             values[..., 0] = 1 + 2.0**-20

@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
 
 
 def test_all_parts_run_and_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(monkeypatch, "--scale", "0.002", "--output", str(tmp_path / "found.json")) == 0
+    assert run(monkeypatch, "--scale", "0.004", "--output", str(tmp_path / "found.json")) == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert set(found) == PARTS
     for name, figures in found.items():
