@@ -63,6 +63,15 @@ class SortnetModel(DistanceModel):
 class OrderModel(FixedLinfModel):
     """Weighted order statistics in L-infinity: binary gates that hold at every level at once."""
 
+    filters: int = option(
+        0,
+        "statistics of each window of pixels, with the same votes in all, before the widths; "
+        "0: none",
+        minimum=0,
+        maximum=65536,
+    )
+    side: int = option(7, "of such a window, in pixels", minimum=1, maximum=1024)
+    stride: int = option(3, "pixels from one window to the next", minimum=1, maximum=1024)
     widths: list[int] = like(FixedLinfModel, "widths", [512, 512])
     radius: float = option(
         0.1, "every input may move by this much while the network is trained", minimum=0
@@ -83,3 +92,10 @@ class OrderModel(FixedLinfModel):
         minimum=-(2.0**60),
         maximum=2.0**60,
     )
+
+    def faults(self) -> Iterator[str]:
+        """Windows are of filters."""
+        for key in ("side", "stride"):
+            found = getattr(self, key)
+            if not self.filters and found != getattr(OrderModel, key):
+                yield f"model.{key}: found {found}, and no windows; give model.filters=64 or so"

@@ -21,6 +21,7 @@ any order, and neither does the value, which is chosen and not computed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -107,32 +108,47 @@ def whole_numbers(weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def signs(x: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Whether x >= level and x > -level, +1 or -1: bounds of the sign of x within ``level``."""
-    return (x >= level).to(x.dtype) * 2 - 1, (x > -level).to(x.dtype) * 2 - 1
+    """Signs of x within ``level``, as centre and doubt: sure and +-1, or 0 and in doubt.
+
+    The sign is any number from centre - doubt to centre + doubt: one of (1, 0), (-1, 0), (0, 1).
+    """
+    mixed = torch.is_autocast_enabled(x.device.type)  # which are exact in any type
+    dtype = torch.get_autocast_dtype(x.device.type) if mixed else x.dtype
+    return _three_valued(x >= level, x > -level, dtype)
 
 
-class _Step(torch.autograd.Function):
-    """The sign of s, +1 at 0; backwards the slope of tanh(slope s / 2)."""
+def _three_valued(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Centre and doubt of what is at least +1 where ``lower``, and at most that where ``upper``."""
+    return (lower.to(dtype) + upper.to(dtype)).sub_(1), (lower != upper).to(dtype)
+
+
+class _Gates(torch.autograd.Function):
+    """Signs of all s within ``width`` of ``middle``, +1 at 0; backwards of tanh(slope s / 2)."""
 
     @staticmethod
-    def forward(ctx: Any, s: Tensor, slope: float) -> Tensor:
-        ctx.save_for_backward(s)
+    def forward(
+        ctx: Any, middle: Tensor, width: Tensor, slope: float, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(middle, width)
         ctx.slope = slope
-        return (s >= 0).to(s.dtype) * 2 - 1
+        return _three_valued(middle >= width, middle >= -width, dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (s,) = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        middle, width = ctx.saved_tensors
+        centre, doubt = (gradient.to(middle.dtype) for gradient in gradients)
         # tanh(x / 2) = 2 sigmoid(x) - 1; g p (1 - p) in one pass.
-        share = torch.sigmoid(ctx.slope * s)
-        pulled = torch.ops.aten.sigmoid_backward(gradients[0], share)
-        return pulled.mul_(2 * ctx.slope), None
+        lower, upper = (
+            torch.ops.aten.sigmoid_backward(pulled, torch.sigmoid(ctx.slope * end))
+            for pulled, end in ((centre - doubt, middle - width), (centre + doubt, middle + width))
+        )
+        return (lower + upper).mul_(ctx.slope), (upper - lower).mul_(ctx.slope), None, None
 
 
-def balance(weight: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle and half width [N, out] of w s over all s [N, in] between ``lower`` and ``upper``."""
-    middle = nn.functional.linear((lower + upper) / 2, weight)
-    width = nn.functional.linear((upper - lower) / 2, weight.abs())
+def balance(weight: Tensor, centre: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor]:
+    """Middle and half width [N, out] of w s over all signs s [N, in] of that centre and doubt."""
+    middle = nn.functional.linear(centre, weight)
+    width = nn.functional.linear(doubt, weight.abs())
     return middle.to(weight.dtype), width.to(weight.dtype)
 
 
@@ -190,19 +206,22 @@ class WeightedOrder(nn.Module):
         found: Tensor = OrderStatistic.apply(x, weight.to(x.dtype), bias.to(x.dtype))
         return found
 
-    def gates(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of the outputs' signs [N, out] from bounds of the inputs', all +1 or -1.
+    def gates(self, centre: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and doubt of the outputs' signs [N, out] from those of the inputs' [N, in].
 
         Outside training these are the signs of :meth:`forward`, exactly: the whole numbers decide.
         """
         if not self.training:
             weight, bias = self.whole()
-            middle, width = balance(weight, lower, upper)
-            shift = 2 * bias - weight.abs().sum(1)
-            return _Step.apply(middle - width - shift, 1.0), _Step.apply(
-                middle + width - shift, 1.0
-            )
-        middle, width = balance(self.parameter, lower, upper)
+            middle, width = balance(weight, centre, doubt)
+            middle = middle - (2 * bias - weight.abs().sum(1))
+        else:
+            middle, width = self._normalized(*balance(self.parameter, centre, doubt))
+        found: tuple[Tensor, Tensor] = _Gates.apply(middle, width, self.slope, centre.dtype)
+        return found
+
+    def _normalized(self, middle: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Balances of mean 0 and variance 1 over the batch, and the offset added."""
         mean = middle.mean(0)
         centered = middle - mean
         # Quicker than std; a gate that is the same for the whole batch has a slope as well.
@@ -211,8 +230,11 @@ class WeightedOrder(nn.Module):
             self.mean.lerp_(mean, 0.05)
             self.deviation.lerp_(deviation, 0.05)
         scale = 1 / deviation
-        middle, width = torch.addcmul(self.offset, centered, scale), width * scale
-        return _Step.apply(middle - width, self.slope), _Step.apply(middle + width, self.slope)
+        return torch.addcmul(self.offset, centered, scale), width * scale
+
+    def plain(self) -> tuple[Tensor, Tensor]:
+        """Weights and thresholds of all inputs and outputs, as they are certified."""
+        return self.whole()
 
     def lipschitz(self, norm: str) -> float:
         return choice_constant(len(self.parameter), norm)
@@ -220,6 +242,71 @@ class WeightedOrder(nn.Module):
     def extra_repr(self) -> str:
         out, count = self.parameter.shape
         return f"{count}, {out}"
+
+
+def covered(shape: Sequence[int], side: int, stride: int) -> bool:
+    """Whether windows of ``side``, ``stride`` apart, see every pixel of images (channels, h, w)."""
+    return len(shape) == 3 and all(
+        n >= side >= min(stride, n - side) and (n - side) % stride == 0 for n in shape[1:]
+    )
+
+
+class OrderFilter(WeightedOrder):
+    """Weighted order statistic filters: the same votes in every window of an image.
+
+    Takes and gives rows, [N, channels h w] to [N, windows filters], and is the
+    :class:`WeightedOrder` whose weights :meth:`plain` spells out.
+
+    Args:
+        shape: (channels, h, w) of an image, which windows cover whole.
+        filters: statistics of each window.
+        side: of a window.
+        stride: pixels from one window to the next.
+        slope: as for :class:`WeightedOrder`.
+
+    Example:
+        >>> OrderFilter((1, 5, 5), 3, side=3, stride=2).eval()(torch.rand(7, 25)).shape
+        torch.Size([7, 12])
+    """
+
+    def __init__(
+        self, shape: Sequence[int], filters: int, *, side: int, stride: int, slope: float = 6.0
+    ) -> None:
+        channels, *sides = shape
+        if not covered(shape, side, stride):
+            raise ValueError(f"found windows of side {side}, {stride} apart, and images {shape}")
+        super().__init__(channels * side**2, filters, slope)
+        self.shape, self.side, self.stride = tuple(shape), side, stride
+        self.out_features = filters * math.prod((n - side) // stride + 1 for n in sides)
+
+    def windows(self, x: Tensor) -> Tensor:
+        """[N, channels h w] to [N windows, channels side side]."""
+        images = x.unflatten(1, self.shape)
+        found = images.unfold(2, self.side, self.stride).unfold(3, self.side, self.stride)
+        return found.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
+
+    def plain(self) -> tuple[Tensor, Tensor]:
+        """Weights [windows filters, channels h w], 0 outside a window, and thresholds."""
+        weight, bias = self.whole()
+        pixels = torch.arange(math.prod(self.shape), device=weight.device)
+        places = self.windows(pixels[None])[:, None].expand(-1, len(weight), -1)
+        full = weight.new_zeros(*places.shape[:2], len(pixels))
+        full.scatter_(2, places, weight.expand_as(places))
+        return full.flatten(0, 1), bias.repeat(len(places))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.windows(x)).view(len(x), self.out_features)
+
+    def gates(self, centre: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor]:
+        shape = len(centre), self.out_features
+        centre, doubt = super().gates(self.windows(centre), self.windows(doubt))
+        return centre.view(shape), doubt.view(shape)
+
+    def lipschitz(self, norm: str) -> float:
+        return choice_constant(self.out_features, norm)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}, {len(self.parameter)}, side={self.side}, stride={self.stride}"
 
 
 def choice_constant(outputs: int, norm: str) -> float:
@@ -277,23 +364,24 @@ class Versus(nn.Module):
             table[k * (classes - 1) + y, pair] = 1
         return table
 
-    def worst_case(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
+    def worst_case(self, centre: Tensor, doubt: Tensor, labels: Tensor) -> Tensor:
         """By how much each class can have more votes than the true one [N, classes]; 0 for that.
 
-        The largest of all s [N, in] between ``lower`` and ``upper``, exactly, for each class.
+        The largest of all signs [N, in] of that centre and doubt, exactly, for each class.
         """
         weight = self.parameter
-        votes = nn.functional.linear((lower + upper) / 2, weight, self.offset).to(weight.dtype)
+        centre, doubt = centre.to(weight.dtype), doubt.to(weight.dtype)
+        votes = nn.functional.linear(centre, weight, self.offset)
         differences = (weight[:, None] - weight).abs()  # of each pair: few, whatever the batch
-        widths = nn.functional.linear((upper - lower) / 2, differences.flatten(0, 1))
+        widths = nn.functional.linear(doubt, differences.flatten(0, 1))
         own = labels[:, None, None].expand(-1, 1, len(weight))
         width = widths.view(-1, *differences.shape[:2]).gather(1, own)[:, 0]
         return votes - votes.gather(1, labels[:, None]) + width
 
-    def ahead(self, lower: Tensor, upper: Tensor, labels: Tensor) -> Tensor:
-        """Whether every gate of the true class holds for all signs between the bounds [N]."""
+    def ahead(self, centre: Tensor, doubt: Tensor, labels: Tensor) -> Tensor:
+        """Whether every gate of the true class holds for all signs of that centre and doubt [N]."""
         weight, bias = self.whole()
-        middle, width = balance(weight, lower, upper)
+        middle, width = balance(weight, centre, doubt)
         shift = 2 * bias - weight.abs().sum(1)
         i, j = self.pairs()
         held = (middle - width >= shift) | (labels[:, None] != i)

@@ -101,7 +101,7 @@ class Writer:
                 weights = self._weights(name, layer.weight, layer.bias)
                 return [{"op": "distance", **weights, "decay": layer.decay.hex()}]
             case WeightedOrder():
-                return [{"op": "order_statistic", **self._weights(name, *layer.whole())}]
+                return [{"op": "order_statistic", **self._weights(name, *layer.plain())}]
             case Versus():
                 return self._versus(layer, name)
             case Extension():

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.config.distance import OrderModel
+from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Normalize
-from lipsort_cli.layers.order import Versus, WeightedOrder, signs
+from lipsort_cli.layers.order import OrderFilter, Versus, WeightedOrder, covered, signs
 from lipsort_cli.zoo.network import Network
 
 
@@ -45,14 +46,14 @@ class OrderNetwork(Network):
         """How far every input may move at this moment of training."""
         return self.radius * min(1.0, self.progress / self.ramp if self.ramp else 1.0)
 
-    def _bounds(self, inputs: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of the signs that the head takes."""
+    def _signs(self, inputs: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and doubt of the signs that the head takes."""
         normalize, flatten, *layers = list(self)[:-1]
-        lower, upper = signs(flatten(normalize(inputs)), level)
+        found = signs(flatten(normalize(inputs)), level)
         for layer in layers:
             assert isinstance(layer, WeightedOrder)
-            lower, upper = layer.gates(lower, upper)
-        return lower, upper
+            found = layer.gates(*found)
+        return found
 
     def worst_case(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Logits [N, C] less the true one, at their worst within :attr:`level`: for a loss.
@@ -64,9 +65,9 @@ class OrderNetwork(Network):
         level: float | Tensor = self.level
         if self.spread:
             level = level * (1 - self.spread * torch.rand(len(inputs), 1, device=inputs.device))
-        lower, upper = self._bounds(inputs, level)
+        found = self._signs(inputs, level)
         with torch.autocast(inputs.device.type, enabled=False):
-            return head.worst_case(lower, upper, labels)
+            return head.worst_case(*found, labels)
 
     @torch.no_grad()
     def holds(self, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
@@ -78,7 +79,7 @@ class OrderNetwork(Network):
         head = self.head
         assert isinstance(head, Versus)
         level = max(radius, torch.finfo(torch.float32).tiny)
-        return head.ahead(*self._bounds(inputs, level), labels)
+        return head.ahead(*self._signs(inputs, level), labels)
 
 
 def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
@@ -89,6 +90,9 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
         input_shape: of one input; [N, *input_shape] goes in, [N, outputs] comes out.
         outputs: classes, at least 2.
 
+    Raises:
+        UsageError: windows of inputs that are no images, or that do not cover them.
+
     Example:
         >>> from lipsort_cli.config.distance import OrderModel
         >>> network = build_order(OrderModel(widths=[16]), (1, 8, 8), 10)
@@ -97,6 +101,18 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
     """
     layers: list[nn.Module] = [Normalize([model.middle], [1.0]), nn.Flatten()]
     features = math.prod(input_shape)
+    if model.filters:
+        if not covered(input_shape, model.side, model.stride):
+            raise UsageError(
+                f"model.side, model.stride: found windows of side {model.side}, {model.stride} "
+                f"apart, and inputs of shape {list(input_shape)}; allowed: images of at least that "
+                "size, each side the window's and a multiple of the stride more"
+            )
+        filters = OrderFilter(
+            input_shape, model.filters, side=model.side, stride=model.stride, slope=model.slope
+        )
+        layers.append(filters)
+        features = filters.out_features
     for width in model.widths:
         layers.append(WeightedOrder(features, width, model.slope))
         features = width

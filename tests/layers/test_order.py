@@ -10,15 +10,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.config.distance import OrderModel
+from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import lipschitz_constant
 from lipsort_cli.layers.order import (
+    OrderFilter,
     OrderStatistic,
     Versus,
     WeightedOrder,
+    covered,
     signs,
     whole_numbers,
 )
@@ -119,11 +122,54 @@ def test_gates_are_the_layer_at_a_level(seed: int, level: float) -> None:
         assert torch.equal(one, other)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    channels=st.integers(1, 3),
+    side=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    more=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_filters_are_the_layer_whose_weights_repeat(
+    seed: int, channels: int, side: int, stride: int, more: tuple[int, int]
+) -> None:
+    torch.manual_seed(seed)
+    stride = min(stride, side)
+    shape = (channels, side + stride * more[0], side + stride * more[1])
+    layer = OrderFilter(shape, 3, side=side, stride=stride).eval()
+    with torch.no_grad():
+        layer.offset.normal_()
+    x = torch.randint(-4, 5, (5, channels, *shape[1:])) / 4
+    rows = x.flatten(1)
+    weight, bias = layer.plain()
+    found = layer(rows)
+    assert torch.equal(found, OrderStatistic.apply(rows, weight, bias))
+    windows = nn.functional.unfold(x, side, stride=stride).mT.flatten(0, 1)
+    assert torch.equal(layer.windows(rows), windows)
+    for level in (0.0, 0.25):
+        for one, other in zip(layer.gates(*signs(rows, level)), signs(found, level), strict=True):
+            assert torch.equal(one, other)
+    assert lipschitz_constant(layer, "linf") == 1
+    assert lipschitz_constant(layer, "l1") == found.shape[1]
+
+
+def test_windows_that_leave_pixels_out_are_refused() -> None:
+    assert covered((1, 28, 28), 7, 3) and covered((3, 8, 8), 8, 5) and covered((1, 5, 8), 2, 1)
+    for side, stride in ((7, 2), (9, 1), (2, 3)):
+        assert not covered((1, 8, 8), side, stride)
+        with pytest.raises(ValueError, match=f"side {side}, {stride} apart"):
+            OrderFilter((1, 8, 8), 4, side=side, stride=stride)
+    model = OrderModel(filters=4, side=7, stride=2)
+    for shape in ((1, 8, 8), (64,)):
+        with pytest.raises(UsageError, match=r"model.side, model.stride: found .* 7, 2 apart"):
+            build_order(model, shape, 10)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), classes=st.sampled_from([2, 3, 10]))
 def test_who_is_ahead_is_what_the_logits_say(seed: int, classes: int) -> None:
     torch.manual_seed(seed)
-    model = OrderModel(widths=[8], radius=0.2)
+    model = OrderModel(filters=seed % 3, side=2, stride=2, widths=[8], radius=0.2)
     network = build_order(model, (1, 4, 4), classes).eval()
     x = torch.randint(0, 9, (30, 1, 4, 4)) / 8
     labels = torch.randint(classes, (30,))
@@ -146,7 +192,7 @@ def test_the_worst_case_is_attained_and_never_exceeded() -> None:
     lower = torch.where(torch.rand(4, 6) < 0.5, -1.0, 1.0)
     upper = torch.where(torch.rand(4, 6) < 0.5, lower, torch.ones_like(lower))
     labels = torch.tensor([0, 1, 2, 1])
-    found = head.worst_case(lower, upper, labels).detach()
+    found = head.worst_case((lower + upper) / 2, (upper - lower) / 2, labels).detach()
     worst = torch.full((4, 3), -torch.inf)
     for corner in itertools.product([0.0, 1.0], repeat=6):
         s = lower + (upper - lower) * torch.tensor(corner)
@@ -183,7 +229,7 @@ def test_nan_stays_and_no_examples_are_none() -> None:
 
 def test_training_moves_every_parameter_at_the_level_reached() -> None:
     torch.manual_seed(0)
-    model = OrderModel(widths=[16, 16], radius=0.2, ramp=0.5)
+    model = OrderModel(filters=5, side=2, stride=1, widths=[16, 16], radius=0.2, ramp=0.5)
     network = build_order(model, (1, 4, 4), 3).train()
     levels = []
     for network.progress in (0.0, 0.25, 0.5, 1.0):
@@ -208,10 +254,12 @@ def test_refuses_impossible_arguments() -> None:
         lipschitz_constant(Versus(4, 2), "l3")
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_plain_form_computes_and_certifies_the_same(tmp_path: Path, classes: int) -> None:
+@pytest.mark.parametrize(("classes", "filters"), [(2, 0), (4, 0), (4, 6)])
+def test_plain_form_computes_and_certifies_the_same(
+    tmp_path: Path, classes: int, filters: int
+) -> None:
     torch.manual_seed(0)
-    model = OrderModel(widths=[12, 10])
+    model = OrderModel(filters=filters, side=4, stride=2, widths=[12, 10])
     network: OrderNetwork = build_order(model, (1, 8, 8), classes)
     x = torch.rand(96, 1, 8, 8)
     network.train()

@@ -44,6 +44,9 @@ def weights_of(network: Network) -> bytes:
     return b"".join(value.detach().numpy().tobytes() for value in network.parameters())
 
 
+FILTERS = ["model=order_statistics", "loss=cross_entropy", "model.filters=4"]
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -60,6 +63,9 @@ def weights_of(network: Network) -> bytes:
         ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
         ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
         ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
+        [*FILTERS, "model.side=4", "model.stride=2"],
+        [*FILTERS, "model.side=4", "model.stride=4"],
+        [*FILTERS, "model.side=2", "model.stride=2"],
         ["optimizer.rank=4"],
         ["optimizer.rank=8"],
         ["data.train_per_class=20"],
@@ -215,6 +221,12 @@ def test_what_worst_case_training_has_no_use_for_is_refused(overrides: list[str]
         pytest.raises(UsageError, match=f"{overrides[0].split('=')[0]}: found"),
     ):
         to_typed(composer.compose(["model=order_statistics", *overrides]), "train")
+
+
+def test_windows_without_filters_are_refused() -> None:
+    command = ["model=order_statistics", "loss=cross_entropy", "model.stride=2"]
+    with Composer("train") as composer, pytest.raises(UsageError, match=r"model.stride: found 2"):
+        to_typed(composer.compose(command), "train")
 
 
 def test_a_maximum_that_would_grow_softer_is_refused() -> None:

@@ -24,7 +24,7 @@ from lipsort_cli import layers as own
 from lipsort_cli.certificates.points import evaluate
 from lipsort_cli.layers.distance import Distance
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.layers.order import Versus, WeightedOrder
+from lipsort_cli.layers.order import OrderFilter, Versus, WeightedOrder
 from lipsort_cli.layers.pooling import DepthToSpace, SpaceToDepth
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, build_network
@@ -246,6 +246,7 @@ def layers(n: int) -> dict[str, nn.Module]:
         "distance": Distance(n, 3, 0.3),
         "extension": Extension(torch.randn(9, n) + apart),
         "order_statistic": WeightedOrder(n, 3),
+        "order_statistic (filter)": OrderFilter((1, n, 1), 3, side=1, stride=1),
         "order_statistic (head)": Versus(n, 3),
         "normalize": own.Normalize([0.1] * n, [1e-3] * n),
         "scale": own.Scale(0.1),
