@@ -86,6 +86,13 @@ class OrderModel(FixedLinfModel):
         maximum=1,
     )
     slope: float = option(6.0, "of gates when they are differentiated", above=0, maximum=2**20)
+    slack: float = option(
+        0.0,
+        "gates nearer to their threshold, in deviations, are in doubt in training; 0.01 keeps "
+        "filters off it",
+        minimum=0,
+        maximum=2**20,
+    )
     middle: float = option(
         0.5,
         "taken off every input: where an input is neither low nor high",

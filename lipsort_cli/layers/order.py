@@ -160,10 +160,15 @@ class WeightedOrder(nn.Module):
     to mean 0 and variance 1 over the batch (running figures are part of :attr:`bias` afterwards),
     and gates, which have no slope, are differentiated as tanh(slope s / 2).
 
+    Balances nearer to 0 than ``slack`` are in doubt in training, whatever the inputs: a gate that
+    is the same for all of an image's background would come to rest on its threshold, where the
+    last bit decides about every image.
+
     Args:
         in_features: size of the last axis of the input.
         out_features: size of the last axis of the output.
         slope: of the gates, backwards.
+        slack: in deviations.
 
     Example:
         >>> layer = WeightedOrder(3, 1).eval()
@@ -175,12 +180,14 @@ class WeightedOrder(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, in_features: int, out_features: int, slope: float = 6.0) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, slope: float = 6.0, slack: float = 0.0
+    ) -> None:
         super().__init__()
         check_features(in_features, out_features)
-        if not 0 < slope < math.inf:
-            raise ValueError(f"found slope {slope}; allowed: positive")
-        self.slope = slope
+        if not 0 < slope < math.inf or not 0 <= slack < math.inf:
+            raise ValueError(f"found slope {slope}, slack {slack}; allowed: positive, at least 0")
+        self.slope, self.slack = slope, slack
         self.parameter = nn.Parameter(torch.randn(out_features, in_features) / in_features**0.5)
         self.offset = nn.Parameter(torch.zeros(out_features))
         self.register_buffer("mean", torch.zeros(out_features))
@@ -230,7 +237,7 @@ class WeightedOrder(nn.Module):
             self.mean.lerp_(mean, 0.05)
             self.deviation.lerp_(deviation, 0.05)
         scale = 1 / deviation
-        return torch.addcmul(self.offset, centered, scale), width * scale
+        return torch.addcmul(self.offset, centered, scale), width * scale + self.slack
 
     def plain(self) -> tuple[Tensor, Tensor]:
         """Weights and thresholds of all inputs and outputs, as they are certified."""
@@ -263,6 +270,7 @@ class OrderFilter(WeightedOrder):
         side: of a window.
         stride: pixels from one window to the next.
         slope: as for :class:`WeightedOrder`.
+        slack: as for :class:`WeightedOrder`.
 
     Example:
         >>> OrderFilter((1, 5, 5), 3, side=3, stride=2).eval()(torch.rand(7, 25)).shape
@@ -270,12 +278,19 @@ class OrderFilter(WeightedOrder):
     """
 
     def __init__(
-        self, shape: Sequence[int], filters: int, *, side: int, stride: int, slope: float = 6.0
+        self,
+        shape: Sequence[int],
+        filters: int,
+        *,
+        side: int,
+        stride: int,
+        slope: float = 6.0,
+        slack: float = 0.0,
     ) -> None:
         channels, *sides = shape
         if not covered(shape, side, stride):
             raise ValueError(f"found windows of side {side}, {stride} apart, and images {shape}")
-        super().__init__(channels * side**2, filters, slope)
+        super().__init__(channels * side**2, filters, slope, slack)
         self.shape, self.side, self.stride = tuple(shape), side, stride
         self.out_features = filters * math.prod((n - side) // stride + 1 for n in sides)
 

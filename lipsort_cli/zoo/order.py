@@ -109,12 +109,17 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
                 "size, each side the window's and a multiple of the stride more"
             )
         filters = OrderFilter(
-            input_shape, model.filters, side=model.side, stride=model.stride, slope=model.slope
+            input_shape,
+            model.filters,
+            side=model.side,
+            stride=model.stride,
+            slope=model.slope,
+            slack=model.slack,
         )
         layers.append(filters)
         features = filters.out_features
     for width in model.widths:
-        layers.append(WeightedOrder(features, width, model.slope))
+        layers.append(WeightedOrder(features, width, model.slope, model.slack))
         features = width
     layers.append(Versus(features, outputs))
     return OrderNetwork(layers, input_shape, outputs, model)

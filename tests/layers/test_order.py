@@ -244,8 +244,19 @@ def test_training_moves_every_parameter_at_the_level_reached() -> None:
             assert layer.mean.abs().sum() > 0
 
 
+def test_gates_near_their_threshold_are_in_doubt_in_training() -> None:
+    torch.manual_seed(0)
+    layer = WeightedOrder(20, 8, slack=0.5)
+    centre, doubt = torch.randint(0, 2, (50, 20)) * 2.0 - 1, torch.zeros(50, 20)
+    balances = centre @ layer.parameter.T
+    near = ((balances - balances.mean(0)) / balances.std(0, unbiased=False)).abs()
+    _, found = layer.gates(centre, doubt)
+    assert found[near < 0.499].all() and not found[near > 0.501].any()
+    assert not layer.eval().gates(centre, doubt)[1].any()
+
+
 def test_refuses_impossible_arguments() -> None:
-    for arguments in ((0, 1), (1, 0), (2, 2, 0.0)):
+    for arguments in ((0, 1), (1, 0), (2, 2, 0.0), (2, 2, 1.0, -1.0)):
         with pytest.raises(ValueError, match="found"):
             WeightedOrder(*arguments)
     with pytest.raises(ValueError, match="1 classes"):

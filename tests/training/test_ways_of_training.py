@@ -63,6 +63,7 @@ FILTERS = ["model=order_statistics", "loss=cross_entropy", "model.filters=4"]
         ["model=order_statistics", "loss=cross_entropy", "model.slope=2"],
         ["model=order_statistics", "loss=cross_entropy", "model.spread=0.5"],
         ["model=order_statistics", "loss=cross_entropy", "model.middle=0.3"],
+        ["model=order_statistics", "loss=cross_entropy", "model.slack=0.1"],
         [*FILTERS, "model.side=4", "model.stride=2"],
         [*FILTERS, "model.side=4", "model.stride=4"],
         [*FILTERS, "model.side=2", "model.stride=2"],
