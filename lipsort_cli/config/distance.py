@@ -105,4 +105,4 @@ class OrderModel(FixedLinfModel):
         for key in ("side", "stride"):
             found = getattr(self, key)
             if not self.filters and found != getattr(OrderModel, key):
-                yield f"model.{key}: found {found}, and no windows; give model.filters=64 or so"
+                yield f"model.{key}: found {found}, and no windows; give model.filters=16 or so"

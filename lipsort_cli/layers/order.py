@@ -118,7 +118,7 @@ def signs(x: Tensor, level: float | Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _three_valued(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Centre and doubt of what is at least +1 where ``lower``, and at most that where ``upper``."""
+    """Centre and doubt of signs that are surely +1 where ``lower``, and can be where ``upper``."""
     return (lower.to(dtype) + upper.to(dtype)).sub_(1), (lower != upper).to(dtype)
 
 
