@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from lipsort_cli.config.distance import OrderModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Normalize
-from lipsort_cli.layers.order import OrderFilter, Versus, WeightedOrder, covered, signs
+from lipsort_cli.layers.order import Versus, WeightedOrder, signs
+from lipsort_cli.layers.order_filter import OrderFilter, covered
 from lipsort_cli.zoo.network import Network
 
 

@@ -17,14 +17,13 @@ from lipsort_cli.config.distance import OrderModel
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import lipschitz_constant
 from lipsort_cli.layers.order import (
-    OrderFilter,
     OrderStatistic,
     Versus,
     WeightedOrder,
-    covered,
     signs,
     whole_numbers,
 )
+from lipsort_cli.layers.order_filter import OrderFilter, covered
 from lipsort_cli.verifier.graph import Parser
 from lipsort_cli.verifier.operation import of
 from lipsort_cli.zoo import network_graph, save_network

@@ -24,7 +24,8 @@ from lipsort_cli import layers as own
 from lipsort_cli.certificates.points import evaluate
 from lipsort_cli.layers.distance import Distance
 from lipsort_cli.layers.extension import Extension
-from lipsort_cli.layers.order import OrderFilter, Versus, WeightedOrder
+from lipsort_cli.layers.order import Versus, WeightedOrder
+from lipsort_cli.layers.order_filter import OrderFilter
 from lipsort_cli.layers.pooling import DepthToSpace, SpaceToDepth
 from lipsort_cli.verifier.errors import Invalid, Unsupported
 from lipsort_cli.verifier.graph import Network, build_network
