@@ -13,8 +13,10 @@ from lipsort_cli.layers.order import WeightedOrder, choice_constant
 
 def covered(shape: Sequence[int], side: int, stride: int) -> bool:
     """Whether windows of ``side``, ``stride`` apart, see every pixel of images (channels, h, w)."""
-    return len(shape) == 3 and all(
-        n >= side >= min(stride, n - side) and (n - side) % stride == 0 for n in shape[1:]
+    return (
+        len(shape) == 3
+        and min(side, stride) >= 1
+        and all(n >= side >= min(stride, n - side) and (n - side) % stride == 0 for n in shape[1:])
     )
 
 
@@ -47,9 +49,12 @@ class OrderFilter(WeightedOrder):
         slope: float = 6.0,
         slack: float = 0.0,
     ) -> None:
-        channels, *sides = shape
         if not covered(shape, side, stride):
-            raise ValueError(f"found windows of side {side}, {stride} apart, and images {shape}")
+            raise ValueError(
+                f"found windows of side {side}, {stride} apart, and images {tuple(shape)}; allowed: "
+                "(channels, h, w), which such windows cover whole"
+            )
+        channels, *sides = shape
         super().__init__(channels * side**2, filters, slope, slack)
         self.shape, self.side, self.stride = tuple(shape), side, stride
         self.out_features = filters * math.prod((n - side) // stride + 1 for n in sides)

@@ -154,7 +154,7 @@ def test_filters_are_the_layer_whose_weights_repeat(
 
 def test_windows_that_leave_pixels_out_are_refused() -> None:
     assert covered((1, 28, 28), 7, 3) and covered((3, 8, 8), 8, 5) and covered((1, 5, 8), 2, 1)
-    for side, stride in ((7, 2), (9, 1), (2, 3)):
+    for side, stride in ((7, 2), (9, 1), (2, 3), (8, 0), (0, 1)):
         assert not covered((1, 8, 8), side, stride)
         with pytest.raises(ValueError, match=f"side {side}, {stride} apart"):
             OrderFilter((1, 8, 8), 4, side=side, stride=stride)
