@@ -51,8 +51,8 @@ class OrderFilter(WeightedOrder):
     ) -> None:
         if not covered(shape, side, stride):
             raise ValueError(
-                f"found windows of side {side}, {stride} apart, and images {tuple(shape)}; allowed: "
-                "(channels, h, w), which such windows cover whole"
+                f"found windows of side {side}, {stride} apart, and images {tuple(shape)}; "
+                "allowed: (channels, h, w), which such windows cover whole"
             )
         channels, *sides = shape
         super().__init__(channels * side**2, filters, slope, slack)

@@ -24,13 +24,15 @@ def network_text(groups: LipschitzNetwork) -> str:
     """Layers, activation and constraint of a configured network, for headlines.
 
     ``512x512 groupsort(4), orthonormal``; ``32-64 | 256 maxmin, orthonormal`` of a convolutional
-    one. Where neither activation nor constraint has a part, the layers alone.
+    one, ``16 | 512`` of filters. Where neither activation nor constraint has a part, the layers
+    alone.
     """
     model, activation = groups.model, groups.activation
     layers = ""
     if hasattr(model, "widths"):
         widths = "x".join(map(str, model.widths)) or "linear"
-        channels = "-".join(map(str, getattr(model, "channels", [])))
+        filters = [model.filters] if isinstance(model, OrderModel) and model.filters else []
+        channels = "-".join(map(str, getattr(model, "channels", filters)))
         members = f"{model.members} of " if isinstance(model, EnsembleModel) else ""
         layers = members + (f"{channels} | {widths}" if channels else widths)
     if isinstance(model, FixedLinfModel):
