@@ -96,8 +96,9 @@ def test_each_point_has_its_best_route(norm: str, kind: str) -> None:
             for route in routes
         ]
     )
-    assert np.array_equal(found.radii, alone.max(axis=0))
-    assert np.array_equal(found.radii, alone[found.route, np.arange(60)])
+    # Products of fewer points may be added up in another order, and end in another last bit.
+    np.testing.assert_allclose(found.radii, alone.max(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.radii, alone[found.route, np.arange(60)], rtol=1e-12)
     assert sum(found.shares().values()) == pytest.approx(1.0)
     assert (found.radii[:5] == 0).all()
 
