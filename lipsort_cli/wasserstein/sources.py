@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -62,7 +63,12 @@ class Source(Protocol):
     finite: bool
 
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
-        """Points to train on, [count, dim] of each side."""
+        """Independent points of those to train on, [count, dim] of each side."""
+
+    def step_batch(
+        self, count: int, rng: np.random.Generator, order: tuple[int, ...], step: int
+    ) -> tuple[Points, Points]:
+        """What step number ``step`` trains on; ``order``: a seed of orders of finite samples."""
 
     def check(self, count: int, rng: np.random.Generator) -> Measures:
         """A sample to look at the bounds on while training."""
@@ -95,6 +101,25 @@ def _check_sample(
         raise UsageError(
             f"distribution.rows: found {rows}, but distribution.{key} has {len(sample)}"
         )
+
+
+@lru_cache(maxsize=4)
+def _order(rows: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(rows)
+
+
+def in_passes(rows: int, count: int, step: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
+    """The ``count`` of ``rows`` rows of one step [count]: each once before any comes again.
+
+    Pass after pass, each in an order of its own: a function of the arguments and of nothing else.
+    """
+    begin = step * count
+    passes = range(begin // rows, (begin + count - 1) // rows + 1)
+    parts = [
+        _order(rows, (*seed, one))[max(begin - one * rows, 0) : begin + count - one * rows]
+        for one in passes
+    ]
+    return np.concatenate(parts)
 
 
 class SampleSource:
@@ -180,6 +205,22 @@ class SampleSource:
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
         """Training rows drawn by weight with replacement; all of them where ``count`` reaches."""
         return self._pick(0, count, rng), self._pick(1, count, rng)
+
+    def step_batch(
+        self, count: int, rng: np.random.Generator, order: tuple[int, ...], step: int
+    ) -> tuple[Points, Points]:
+        """The same, but rows without weights come once each before any comes again.
+
+        The steps that momentum adds up then see all of the sample, not some rows twice.
+        """
+        points = []
+        for side, trained in enumerate(self._trained):
+            if self._cumulative[side] is not None or count >= len(trained):
+                points.append(self._pick(side, count, rng))
+            else:
+                rows = in_passes(len(trained), count, step, (*order, side))
+                points.append(self.samples[side].rows(trained[rows]))
+        return points[0], points[1]
 
     def _measures(self, indices: list[NDArray[np.int64]]) -> Measures:
         p, q = self.samples
@@ -275,6 +316,12 @@ class SamplerSource:
 
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
         return _both(self._train, count, rng)
+
+    def step_batch(
+        self, count: int, rng: np.random.Generator, order: tuple[int, ...], step: int
+    ) -> tuple[Points, Points]:
+        """Independent points."""
+        return self.batch(count, rng)
 
     def check(self, count: int, rng: np.random.Generator) -> Measures:
         """Points to train on: what is looked at on the way may steer the training."""

@@ -29,7 +29,7 @@ from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.transport import Transport, exact_transport
 from lipsort_cli.zoo import Network
 
-TRAIN, CHECK, COMPARED, HELD_OUT, SPLIT, EXTRA, CENTRES = range(7)
+TRAIN, CHECK, COMPARED, HELD_OUT, SPLIT, EXTRA, CENTRES, ORDER = range(8)
 """Streams of random numbers: what one of them draws never depends on another."""
 
 _EXACT_CHECK = 1000
@@ -100,7 +100,9 @@ class CriticTask(Task):
 
     def step(self) -> None:
         self.rates.set(self.progress)
-        points = self.source.batch(self.training.batch_size, self.rng)
+        points = self.source.step_batch(
+            self.training.batch_size, self.rng, (self.seed, ORDER), self.at.step
+        )
         # All rows where there are fewer than a batch: the sides may differ.
         parts = [self.team.shard(len(rows)) for rows in points]
         x, y = (
