@@ -44,13 +44,13 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
     source = build_source(config, device)
-    chosen = config.fit(source.dim)
+    chosen = config.fit(source.dim, source.finite)
     about = {"device": str(device), "data": source.fingerprint}
     with RunRecord.recording(directory, "estimate-wasserstein", config=config, **about) as record:
         task = build_task(config, source, device)
         console.print(_headline(config, source))
         if chosen:
-            console.print(f"chosen by the dimension: {' '.join(chosen)}")
+            console.print(f"chosen for the data: {' '.join(chosen)}")
         _say_what_is_unseen(config, source.dim)
         if not engine.run(task, engine.Session.of(config, record)):
             return
@@ -67,7 +67,7 @@ def build_task(
     config: EstimateWassersteinConfig, source: Source, device: torch.device
 ) -> CriticTask:
     """The task of a configuration, ready to train; what it leaves open is chosen."""
-    config.fit(source.dim)
+    config.fit(source.dim, source.finite)
     if isinstance(config.model, ExtensionModel):
         return ExtensionTask(source, device, config)
     task = make_task(

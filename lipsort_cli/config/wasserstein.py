@@ -23,7 +23,8 @@ class CriticTraining:
 
     steps: int | None = option(
         None,
-        "steps at most; auto or null: 1000, with widths that fit high dimensions 300",
+        "steps at most; auto or null: 1000, with widths that fit high dimensions 300, of finite "
+        "samples 600",
         minimum=1,
     )
     batch_size: int = option(256, "points of each side a step", minimum=1, maximum=MOST_POINTS)
@@ -121,18 +122,22 @@ class EstimateWassersteinConfig(Session, LipschitzNetwork):
     training: CriticTraining = field(default_factory=CriticTraining)
     evaluation: WassersteinEvaluation = field(default_factory=WassersteinEvaluation)
 
-    def fit(self, dim: int) -> list[str]:
-        """Choose what is left open, for points of ``dim`` coordinates; what was chosen."""
+    def fit(self, dim: int, finite: bool) -> list[str]:
+        """Choose what is left open, for points of ``dim`` coordinates; what was chosen.
+
+        ``finite``: they are two samples, whose potential follows single points.
+        """
         chosen: dict[str, Any] = {}
         wide = False
         if isinstance(self.model, MlpModel) and self.model.fit(dim, self.activation.group):
             chosen["model.widths"] = self.model.widths
             wide = dim > _NARROW
         if wide and isinstance(self.optimizer, StiefelOptimizer) and self.optimizer.rank is None:
-            # Steps in all directions gained nothing here and cost several times as much.
-            self.optimizer.rank = chosen["optimizer.rank"] = 64
+            # Between distributions more directions gained nothing and cost several times as much.
+            self.optimizer.rank = chosen["optimizer.rank"] = 192 if finite else 64
         if self.training.steps is None and chosen:
-            self.training.steps = chosen["training.steps"] = 300 if wide else self.training.total
+            steps = (600 if finite else 300) if wide else self.training.total
+            self.training.steps = chosen["training.steps"] = steps
         return [f"{key}={value}".replace(" ", "") for key, value in chosen.items()]
 
     def faults(self) -> Iterator[str]:

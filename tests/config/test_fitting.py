@@ -1,4 +1,4 @@
-"""Defaults that fit the data: what is left open is chosen by its dimension, and nothing else is."""
+"""Defaults that fit the data: what is left open is chosen by the data, and nothing else is."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ Chosen = Callable[..., tuple[Any, list[str]]]
 def chosen() -> Chosen:
     with Composer("estimate-wasserstein") as composer:
 
-        def choose(dim: int, *overrides: str) -> tuple[Any, list[str]]:
+        def choose(dim: int, *overrides: str, finite: bool = False) -> tuple[Any, list[str]]:
             command = find("estimate-wasserstein")
             assert command is not None
             words = with_runs(command, list(overrides), query=False)
             config = to_typed(composer.compose(words), "estimate-wasserstein")
-            return config, config.fit(dim)
+            return config, config.fit(dim, finite)
 
         yield choose  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("dim", "widths", "rank", "steps"),
+    ("dim", "finite", "widths", "rank", "steps"),
     [
-        (2, [128, 128, 128], None, 1000),
-        (128, [128, 128, 128], None, 1000),
-        (129, [130, 130], 64, 300),
-        (784, [784, 784], 64, 300),
-        (3072, [1024, 1024], 64, 300),
+        (2, False, [128, 128, 128], None, 1000),
+        (128, False, [128, 128, 128], None, 1000),
+        (128, True, [128, 128, 128], None, 1000),
+        (129, False, [130, 130], 64, 300),
+        (784, False, [784, 784], 64, 300),
+        (784, True, [784, 784], 192, 600),
+        (3072, False, [1024, 1024], 64, 300),
     ],
 )
 def test_widths_follow_the_dimension(
-    chosen: Chosen, dim: int, widths: list[int], rank: int | None, steps: int
+    chosen: Chosen, dim: int, finite: bool, widths: list[int], rank: int | None, steps: int
 ) -> None:
-    config, words = chosen(dim, "activation=maxmin", "model.widths=auto")
+    config, words = chosen(dim, "activation=maxmin", "model.widths=auto", finite=finite)
     assert (config.model.widths, config.optimizer.rank) == (widths, rank)
     assert config.training.total == steps
     assert words[0] == f"model.widths={widths}".replace(" ", "")
-    assert config.fit(dim) == []  # nothing is open any more
+    assert config.fit(dim, finite) == []  # nothing is open any more
 
 
 def test_what_is_said_stays(chosen: Chosen) -> None:

@@ -55,7 +55,7 @@ QUOTED: dict[str, dict[str, tuple[Cell, ...]]] = {
     },
     "wasserstein": {
         "reaches {} to {} of the distance": (
-            (W1, "| translated cloud, 50 dimensions |", 0), (W1, "| absolute value |", 0),
+            (W1, "| three cones |", 0), (W1, "| absolute value |", 0),
         ),
         "prove {} times as much": ((PAIR, "| MaxMin |", 11),),
         "{} times; the published ratio is {}": (
