@@ -81,8 +81,20 @@ def points_work(network: Network, count: int, exact: bool) -> float:
     """Seconds for carrying ``count`` points through the network."""
     layers, (product, move) = list(network.walk()), SPEEDS[exact]
     one = sum(2.0 * products(each) * product + moves(each, exact) * move for each in layers)
-    calls = len(layers) + sum(len(layer.parts) for layer in layers)
-    return count * one + -(-count // chunk_size(network, 4 if exact else 1)) * calls * CALL
+    chunk = chunk_size(network, 4 if exact else 1)
+    calls = -(-count // chunk) * (len(layers) + sum(len(layer.parts) for layer in layers))
+    return count * one + (calls + sum(turns(each, count, chunk) for each in layers)) * CALL
+
+
+def turns(layer: Layer, count: int, chunk: int) -> float:
+    """How often an operation goes through Python for ``count`` points, in units of ``CALL``."""
+    match layer.op:
+        case "order_statistic":  # for each point
+            return 0.5 * count
+        case "distance":  # for each output and some points
+            return 0.3 * layer.width * -(-count // min(64, chunk))
+        case _:
+            return 0.0
 
 
 def moves(layer: Layer, exact: bool) -> float:

@@ -10,10 +10,9 @@ from .verify import Verdict, verify
 
 def report(verdict: Verdict) -> str:
     """The verdict as lines for people."""
-    if verdict.status == "VALID":
-        return "\n".join(["VALID", verdict.statement, *verdict.lines])
-    text = f"{verdict.status}\n{verdict.field}: {verdict.reason}"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # names need no Unicode
+    proven = [verdict.statement, *verdict.lines]
+    fault = [f"{verdict.field}: {verdict.reason}"]
+    return "\n".join([verdict.status, *(proven if verdict.status == "VALID" else fault)])
 
 
 def show(verdict: Verdict) -> int:
@@ -21,7 +20,8 @@ def show(verdict: Verdict) -> int:
     if verdict.status == "MISUSED":
         print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
     else:
-        print(report(verdict))
+        known = sys.stdout.encoding or "utf-8"  # a file's names may be in no encoding
+        print(report(verdict).encode(known, "backslashreplace").decode(known))
     return verdict.exit_code
 
 

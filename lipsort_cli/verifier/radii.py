@@ -25,9 +25,11 @@ from .rounding import DUAL, Arithmetic, Floats, conversion
 from .state import State
 
 Labels = NDArray[np.int64]
-Verdicts = NDArray[np.int64]  # 1 proven, -1 certainly not proven, 0 undecided
+# 1 proven, -1 certainly not proven, 0 undecided; and the classes that may be the prediction.
+Judged = tuple[NDArray[np.int64], NDArray[np.bool_]]
 LARGEST_RADIUS = 2.0**60  # of those that are judged
 SMALLEST_TAIL = 2.0**-60  # of scales after the head: with smaller ones, logits might vanish
+TIE = 2.0**-30  # share of the largest logit that logits of one prediction may lie apart
 
 
 class Split(NamedTuple):
@@ -130,9 +132,9 @@ class Claims(NamedTuple):
     chosen: Labels
 
     @np.errstate(all="ignore")
-    def judge(self, network: Network, rows: Labels, m: Any) -> tuple[Verdicts, NDArray[np.bool_]]:
+    def judge(self, network: Network, rows: Labels, m: Any) -> Judged:
         """Whether the claims in these ``rows`` are proven; and for each the classes ``[C]`` that
-        binary64 leaves open as the prediction.
+        binary64 leaves open as the prediction: those it cannot tell from the leading one.
 
         Nothing is proven of points with NaN, strange labels, or what might overflow.
         """
@@ -152,9 +154,7 @@ class Claims(NamedTuple):
         return np.where(sound, verdicts, -1)[rows], possible[rows]
 
 
-def _judge(
-    head: Head, state: State, own: Labels, radius: Any
-) -> tuple[Verdicts, NDArray[np.bool_]]:
+def _judge(head: Head, state: State, own: Labels, radius: Any) -> Judged:
     m, row = state.m, np.arange(len(own))
     logits, lost, speed, off = gaps(head, state, own)
     lead = m.difference(logits[row, own][:, None], logits)
@@ -166,9 +166,9 @@ def _judge(
     holds[row, own], false[row, own] = True, False
     possible = holds
     if not m.exactly:
-        doubt = ((head.rows * state.own[:, None] + off) * 4.0).value
-        # Past NaN, which leads nothing.
-        leader = np.fmax.reduce(logits, axis=1) - doubt.max(axis=1)
-        possible = ~(logits + doubt < leader[:, None])
-    refuted = false.any(axis=1) | ~state.fits(radius)
-    return np.where(refuted, -1, holds.all(axis=1)), possible
+        largest = np.fmax.reduce(logits, axis=1)[:, None]  # past NaN, which leads nothing
+        # Bounds that a file claims may be so large that every class is in doubt: no tie.
+        near = np.where(np.isfinite(largest), abs(largest) * TIE, 0.0)
+        doubt = np.fmin(((head.rows * state.own[:, None] + off) * 4.0).value, near)
+        possible = logits + doubt >= np.fmax.reduce(logits - doubt, axis=1)[:, None]
+    return np.where(false.any(axis=1) | ~state.fits(radius), -1, holds.all(axis=1)), possible

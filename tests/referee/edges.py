@@ -104,6 +104,19 @@ CHAINS: dict[str, tuple[list[Node], list[float]]] = {
         ],
         [3e37, 0],
     ),
+    "a distance that overflows, its share does not": (
+        [
+            Node(
+                "distance",
+                TWO,
+                TWO,
+                {"decay": 1 - 2.0**-10},
+                np.array([[-1.5 * 2.0**127, 0], [1.5 * 2.0**127, 0]], dtype=np.float32),
+                np.array([0, 2.0**122], dtype=np.float32),
+            )
+        ],
+        [1.5 * 2.0**127, 0],
+    ),
     "a number that a deviation makes large": (
         [Node("normalize", TWO, TWO, {"mean": [0.0], "std": [2.0**-60]}), matrix(EYE)],
         [2.0**-130, 0],

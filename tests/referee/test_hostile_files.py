@@ -34,6 +34,7 @@ from networks import Drawing
 from trials import build
 
 from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.verification.effort import points_work
 
 SIZE = 10_000_000
 SECONDS = 5.0
@@ -411,3 +412,17 @@ def test_classes_without_a_head_are_counted(folder: Path) -> None:
     store(folder, certificate)
     status, field, _ = adapter.verdict(folder)
     assert (status, field) == ("UNSUPPORTED", "certificate")
+
+
+@pytest.mark.parametrize(
+    ("op", "width", "least"), [("order_statistic", 1, 20), ("distance", 64, 1)]
+)
+def test_loops_of_small_operations_are_counted(op: str, width: int, least: float) -> None:
+    """Seconds that twenty layers of one input take for 20,000 points, at the very least."""
+    weight, fields = (
+        np.ones((width, 1), dtype=np.float32),
+        {"decay": 0.0} if op == "distance" else {},
+    )
+    chain = [Node(op, (1,), (width,), fields, weight, np.ones(width, dtype=np.float32))]
+    chain += [Node("select", (width,), (1,), {"shape": [1]}, np.zeros(1, dtype=np.float32))]
+    assert points_work(build(Drawing((1,), chain * 20, "plain")), 20_000, exact=False) > least

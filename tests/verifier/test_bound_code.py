@@ -80,8 +80,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "overflow let through": (
         "radii.py",
-        "refuted = false.any(axis=1) | ~state.fits(radius)",
-        "refuted = false.any(axis=1)",
+        "false.any(axis=1) | ~state.fits(radius), -1",
+        "false.any(axis=1), -1",
     ),
     "wrong labels let through": ("radii.py", "(labels >= 0) & (labels < classes) &", ""),
     "ties let through": ("radii.py", "needed < lead", "needed <= lead + 2.0**-40"),

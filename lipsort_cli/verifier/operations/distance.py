@@ -11,7 +11,7 @@ from ..rounding import Floats
 from ._base import Any, Entry, Layer, LayerBound, NDArray, Operation, State, anything, np, real
 
 _BLOCK = 64
-_LONGEST = 4096  # inputs up to which powers of decay are formed exactly
+_LONGEST, _SMALL = 4096, 2.0**-26  # inputs up to, decay from which its powers are formed exactly
 
 
 class Distance(Operation):
@@ -33,19 +33,20 @@ class Distance(Operation):
         if norm == "l1":
             return m.upper(1 - decay) * float(layer.width)
         # Bernoulli's inequality where the power would be too long a number.
-        power = decay ** (2 * count) if count <= _LONGEST else 1 - 2 * count * (1 - decay)
+        short = count <= _LONGEST and decay > _SMALL
+        power = decay ** (2 * count) if short else 1 - 2 * count * (1 - decay)
         squares = (1 - decay) * (1 - max(power, Fraction(0))) / (1 + decay)
         return m.ones(layer.width, "l2") * m.root(m.upper(squares))
 
     def step(self, layer: Layer, state: State, bound: LayerBound) -> None:
-        """One subtraction each, a maximum or a sum of non-negative terms, and the bias."""
+        """A subtraction each, the largest or at least its share in a sum, and the bias."""
         m, count, shares = state.m, _roundings(layer), _shares(layer, state.m.ranks)
         bias = m.array(np.zeros(layer.width) if layer.bias is None else layer.bias)
         shares = m.powers(layer.numbers[0], len(shares)) if m.exactly else shares
         distances = m.bilinear(_weighted, state.values, m.array(layer.matrix), shares)
         state.values = distances + bias
         sizes = m.norm(m.enlarge(distances + abs(bias), layer.inputs + 8), state.norm)
-        state.rounded(layer, bound.value, sizes, count, 8 * count)
+        state.rounded(layer, bound.value, sizes, count, 8 * count, reach=1 / (1 - layer.numbers[0]))
         state.own = state.own + sizes * m.cut
 
 
@@ -64,8 +65,7 @@ def _shares(layer: Layer, bits: int) -> Floats:
     """``(1 - decay) decay^k``, rounded up, while the rest is above ``2^-bits (1 - decay)``."""
     decay, kept = layer.numbers[0], 1
     if decay > 0:
-        wanted = (bits - math.log2(1 - decay)) / -math.log2(decay)
-        kept = int(min(layer.inputs, math.ceil(wanted) + 2))
+        kept = min(layer.inputs, math.ceil((bits - math.log2(1 - decay)) / -math.log2(decay)) + 2)
     weights = np.full(kept, np.nextafter(1 - decay, 2.0) if decay > 0 else 1.0)
     for rank in range(1, kept):
         weights[rank] = np.nextafter(weights[rank - 1] * decay, 2.0)
