@@ -94,7 +94,7 @@ def _view(arrays: dict[str, NDArray[Any]], path: Path, layout: str) -> ArrayView
         warn(channels_warning(x.shape[1:], str(path), way_out))
     full = announced_scale(str(path), x.dtype, int(max(x.max(), y.max())))
     reach = [float(np.abs(array.astype(np.float64)).max()) for array in (x, y)]
-    if full is None and max(reach) > APART * min(reach):
+    if max(reach) > APART * min(reach):
         warn(f"{path}: found inputs up to {reach[0]:g} in size for training, up to {reach[1]:g} "
              "for the test: are both in one unit?")  # fmt: skip
     return ArrayView(full, last)

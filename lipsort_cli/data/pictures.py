@@ -130,9 +130,10 @@ def listed(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]
     """Pictures in ``folder`` (with ``deep``, at any depth), by name, and what was skipped there."""
     found: list[Path] = []
     skipped: list[Path] = []
-    seen: set[str] = set()  # links are followed, but not in circles
+    seen: set[str] = set()  # links are followed, but not in circles, nor up
+    above = {str(parent) for parent in Path(os.path.realpath(folder)).parents}
     for root, folders, files in os.walk(folder, followlinks=True):
-        if (place := os.path.realpath(root)) in seen:
+        if (place := os.path.realpath(root)) in seen | above:
             folders.clear()
             continue
         seen.add(place)
@@ -283,9 +284,13 @@ def _refuse_loss(image: Any, file: Path) -> None:
         if depth == 16 and kind != 0:
             deep = "16 bits a colour channel"
     elif image.format == "TIFF":
-        bits = image.tag_v2.get(258, (1,))
-        if max(bits) > 8 and not image.mode.startswith("I;16"):
-            deep = f"{max(bits)} bits a channel in mode {image.mode}"
+        bits, signs = max(image.tag_v2.get(258, (1,))), image.tag_v2.get(339, (1,))
+        if bits > 8 and not (bits == 16 and image.mode.startswith("I;16")):
+            deep = f"{bits} bits a channel in mode {image.mode}"
+        elif set(signs) & {2, 3}:
+            deep = "levels with a sign"
+        elif bits == 16 and image.tag_v2.get(262) == 0:
+            deep = "16 bits of grey with white as 0"
         elif image.tag_v2.get(274, 1) > 4 and image.info.get("compression") == "raw":
             deep = "uncompressed rows on their side, which Pillow puts in a wrong order"
     elif image.format == "PPM":

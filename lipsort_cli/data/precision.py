@@ -27,7 +27,8 @@ def parts(values: NDArray[Any]) -> Parts:
     """``values`` of any real dtype as hi + lo, exactly.
 
     Raises:
-        ValueError: a number needs more than 106 bits (of a quadruple-precision float).
+        ValueError: no real numbers, or one needs more than 106 bits (of a quadruple-precision
+            float).
 
     Example:
         >>> hi, lo = parts(np.array([2**53 + 1]))
@@ -35,6 +36,8 @@ def parts(values: NDArray[Any]) -> Parts:
         True
     """
     kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind not in "biuf":
+        raise ValueError(f"found {values.dtype}, which is no real number")
     if kind == "b" or (kind in "iu" and size <= 4) or (kind == "f" and size <= 8):
         return values.astype(np.float64), None
     if kind in "iu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import say
-from lipsort_cli.data.options import Options
+from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
 from lipsort_cli.data.points import (
     DoubleRows,
@@ -24,6 +25,7 @@ from lipsort_cli.data.rowfile import Spool, open_npy, open_npz, opened_npz, plac
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import readable, require_file, resolved
+from lipsort_cli.quoting import word_list
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
@@ -140,7 +142,7 @@ def _open(
             weights = f"{path}:weights" if "weights" in names else None
     return make_samples(
         points,
-        None if weights is None else _weights(weights, len(points), f"{option}_weights"),
+        None if weights is None else _weights(weights, len(points), f"{option}_weights", options),
         name=location,
         option=option,
         names=table,
@@ -148,9 +150,14 @@ def _open(
 
 
 def _read(
-    location: str, option: str, options: Files, like: Samples | None = None
+    location: str,
+    option: str,
+    options: Files,
+    like: Samples | None = None,
+    *,
+    weights: bool = False,
 ) -> tuple[Rows, tuple[str, ...] | None]:
-    """Rows, and the names of their columns where these are named."""
+    """Rows, and the names of their columns where these are named; of points, or of weights."""
     path, key = place_of(location)
     if not path.exists():
         raise UsageError(f"{option}: found {location}; no such file or folder")
@@ -166,7 +173,10 @@ def _read(
                 f"found {location}; allowed: {', '.join(FORMATS)}, or a folder of images"
             )
         if ending in TABLES:
-            rows, names = _table(path, options, like)
+            chosen = Options.of(options, "distribution")
+            # Columns that are chosen, and gaps, are those of points.
+            chosen = replace(chosen, columns=(), gaps="refuse") if weights else chosen
+            rows, names = _table(path, chosen, like)
         else:
             with readable(path):
                 rows = open_npy(path) if ending == ".npy" else open_npz(path, key)
@@ -197,8 +207,9 @@ def _images(path: Path, options: Files) -> Rows:
     return spool.finish()
 
 
-def _table(path: Path, options: Files, like: Samples | None) -> tuple[Rows, tuple[str, ...] | None]:
-    chosen = Options.of(options, "distribution")
+def _table(
+    path: Path, chosen: Options, like: Samples | None
+) -> tuple[Rows, tuple[str, ...] | None]:
     table = open_table(path, chosen)
     for note in table.notes:
         say(note)
@@ -214,7 +225,7 @@ def _matched(table: Table, like: Samples) -> tuple[str, ...]:
     wanted = like.names or ()
     if set(wanted) != set(table.names):
         both = [name for name in wanted if name in table.names]
-        choose = f"; distribution.columns=[{','.join(both)}] compares what both have"
+        choose = f"; distribution.columns={word_list(both)} compares what both have"
         raise UsageError(
             f"{table.path} has the columns {', '.join(table.names)}, {like.name} "
             f"{', '.join(wanted)}; columns are matched by name" + (choose if both else "")
@@ -243,8 +254,13 @@ def _spooled(table: Table, columns: list[int], options: Options) -> Rows:
     return DoubleRows(rows, lo.finish(), decimal) if double else rows
 
 
-def _weights(location: str, count: int, option: str) -> NDArray[np.float64]:
-    rows, _ = _read(location, option, None)
+def _weights(location: str, count: int, option: str, options: Files) -> NDArray[np.float64]:
+    rows, names = _read(location, option, options, weights=True)
+    if np.prod(rows.shape[1:]) != 1:
+        held = f"the columns {few(names)}" if names else f"an array of shape {list(rows.shape)}"
+        raise UsageError(
+            f"{option}: {location} holds {held}; allowed: one number for each point, alone"
+        )
     try:
         if isinstance(rows, DoubleRows) and not rows.decimal.all():
             raise ValueError("found integers that binary64 would round")

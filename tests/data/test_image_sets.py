@@ -180,6 +180,17 @@ def test_npz_faults_are_named(tmp_path: Path, changes: dict[str, Any], message: 
         load(config("npz", path=str(path)))
 
 
+def test_npz_pixels_of_one_split_in_another_unit_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks, images = np.arange(96).reshape(4, 1, 4, 6) % 2, np.arange(96).reshape(4, 1, 4, 6)
+    for name, x in (("one", masks), ("other", images)):
+        given = {"x_train": x.astype(np.uint8), "x_test": images.astype(np.uint8)}
+        np.savez(tmp_path / f"{name}.npz", **given, y_train=[0, 1, 0, 1], y_test=[0, 1, 0, 1])
+        load(config("npz", path=str(tmp_path / f"{name}.npz")))
+        assert ("are both in one unit?" in capsys.readouterr().err) == (name == "one")
+
+
 def test_npz_reports_all_faults_together(tmp_path: Path) -> None:
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays(x_train=np.full((20, 3), np.nan), y_test=np.zeros(2) + 0.5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from PIL import Image
 
 from lipsort_cli.data.folder import load_folder
 from lipsort_cli.data.npz import load_npz
-from lipsort_cli.data.pictures import Reading, channels_last
+from lipsort_cli.data.pictures import Reading, channels_last, listed
 from lipsort_cli.data.samples import load_samples
 from lipsort_cli.errors import LipsortError, UsageError
 
@@ -412,3 +413,46 @@ def test_channels_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert channels_last(shape)
     for shape in ((28, 28), (16, 4, 4), (4, 4, 1), (2, 30, 3), (12, 1, 1), (28, 28, 28)):
         assert not channels_last(shape)
+
+
+def tiff(path: Path, bits: int, photometric: int = 1, signs: int = 1) -> Path:
+    """A grey TIFF of 6x8 pixels whose bits are all 1; 0 in ``photometric``: white is 0."""
+    data = b"\xff" * (6 * 8 * bits // 8)
+    tags = {256: 6, 257: 8, 258: bits, 259: 1, 262: photometric, 273: 0, 277: 1, 278: 8}
+    tags |= {279: len(data), 339: signs}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    path.write_bytes(head + entries + bytes(4) + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric", "signs", "expected"),
+    [
+        (4, 1, 1, 1.0),
+        (8, 1, 1, 1.0),
+        (16, 1, 1, 1.0),
+        (8, 0, 1, 0.0),
+        (8, 1, 2, "levels with a sign"),
+        (16, 1, 2, "16 bits|sign|mode"),
+        (12, 1, 1, "12 bits a channel"),
+        (16, 0, 1, "white as 0"),
+    ],
+)
+def test_levels_of_a_tiff_are_what_it_says_or_refused(
+    bits: int, photometric: int, signs: int, expected: float | str, tmp_path: Path
+) -> None:
+    path = tiff(tmp_path / "a.tif", bits, photometric, signs)
+    if isinstance(expected, float):
+        assert (read(path) == expected).all()
+    else:
+        with pytest.raises(LipsortError, match=expected):
+            read(path)
+
+
+def test_a_link_that_leads_up_brings_no_pictures_of_other_folders(tmp_path: Path) -> None:
+    folder(tmp_path, "a/1.png", "b/2.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path, target_is_directory=True)
+    found, _ = listed(tmp_path / "a", deep=True)
+    assert [path.name for path in found] == ["1.png"]

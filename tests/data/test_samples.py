@@ -174,6 +174,31 @@ def test_objects_missing_files_arrays_and_weights(tmp_path: Path) -> None:
         load_samples(path)
 
 
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.ones(13) * 1j,
+        np.full(13, "1"),
+        np.zeros(13, "M8[s]"),
+        np.ones((13, 1, 2)),
+        np.ones((1, 13)),
+    ],
+    ids=lambda weights: f"{weights.dtype} {weights.shape}",
+)
+def test_weights_are_one_real_number_for_each_point(weights: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", weights)
+    with pytest.raises(UsageError, match=r"distribution.p_weights: .*w\.npy"):
+        load_samples(written(tmp_path, "npy"), str(tmp_path / "w.npy"))
+
+
+def test_a_table_of_weights_has_one_column(tmp_path: Path) -> None:
+    """What says which columns are points says nothing of weights, and is not offered."""
+    (tmp_path / "w.csv").write_text("id,w\n" + "".join(f"{i},1\n" for i in range(13)))
+    with pytest.raises(UsageError, match="holds the columns id, w; allowed: one number") as caught:
+        load_samples(written(tmp_path, "npy"), str(tmp_path / "w.csv"))
+    assert "distribution.columns" not in str(caught.value)
+
+
 class path_truncated:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
