@@ -110,7 +110,9 @@ class TableOptions:
     """How CSV and Parquet files are read."""
 
     columns: list[str] | None = option(
-        None, "columns taken, by name (by number, from 1, where they have none); null: all"
+        None,
+        "columns taken, by name (by number, from 1, where they have none); null: all",
+        filled=True,
     )
     gaps: str = option("refuse", "rows with missing numbers", choices=["refuse", "drop"])
     header: str = option(

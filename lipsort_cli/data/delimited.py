@@ -1,4 +1,4 @@
-"""Text tables: delimiter, decimal sign, header, comments and index, settled before pyarrow parses.
+"""Text tables: delimiter, decimal sign, header, comments and index, settled before values are read.
 
 What a file leaves open is settled by what its first lines say; a file that can be read in two ways
 is refused, with the option that says which.
@@ -7,19 +7,19 @@ is refused, with the option that says which.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice, pairwise
+from itertools import chain, dropwhile, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from lipsort_cli.console import say
 from lipsort_cli.data.arrow import GAPS
 from lipsort_cli.data.options import Options, few, index_columns
-from lipsort_cli.errors import UsageError, first_line
+from lipsort_cli.errors import UsageError
 
 _LONGEST = 2**23
 """Characters of a line, and..."""
@@ -27,6 +27,10 @@ _MOST_COLUMNS = 2**18
 """... columns of a text table."""
 LOOK = 200
 """Lines that delimiter and decimal sign are found in."""
+_CELLS = 2**19
+"""Cells of a batch."""
+_QUOTED = re.compile(r'(?<![^\t\n ;|,])"(?:[^"]|"")*"')
+"""A quoted cell, whatever the delimiter is."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Layout:
     """How a text table is laid out: what its first lines say, or the options.
 
     ``names`` are those of all columns, numbers from 1 where the file has none; ``kept`` the
-    positions of those that are no index. ``delimiter`` is None for blanks; ``skip`` counts the
-    lines of names; ``loose`` says that blanks stand between delimiters and quotation marks.
+    positions of those that are no index. ``delimiter`` is None for blanks; ``skip`` counts the rows
+    of names.
     """
 
     path: Path
@@ -45,57 +49,32 @@ class Layout:
     delimiter: str | None
     decimal: str
     skip: int
-    loose: bool
     notes: tuple[str, ...]
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """The lines of values, with their numbers."""
-        return islice(_lines(self.path), self.skip, None)
-
     def line(self, row: int) -> str:
-        """Where row ``row`` (from 0) is, in words."""
-        return f"line {next(islice(self.lines(), row, None))[0]}"
+        """Where row ``row`` (from 0) begins, in words."""
+        return f"line {next(islice(_rows(self.path, self.delimiter), self.skip + row, None))[0]}"
 
     def batches(self, columns: Sequence[int]) -> Iterator[list[Any]]:
         """Arrays of text of the ``columns`` (positions among ``kept``), batch by batch."""
         import pyarrow as pa
-        from pyarrow import csv as arrow
 
-        if next(self.lines(), None) is None:
-            return
-        names = [str(j) for j in range(len(self.names))]
-        passed: set[int] = set()
-        lines = islice(_lines(self.path, passed, len(names) == 1), self.skip, None)
-        bad: list[Any] = []
-
-        def remember(row: Any) -> str:
-            bad.append(row)
-            return "error"
-
-        try:
-            reader = arrow.open_csv(
-                _Stream(lines, self.delimiter, self.delimiter is None or self.loose),
-                read_options=arrow.ReadOptions(column_names=names, use_threads=False),
-                parse_options=arrow.ParseOptions(
-                    delimiter="\t" if self.loose else self.delimiter or "\t",
-                    invalid_row_handler=remember,
-                ),
-                convert_options=arrow.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-                ),
-            )
-            for batch in reader:
-                yield [batch.column(self.kept[j]) for j in columns]
-        except pa.ArrowInvalid as error:
-            if not bad:
-                raise UsageError(f"{self.path} cannot be read: {first_line(error)}") from error
-            raise UsageError(
-                f"{self.path}, {self.line(bad[0].number - 1)}: found {bad[0].actual_columns} "
-                f"values, line {next(_lines(self.path))[0]} has {len(names)}; every line needs as "
-                "many"
-            ) from None
+        width = len(self.names)
+        passed: list[int] = []
+        every = _rows(self.path, self.delimiter, passed, width == 1)
+        rows = islice(every, self.skip, None)
+        while batch := list(islice(rows, max(16, _CELLS // width))):
+            for number, _, fields in batch:
+                if len(fields) != width:
+                    raise UsageError(
+                        f"{self.path}, line {number}: found {len(fields)} values, line "
+                        f"{next(_rows(self.path, self.delimiter))[0]} has {width}; every line "
+                        "needs as many"
+                    )
+            places = [self.kept[j] for j in columns]
+            yield [pa.array([row[2][place] for row in batch], pa.string()) for place in places]
         if passed:
-            numbers = few([str(number) for number in sorted(passed)])
+            numbers = few([str(number) for number in passed])
             say(f"{self.path}: lines without values, empty or after a #, are skipped: {numbers}")
 
 
@@ -105,29 +84,28 @@ def read_layout(path: Path, options: Options) -> Layout:
     Raises:
         UsageError: it can be read in two ways; the message names the option that settles it.
     """
-    look = [line for _, line in islice(_lines(path), LOOK)]
-    delimiter = _delimiter(look)
-    if look and look[0].count(delimiter or " ") > _MOST_COLUMNS:
-        raise UsageError(
-            f"{path}: found more than {_MOST_COLUMNS:,} columns; save the numbers as .npy"
-        )
-    rows = [_fields(line, delimiter) for line in look]
-    single = delimiter is None and rows[1:] and all(_is_number(line, ".") for line in look[1:])
-    if single and not any(_is_number(text, ".") for text in rows[0]):
-        rows[0] = [look[0].strip()]  # the name of one column may have blanks
+    delimiter = _delimiter(path)
+    look = list(islice(_rows(path, delimiter), LOOK))
+    rows = [[field.strip() for field in fields] for _, _, fields in look]
+    single = delimiter is None and rows[1:] and all(
+        len(row) == 1 and _is_number(row[0], ".") for row in rows[1:]
+    )  # fmt: skip
+    if single and '"' not in look[0][1] and not any(_is_number(text, ".") for text in rows[0]):
+        rows[0] = [look[0][1].strip()]  # the name of one column may have blanks
     trailing = _trailing(rows, delimiter)
     if trailing:
         rows = [rows[0][: len(rows[-1]) - 1], *(row[:-1] for row in rows[1:])]
     decimal = _decimal(path, rows, delimiter, options)
-    if decimal == "," and delimiter == "," and not any('"' in line for line in look):
-        delimiter, rows = None, [[line.strip()] for line in look]  # one column of 0,5
-    head = _header(path, rows, decimal, options)
+    if decimal == "," and delimiter == "," and not any('"' in line for _, line, _ in look):
+        delimiter, rows = None, [[line.strip()] for _, line, _ in look]  # one column of 0,5
+    head = bool(rows) and _header(path, rows, decimal, options)
     if head and rows[1:] and {len(row) for row in rows[1:]} == {len(rows[0]) + 1}:
+        _refuse_shifted(path, rows, decimal)
         rows[0] = ["", *rows[0]]  # R names no column of row names
     width = len(rows[0]) if rows else 1
     names = rows[0] if head else next(
-        (n for n in (_fields(c, delimiter) for c in _comments(path))
-         if len(n) == width and not any(_is_number(name, ".") for name in n)), None
+        (n for n in _heading(path, delimiter)
+         if len(n) == width and any(n) and not any(_is_number(name, ".") for name in n)), None
     )  # fmt: skip
     if decimal == "." and not head and options.decimal == "auto":
         _refuse_split_decimals(path, rows, delimiter, options)
@@ -141,13 +119,11 @@ def read_layout(path: Path, options: Options) -> Layout:
     if trailing:
         called.append("")
         notes += (f"{path}: lines end in a separator, and what is behind it is left out",)
-    loose = any(f'{delimiter or " "} "' in line for line in look)
-    skip = 1 if head else 0
-    return Layout(path, tuple(called), named, kept, delimiter, decimal, skip, loose, notes)
+    return Layout(path, tuple(called), named, kept, delimiter, decimal, int(head), notes)
 
 
-def _all_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """All lines but empty ones, with their numbers."""
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """All lines, with their numbers."""
     with path.open("rb") as start:
         wide = start.read(2) in (b"\xff\xfe", b"\xfe\xff")
     with path.open(encoding="utf-16" if wide else "utf-8-sig") as file:
@@ -158,44 +134,91 @@ def _all_lines(path: Path) -> Iterator[tuple[int, str]]:
                     "no table"
                 )
             # A first line sep=; is for spreadsheets.
-            if line.strip() and not (number == 1 and re.fullmatch(r"sep=.?\s*", line)):
+            if number > 1 or not re.fullmatch(r"sep=.?\s*", line):
                 yield number, line.rstrip("\n")
 
 
-def _lines(
-    path: Path, passed: set[int] | None = None, blanks: bool = False
-) -> Iterator[tuple[int, str]]:
-    """The lines that hold values, with their numbers.
+def _rows(
+    path: Path, delimiter: str | None, passed: list[int] | None = None, blanks: bool = False
+) -> Iterator[tuple[int, str, list[str]]]:
+    """The rows, that of names as well: number of the first line, this line, and all cells.
 
-    ``passed`` gets the numbers of the comments between them, with ``blanks`` of empty lines too.
+    ``passed`` gets the numbers of the comments between them, with ``blanks`` of empty lines too;
+    those before the first row only where there is none. Quoted cells may hold what looks like one.
     """
-    last = None
-    for number, line in _all_lines(path):
-        if passed is not None and last is not None:
-            passed.update(range(last + 1, number) if blanks else ())
-            passed.update([number] if _is_comment(line) else ())
-        if _is_comment(line):
-            last = last and number
+    passed = [] if passed is None else passed
+    empty: list[int] = []
+    first = True
+    lines = _lines(path)
+    for number, line in lines:
+        # Delimiters alone are a row of gaps.
+        if not line.strip() and (delimiter is None or delimiter not in line):
+            empty.append(number)
             continue
-        last = number
-        yield number, line
+        passed.extend(empty if blanks else ())
+        empty.clear()
+        if _is_comment(line):
+            passed.append(number)
+            continue
+        if first:
+            passed.clear()
+            first = False
+        try:
+            cells = _cells(line, delimiter, lines)
+        except csv.Error as error:
+            raise UsageError(
+                f"{path}, line {number}: a cell in quotation marks cannot be read: {error}; "
+                "allowed: a mark at both ends, and two for one inside"
+            ) from None
+        if len(cells) > _MOST_COLUMNS:
+            raise UsageError(
+                f"{path}: found more than {_MOST_COLUMNS:,} columns; save the numbers as .npy"
+            )
+        yield number, line, cells
+
+
+def _cells(line: str, delimiter: str | None, lines: Iterator[tuple[int, str]]) -> list[str]:
+    """The cells of a row that begins with ``line``; quoted ones may go on in the next ``lines``."""
+    if '"' not in line:
+        return line.split(delimiter)
+    taken: list[str] = []
+
+    def more() -> Iterator[str]:
+        for _, text in chain([(0, line)], lines):
+            taken.append(f"{text}\n")
+            yield taken[-1]
+        raise csv.Error("no mark closes it")
+
+    form: Any = {"delimiter": delimiter or " ", "skipinitialspace": True}
+    found = next(csv.reader(more(), **form))
+    if len(taken) > 1:  # two stray marks do not make a cell of all the rows between them
+        next(csv.reader(taken, strict=True, **form))
+    behind = delimiter is None and taken[-1][-2:-1].isspace() and not found[-1].strip()
+    return found[:-1] if behind else found  # nothing is behind the last blank
 
 
 def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-def _comments(path: Path) -> Iterator[str]:
-    """Comment lines before the first values."""
-    for _, line in _all_lines(path):
-        if not _is_comment(line):
+def _is_row(line: str) -> bool:
+    return bool(line.strip()) and not _is_comment(line)
+
+
+def _heading(path: Path, delimiter: str | None) -> Iterator[list[str]]:
+    """Cells of the comments before the first row."""
+    for _, line in _lines(path):
+        if _is_row(line):
             return
-        yield line.lstrip().lstrip("#").strip()
+        with suppress(csv.Error):  # they may have any marks
+            yield _cells(line.strip().lstrip("#").strip(), delimiter, iter(()))
 
 
-def _delimiter(look: list[str]) -> str | None:
-    """Tab, semicolon, bar or comma, as the first lines have it unquoted; None for blanks."""
-    first, *rest = [re.sub(r'"[^"]*"', '""', line) for line in look[:2]] or [""]
+def _delimiter(path: Path) -> str | None:
+    """Tab, semicolon, bar or comma, as the first rows have it unquoted; None for blanks."""
+    look = islice(dropwhile(lambda line: not _is_row(line[1]), _lines(path)), LOOK)
+    unquoted = _QUOTED.sub('""', "\n".join(line for _, line in look)).split("\n")
+    first, *rest = [line for line in unquoted if _is_row(line)][:2] or [""]
     for sign in ("\t", ";", "|"):
         if sign in first and all(sign in line for line in rest):
             return sign
@@ -209,14 +232,6 @@ def _trailing(rows: list[list[str]], delimiter: str | None) -> bool:
     body = rows[1:] or rows
     ends = delimiter is not None and all(len(row) > 1 and not row[-1] for row in body)
     return ends and (not rows[0][-1] or len(rows[0]) < len(body[0]))
-
-
-def _fields(line: str, delimiter: str | None) -> list[str]:
-    if delimiter is None:
-        quoted = next(csv.reader([line], delimiter=" ", skipinitialspace=True))
-        return [field for field in quoted if field.strip()] if '"' in line else line.split()
-    found = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
-    return [field.strip() for field in found]
 
 
 def _is_number(text: str, decimal: str) -> bool:
@@ -258,6 +273,17 @@ def _refuse_split_decimals(
         raise UsageError(
             f"{path}: every line reads like {','.join(rows[0])}: one number with a decimal comma, "
             f"or two? {options.key}.decimal=comma or {options.key}.decimal=point says which"
+        )
+
+
+def _refuse_shifted(path: Path, rows: list[list[str]], decimal: str) -> None:
+    """Refuse a name too few, unless the first column names rows: it counts them, or has words."""
+    first = [row[0] for row in rows[1:]]
+    counts = any(first == [str(start + j) for j in range(len(first))] for start in (0, 1))
+    if not counts and any(_is_number(text, decimal) or text.lower() in GAPS for text in first):
+        raise UsageError(
+            f"{path}: found {len(rows[0])} names of columns above {len(rows[1])} values a line; "
+            "allowed: as many, or one name less where the first column counts or names the rows"
         )
 
 
@@ -310,31 +336,3 @@ def _ask_header(path: Path, first: list[str], options: Options) -> bool:
         f"{path}: line 1 reads {few(first)}: names of columns, or values? "
         f"{options.key}.header=names or {options.key}.header=values says which"
     )
-
-
-class _Stream(io.RawIOBase):
-    """Lines as the file that pyarrow reads; with ``apart``, tabs stand between their fields."""
-
-    def __init__(
-        self, lines: Iterator[tuple[int, str]], delimiter: str | None, apart: bool
-    ) -> None:
-        self._lines = lines
-        self._delimiter = delimiter
-        self._apart = apart
-        self._buffer = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        while len(self._buffer) < len(target):
-            block = [line for _, line in islice(self._lines, 4096)]
-            if not block:
-                break
-            if self._apart:
-                block = ["\t".join(_fields(line, self._delimiter)) for line in block]
-            self._buffer += ("\n".join(block) + "\n").encode()
-        count = min(len(target), len(self._buffer))
-        target[:count] = self._buffer[:count]
-        self._buffer = self._buffer[count:]
-        return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -47,13 +48,15 @@ class Table:
         """Where ``columns`` are.
 
         Raises:
-            UsageError: the table has no such column, or has it twice.
+            UsageError: the table has no such column, or one is named twice.
         """
         for name in columns:
             if name not in self.names:
                 raise UsageError(
                     f"{key}: found {name!r}; {self.path} has the columns {few(self.names)}"
                 )
+        if twice := _twice(columns):
+            raise UsageError(f"{key}: found {twice!r} twice; allowed: each column once")
         return [self.names.index(name) for name in columns]
 
     def numbers(self, columns: Sequence[int], gaps: str, key: str) -> Iterator[Numbers]:
@@ -92,7 +95,12 @@ class Table:
 
     def _column(self, array: Any, column: int, start: int, key: str) -> Numbers:
         try:
-            return numbers(array, self.decimal)
+            found = numbers(array, self.decimal)
+            for row in np.flatnonzero(np.isinf(found.hi)):
+                text = array[int(row)].as_py()
+                if isinstance(text, str) and re.search(r"\d", text):  # not the word inf
+                    raise BadValue(int(row), f"{text.strip()!r}, a number too large for binary64")
+            return found
         except BadValue as error:
             comma = self.decimal == "." and re.fullmatch(r"'[-+]?\d+,\d+'", error.value)
             raise UsageError(
@@ -134,9 +142,6 @@ def open_table(path: Path, options: Options) -> Table:
     with readable(path, faults):
         text = path.suffix.lower() != ".parquet"
         opened = _text(path, options) if text else _parquet(path, options)
-    twice = sorted({name for name in opened.names if opened.names.count(name) > 1})
-    if twice:
-        raise UsageError(f"{path}: found more than one column {twice[0]!r}; rename them")
 
     def batches(columns: Sequence[int]) -> Iterator[list[Any]]:
         with readable(path, faults):
@@ -145,9 +150,20 @@ def open_table(path: Path, options: Options) -> Table:
     return replace(opened, batches=batches)
 
 
+def _twice(names: Sequence[str]) -> str | None:
+    """A name that occurs more than once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _refuse_twice(path: Path, names: Sequence[str]) -> None:
+    if twice := _twice(names):
+        raise UsageError(f"{path}: found more than one column {twice!r}; rename them")
+
+
 def _text(path: Path, options: Options) -> Table:
     layout = read_layout(path, options)
     names = tuple(layout.names[j] for j in layout.kept)
+    _refuse_twice(path, names)
     return Table(
         path, names, layout.named, layout.batches, layout.line, layout.decimal, layout.notes
     )
@@ -160,6 +176,7 @@ def _parquet(path: Path, options: Options) -> Table:
         schema, found = opened.schema_arrow, opened.metadata
     groups = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
     refuse_bomb(path, max(groups, 8 * found.num_rows * found.num_columns))
+    _refuse_twice(path, schema.names)
     index = _pandas_index(schema.metadata or {}) & set(schema.names)
     others = [name for name in schema.names if name not in index]
     left, said = index_columns(path, others, _first_rows(path, others), options)

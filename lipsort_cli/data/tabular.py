@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,9 @@ MOST_CLASSES = 1000
 """Beyond that, labels are rather identifiers or quantities than classes."""
 APART = 100.0
 """Standard deviations whose ratio is larger get a warning: one radius cannot suit both columns."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
+"""Labels that are numbers."""
 
 FARTHEST = 2.0**60
 """What a certificate's graph takes as the mean of a column; as its deviation, the inverse too."""
@@ -91,7 +97,9 @@ def _inputs(table: Table, config: TableData) -> list[str]:
     for key, name in (("label", config.label), ("split", config.split)):
         if name is not None:
             table.positions([name], f"data.{key}")
-    chosen = config.columns or [name for name in table.names if name not in special]
+    chosen = config.columns
+    if chosen is None:
+        chosen = [name for name in table.names if name not in special]
     for name in special:
         if name in chosen:
             raise UsageError(f"data.columns: found {name!r}, which is the label or the split")
@@ -144,8 +152,9 @@ def _classes(
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Names of the classes, in order (numbers by size), and the class of each row."""
     names = sorted(set(labels))
-    if all(name.lstrip("-").isdigit() for name in names):
-        names.sort(key=int)
+    sizes = {name: Decimal(name) for name in names if _NUMBER.fullmatch(name)}
+    if len(sizes) == len(names):
+        names.sort(key=sizes.__getitem__)
     if len(names) > min(MOST_CLASSES, max(20, len(labels) // 2)):
         raise UsageError(
             f"data.label: column {column!r} of {path} has {len(names):,} different values in "
@@ -154,6 +163,10 @@ def _classes(
     for gap in [name for name in names if name.lower() in GAPS]:
         warn(f"{path}: {labels.count(gap)} rows have the label {gap!r}, which is taken for the "
              "name of a class; remove them if it says that the label is missing")  # fmt: skip
+    for size in sorted(size for size, count in Counter(sizes.values()).items() if count > 1):
+        equal = [repr(name) for name in names if sizes.get(name) == size]
+        warn(f"{path}: the labels {few(equal)} are equal numbers, but as they are written "
+             "differently, different classes; write them alike to make them one")  # fmt: skip
     if len(names) < 2:
         raise UsageError(
             f"data.label: column {column!r} of {path} holds {few(names) or 'nothing'}; a "

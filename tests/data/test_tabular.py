@@ -78,6 +78,9 @@ def test_labels_keep_their_names(tmp_path: Path, name: str) -> None:
     [
         ([3, 10, 2], ("2", "3", "10")),
         ([0.0, 1.0, 0.0], ("0", "1")),
+        (["10.0", "2.0", "-1e0"], ("-1e0", "2.0", "10.0")),
+        (["²", "³", "--1"], ("--1", "²", "³")),
+        (["9" * 5000, "1" + "0" * 5000, "2"], ("2", "9" * 5000, "1" + "0" * 5000)),
         ([True, False, True], ("False", "True")),
         ([b"cat", b"d\xc3\xb6g", b"cat"], ("cat", "dög")),
         ([Decimal("1.00"), Decimal("0.00"), Decimal("1.00")], ("0", "1")),
@@ -141,6 +144,8 @@ def test_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ({}, {"label": "species"}, r"data\.label: found 'species'; .* height, weight, kind"),
         ({}, {"split": "part"}, r"data\.split: found 'part'"),
         ({}, {"columns": ["height", "kind"]}, "which is the label or the split"),
+        ({}, {"columns": ["height", "height"]}, r"data\.columns: found 'height' twice"),
+        ({}, {"columns": []}, "has no columns but kind"),
         ({}, {"columns": ["depth"]}, r"data\.columns: found 'depth'"),
         ({"name": ["x"] * 40}, {}, "column 'name': found 'x'; allowed: numbers only"),
         ({"kind": ["cat"] * 40}, {}, "holds cat; a classifier needs at least 2"),
@@ -173,6 +178,28 @@ def test_a_label_that_may_be_missing_is_said(
     table["kind"][5:9] = ["NA"] * 4
     assert "NA" in read(written(tmp_path / "a.csv", table)).names
     assert "4 rows have the label 'NA', which is taken" in capsys.readouterr().err
+
+
+def test_equal_numbers_that_are_different_classes_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {"x": [float(i) for i in range(40)], "kind": ["1", "1.0", "01", "1e1"] * 10}
+    assert read(written(tmp_path / "a.csv", table)).names == ("01", "1", "1.0", "1e1")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the labels '01', '1', '1.0' are equal numbers" in said and "1e1" not in said
+    table["kind"] = ["1", "2", "10", "x"] * 10
+    read(written(tmp_path / "a.csv", table))
+    assert "equal" not in capsys.readouterr().err
+
+
+def test_labels_in_quotation_marks_are_kept(tmp_path: Path) -> None:
+    labels = ["u", "v"] * 150 + ['"u"'] * 30 + ['"l1\nl2"', '"l1\n\nl2"', '"l1\n# l2"'] * 30
+    labels += ['"""x0"', '"w ""x"""'] * 30
+    lines = [f"{i % 7}.{i}, {label}" for i, label in enumerate(labels)]
+    (tmp_path / "a.csv").write_text("x, kind\n" + "\n".join(lines) + "\n")
+    data = read(tmp_path / "a.csv")
+    assert data.names == ('"x0', "l1\n\nl2", "l1\n# l2", "l1\nl2", "u", "v", 'w "x"')
+    assert len(data.train) + len(data.validation) + len(data.test) == len(labels)
 
 
 def test_the_label_is_no_column_to_choose(tmp_path: Path) -> None:
