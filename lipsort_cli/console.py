@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import re
 import shlex
 import sys
 import textwrap
@@ -25,7 +24,7 @@ from rich.console import ConsoleOptions, RenderableType, RenderResult
 from rich.file_proxy import FileProxy
 from rich.segment import Segment
 
-from lipsort_cli.quoting import quoted
+from lipsort_cli.quoting import word as hydra_word
 
 _UNWRAPPED = 10_000
 """Columns where there is no terminal: a path that is broken in two cannot be copied or parsed."""
@@ -300,9 +299,6 @@ def located(path: str | Path) -> str:
         return str(absolute)
 
 
-_SIMPLE = re.compile(r"[\w./+@%~-]*", re.ASCII)
-
-
 def command_line(*words: str | Path | tuple[str, str | Path]) -> str:
     """A command that can be pasted into a shell: paths from where the user stands, all quoted.
 
@@ -316,9 +312,7 @@ def _plain_word(word: str | Path | tuple[str, str | Path]) -> str:
         return located(word) if isinstance(word, Path) else word
     key, value = word
     text = located(value) if isinstance(value, Path) else value
-    if not _SIMPLE.fullmatch(text):
-        text = quoted(text)
-    return f"{key}={text}"
+    return f"{key}={hydra_word(text)}"
 
 
 def _quoted(word: str) -> str:

@@ -129,7 +129,7 @@ def resolved(path: str | Path) -> Path:
     except RuntimeError as error:
         raise UsageError(f"{path}: {error}; write ./{path} for a name that starts so") from error
     for folder in reversed(_STANDING):
-        if (folder / found).exists():
+        if os.path.exists(folder / found):
             return folder / found
     return found
 

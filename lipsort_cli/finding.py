@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 from collections.abc import Callable
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import resolved
 from lipsort_cli.identity import check_weights, holder
 from lipsort_cli.runs import RECORD, read_record, require_provable
+
+_LONGEST = 255
+"""Bytes of a name that file systems take."""
 
 
 def find_run(
@@ -48,11 +54,17 @@ def find_run(
 
 
 def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless: str) -> Path:
-    if not directory.exists():
-        raise UsageError(f"{directory}: no such directory; give the directory of a run of {wanted}")
-    if not directory.is_dir():
+    try:
+        directory.stat()
+    except OSError as error:
+        lacking = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        reason = "no such directory" if lacking else str(error.strerror).lower()
+        raise UsageError(
+            f"{directory}: {reason}; give the directory of a run of {wanted}"
+        ) from error
+    if not isdir(directory):
         raise UsageError(f"{directory} is a file; give the directory of a run of {wanted}")
-    if not (directory / RECORD).is_file():
+    if not isfile(directory / RECORD):
         raise UsageError(
             f"{directory} is no run directory: it holds no {RECORD}; "
             f"give the directory of a run of {wanted}"
@@ -68,7 +80,10 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless:
             f"give the directory of a run of {wanted}"
         )
     if record["status"] != "finished":
-        resume = f"finish it with `lipsort {record['command']} resume={directory}`"
+        from lipsort_cli.console import command_line
+
+        again = command_line("lipsort", record["command"], ("resume", directory))
+        resume = f"finish it with `{again}`"
         process = holder(directory)
         advice = resume if process is None else f"wait for {process}"
         how = _progress(record, process is not None)
@@ -76,6 +91,22 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless:
     check_weights(directory, record)
     require_provable(directory)
     return directory.resolve()
+
+
+def usable_folder(key: str, text: str) -> Path:
+    """The folder that ``key`` names, which need not be there yet.
+
+    Raises:
+        UsageError: it is none, or can never be.
+    """
+    if not text:
+        raise UsageError(f"{key}: found nothing; allowed: {key}=FOLDER")
+    if any(len(os.fsencode(name)) > _LONGEST for name in Path(text).parts):
+        raise UsageError(
+            f"{key}: found {text}, which is too long a name; allowed: a folder whose name has at "
+            f"most {_LONGEST} bytes, as those on the way to it"
+        )
+    return Path(text)
 
 
 def _progress(record: dict[str, Any], alive: bool) -> str:

@@ -1,8 +1,25 @@
-"""Text as Hydra's override grammar takes it."""
+"""Text as Hydra's override grammar takes it: what is shown to be typed is quoted here, or nowhere.
+
+A whole command line for a shell, with paths from where the user stands: ``console.command_line``.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[\w./+@%-]+", re.ASCII)
+"""Words that need no quotes, unless they are others than text."""
+
+_OTHER = re.compile(
+    r"null|true|false|[+-]?(inf|nan|(\d[\d_]*\.?|[\d_]*\.\d[\d_]*)(e[+-]?\d[\d_]*)?)",
+    re.IGNORECASE | re.ASCII,
+)
+"""What the grammar reads as nothing, as true or false, or as a number."""
+
+_SAME = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
+"""Numbers that are the same text again."""
 
 
 def quoted(value: str) -> str:
@@ -10,3 +27,22 @@ def quoted(value: str) -> str:
     # Backslashes are themselves, but before a quotation mark, the closing one included.
     escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
     return f"'{escaped}'"
+
+
+def word(value: str) -> str:
+    """``value`` as a word that Hydra reads as this text: as it stands where it can, else quoted."""
+    text = _PLAIN.fullmatch(value) and (_SAME.fullmatch(value) or not _OTHER.fullmatch(value))
+    return value if text else quoted(value)
+
+
+def word_list(values: Iterable[str]) -> str:
+    """``values`` as a list of texts in Hydra's override grammar."""
+    return f"[{','.join(map(word, values))}]"
+
+
+def list_override(key: str, values: Iterable[str]) -> str:
+    """``key=[...]`` with texts, as it is typed in a shell: quoted there only if it has quotes."""
+    text = f"{key}={word_list(values)}"
+    if "'" not in text:
+        return text
+    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from os.path import exists, isdir, isfile
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,7 +18,7 @@ from lipsort_cli.config import explain
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import Instead, UsageError, first_line
 from lipsort_cli.files import resolved
-from lipsort_cli.quoting import quoted
+from lipsort_cli.quoting import quoted, word, word_list
 from lipsort_cli.runs import RECORD
 
 
@@ -41,11 +42,12 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
                 f"key=value only: see `lipsort {command.name} --help`",
                 _instead(command, positional),
             )
+        _refuse_paths(command, overrides)
         return overrides
     named = [text for text in overrides if text.startswith("run=")]
     if command.argument and positional:
         # The last is what it works on, unless it is a run and nothing else says what that is.
-        alone = len(positional) + len(named) == 1 and (resolved(positional[0]) / RECORD).is_file()
+        alone = len(positional) + len(named) == 1 and isfile(resolved(positional[0]) / RECORD)
         if not alone:
             value = f"{command.argument}={quoted(positional[-1])}"
             overrides = [value if text is positional[-1] else text for text in overrides]
@@ -70,9 +72,28 @@ def _instead(command: Command, positional: list[str]) -> tuple[Instead, ...]:
         return ((positional[0], own),)
     if command.name == "estimate-wasserstein" and len(positional) == 2:
         p, q = positional
-        if resolved(p).exists() and resolved(q).exists():
-            return (p, ["distribution=files", f"distribution.p={p}"]), (q, [f"distribution.q={q}"])
+        if exists(resolved(p)) and exists(resolved(q)):
+            first = ["distribution=files", f"distribution.p={word(p)}"]
+            return (p, first), (q, [f"distribution.q={word(q)}"])
     return ()
+
+
+def _refuse_paths(command: Command, overrides: list[str]) -> None:
+    """Refuse ``data=FILE`` whose path Hydra would not read as one: what it means is plain."""
+    for text in overrides if command.name in ("train", "wgan") else ():
+        key, _, value = text.partition("=")
+        own = explain.own_data(value) if key == "data" else []
+        if own and (not _parses(text) or ("," in value and exists(resolved(value)))):
+            words = f"data: found {value}; allowed: an option; your own files are {own[0]}"
+            raise UsageError(words, ((text, own),))
+
+
+def _parses(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
 
 
 def _whole(command: Command, text: str) -> str:
@@ -89,7 +110,7 @@ def _beside(command: Command) -> str:
 
 def _is_run(text: str) -> bool:
     """Whether an argument is no override; a folder may have ``=`` in its name."""
-    return not text.startswith("~") and ("=" not in text or resolved(text).is_dir())
+    return not text.startswith("~") and ("=" not in text or isdir(resolved(text)))
 
 
 def path_of(override: str) -> str:
@@ -99,7 +120,7 @@ def path_of(override: str) -> str:
         UsageError: there is nothing behind ``=``.
     """
     key, _, text = override.partition("=")
-    if not resolved(text).exists():
+    if not exists(resolved(text)):
         with suppress(HydraException):
             value = OverridesParser.create().parse_override(override).value()
             text = value if isinstance(value, str) else text
@@ -128,12 +149,12 @@ def _many(command: Command, overrides: list[str], positional: list[str], query: 
     elif single:
         arguments = [path_of(single[0])]
     if not command.takes:
-        return [*([f"runs={_quoted_list(arguments)}"] if arguments else []), *rest]
+        return [*([f"runs={word_list(arguments)}"] if arguments else []), *rest]
     if query and not arguments:
         return rest
     wanted: list[str | None] = [*arguments] if arguments else [None]
     found = [str(finding.find_run(argument, command.takes)) for argument in wanted]
-    return [f"run={quoted(found[0])}", f"runs={_quoted_list(found)}", *rest]
+    return [f"run={quoted(found[0])}", f"runs={word_list(found)}", *rest]
 
 
 def _list(override: str) -> list[str]:
@@ -149,7 +170,3 @@ def _list(override: str) -> list[str]:
     if not all(texts) or len(texts) < max(1, len(values)):
         raise UsageError(f"runs: found {override!r}; allowed: directories, as in runs=[A,B]")
     return texts
-
-
-def _quoted_list(values: list[str]) -> str:
-    return f"[{','.join(quoted(value) for value in values)}]"

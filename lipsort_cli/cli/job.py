@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
@@ -21,15 +22,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-from lipsort_cli import runs
+from lipsort_cli import finding, runs
 from lipsort_cli.cli import objective
+from lipsort_cli.cli.sweeps import Farewell
 from lipsort_cli.config import plugins, validate
 from lipsort_cli.config.catalog import presets_for
 from lipsort_cli.config.compose import known_to_hydra
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import settle_paths, to_typed, without_hydra
 from lipsort_cli.console import command_line, console, located, warn
-from lipsort_cli.errors import Interrupted, UsageError, first_line
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.identity import locked
 from lipsort_cli.processes import collect_garbage, ending_with, keep_memory, on_stop_signals
@@ -164,9 +166,7 @@ def directory_of(config: DictConfig) -> Path:
             found = OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise UsageError(f"hydra.run.dir: {first_line(error)}") from error
-    if not str(found):
-        raise UsageError("hydra.run.dir: found nothing; allowed: hydra.run.dir=FOLDER")
-    return Path(str(found))
+    return finding.usable_folder("hydra.run.dir", str(found))
 
 
 def _overrides(hydra: DictConfig) -> list[str]:
@@ -196,12 +196,19 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-_OURS = "raised by a job of lipsort's"
+_OURS = "raised by the job of lipsort's in "
 
 
-def is_ours(error: Exception) -> bool:
-    """Whether an error of another process was raised by a job, not by what carried it out."""
-    return _OURS in getattr(error, "__notes__", ())
+def failed_in(error: Exception) -> Path | None:
+    """The folder of the job of another process that raised an error; None: no job did."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_OURS)]
+    return Path(notes[0].removeprefix(_OURS)) if notes else None
+
+
+def show_defect(error: Exception) -> None:
+    """The traceback of a job's error that is none of those of which a message is made."""
+    if not isinstance(error, LipsortError | OSError | MemoryError):
+        traceback.print_exception(error)
 
 
 class SweepTask:
@@ -228,14 +235,16 @@ class SweepTask:
         label = " ".join(_overrides(node)) or "defaults"
         console.print(f"Job {state.job.num}: {label}", style="bold")
         elsewhere = self._process != os.getpid()
+        directory = Path(state.runtime.output_dir)
         try:
-            directory = Path(state.runtime.output_dir)
             with ending_with(self._process) if elsewhere else nullcontext():
-                return carry_out(self.command, config, node, directory, self.subdir)
+                found = carry_out(self.command, config, node, directory, self.subdir)
+            Farewell.jobs[directory] = "finished"
+            return found
         except Exception as error:
             if elsewhere:
                 warn(f"job {state.job.num} ({label}): {error}")
-                error.add_note(_OURS)
+                error.add_note(f"{_OURS}{directory}")
                 raise
             if isinstance(error, Interrupted):
                 again = command_line(("resume", Path(str(state.sweep.dir))))
@@ -245,6 +254,7 @@ class SweepTask:
                 # Only this passes through Hydra, and ends a sweep.
                 self.errors.insert(0, error)
                 raise KeyboardInterrupt from error
+            Farewell.jobs[directory] = "failed"
             warn(f"job {state.job.num} ({label}): {error}")
             self.errors.append(error)
             return None

@@ -89,8 +89,7 @@ def _composed(command: Command, options: argparse.Namespace, overrides: list[str
         if _is_query(options):
             _hydra(command, options, overrides)
         elif options.multirun or config.hydra.mode == RunMode.MULTIRUN:
-            if not config.hydra.sweep.dir:
-                raise UsageError("hydra.sweep.dir: found nothing; allowed: hydra.sweep.dir=FOLDER")
+            finding.usable_folder("hydra.sweep.dir", str(config.hydra.sweep.dir or ""))
             # What Hydra would save of each job is saved when the job has been let in.
             saved = config.hydra.output_subdir
             with left_on_a_signal(command.name, str(config.hydra.launcher.get("_target_"))):
@@ -184,8 +183,8 @@ def _hydra(
         raise write_error(Path(str(error.filename or "the run directory")), error) from error
     except Exception as error:
         if not task.errors:
-            if job.is_ours(error):
-                broken_off()
+            if failed := job.failed_in(error):
+                broken_off(failed)
             raise _of_hydra(error) from error
     finally:
         sys.argv = argv
@@ -194,12 +193,14 @@ def _hydra(
         else:
             os.environ["HYDRA_FULL_ERROR"] = debug
     if task.errors:
+        for other in task.errors[1:]:
+            job.show_defect(other)
         raise task.errors[0]
 
 
 def _of_hydra(error: Exception) -> Exception:
     """An error that came through Hydra: its own and its plugins' as a message, ours as it is."""
-    if isinstance(error, LipsortError) or job.is_ours(error):
+    if isinstance(error, LipsortError) or job.failed_in(error):
         return error
     words = str(error).strip() or type(error).__name__
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -213,6 +214,8 @@ def _as_message(error: OSError) -> LipsortError:
         return LipsortError(str(error.strerror or error))
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return write_error(Path(str(error.filename)), error)
+    if error.errno == errno.ENAMETOOLONG:  # no file can be called so: a word is wrong
+        return UsageError(f"found {error.filename}: {error.strerror}; give the path of a file")
     return LipsortError(f"{error.filename}: {error.strerror or error}")
 
 

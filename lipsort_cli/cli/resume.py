@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
+from os.path import exists, isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def run(
         UsageError: it is no run of this command, it still runs, or an override would change it.
     """
     directory = resolved(target)
-    if not directory.is_dir():
+    if not isdir(directory):
         raise UsageError(f"resume: found {target}, which is no directory")
-    if not (directory / runs.RECORD).is_file():
+    if not isfile(directory / runs.RECORD):
         raise UsageError(
             f"resume: found {target}, which is no run directory: it holds no {runs.RECORD}"
         )
@@ -100,9 +101,9 @@ def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str
     Raises:
         UsageError: it is no sweep of this command, or an override would change it.
     """
-    folder = Path(target).expanduser().resolve()
+    folder = resolved(target).resolve()
     path = folder / "multirun.yaml"
-    if not path.exists():
+    if not exists(path):
         raise UsageError(
             f"resume: found {target}, which is no folder of a sweep: it holds no {path.name}"
         )

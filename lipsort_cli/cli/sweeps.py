@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -23,21 +24,31 @@ class Farewell(Callback):
 
     folder: Path | None = None
     """Where the sweep of this process lies that has begun, and not ended well yet."""
+    jobs: ClassVar[dict[Path, str]] = {}
+    """How the jobs of which this process heard have ended, ``finished`` or ``failed``, by folder.
+
+    One that is refused leaves no record, and one of another configuration lies there already.
+    """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Know the folder, for :func:`broken_off`."""
         Farewell.folder = Path(str(config.hydra.sweep.dir))
+        Farewell.jobs.clear()
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print one line, and the report of the jobs that finished; nothing without records."""
+        """Print one line, and the report of the jobs that finished.
+
+        Nothing where there are no records, and none that failed: jobs of other commands.
+        """
         Farewell.folder = None
         farewell(Path(str(config.hydra.sweep.dir)))
 
 
 def farewell(folder: Path) -> None:
     """The last words of the sweep in ``folder``: how its jobs ended, and which are not finished."""
-    found = statuses(folder)
-    if not found:
+    found = statuses(folder, Farewell.jobs)
+    recorded = any(folder.glob(f"*/{RECORD}"))
+    if not recorded and "failed" not in found.values():
         return
     counted = Counter(found.values()).most_common()
     listed = ", ".join(f"{count} {status}" for status, count in counted)
@@ -45,11 +56,13 @@ def farewell(folder: Path) -> None:
     results_line("Sweep", folder, f"{len(found)} jobs: {listed}")
     if unfinished:
         warn(f"not finished: {', '.join(f'{name} ({found[name]})' for name in unfinished)}")
-    _compare(folder)
+    if recorded:
+        _compare(folder)
 
 
-def broken_off() -> None:
-    """Say them where Hydra does not, because a job failed in another process."""
+def broken_off(failed: Path) -> None:
+    """Say them where Hydra does not, because the job in ``failed`` did so in another process."""
+    Farewell.jobs[failed] = "failed"
     if Farewell.folder is not None:
         folder, Farewell.folder = Farewell.folder, None
         farewell(folder)
@@ -93,10 +106,24 @@ def _compare(folder: Path) -> None:
     results_line("Report", out, "report.html", "report.md", "report.json", "figures/")
 
 
-def statuses(folder: Path) -> dict[str, str]:
-    """How each job of a sweep ended, by the name of its folder, in the order of the jobs."""
-    found = {}
-    for path in sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (len(p.parent.name), p)):
-        with contextlib.suppress(LipsortError):
-            found[path.parent.name] = str(read_record(path.parent)["status"])
-    return found
+def statuses(folder: Path, known: Mapping[Path, str]) -> dict[str, str]:
+    """How each job of a sweep ended, by the name of its folder, in the order of the jobs.
+
+    ``known``: how those in these folders did, as far as this process knows.
+    """
+    ended = {relpath(place, folder): status for place, status in known.items()}
+    found = {
+        path.name: "without a record"
+        for path in folder.glob("*")
+        if path.name.isdecimal() and path.is_dir()  # as Hydra numbers them
+    }
+    found |= ended
+    for path in folder.glob(f"*/{RECORD}"):
+        try:
+            status = str(read_record(path.parent)["status"])
+        except LipsortError:
+            status = "with a damaged record"
+        name = path.parent.name
+        # What failed may have been refused because a run of another configuration lies there.
+        found[name] = "failed" if ended.get(name) == "failed" else status
+    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))

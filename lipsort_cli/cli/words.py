@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from os.path import exists
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.meant import keys_like
@@ -58,7 +59,7 @@ def _mended(
             off = bare.startswith("no-")
             key = _key(command, bare.removeprefix("no-"))
             if key is None:
-                if resolved(word).exists():
+                if exists(resolved(word)):
                     found.append(repr(word))
                     word = f"./{word}"
                 yield word
@@ -101,7 +102,7 @@ def _mended(
 def _without_sign(command: Command, word: str, following: list[str]) -> tuple[str, str, int] | None:
     """Key and value of `seed 3`, `seed: 3`, `seed:3` and `seed==3`, and how many words follow."""
     name, sign, value = word.partition("==" if "==" in word else ":")
-    path = "=" in name or resolved(word).exists() or name in ("run", "runs")
+    path = "=" in name or exists(resolved(word)) or name in ("run", "runs")
     key = None if path else _key(command, name)
     if key is None or (sign == "==" and not value):
         return None

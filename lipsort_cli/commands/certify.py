@@ -9,6 +9,7 @@ from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
+from lipsort_cli.commands.points import say_taken
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, results_line, show_table
 from lipsort_cli.directed_text import at_least, at_most, share_down
@@ -44,6 +45,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
             "arithmetic: leave it out"
         )
     run = open_critic(config.run, config.points)
+    say_taken(config.points, max(len(run.samples.x), len(run.samples.y)), "the larger sample")
     norm = run.norm if config.norm is None else config.norm
     claim = Claim("w1_lower_bound", norm, "real", len(run.samples.x), ())
     protect(directory, run.directory, claim, replace=config.replace)
@@ -58,6 +60,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
 
 def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
+    say_taken(config.points, len(trained.labels), "the test set")
     norm, eps = resolve_radii(trained, config.norm, config.eps)
     claim = Claim("classification", norm, config.arithmetic, len(trained.labels), tuple(eps))
     protect(directory, trained.directory, claim, replace=config.replace)

@@ -31,10 +31,10 @@ def generalisation(
 
     from lipsort_cli.directed_text import at_most
     from lipsort_cli.files import make_folder, write_json
-    from lipsort_cli.finding import find_run
+    from lipsort_cli.finding import find_run, usable_folder
 
     directory = find_run(run, ("train",))
-    folder = directory if out is None else Path(out)
+    folder = directory if out is None else usable_folder("--out", out)
     make_folder(folder)
     found = _bounded(directory, delta)
     write_json(folder / "generalisation.json", found)

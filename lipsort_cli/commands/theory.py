@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from os.path import exists
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,13 @@ def theory(
     rational numbers, without rounding. Writes results.json and figures/. Exits with 1 if a claim
     does not hold.
     """
-    if folder is not None and "=" in folder.name and not folder.exists():
+    from lipsort_cli.finding import usable_folder
+
+    if folder is not None and "=" in folder.name and not exists(folder):
         raise UsageError(f"found {folder}; allowed: --quick, and one folder")
     now = datetime.now()
     default = Path("outputs/theory", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S-%f"))
-    return run(default if folder is None else folder, quick)
+    return run(default if folder is None else usable_folder("FOLDER", str(folder)), quick)
 
 
 def run(directory: Path, quick: bool = False) -> int:
@@ -42,7 +45,7 @@ def run(directory: Path, quick: bool = False) -> int:
     from lipsort_cli.theory.claims import check_all, train_all
     from lipsort_cli.theory.figures import draw_all
 
-    if (directory / RECORD).exists():
+    if exists(directory / RECORD):
         raise UsageError(f"{directory} holds a run already; choose another folder")
     make_folder(directory)
     with RunRecord.recording(directory, "theory", seed=0, device="cpu"):

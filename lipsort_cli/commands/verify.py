@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os.path import isdir
+from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
@@ -33,4 +35,24 @@ def verify(
     from lipsort_cli.verification import verify as verdict
     from lipsort_cli.verifier.__main__ import show
 
-    return show(verdict(certificate, exact=exact, data=data, network=network, patience=patience))
+    found = verdict(certificate, exact=exact, data=data, network=network, patience=patience)
+    if (found.status, found.field) == ("MISUSED", "certificate") and isdir(certificate):
+        found = found._replace(reason=_lacking(Path(certificate)))
+    return show(found)
+
+
+def _lacking(folder: Path) -> str:
+    """What a folder without a certificate is, and how one comes about, which no verifier knows."""
+    from lipsort_cli.config.schema import COMMANDS
+    from lipsort_cli.console import command_line
+    from lipsort_cli.errors import LipsortError
+    from lipsort_cli.finding import find_run
+    from lipsort_cli.verifier.verify import CERTIFICATE
+
+    certify = COMMANDS["certify"]
+    try:
+        find_run(str(folder.absolute()), certify.takes, senseless=certify.senseless)
+    except LipsortError as error:
+        return f"{folder} holds no {CERTIFICATE}, and none can be issued for it: {error}"
+    issue = command_line("lipsort", "certify", folder)
+    return f"{folder} holds no {CERTIFICATE}; issue one with: {issue}"

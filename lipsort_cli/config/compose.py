@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ class Composer:
     def _one_value(self, text: str) -> Instead | None:
         """What ``text`` means that reads like a sweep: a list, a thousand, a name with a comma."""
         key, _, value = text.partition("=")
-        if key in _TEXTS or resolved(value).exists():
+        if key in _TEXTS or exists(resolved(value)):
             return self._as_text(text)
         return override_like(self.command, text)
 

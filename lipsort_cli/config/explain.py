@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields
+from os.path import isdir
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +23,7 @@ from lipsort_cli.config.typed import field_of
 from lipsort_cli.config.validate import allowed
 from lipsort_cli.errors import Fault, first_line
 from lipsort_cli.files import resolved
+from lipsort_cli.quoting import word
 
 _WORDS = {
     int: "a whole number",
@@ -151,7 +153,7 @@ def _unfit(group: str, value: str, error: Exception) -> str:
 def _bad_option(group: str, value: str, options: list[str]) -> str:
     extra = f" ({_EXTRAS[group]})" if group in _EXTRAS else ""
     words = f"{group}: found {value}; allowed: {', '.join(options) or 'nothing yet'}{extra}"
-    if own := own_data(value) if group == "data" else []:
+    if own := own_data(value.strip("'\"")) if group == "data" else []:
         return Fault(f"{words}; your own files are {own[0]}", (f"{group}={value}", own))
     near = alike(value, options)
     if not near:
@@ -164,10 +166,10 @@ def own_data(path: str) -> list[str]:
     """The overrides that train on a file or folder of the user's own; empty for what is none."""
     ending = PurePath(path).suffix.lower()
     if ending in (".csv", ".tsv", ".txt", ".parquet"):
-        return ["data=table", f"data.path={path}", "data.label=COLUMN"]
+        return ["data=table", f"data.path={word(path)}", "data.label=COLUMN"]
     if ending == ".npz":
-        return ["data=npz", f"data.path={path}"]
-    return ["data=folder", f"data.path={path}"] if resolved(path).is_dir() else []
+        return ["data=npz", f"data.path={word(path)}"]
+    return ["data=folder", f"data.path={word(path)}"] if isdir(resolved(path)) else []
 
 
 def _unknown_key(

@@ -12,6 +12,7 @@ from typing import Any
 from lipsort_cli.config import catalog
 from lipsort_cli.config.validate import value_faults
 from lipsort_cli.errors import Instead
+from lipsort_cli.quoting import word as hydra_word
 
 _OTHER_NAMES = {
     "learning_rate": "lr",
@@ -98,7 +99,7 @@ def _value(text: str, kind: Any, metadata: Any) -> str | None:
     if kind is str and metadata.get("pattern"):
         return bare.lower() if re.fullmatch(metadata["pattern"], bare.lower()) else None
     if kind is str:
-        return bare if re.fullmatch(r"[\w.-]+", bare, re.ASCII) else None
+        return hydra_word(bare) if re.fullmatch(r"[\w.-]+", bare, re.ASCII) else None
     number = _number(bare) if kind in (int, float) else None
     if number is None or (kind is int and number.denominator > 1):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lipsort_cli.config.data import TableOptions
 from lipsort_cli.errors import UsageError
-from lipsort_cli.quoting import quoted
+from lipsort_cli.quoting import list_override
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def index_columns(
         column, key = names[doubtful[0]], options.key
         rest = [name for name in others if name != column]
         raise UsageError(
-            f"{path}: column {column} counts the rows: an index, or values? {key}.columns="
-            f"{_listed(rest)} leaves it out, {key}.columns={_listed(others)} keeps it"
+            f"{path}: column {column} counts the rows: an index, or values? "
+            f"{_columns(key, rest)} leaves it out, {_columns(key, others)} keeps it"
         )
     if not index:
         return index, ()
@@ -100,7 +100,7 @@ def _differ(values: Sequence[str]) -> bool:
     return all(value.isdigit() for value in values) and len(set(values)) == len(values)
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Names as a list in Hydra's grammar; the first of very many."""
-    words = [name if re.fullmatch(r"\w+", name, re.ASCII) else quoted(name) for name in names]
-    return f"[{','.join(words if len(words) <= 40 else [*words[:3], '...'])}]"
+def _columns(key: str, names: Sequence[str]) -> str:
+    """The override that takes these columns; the first of very many."""
+    shown = names if len(names) <= 40 else [*names[:3], "..."]
+    return list_override(f"{key}.columns", shown)

@@ -25,7 +25,7 @@ from lipsort_cli.data.rowfile import Spool, open_npy, open_npz, opened_npz, plac
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import readable, require_file, resolved
-from lipsort_cli.quoting import word_list
+from lipsort_cli.quoting import list_override
 
 __all__ = ["Samples", "centre_and_spread", "load_pair", "load_samples", "make_samples"]
 
@@ -225,7 +225,7 @@ def _matched(table: Table, like: Samples) -> tuple[str, ...]:
     wanted = like.names or ()
     if set(wanted) != set(table.names):
         both = [name for name in wanted if name in table.names]
-        choose = f"; distribution.columns={word_list(both)} compares what both have"
+        choose = f"; {list_override('distribution.columns', both)} compares what both have"
         raise UsageError(
             f"{table.path} has the columns {', '.join(table.names)}, {like.name} "
             f"{', '.join(wanted)}; columns are matched by name" + (choose if both else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import exists
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,7 +114,7 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
             class of the run.
     """
     path, key = place_of(location)
-    if not path.exists():
+    if not exists(path):
         raise UsageError(f"data.path: found {location}; no such file or folder")
     ending = path.suffix.lower()
     if path.is_dir() or ending in IMAGES:

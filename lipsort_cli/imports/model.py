@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -119,7 +120,7 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     float32 (or double).
     """
     onnx, path = package(), Path(path)
-    if not path.is_file():
+    if not isfile(path):
         raise UsageError(f"file: found {path}, which is no file")
     size = path.stat().st_size
     if size > MOST_BYTES:

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def expand(arguments: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for argument in map(str, arguments):
         path = resolved(argument)
-        if path.is_dir():
+        if isdir(path):
             found.append(path)
             continue
-        if path.exists():
+        if exists(path):
             raise UsageError(f"{path} is a file; give run directories or folders that hold them")
         matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(argument) else []
         folders = [Path(match) for match in matches if Path(match).is_dir()]

@@ -138,6 +138,40 @@ def test_the_line_that_works_is_shown(
         composer.check([*run, *overrides], multirun="-m" in meant)
 
 
+@pytest.mark.parametrize("name", ["my data (1)", "ünd/ä", "it's", "a~b", "null", "a,b"])
+@pytest.mark.parametrize("ending", [".csv", ".npz", ""])
+def test_ones_own_files_may_have_any_name(
+    name: str,
+    ending: str,
+    train_calls: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The line that is shown can be typed, however the file is given."""
+    path = name + ending
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).touch() if ending else Path(path).mkdir()
+    for given in (path, f"data={path}") if path != "null" else (path,):
+        assert lipsort(monkeypatch, "train", given) == 2
+        *_, last = capsys.readouterr().err.splitlines()
+        assert last.startswith("try: lipsort train data=")
+        with Composer("train") as composer:
+            config = composer.check(shlex.split(last)[3:], multirun=False)
+        assert config.data.path == path
+
+
+def test_two_files_of_any_name_are_two_samples(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("p (1).npy", "ä.npy"):
+        Path(name).touch()
+    assert lipsort(monkeypatch, "estimate-wasserstein", "p (1).npy", "ä.npy") == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    with Composer("estimate-wasserstein") as composer:
+        config = composer.check(shlex.split(last)[3:], multirun=False)
+    assert (config.distribution.p, config.distribution.q) == ("p (1).npy", "ä.npy")
+
+
 @pytest.mark.parametrize(
     "typed",
     [

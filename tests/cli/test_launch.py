@@ -221,6 +221,30 @@ def test_a_failing_job_does_not_stop_a_sweep(
     assert "job 1 (seed=1): seed 1 is cursed" in capsys.readouterr().err
 
 
+def test_a_sweep_counts_all_jobs_and_shows_defects(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also those that never began a record; a defect has its traceback, whichever job had it."""
+    module = sys.modules["lipsort_cli.commands.train"]
+    accepting = module.run
+
+    def run(config: Any, directory: Path) -> None:
+        if config.seed == 1:
+            raise UsageError("seed 1 is refused")
+        if config.seed == 2:
+            raise KeyError("a defect")
+        accepting(config, directory)
+
+    monkeypatch.setattr(module, "run", run)
+    for subdir in ([], ["hydra.sweep.subdir=s/${seed}"]):
+        assert lipsort(monkeypatch, "train", "-m", "seed=0,1,2,3", *subdir) == 2
+        shown, warned = capsys.readouterr()
+        assert "4 jobs: 2 finished, 2 failed" in shown
+        assert warned.count("KeyError: 'a defect'") == 1
+        assert 'raise KeyError("a defect")' in warned
+        assert warned.splitlines()[-1] == "lipsort: seed 1 is refused"
+
+
 def test_an_interrupted_job_ends_a_sweep(
     train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

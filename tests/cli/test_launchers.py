@@ -60,7 +60,7 @@ def test_a_preset_is_swept_with_joblib(tmp_path: Path) -> None:
 
 
 def test_a_sweep_ends_with_what_became_of_its_jobs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from omegaconf import OmegaConf
 
@@ -69,12 +69,18 @@ def test_a_sweep_ends_with_what_became_of_its_jobs(
         text = json.dumps({"command": "train", "status": status})
         (tmp_path / str(number) / "run.json").write_text(text)
     (tmp_path / "3").mkdir()  # a job that never began
-    assert statuses(tmp_path) == {"0": "finished", "1": "failed", "2": "finished"}
+    (tmp_path / "data").mkdir()  # no job's
+    ended = {"0": "finished", "1": "failed", "2": "finished", "3": "without a record"}
+    assert statuses(tmp_path, {}) == ended
+    # One that was refused: because of the run of another configuration that lies there.
+    assert statuses(tmp_path, {tmp_path / "2": "failed"})["2"] == "failed"
+    monkeypatch.setattr(Farewell, "jobs", {tmp_path / "3": "failed"})
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     Farewell().on_multirun_end(config)
     shown, warned = capsys.readouterr()
-    assert "3 jobs: 2 finished, 1 failed" in shown and str(tmp_path) in shown
-    assert "not finished: 1 (failed)" in warned
+    assert "4 jobs: 2 finished, 2 failed" in shown and str(tmp_path) in shown
+    assert "not finished: 1 (failed), 3 (failed)" in warned
     assert (tmp_path / "report" / "report.html").is_file()
+    Farewell.jobs.clear()
     Farewell().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": "/nowhere"}}}))
     assert capsys.readouterr().out == ""

@@ -1,0 +1,11 @@
+"""What commands say of ``points=N``, where there are fewer."""
+
+from __future__ import annotations
+
+from lipsort_cli.console import say
+
+
+def say_taken(asked: int, taken: int, owner: str) -> None:
+    """Say that ``owner`` has fewer points than were asked for; 0 asks for all."""
+    if taken < asked:
+        say(f"points: asked {asked:,}; {owner} has {taken:,}, all taken")
