@@ -304,11 +304,10 @@ def blocked_upper(
         for piece in _pieces_of(rows, index)
     )
     power = math.frexp(width)[1]
-    origin = np.ldexp(origin, -power)
     a, b = mass.floats()
     dim = int(np.prod(np.shape(x)[1:], dtype=int))
     blocks = max(1, math.ceil(max(len(a), len(b)) / size))
-    total = reach = 0.0
+    total = 0.0
     for done, block in enumerate(random_blocks(a, b, size, rng), start=1):
         if len(block.x_rows) and len(block.y_rows):
             xs, ys = (
@@ -325,11 +324,11 @@ def blocked_upper(
                 warnings.simplefilter("ignore")
                 plan = ot.emd(p, q * (p.sum() / q.sum()), cost, numItermax=10_000_000)
             total += coupling_cost(plan, cost, p, q, dim)
-            away = costs(xs, origin, norm).max() + costs(ys, origin, norm).max()
-            reach = max(reach, float(away))
         if progress is not None:
             progress(done, blocks)
-    # Each atom's pieces sum to its weight up to three roundings; that mass may go anywhere.
+    # Each atom's pieces sum to its weight up to three roundings; that mass may go anywhere, and an
+    # atom so light may be in no block. Scaled coordinates are within 1 of the origin's.
+    reach = 2.0 * {"l2": math.sqrt(dim), "l1": dim, "linf": 1.0}[norm]
     stray = 8 * (len(a) + len(b) + 2 * blocks) * UNIT
     bound = (total + stray * reach) * mass.share * (1 + 4 * (blocks + dim + 10) * UNIT)
     return math.nextafter(math.ldexp(bound, power), math.inf)

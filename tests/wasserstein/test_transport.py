@@ -205,3 +205,17 @@ def test_a_line_of_many_points_is_exact() -> None:
     assert exact.width < 1e-12
     truth = wasserstein_distance(x[:, 0], x[:20_000, 0] + 1)
     assert exact.value == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_an_atom_lighter_than_a_rounding_counts_where_it_is(norm: str) -> None:
+    """No block has any of its mass, but it lies so far away that it makes most of the distance."""
+    rng = np.random.default_rng(0)
+    x, y, a = rng.standard_normal((300, 2)), rng.standard_normal((300, 2)), np.ones(300)
+    x[7], a[7] = -1e25, 1e-17
+    # z -> z_0 is 1-Lipschitz in every norm.
+    mean = sum(Fraction(w) * Fraction(z) for w, z in zip(a, x[:, 0], strict=True)) / Fraction(299)
+    gap = abs(mean - sum(map(Fraction, y[:, 0])) / 300)
+    assert gap > 1e5
+    assert Fraction(blocked_upper(x, y, a, norm=norm, size=100)) >= gap * (1 - Fraction(1, 10**12))
+    assert Fraction(exact_transport(x, y, a, norm=norm).upper) >= gap * (1 - Fraction(1, 10**12))
