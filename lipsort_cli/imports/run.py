@@ -76,7 +76,13 @@ def compare(
     alone = count if model.fixed else min(_FEW, count)
     found.append(np.concatenate([run(fed[k : k + 1]) for k in range(alone)]))
     if not model.fixed:
-        found.append(run(fed[:count]))
+        try:
+            found.append(run(fed[:count]))
+        except Exception as error:  # whatever kernels raise
+            raise Refused(
+                f"{model.source}: {runtime} runs it for one input, not for a batch of {count}: "
+                f"{first_line(error)}; export it with a batch of 1, or for any"
+            ) from error
     worst = 0.0
     for outputs in found:
         if outputs.shape != (len(outputs), network.classes):

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.tree import leaves
+from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json, read_yaml, resolved
-from lipsort_cli.identity import holder
+from lipsort_cli.identity import check_weights, holder
 from lipsort_cli.metrics import read_log
 from lipsort_cli.norms import route_words
 from lipsort_cli.reports.values import Figure, figures
 from lipsort_cli.runs import RECORD, read_record
+from lipsort_cli.verifier.format import content_digest
 
 RESULTS = "results.json"
 TRIAL = "trial.json"
@@ -159,10 +161,10 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
     try:
         if not (own := figures(read_json(directory / RESULTS), command)):
             raise LipsortError(f"{RESULTS} holds no figures")
-        config = _configuration(directory)
+        config, later = _configuration(directory), _later(directory)
+        _refuse_changed(directory, record, later.get("certificate"))
     except LipsortError as error:
         return Broken(directory, command, "finished", str(error))
-    later = _later(directory)
     for prefix, values in later.items():
         own += [
             Figure(f"{prefix}.{one.name}", one.value, one.evidence, one.detail)
@@ -197,6 +199,29 @@ def _later(directory: Path) -> dict[str, Any]:
         with contextlib.suppress(LipsortError):
             found[prefix] = read_json(directory / name, most=2**26)
     return found
+
+
+def _refuse_changed(directory: Path, record: dict[str, Any], certificate: Any) -> None:
+    """Refuse figures of other weights than the run ended with, and a certificate that was edited.
+
+    Raises LipsortError. Weights that were deleted to save room leave the figures as they are.
+    """
+    weights = record.get("weights") or {}
+    if all(exists(directory / name) for name in weights):
+        check_weights(directory, record)
+    if not isinstance(certificate, dict):
+        return
+    network, digest = certificate.get("network"), None
+    named = network if isinstance(network, dict) else {}
+    file = named.get("file_sha256")
+    with contextlib.suppress(ValueError):  # NaN, which no certificate has
+        digest = content_digest(certificate)
+    same = weights.get(str(named.get("file")), file) == file
+    if not same or digest is None or certificate.get("digest") != digest:
+        raise LipsortError(
+            "certificate.json was changed after it was issued, or is of other weights; issue it "
+            f"again: `{command_line('lipsort', 'certify', directory)}`"
+        )
 
 
 def _radii(certificate: Any) -> dict[str, list[float]]:

@@ -163,7 +163,7 @@ def confidence_lower(
     results = []
     for name, bound in BOUNDS.items():
         value = critic.scaled(bound(differences, lowest, highest, alpha, error), 0.0)
-        method = f"{name} bound on {len(f_x):,} + {len(f_y):,} points that the critic never saw"
+        method = f"{name} bound on {len(f_x):,} + {len(f_y):,} points held out, independent draws"
         evidence = f"confidence {1 - alpha:g}"
         results.append(Bound("lower", value, evidence, method, POPULATIONS))
     return results

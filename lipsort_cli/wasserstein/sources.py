@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.console import warn
 from lipsort_cli.data.distributions.base import Pair
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.errors import UsageError
-from lipsort_cli.wasserstein.transport import Rows
+from lipsort_cli.wasserstein.transport import Rows, digests
 
 Points = NDArray[np.float32]
 Weights = NDArray[np.float64]
@@ -244,11 +245,25 @@ class SampleSource:
         return self._measures(self._compared)
 
     def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
-        """All rows that were never trained on, in random order; None if weighted or too few."""
+        """All rows that were never trained on, in random order; None if weighted or too few.
+
+        A row that equals a trained one may be a copy, which no bound can tell: it is said.
+        """
         if any(s.weights is not None for s in self.samples) or min(map(len, self._unseen)) < 2:
             return None
-        p, q = self.samples
-        return Selection(p, self._unseen[0]), Selection(q, self._unseen[1])
+        found = []
+        for sample, unseen, trained in zip(self.samples, self._unseen, self._trained, strict=True):
+            rows = Selection(sample, unseen)
+            known = set(digests(Selection(sample, trained)))
+            again = sum(digest in known for digest in digests(rows))
+            if again > _REPEATED * len(rows):
+                warn(
+                    f"{sample.name}: {again:,} of {len(rows):,} rows held out equal rows that the "
+                    "critic was trained on; if these are copies, not draws, its bounds for the "
+                    "populations do not hold"
+                )
+            found.append(rows)
+        return found[0], found[1]
 
     def diameters(self, norm: str) -> tuple[float, float] | None:
         """Of the box that the user says (or the data set is known) to hold every point."""
@@ -261,6 +276,9 @@ Draw = Callable[[int, np.random.Generator], Points]
 """At most so many points [count, d], in random order."""
 
 _LOOK = 2000
+
+_REPEATED = 0.01
+"""Share of held-out rows that may equal trained ones before a word is said."""
 
 
 class SamplerSource:

@@ -265,7 +265,7 @@ def random_blocks(a: Array, b: Array, size: int, rng: np.random.Generator) -> It
         yield Block(x_rows, x_mass, y_rows, y_mass)
 
 
-def _keys(rows: Rows) -> list[bytes]:
+def digests(rows: Rows) -> list[bytes]:
     """A digest of every row: equal for equal rows."""
     return [
         blake2b(row.tobytes(), digest_size=32).digest()
@@ -294,7 +294,7 @@ def blocked_upper(
     import ot
 
     rng = rng or np.random.default_rng(0)
-    mass = net(_keys(x), _keys(y), whole(x_weights, len(x)), whole(y_weights, len(y)))
+    mass = net(digests(x), digests(y), whole(x_weights, len(x)), whole(y_weights, len(y)))
     if not mass.moved:
         return 0.0
     origin = next(_pieces_of(x, mass.sources[:1]))

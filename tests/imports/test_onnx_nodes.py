@@ -263,6 +263,10 @@ def test_batches_of_one_and_any_and_no_other() -> None:
     mixed.node("Sub", "x", mixed.node("ReduceMean", "x", axes=[0])[0])
     with pytest.raises(Refused, match="differ"):
         imported(mixed.model())
+    one = Graph((4,))
+    one.node("Reshape", "x", np.array([1, 4]))
+    with pytest.raises(Refused, match="for one input, not for a batch of"):
+        imported(one.model())
     fixed = Graph((4,), batch=3)
     fixed.node("Relu", "x")
     with pytest.raises(Refused, match="batch of 3; export with a batch of 1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html.parser
 import io
 import json
@@ -25,6 +26,7 @@ from lipsort_cli.reports.found import collect
 from lipsort_cli.reports.markdown import markdown_table
 from lipsort_cli.reports.rows import Spread
 from lipsort_cli.reports.values import figures, shown
+from lipsort_cli.verifier.format import content_digest
 
 
 def make_run(
@@ -57,6 +59,11 @@ def make_run(
     lines = "".join(json.dumps(line) + "\n" for line in log or [])
     (directory / "metrics.jsonl").write_text(lines + '{"cut sho')
     return directory
+
+
+def issued(directory: Path, certificate: dict[str, Any]) -> None:
+    certificate["digest"] = content_digest(certificate)
+    (directory / "certificate.json").write_text(json.dumps(certificate))
 
 
 def trained(certified: float, clean: float = 0.9) -> dict[str, Any]:
@@ -251,6 +258,29 @@ def test_broken_runs_are_listed_with_the_reason(sweep: Path, tmp_path: Path) -> 
     assert "10 runs without results" in (tmp_path / "out/report.md").read_text()
 
 
+def test_figures_of_files_that_were_changed_are_not_shown(sweep: Path, tmp_path: Path) -> None:
+    """Other weights than the run ended with; a certificate that was edited, or is of others."""
+    for name in ("weights", "edited", "other", "unsigned", "honest", "deleted"):
+        run = make_run(sweep / name, results=trained(0.5), seed=len(name))
+        (run / "model.safetensors").write_bytes(b"weights")
+        digest = hashlib.sha256(b"weights").hexdigest()
+        record = json.loads((run / "run.json").read_text())
+        record["weights"] = {"model.safetensors": digest}
+        (run / "run.json").write_text(json.dumps(record))
+        network = {"file": "model.safetensors", "file_sha256": "0" if name == "other" else digest}
+        issued(run, {"network": network, "summary": {"correct": 3}})
+    (sweep / "weights/model.safetensors").write_bytes(b"others")
+    (sweep / "deleted/model.safetensors").unlink()
+    path = sweep / "edited/certificate.json"
+    path.write_text(path.read_text().replace("3", "4", 1))
+    path = sweep / "unsigned/certificate.json"
+    path.write_text(json.dumps({"summary": {"correct": 4}}))
+    reasons = {one.directory.name: one.reason for one in tables([sweep], tmp_path / "out").broken}
+    assert set(reasons) == {"weights", "edited", "other", "unsigned"}
+    assert "changed or damaged" in reasons.pop("weights")
+    assert all("issue it again: `lipsort certify" in reason for reason in reasons.values())
+
+
 def test_only_broken_runs_are_a_report_too(tmp_path: Path) -> None:
     make_run(tmp_path / "runs/a", status="failed")
     report = tables([tmp_path / "runs"], tmp_path / "out")
@@ -327,12 +357,12 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
         json.dumps({"norm": "l2", "arithmetic": "real", "points": 7,
                     "attacked_accuracy": {"evidence": "empirical", "eps": {"0.5": 0.6}}})
     )  # fmt: skip
-    (run / "certificate.json").write_text(
-        json.dumps({"claim": {"norm": "linf", "arithmetic": "real"},
-                    "routes": [{"norm": "l2"}, {"norm": "linf"}],
-                    "points": {"index": [0, 1], "route": [1, 0], "radius": ["0x0p+0", "0x1p-2"]},
-                    "summary": {"certified_at": [{"eps": (0.25).hex(), "count": 1}]}})
-    )  # fmt: skip
+    issued(run, {
+        "claim": {"norm": "linf", "arithmetic": "real"},
+        "routes": [{"norm": "l2"}, {"norm": "linf"}],
+        "points": {"index": [0, 1], "route": [1, 0], "radius": ["0x0p+0", "0x1p-2"]},
+        "summary": {"certified_at": [{"eps": (0.25).hex(), "count": 1}]},
+    })  # fmt: skip
     (row,) = tables([tmp_path], tmp_path / "out").rows
     values = {name: (spread.mean, e, d) for (name, e, d), spread in row.figures.items()}
     assert values["attack.attacked_accuracy.l2.0.5"] == (0.6, "empirical", "real, 7 points")
@@ -359,7 +389,7 @@ def test_the_curve_is_drawn_from_the_radii_of_all_points(
                 "points": {"index": [0, 1, 2, 3], "radius": [r.hex() for r in known]},
                 "summary": {"certified_at": []},
             }
-            (run / "certificate.json").write_text(json.dumps(certificate))
+            issued(run, certificate)
     build_report([tmp_path], tmp_path / "out")
     assert set(drawn["curves"]) == {"all"}
     curve = drawn["curves"]["all"]

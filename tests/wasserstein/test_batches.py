@@ -41,6 +41,19 @@ def _source(weights: np.ndarray | None = None) -> SampleSource:
     )
 
 
+@pytest.mark.parametrize("copies", [1, 30])
+def test_rows_held_out_that_repeat_trained_ones_are_said(
+    copies: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    p, q = (np.repeat(rng.standard_normal((60, 3)), copies, axis=0) for _ in range(2))
+    samples = make_samples(p, None, name="p"), make_samples(q, None, name="q")
+    source = SampleSource(*samples, "copies", rng=rng, holdout=0.5)
+    assert source.held_out(10, rng) is not None
+    said = "rows held out equal rows that the critic was trained on"
+    assert capsys.readouterr().err.replace("\n", " ").count(said) == (2 if copies > 1 else 0)
+
+
 def _taken(source: SampleSource, count: int, steps: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     batches = [source.step_batch(count, rng, (seed, 7), step) for step in range(steps)]
