@@ -10,9 +10,10 @@ from .verify import Verdict, verify
 
 def report(verdict: Verdict) -> str:
     """The verdict as lines for people."""
-    proven = [verdict.statement, *verdict.lines]
-    fault = [f"{verdict.field}: {verdict.reason}"]
-    return "\n".join([verdict.status, *(proven if verdict.status == "VALID" else fault)])
+    fault = f"{verdict.field}: {verdict.reason}"
+    words = [verdict.statement, *verdict.lines] if verdict.status == "VALID" else [fault]
+    known = sys.stdout.encoding or "utf-8"  # which need not have the letters of a file's names
+    return "\n".join([verdict.status, *words]).encode(known, "backslashreplace").decode(known)
 
 
 def show(verdict: Verdict) -> int:
@@ -20,8 +21,7 @@ def show(verdict: Verdict) -> int:
     if verdict.status == "MISUSED":
         print(f"lipsort: {verdict.field}: {verdict.reason}", file=sys.stderr)
     else:
-        known = sys.stdout.encoding or "utf-8"  # a file's names may be in no encoding
-        print(report(verdict).encode(known, "backslashreplace").decode(known))
+        print(report(verdict))
     return verdict.exit_code
 
 

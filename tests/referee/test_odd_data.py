@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,10 @@ def test_what_is_printed_and_where(certified: tuple[Path, np.ndarray, np.ndarray
     """Names that are no Unicode, and pipes that close early."""
     folder = certified[0]
     for reason in ("no file at /tmp/\udcff", "no file at /tmp/ÿ"):
-        assert report(Verdict("INVALID", field="network.file", reason=reason)).encode("utf-8")
+        for encoding in ("utf-8", "cp1252", "ascii"):
+            with redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding)):
+                text = report(Verdict("INVALID", field="network.file", reason=f"{reason}, д"))
+            assert text.encode(encoding)
     words = f"{shlex.quote(sys.executable)} -m lipsort_cli.verifier {shlex.quote(str(folder))}"
     found = subprocess.run(f"{words} | true", shell=True, capture_output=True, text=True)
     assert found.stderr == ""
