@@ -151,7 +151,7 @@ def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, director
         attacked = evaluation.attacked.get(key)
         rows.append([key, share_down(value), "" if attacked is None else f"{attacked:.2%}"])
     if evaluation.deviations:
-        header.append("certified, eps in standard\ndeviations (proven, real\narithmetic)")
+        header.append("certified, eps in standard\ndeviations (proven, real)")
         for row in rows:
             row.append(share_down(evaluation.deviations[row[0]]))
     by = "".join(f", {words}" for words in [route_words(points.shares())] if words)
