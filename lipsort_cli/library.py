@@ -92,12 +92,8 @@ def certify(
         trained = open_run(network)  # type: ignore[arg-type]
         norm, eps = resolve_radii(trained, norm, None if eps is None else list(eps))
         inputs, labels, source = trained.inputs, trained.labels, f"{trained.name}, test set"
-    if directory is None:
-        if not _is_run(network):
-            raise UsageError("directory: found None; needed is the folder of the certificate")
-        directory = network  # type: ignore[assignment]
     points = as_array(inputs)
-    folder = Path(directory)  # type: ignore[arg-type]
+    folder = _folder(directory, network)
     make_folder(folder)
     path = _file(network) if isinstance(network, str | os.PathLike) else folder / NETWORK
     if not isinstance(network, str | os.PathLike):
@@ -112,6 +108,22 @@ def certify(
         eps=sorted(eps or ()),
         source=source,
     )
+
+
+def _folder(
+    directory: str | os.PathLike[str] | None, network: str | os.PathLike[str] | nn.Module
+) -> Path:
+    """Where a certificate goes: by default into the run; a module's never into one."""
+    if directory is None:
+        if not _is_run(network):
+            raise UsageError("directory: found None; needed is the folder of the certificate")
+        return Path(network)  # type: ignore[arg-type]
+    if _is_run(directory) and not isinstance(network, str | os.PathLike):
+        raise UsageError(
+            f"directory: found {directory}, which is a run with a network of its own; allowed: a "
+            "folder for the module and its certificate"
+        )
+    return Path(directory)
 
 
 def predict(
@@ -173,8 +185,8 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     """The content of a ``model.safetensors`` for a module of lipsort's layers.
 
     Raises:
-        UsageError: a layer has no plain form, its weights are not float32, or ``shape``, of one
-            input, does not fit.
+        UsageError: a layer has no plain form, its weights are not float32, ``shape``, of one input,
+            does not fit, or the module computes something else than its layers one after the other.
     """
     import torch
 
@@ -191,7 +203,7 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     try:
         with torch.no_grad():
             outputs = Network(_flat(module), shape, 0).eval()(torch.zeros(1, *shape, device=where))
-        return network_bytes(Network(_flat(module), shape, outputs.shape[1]))
+        found = network_bytes(Network(_flat(module), shape, outputs.shape[1]))
     except NoPlainForm as error:
         layer = str(error).partition(":")[0]
         raise UsageError(
@@ -200,6 +212,37 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         ) from error
     except (TypeError, RuntimeError, IndexError, ValueError) as error:
         raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
+    _refuse_another(module, found, shape)
+    return found
+
+
+def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -> None:
+    """Refuse a module that hooks, or a ``forward`` of its own, make another than its layers."""
+    import torch
+
+    from lipsort_cli.verifier.graph import parse_network
+    from lipsort_cli.zoo.plain import plain_module
+
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(16, *shape, generator=generator)
+    where = next((p.device for p in module.parameters()), torch.device("cpu"))
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        with torch.no_grad():
+            there = module.eval()(probe.to(where)).cpu()
+    finally:
+        for part, training in modes:
+            part.training = training
+    with torch.no_grad():
+        here = plain_module(parse_network(content))(probe)
+    size = float(torch.nan_to_num(here, 0.0, 0.0, 0.0).abs().max())
+    same = there.shape == here.shape
+    if not same or not torch.allclose(there, here, 1e-4, 1e-4 * size, equal_nan=True):
+        raise UsageError(
+            "network: the module computes something else than its layers do one after the other "
+            "(a forward of its own, or hooks); allowed: lipsort's layers in nn.Sequential; another "
+            "module becomes a run with lipsort_cli.from_torch(module, input_shape)"
+        )
 
 
 def _flat(module: nn.Module) -> list[nn.Module]:

@@ -115,3 +115,45 @@ def test_a_run_brings_its_points_columns_and_names(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         call()
+
+
+class _Negated(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -super().forward(x)
+
+
+class _Steeper(nn.ReLU):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 5 * super().forward(x)
+
+
+@pytest.mark.parametrize("kind", ["chain", "layer", "hook", "hook before", "instance"])
+def test_a_module_that_is_not_its_layers_one_after_the_other_is_refused(
+    kind: str, tmp_path: Path
+) -> None:
+    """Certified would be the layers, which answer otherwise."""
+    torch.manual_seed(0)
+    layers = [Dense(4, 8), _Steeper() if kind == "layer" else nn.ReLU(), Dense(8, 3)]
+    module = (_Negated if kind == "chain" else nn.Sequential)(*layers)
+    if kind == "hook":
+        module[2].register_forward_hook(lambda layer, given, found: -found)
+    if kind == "hook before":
+        module.register_forward_pre_hook(lambda layer, given: (-given[0],))
+    if kind == "instance":
+        module[0].forward = lambda x: -Dense.forward(layers[0], x)  # type: ignore[method-assign]
+    inputs = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    for use in (lambda: lipsort_cli.predict(module, inputs),
+                lambda: lipsort_cli.certify(module, inputs, directory=tmp_path)):  # fmt: skip
+        with pytest.raises(UsageError, match="something else than its layers"):
+            use()
+    assert not list(tmp_path.iterdir())
+    assert all(part.training for part in module)
+
+
+def test_a_module_is_not_certified_into_a_run(tmp_path: Path) -> None:
+    """Its network would take the place of the run's."""
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"trained")
+    with pytest.raises(UsageError, match="directory: found .* which is a run"):
+        lipsort_cli.certify(network(), POINTS, directory=tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"trained"
