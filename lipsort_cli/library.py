@@ -204,6 +204,8 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         with torch.no_grad():
             outputs = Network(_flat(module), shape, 0).eval()(torch.zeros(1, *shape, device=where))
         found = network_bytes(Network(_flat(module), shape, outputs.shape[1]))
+        _refuse_another(module, found, shape)
+        return found
     except NoPlainForm as error:
         layer = str(error).partition(":")[0]
         raise UsageError(
@@ -212,8 +214,6 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         ) from error
     except (TypeError, RuntimeError, IndexError, ValueError) as error:
         raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
-    _refuse_another(module, found, shape)
-    return found
 
 
 def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -> None:
@@ -229,15 +229,15 @@ def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -
     modes = [(part, part.training) for part in module.modules()]
     try:
         with torch.no_grad():
-            there = module.eval()(probe.to(where)).cpu()
+            there = module.eval()(probe.to(where))
     finally:
         for part, training in modes:
             part.training = training
     with torch.no_grad():
         here = plain_module(parse_network(content))(probe)
     size = float(torch.nan_to_num(here, 0.0, 0.0, 0.0).abs().max())
-    same = there.shape == here.shape
-    if not same or not torch.allclose(there, here, 1e-4, 1e-4 * size, equal_nan=True):
+    same = isinstance(there, torch.Tensor) and there.shape == here.shape
+    if not same or not torch.allclose(there.to(here), here, 1e-4, 1e-4 * size, equal_nan=True):
         raise UsageError(
             "network: the module computes something else than its layers do one after the other "
             "(a forward of its own, or hooks); allowed: lipsort's layers in nn.Sequential; another "

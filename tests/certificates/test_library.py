@@ -127,7 +127,9 @@ class _Steeper(nn.ReLU):
         return 5 * super().forward(x)
 
 
-@pytest.mark.parametrize("kind", ["chain", "layer", "hook", "hook before", "instance"])
+@pytest.mark.parametrize(
+    "kind", ["chain", "layer", "hook", "before", "instance", "tuple", "double"]
+)
 def test_a_module_that_is_not_its_layers_one_after_the_other_is_refused(
     kind: str, tmp_path: Path
 ) -> None:
@@ -137,7 +139,11 @@ def test_a_module_that_is_not_its_layers_one_after_the_other_is_refused(
     module = (_Negated if kind == "chain" else nn.Sequential)(*layers)
     if kind == "hook":
         module[2].register_forward_hook(lambda layer, given, found: -found)
-    if kind == "hook before":
+    if kind == "tuple":
+        module.register_forward_hook(lambda layer, given, found: (found, found))
+    if kind == "double":
+        module.register_forward_hook(lambda layer, given, found: -found.double())
+    if kind == "before":
         module.register_forward_pre_hook(lambda layer, given: (-given[0],))
     if kind == "instance":
         module[0].forward = lambda x: -Dense.forward(layers[0], x)  # type: ignore[method-assign]

@@ -125,7 +125,7 @@ def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> 
         ("index,x\n7,0.5\n3,2\n5,4\n", "an index, or values?"),
         ("id,x\n100,0.5\n101,2\n102,4\n", "an index, or values?"),
         ("x,n\n" + "".join(f"{i % 3}.5,{i}\n" for i in range(12)), r"columns=\[x\] leaves it out"),
-        ("id,a b,c\n0,1.5,2\n1,2.5,3\n2,3.5,7\n", r"columns=\['a b',c\]\W* leaves it out"),
+        ("id,a b,c\n0,1.5,2\n1,2.5,3\n2,3.5,7\n", r"=\['a b',c\]\" leaves it out"),
         ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
         ("x,,z\n1,2,3\n3,4,5\n", "column 2 has no name"),
         ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "cannot be read|found"),
