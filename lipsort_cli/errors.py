@@ -29,6 +29,10 @@ class UsageError(LipsortError):
         """For every wrong word, those to stand in its place; empty where not all are known."""
 
 
+class ArgumentError(UsageError, ValueError):
+    """An argument in Python that nothing can be made with."""
+
+
 class Interrupted(LipsortError):
     """Stopped by Ctrl-C or a termination signal; the run can be resumed. Exit code 130."""
 

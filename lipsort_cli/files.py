@@ -14,22 +14,40 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 
+_in_python: ContextVar[bool] = ContextVar("in_python", default=False)
+
+
+@contextlib.contextmanager
+def called_from_python() -> Iterator[None]:
+    """Have messages within the block say what is written in Python, not in a shell."""
+    token = _in_python.set(True)
+    try:
+        yield
+    finally:
+        _in_python.reset(token)
+
+
+def spelled(shell: str = "hydra.run.dir=FOLDER", python: str = "directory=FOLDER") -> str:
+    """What a message tells to write, by default for another folder: in a shell, or in Python."""
+    return python if _in_python.get() else shell
+
 
 def write_error(path: Path, error: OSError) -> LipsortError:
     """The message for a file that cannot be written: which, why, and what to do."""
+    mine = "choose a folder that you may write to"
     advice = {
-        errno.ENOSPC: "free some space, or choose another folder with hydra.run.dir=FOLDER",
-        errno.EDQUOT: "free some of your quota, or choose another folder with hydra.run.dir=FOLDER",
-        errno.EACCES: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-        errno.EPERM: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-        errno.EROFS: "choose a folder that you may write to with hydra.run.dir=FOLDER",
-    }.get(error.errno or 0, "choose another folder with hydra.run.dir=FOLDER")
-    return LipsortError(f"cannot write {path}: {error.strerror or error}; {advice}")
+        errno.ENOSPC: "free some space, or choose another folder",
+        errno.EDQUOT: "free some of your quota, or choose another folder",
+        **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), mine),
+    }.get(error.errno or 0, "choose another folder")
+    reason = error.strerror or error
+    return LipsortError(f"cannot write {path}: {reason}; {advice} with {spelled()}")
 
 
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)-[^.]+\.part")

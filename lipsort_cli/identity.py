@@ -24,7 +24,7 @@ from typing import Any
 from lipsort_cli.config import plugins
 from lipsort_cli.config.tree import leaves
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import LARGEST_WEIGHTS, opened, write_error
+from lipsort_cli.files import LARGEST_WEIGHTS, opened, spelled, write_error
 
 PLACES = ("data.root", "data.path", "distribution.root")
 """Keys that say where data lie. Their content is compared when it is read."""
@@ -187,7 +187,7 @@ def _acquire(directory: Path) -> int:
                 os.close(file)
                 raise LipsortError(
                     f"cannot lock {path}: {error.strerror or error}; choose a folder of a file "
-                    "system with locks with hydra.run.dir=FOLDER"
+                    f"system with locks with {spelled()}"
                 ) from error
         os.close(file)
         time.sleep(0.02)

@@ -12,21 +12,29 @@ Errors are :class:`lipsort_cli.errors.LipsortError`; what was given wrongly is a
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.arguments import array as as_array
+from lipsort_cli.arguments import numbers, options, place, rows, shown
+from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.files import NETWORK
-from lipsort_cli.certificates.points import load_network
+from lipsort_cli.certificates.points import check_labels, load_network
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import make_folder, write_atomic
-from lipsort_cli.runs import RECORD
+from lipsort_cli.files import called_from_python
+from lipsort_cli.finding import find_run
+from lipsort_cli.runs import RECORD, read_record
 from lipsort_cli.verification import verify
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.verifier.verify import Verdict
@@ -34,11 +42,15 @@ from lipsort_cli.verifier.verify import Verdict
 if TYPE_CHECKING:
     from torch import nn
 
+    from lipsort_cli.config.registry import Command
     from lipsort_cli.trained import Predictor
 
 __all__ = ["IssuedCertificate", "Predictions", "Verdict", "certify", "load", "predict", "verify"]
 
+NETWORKS = "a torch.nn.Module, the directory of a run or of a certificate, or a model.safetensors"
 
+
+@called_from_python()
 def load(source: str | os.PathLike[str]) -> nn.Sequential:
     """The network of a run, or of a ``model.safetensors``, as a plain module in evaluation mode.
 
@@ -46,13 +58,16 @@ def load(source: str | os.PathLike[str]) -> nn.Sequential:
     that certificates are about: constraints applied, nothing left to train.
 
     Raises:
-        LipsortError: there is no such network, or the file is damaged.
+        LipsortError: there is no such network, the file is damaged, or was changed after the run.
     """
+    from lipsort_cli.config.schema import COMMANDS
     from lipsort_cli.zoo.plain import plain_module
 
-    return plain_module(load_network(_file(source)))
+    allowed = "the directory of a run or of a certificate, or a model.safetensors"
+    return plain_module(load_network(_opened(source, "source", allowed, COMMANDS["export"]).file))
 
 
+@called_from_python()
 def certify(
     network: str | os.PathLike[str] | nn.Module,
     inputs: Any = None,
@@ -61,71 +76,82 @@ def certify(
     directory: str | os.PathLike[str] | None = None,
     norm: str | None = None,
     arithmetic: str = "binary32",
-    eps: Iterable[float] | None = None,
+    eps: Iterable[float] | float | None = None,
+    replace: bool = False,
 ) -> IssuedCertificate:
     """Issue a certificate: radii r(x) with f(x') = y for every x' with ||x' - x|| <= r(x). Proven.
 
     Writes ``certificate.json``, ``points.csv``, the points and ``model.safetensors`` into
-    ``directory``; :func:`verify` derives everything from them again.
+    ``directory``, all of them or, where anything is refused, none; :func:`verify` derives
+    everything from them again.
 
     Args:
         network: a module, a run, or a file.
-        inputs: floats [N, *input_shape], in raw units; None: the test points of a run.
+        inputs: as :func:`predict` takes arrays; None: the test points of a run.
         labels: whole numbers [N]; None: the network's own predictions.
         directory: where the files go; None: into the run.
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
         arithmetic: how the network is evaluated: ``binary32``, ``binary64`` or ``real``.
-        eps: radii whose counts are stated; None: those of the run, else none.
+        eps: radii whose counts are stated, or one; None: those of the run, else none.
+        replace: overwrite a certificate of another claim, or another network, in the folder.
 
     Returns:
         ``path``, ``statement`` and ``points`` (``predictions`` [N], ``radii`` [N], ``lipschitz``).
 
     Raises:
-        UsageError: shapes or types do not fit, or a layer has no certificate.
+        UsageError: shapes or types do not fit, a layer has no certificate, or the folder holds a
+            certificate of another claim.
     """
-    source = "arrays in Python"
-    if inputs is None:
-        if not _is_run(network):
-            raise UsageError("inputs: found None; only a run has test points of its own")
-        from lipsort_cli.trained import open_run, resolve_radii
+    from lipsort_cli.config.certificates import CertifyConfig
+    from lipsort_cli.trained import open_run
 
-        trained = open_run(network)  # type: ignore[arg-type]
-        norm, eps = resolve_radii(trained, norm, None if eps is None else list(eps))
-        inputs, labels, source = trained.inputs, trained.labels, f"{trained.name}, test set"
-    points = as_array(inputs)
-    folder = _folder(directory, network)
-    make_folder(folder)
-    path = _file(network) if isinstance(network, str | os.PathLike) else folder / NETWORK
-    if not isinstance(network, str | os.PathLike):
-        write_atomic(path, module_bytes(network, points.shape[1:]))
+    radii = None if eps is None else sorted(set(numbers("eps", eps)))
+    options(CertifyConfig(run="", norm=norm, arithmetic=arithmetic, eps=radii or None,
+                          replace=replace))  # fmt: skip
+    opened, source = _opened(network), "arrays in Python"
+    folder = _folder(directory, opened)
+    if inputs is not None:
+        array = rows("inputs", inputs)
+        opened = opened.taking(array.shape[1:])
+        points = _as_taken(array, opened)
+        given = None if labels is None else check_labels(
+            as_array("labels", labels), len(points), opened.predictor.network.classes)  # fmt: skip
+    elif opened.run is None:
+        raise UsageError("inputs: found None; only a run has test points of its own")
+    elif labels is not None:
+        raise UsageError(f"labels: found {shown(labels)} without inputs; allowed: both, or neither")
+    else:
+        trained = open_run(opened.run)
+        points, given, source = trained.inputs, trained.labels, f"{trained.name}, test set"
+    norm, radii = opened.resolved(norm, radii)
+    claim = Claim.of_points(points, given, norm, arithmetic, radii)
+    protect(folder, opened.content, claim, replace=replace)
     return issue_certificate(
-        folder,
-        path,
-        points,
-        None if labels is None else as_array(labels),
-        norm=norm or "l2",
-        arithmetic=arithmetic,
-        eps=sorted(eps or ()),
+        folder, opened.content, points, given, norm=norm, arithmetic=arithmetic, eps=radii,
         source=source,
-    )
+    )  # fmt: skip
 
 
-def _folder(
-    directory: str | os.PathLike[str] | None, network: str | os.PathLike[str] | nn.Module
-) -> Path:
-    """Where a certificate goes: by default into the run; a module's never into one."""
-    if directory is None:
-        if not _is_run(network):
-            raise UsageError("directory: found None; needed is the folder of the certificate")
-        return Path(network)  # type: ignore[arg-type]
-    if _is_run(directory) and not isinstance(network, str | os.PathLike):
-        raise UsageError(
-            f"directory: found {directory}, which is a run with a network of its own; allowed: a "
-            "folder for the module and its certificate"
-        )
-    return Path(directory)
+def _folder(directory: str | os.PathLike[str] | None, opened: _Opened) -> Path:
+    """Where a certificate goes: by default into the run."""
+    if directory is not None:
+        return place("directory", directory, "a folder")
+    if opened.run is None:
+        raise UsageError("directory: found None; allowed: the folder of the certificate")
+    return opened.run
 
 
+def _as_taken(array: NDArray[Any], opened: _Opened) -> NDArray[np.floating[Any]]:
+    """Inputs as the network takes them, held against its training as new data are."""
+    from lipsort_cli.data.unseen import from_rows
+
+    parts = [batch.values for batch in from_rows(array, opened.predictor.taken, "inputs").batches()]
+    if not parts:
+        raise UsageError("inputs: found no rows; allowed: at least one")
+    return np.concatenate(parts).reshape(-1, *opened.predictor.network.input_shape)
+
+
+@called_from_python()
 def predict(
     network: str | os.PathLike[str] | nn.Module,
     inputs: Any,
@@ -138,9 +164,11 @@ def predict(
 
     Args:
         network: a module, a run, or a file.
-        inputs: an array or tensor [N, *input_shape], in raw units, or the path of new data: a
-            table, ``.npy``, ``.npz``, a picture or a folder. A run holds columns, shape and units
-            against those of its training.
+        inputs: an array, tensor or lists [N, *input_shape] in raw units, nothing masked: floats
+            (of 16 bits and truth values too, which are taken exactly), or the pixels of a run on
+            pixels. Of a run or a file also the path of new data: a table, ``.npy``, ``.npz``, a
+            picture or a folder. A run holds columns, shape and units against those of its
+            training.
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
         arithmetic: as :func:`certify`.
         units: ``raw``; ``deviations``: radii in standard deviations of each column, of runs on
@@ -153,32 +181,99 @@ def predict(
     Raises:
         UsageError: as `lipsort predict`.
     """
-    from lipsort_cli.config.certificates import UnseenData, settled
+    from lipsort_cli.config.certificates import PredictConfig, UnseenData, settled
     from lipsort_cli.data.unseen import from_rows, open_unseen
 
-    from_file = isinstance(inputs, str | os.PathLike)
-    array = np.zeros((1, 1)) if from_file else as_array(inputs)
-    predictor = _predictor(network, array.shape[1:])
-    if from_file:
-        options = settled(UnseenData(), predictor.data)
-        unseen = open_unseen(os.fspath(inputs), predictor.taken, options)
+    options(PredictConfig(run="", norm=norm, arithmetic=arithmetic, units=units))
+    opened = _opened(network)
+    if isinstance(inputs, str | os.PathLike):
+        path = place("inputs", inputs, "an array, or the path of new data")
+        if opened.module is not None:
+            raise UsageError(
+                f"inputs: found the path {path} for a module, which does not say what it takes; "
+                "allowed: an array, or a run or file in the module's place"
+            )
+        predictor = opened.predictor
+        unseen = open_unseen(str(path), predictor.taken, settled(UnseenData(), predictor.data))
+        name = unseen.name
     else:
+        array, name = rows("inputs", inputs), "none"
+        predictor = opened.taking(array.shape[1:]).predictor
         unseen = from_rows(array, predictor.taken, "inputs")
     found = predicted(
         predictor, unseen, norm=norm or predictor.norm, arithmetic=arithmetic, units=units
     )
     parts = [part for _, part in found]
     if not parts:
-        raise UsageError(f"inputs: {unseen.name} holds no rows to predict")
+        raise UsageError(f"inputs: found no rows ({name}); allowed: at least one")
     columns = [np.concatenate(column) for column in zip(*(part[:4] for part in parts), strict=True)]
     return Predictions(columns[0], columns[1], columns[2], columns[3], predictor.taken.classes)
 
 
-def as_array(values: Any) -> NDArray[Any]:
-    """An array of NumPy from one of NumPy's, a tensor on any device, or lists of numbers."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)
+@dataclass(frozen=True)
+class _Opened:
+    """A network as it was given: a module, or a file, of a run or not."""
+
+    module: nn.Module | None = None
+    file: Path = Path()
+    run: Path | None = None
+    shape: tuple[int, ...] = ()
+
+    def taking(self, shape: tuple[int, ...]) -> _Opened:
+        """The same, knowing the shape of one input, which a module does not say."""
+        return dataclasses.replace(self, shape=shape)
+
+    @cached_property
+    def content(self) -> Path | bytes:
+        """The file, or what a module's would hold."""
+        return self.file if self.module is None else module_bytes(self.module, self.shape)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The network and what it takes."""
+        from lipsort_cli.data.unseen import Taken
+        from lipsort_cli.trained import Predictor, open_predictor
+
+        if self.run is not None:
+            return open_predictor(self.run)
+        content = self.content
+        read = parse_network(content) if isinstance(content, bytes) else load_network(content)
+        return Predictor(read, Taken.of(None, read.input_shape, read.classes), "l2", None)
+
+    def resolved(self, norm: str | None, eps: list[float] | None) -> tuple[str, list[float]]:
+        """Norm and radii; those that are not given are the run's, where there is one."""
+        from lipsort_cli.trained import resolve_radii, run_config
+
+        if self.run is None:
+            return norm or "l2", eps or []
+        return resolve_radii(run_config(self.run, read_record(self.run)["command"]), norm, eps)
+
+
+def _opened(
+    network: Any, key: str = "network", allowed: str = NETWORKS, command: Command | None = None
+) -> _Opened:
+    """A network that was given, its run finished and its weights intact.
+
+    Raises:
+        LipsortError: there is none, or ``command`` (`lipsort predict`) takes no such run.
+    """
+    from lipsort_cli.config.schema import COMMANDS
+
+    if not isinstance(network, str | os.PathLike):
+        from torch import nn
+
+        if key == "network" and isinstance(network, nn.Module):
+            return _Opened(network)
+        raise UsageError(f"{key}: found {shown(network)}; allowed: {allowed}")
+    path, takes = place(key, network, allowed), command or COMMANDS["predict"]
+    if (path / RECORD).is_file():
+        find_run(str(path), takes.takes, senseless=takes.senseless)
+        return _Opened(file=path / NETWORK, run=path)
+    file = path / NETWORK if path.is_dir() else path
+    if not file.exists():
+        lacking = f"which holds no {NETWORK}" if path.is_dir() else "which does not exist"
+        raise UsageError(f"{key}: found {path}, {lacking}; allowed: {allowed}")
+    return _Opened(file=file)
 
 
 def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
@@ -190,8 +285,8 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     """
     import torch
 
-    from lipsort_cli.zoo import Network, network_bytes
-    from lipsort_cli.zoo.operations import NoPlainForm
+    from lipsort_cli.zoo import Network, network_bytes, network_graph
+    from lipsort_cli.zoo.operations import Altered, NoPlainForm
 
     kinds = {str(p.dtype) for p in module.parameters()} - {"torch.float32"}
     if kinds:
@@ -201,76 +296,57 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         )
     where = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
-        with torch.no_grad():
-            outputs = Network(_flat(module), shape, 0).eval()(torch.zeros(1, *shape, device=where))
-        found = network_bytes(Network(_flat(module), shape, outputs.shape[1]))
-        _refuse_another(module, found, shape)
+        with _evaluating(module), torch.no_grad():
+            chain = Network([module], shape, 0).eval()
+            network_graph(chain)  # what is refused of the layers is said before they compute
+            chain.outputs = chain(torch.zeros(1, *shape, device=where)).shape[1]
+            found = network_bytes(chain)
+            _refuse_another(module, found, shape)
         return found
+    except Altered as error:
+        raise UsageError(
+            f"network: {error}, which makes it something else than its layers; allowed: layers of "
+            f"lipsort's as they are; {_ELSE}"
+        ) from error
     except NoPlainForm as error:
         layer = str(error).partition(":")[0]
         raise UsageError(
-            f"network: found {layer}, which is none of lipsort's; a module of other layers becomes "
-            "a run with lipsort_cli.from_torch(module, input_shape)"
+            f"network: found {layer}; allowed: layers of lipsort's; {_ELSE}"
         ) from error
-    except (TypeError, RuntimeError, IndexError, ValueError) as error:
+    except (TypeError, RuntimeError, IndexError, ValueError, AttributeError) as error:
         raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
 
 
+_ELSE = "another module becomes a run with lipsort_cli.from_torch(module, input_shape)"
+
+
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Every part of a module in evaluation, and in its own mode again when the block ends."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -> None:
-    """Refuse a module that hooks, or a ``forward`` of its own, make another than its layers."""
+    """Refuse a module, in evaluation, that is another than its layers at random inputs."""
     import torch
 
-    from lipsort_cli.verifier.graph import parse_network
     from lipsort_cli.zoo.plain import plain_module
 
     generator = torch.Generator().manual_seed(0)
     probe = torch.randn(16, *shape, generator=generator)
     where = next((p.device for p in module.parameters()), torch.device("cpu"))
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        with torch.no_grad():
-            there = module.eval()(probe.to(where))
-    finally:
-        for part, training in modes:
-            part.training = training
-    with torch.no_grad():
-        here = plain_module(parse_network(content))(probe)
+    there = module(probe.to(where))
+    here = plain_module(parse_network(content))(probe)
     size = float(torch.nan_to_num(here, 0.0, 0.0, 0.0).abs().max())
     same = isinstance(there, torch.Tensor) and there.shape == here.shape
     if not same or not torch.allclose(there.to(here), here, 1e-4, 1e-4 * size, equal_nan=True):
         raise UsageError(
-            "network: the module computes something else than its layers do one after the other "
-            "(a forward of its own, or hooks); allowed: lipsort's layers in nn.Sequential; another "
-            "module becomes a run with lipsort_cli.from_torch(module, input_shape)"
+            "network: found one that computes something else than its layers do one after the "
+            f"other; allowed: lipsort's layers in nn.Sequential; {_ELSE}"
         )
-
-
-def _flat(module: nn.Module) -> list[nn.Module]:
-    """The layers of a module in their order, chains within chains unrolled."""
-    from torch import nn
-
-    if not isinstance(module, nn.Sequential):
-        return [module]
-    return [layer for inner in module for layer in _flat(inner)]
-
-
-def _is_run(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and (Path(source) / RECORD).is_file()
-
-
-def _file(source: str | os.PathLike[str]) -> Path:
-    path = Path(source)
-    return path / NETWORK if path.is_dir() else path
-
-
-def _predictor(network: Any, shape: tuple[int, ...]) -> Predictor:
-    from lipsort_cli.data.unseen import Taken
-    from lipsort_cli.trained import Predictor, open_predictor
-
-    if _is_run(network):
-        return open_predictor(network)
-    if isinstance(network, str | os.PathLike):
-        read = load_network(_file(network))
-    else:
-        read = parse_network(module_bytes(network, shape))
-    return Predictor(read, Taken.of(None, read.input_shape, read.classes), "l2", None)

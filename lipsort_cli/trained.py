@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import load_network
+from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.data import Dataset, load
@@ -142,6 +143,13 @@ def run_config(directory: Path, command: str) -> Any:
     """
     path = directory / ".hydra" / "config.yaml"
     plain = read_yaml(path)
+    if isinstance(plain, dict) and isinstance(plain.get("plugins"), list):
+        try:
+            plugins.load(plain["plugins"])
+        except UsageError as error:
+            began = started_in(directory)
+            where = f"; the run was started in {began}" if began else ""
+            raise UsageError(f"{directory}: {error}{where}") from error
     try:
         return to_typed(from_plain(plain, command), command)
     except UsageError as error:
@@ -164,13 +172,13 @@ def run_data(directory: Path, data: Any) -> Dataset:
 
 
 def resolve_radii(
-    trained: TrainedRun, norm: str | None, eps: list[float] | None
+    config: Any, norm: str | None, eps: list[float] | None
 ) -> tuple[str, list[float]]:
-    """Norm and radii of a command on ``trained``; None stands for those of the run's evaluation.
+    """Norm and radii of a command on the run of ``config``; None stands for its evaluation's.
 
     The run's radii mean something in its own norm only; for another there are defaults.
     """
-    own = trained.config.evaluation
+    own = config.evaluation
     norm = own.norm if norm is None else norm
     if eps is None:
         eps = own.eps if norm == own.norm else DEFAULT_EPS[norm]

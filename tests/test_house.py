@@ -17,8 +17,8 @@ PACKAGE = ROOT / "lipsort_cli"
 
 ORDER = [
     "errors", "arithmetic", "devices", "quoting", "files", "config", "console", "pages", "data",
-    "extend", "identity", "versions", "metrics", "runs", "finding", "verifier", "verification",
-    "certificates",
+    "extend", "identity", "versions", "metrics", "runs", "finding", "arguments", "verifier",
+    "verification", "certificates",
     "trained",
     "directed_text", "layers",
     "norms", "zoo", "imports", "attacks", "figures", "optim", "inspection", "processes",

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lipsort_cli.certificates.files import CERTIFICATE, NETWORK
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import read_json
+from lipsort_cli.files import read_json, spelled
 from lipsort_cli.identity import file_digest
 from lipsort_cli.runs import RECORD
+from lipsort_cli.verifier.strictjson import sha256
+from lipsort_cli.verifier.tensors import digest_array
+
+OWN = "the network's own predictions"
+"""What labels are where none are given."""
+_SHORT = 12
+"""Digits of a SHA-256 that messages show."""
 
 
 class Claim(NamedTuple):
-    """What is claimed, for how many points, and the radii ``eps`` whose counts are stated."""
+    """What is claimed, for how many points, and the radii ``eps`` whose counts are stated.
+
+    ``inputs`` and ``labels`` tell the points of a classifier from others: the first digits of their
+    SHA-256; of a critic nothing.
+    """
 
     kind: str
     norm: str
     arithmetic: str
     points: int
     eps: tuple[float, ...]
+    inputs: str = ""
+    labels: str = ""
+
+    @classmethod
+    def of_points(
+        cls,
+        inputs: NDArray[np.floating[Any]],
+        labels: NDArray[np.int64] | None,
+        norm: str,
+        arithmetic: str,
+        eps: Iterable[float],
+    ) -> Claim:
+        """That of a classifier's points; labels None: its own predictions."""
+        named = OWN if labels is None else digest_array(labels)[:_SHORT]
+        points = digest_array(inputs)[:_SHORT]
+        return cls("classification", norm, arithmetic, len(inputs), tuple(eps), points, named)
 
     def differences(self, asked: Claim) -> str:
         """What differs in ``asked``, in words; empty for the same claim."""
@@ -36,43 +67,52 @@ def read_claim(path: Path) -> Claim:
     try:
         claim: dict[str, Any] = content["claim"]
         stated = content.get("summary", {}).get("certified_at", [])
+        data = content["data"] if content["kind"] == "classification" else {}
+        own = str(data.get("source", "")).endswith(OWN)
         return Claim(
             content["kind"],
             claim["norm"],
             claim["arithmetic"],
             len(content["points"]["index"]) if "points" in content else content["x"]["count"],
             tuple(float.fromhex(entry["eps"]) for entry in stated),
+            data.get("inputs_sha256", "")[:_SHORT],
+            OWN if own else data.get("labels_sha256", "")[:_SHORT],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LipsortError(f"{path}: no certificate of this version ({error!r})") from None
 
 
-def protect(directory: Path, run: Path, claim: Claim, *, replace: bool) -> None:
-    """Refuse to overwrite what ``directory`` holds, unless it is this claim about the same run.
+def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bool) -> None:
+    """Refuse to overwrite what ``directory`` holds, unless it is this claim about this network.
 
-    ``replace`` allows another claim, but never the folder of another run.
+    ``network``: its file, which a run's folder holds, or the content of one. ``replace`` allows
+    another claim and network, but never the folder of another run.
 
     Raises:
-        UsageError: the folder holds another run, or a certificate of another claim.
+        UsageError: the folder holds another run, another network, or another claim's certificate.
     """
-    own = directory.resolve() == run.resolve()
+    own = isinstance(network, Path) and directory.resolve() == network.parent.resolve()
     if not own and (directory / RECORD).exists():
+        key = spelled("hydra.run.dir", "directory")
         raise UsageError(
-            f"hydra.run.dir: found {directory}, which holds another run; choose another folder"
+            f"{key}: found {directory}, which holds another run; choose another folder"
         )
-    path = directory / CERTIFICATE
-    if replace or not path.exists():
+    path, found = directory / CERTIFICATE, ""
+    if replace:
         return
-    try:
-        found = read_claim(path).differences(claim)
-    except LipsortError as error:
-        found = f"what cannot be read ({error})"
-    if not found and not own and _digest(directory / NETWORK) != _digest(run / NETWORK):
-        found = "another network"
+    if path.exists():
+        try:
+            found = read_claim(path).differences(claim)
+        except LipsortError as error:
+            found = f"what cannot be read ({error})"
+        found = f"a certificate of another claim: {found}" if found else ""
+    held = directory / NETWORK
+    if not found and not own and held.exists() and _digest(held) != _digest(network):
+        path, found = held, "another network"
     if found:
         raise UsageError(
-            f"{path} holds a certificate of another claim: {found}; choose another folder with "
-            "hydra.run.dir=FOLDER, or overwrite it with replace=true"
+            f"{path} holds {found}; choose another folder with {spelled()}, or overwrite it with "
+            + spelled("replace=true", "replace=True")
         )
 
 
@@ -80,8 +120,8 @@ def _text(value: object) -> str:
     return f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def _digest(path: Path) -> str | None:
+def _digest(network: Path | bytes) -> str | None:
     try:
-        return file_digest(path)
+        return sha256(network) if isinstance(network, bytes) else file_digest(network)
     except LipsortError:
         return None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lipsort_cli.certificates.claims import OWN
 from lipsort_cli.certificates.files import (
     encode_inputs,
     network_entry,
@@ -22,11 +23,12 @@ from lipsort_cli.certificates.points import (
     best_route,
     certify_points,
     check_inputs,
+    check_labels,
     issued_routes,
     load_network,
 )
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import write_atomic
+from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.classification import (
     assumptions,
@@ -34,7 +36,7 @@ from lipsort_cli.verifier.classification import (
     points_table,
 )
 from lipsort_cli.verifier.format import FORMAT, VERSION
-from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.graph import Network, parse_network
 from lipsort_cli.verifier.tensors import digest_array, input_digests
 from lipsort_cli.verifier.verify import TABLE
 
@@ -49,7 +51,7 @@ class IssuedCertificate(NamedTuple):
 
 def issue_certificate(
     directory: Path,
-    network_path: Path,
+    network_file: Path | bytes,
     inputs: ArrayLike,
     labels: ArrayLike | None = None,
     *,
@@ -61,23 +63,29 @@ def issue_certificate(
 ) -> IssuedCertificate:
     """Write ``certificate.json``, ``points.csv`` and the data covered into ``directory``.
 
-    ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]`` (None: the network's
-    own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
-    ``0..N-1``), ``eps``: radii whose counts are stated.
+    ``network_file``: the network's, or what is to be in one; nothing is written before all is
+    proven. ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]`` (None: the
+    network's own predictions, as ``source`` then says), ``index [N]``: positions in the data set
+    (default ``0..N-1``), ``eps``: radii whose counts are stated.
     """
-    directory, network = Path(directory), load_network(network_path)
+    directory, network = Path(directory), _network(network_file)
     if network.classes < 2:
-        raise UsageError(f"{network_path} has one output; a classifier needs two or more")
+        raise UsageError("network: found one output; allowed: two or more, as classifiers have")
     array = check_inputs(network, inputs)
     if len(array) == 0:
-        raise UsageError("no points: a certificate needs at least one")
+        raise UsageError("inputs: found no rows; allowed: at least one")
     if not np.isfinite(array).all():
         raise UsageError("inputs: found NaN or infinity; a certificate covers finite inputs alone")
+    if labels is not None:
+        labels = check_labels(labels, len(array), network.classes)
     encoding, encoded = encode_inputs(array)
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
-    target, source = _labelled(points, labels, network.classes, source)
+    target = points.predictions if labels is None else labels
+    if labels is None:
+        own = f"labels are {OWN}"
+        source = f"{source}; {own}" if source else own
     positions = np.arange(len(array)) if index is None else np.asarray(index)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     counts = {
         "points": len(array),
         "correct": int((points.predictions == target).sum()),
@@ -92,7 +100,7 @@ def issue_certificate(
         "statement": statement,
         "assumptions": assumptions(network, arithmetic),
         "summary": {**counts, "certified_at": _certified_at(points, eps)},
-        "network": network_entry(network, store_network(directory, Path(network_path))),
+        "network": network_entry(network, store_network(directory, network_file)),
         "routes": route_entries(network, routes, body=True),
         "lipschitz": {"network": points.lipschitz.hex()},
         "data": {
@@ -109,17 +117,8 @@ def issue_certificate(
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
 
 
-def _labelled(
-    points: CertifiedPoints, labels: ArrayLike | None, classes: int, source: str
-) -> tuple[NDArray[np.int64], str]:
-    """Each point's label, and the source, which says so where labels are predictions."""
-    if labels is None:
-        own = "labels are the network's own predictions"
-        return points.predictions, f"{source}; {own}" if source else own
-    target = np.asarray(labels).astype(np.int64)
-    if target.min() < 0 or target.max() >= classes:
-        raise UsageError(f"labels: expected 0 to {classes - 1}")
-    return target, source
+def _network(file: Path | bytes) -> Network:
+    return parse_network(file) if isinstance(file, bytes) else load_network(file)
 
 
 def _certified(

@@ -26,12 +26,12 @@ NETWORK = "model.safetensors"
 DATA = "certificate-data.safetensors"
 
 
-def store_network(directory: Path, network_path: Path) -> dict[str, str]:
-    """The certificate's ``network.file`` entries; copies the file when it lies elsewhere."""
-    contents = read_bytes(network_path, LARGEST_WEIGHTS)
-    name = network_path.name
-    if network_path.resolve().parent != directory.resolve():
-        name = NETWORK
+def store_network(directory: Path, network: Path | bytes) -> dict[str, str]:
+    """The certificate's ``network.file`` entries; a file elsewhere is copied, content written."""
+    there = isinstance(network, Path) and network.resolve().parent == directory.resolve()
+    contents = network if isinstance(network, bytes) else read_bytes(network, LARGEST_WEIGHTS)
+    name = network.name if there and isinstance(network, Path) else NETWORK
+    if not there:
         write_atomic(directory / name, contents)
     return {"file": name, "file_sha256": sha256(contents)}
 

@@ -120,7 +120,7 @@ def resolve_arithmetic(name: str) -> Arithmetic:
 def check_norm(norm: str) -> None:
     """Raises UsageError for a norm that there is not."""
     if norm not in NORMS:
-        raise UsageError(f"norm={norm}: allowed are {', '.join(NORMS)}")
+        raise UsageError(f"norm: found {norm!r}; allowed: {', '.join(NORMS)}")
 
 
 def issued_bounds(network: Network, norm: str) -> list[LayerBound]:
@@ -330,13 +330,16 @@ def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[st
     return {f"{float(value)}": float((points.radii >= value).mean()) for value in eps}
 
 
-def check_labels(labels: Any, count: int) -> NDArray[np.int64]:
-    """Labels as int64 ``[count]``; raises UsageError otherwise."""
+def check_labels(labels: Any, count: int, classes: int | None = None) -> NDArray[np.int64]:
+    """Labels as int64 ``[count]``, of so many classes; raises UsageError otherwise."""
     target = np.asarray(labels)
     if target.shape != (count,) or not np.issubdtype(target.dtype, np.integer):
         raise UsageError(
-            f"labels: expected {count} integers, found {target.dtype} {list(target.shape)}"
+            f"labels: found {target.dtype} {list(target.shape)}; allowed: whole numbers [{count}]"
         )
+    wrong = target[(target < 0) | (target >= (classes or np.inf))]
+    if classes and len(wrong):
+        raise UsageError(f"labels: found {wrong[0]}; allowed: 0 to {classes - 1}")
     return target.astype(np.int64)
 
 
@@ -344,10 +347,10 @@ def check_inputs(network: Network, inputs: Any) -> NDArray[np.floating[Any]]:
     """Inputs as float32 or float64 ``[N, *input_shape]``; raises UsageError otherwise."""
     array = np.asarray(inputs)
     if array.dtype not in (np.float32, np.float64):
-        raise UsageError(f"inputs: expected float32 or float64, found {array.dtype}")
+        raise UsageError(f"inputs: found {array.dtype}; allowed: float32, float64")
     if array.shape[1:] != network.input_shape or array.ndim != len(network.input_shape) + 1:
         raise UsageError(
-            f"inputs: expected [N, {', '.join(map(str, network.input_shape))}], "
-            f"found {list(array.shape)}"
+            f"inputs: found shape {list(array.shape)}; allowed: "
+            f"[N, {', '.join(map(str, network.input_shape))}]"
         )
     return array

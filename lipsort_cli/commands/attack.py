@@ -26,7 +26,7 @@ def run(config: AttackConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
     network = load_network(trained.network)
     say_taken(config.points, len(trained.labels), "the test set")
-    norm, eps = resolve_radii(trained, config.norm, config.eps)
+    norm, eps = resolve_radii(trained.config, config.norm, config.eps)
     points = certify_points(
         network, trained.inputs, trained.labels, norm=norm, arithmetic=config.arithmetic
     )

@@ -48,7 +48,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
     say_taken(config.points, max(len(run.samples.x), len(run.samples.y)), "the larger sample")
     norm = run.norm if config.norm is None else config.norm
     claim = Claim("w1_lower_bound", norm, "real", len(run.samples.x), ())
-    protect(directory, run.directory, claim, replace=config.replace)
+    protect(directory, run.network, claim, replace=config.replace)
     value = certificate(directory, run.network, run.samples, norm, run.name)
     console.print(
         f"W1 of the two samples, {len(run.samples.x):,} and {len(run.samples.y):,} points, in "
@@ -61,9 +61,9 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
 def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
     say_taken(config.points, len(trained.labels), "the test set")
-    norm, eps = resolve_radii(trained, config.norm, config.eps)
-    claim = Claim("classification", norm, config.arithmetic, len(trained.labels), tuple(eps))
-    protect(directory, trained.directory, claim, replace=config.replace)
+    norm, eps = resolve_radii(trained.config, config.norm, config.eps)
+    claim = Claim.of_points(trained.inputs, trained.labels, norm, config.arithmetic, eps)
+    protect(directory, trained.network, claim, replace=config.replace)
     issued = issue_certificate(
         directory,
         trained.network,

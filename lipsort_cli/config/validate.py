@@ -75,7 +75,7 @@ def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
     choices = metadata.get("choices")
     if choices is not None:
         if value not in choices:
-            reason = (metadata.get("refused") or {}).get(value)
+            reason = (metadata.get("refused") or {}).get(str(value))
             yield (
                 f"{key}: found {value!r}; allowed: {', '.join(choices)}"
                 + (f" ({reason})" if reason else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class RowFile:
         self.shape = shape
         self.dtype = dtype
         self._offset = offset
+        # Whoever leaves the rows closes the file, and Python has no reason to warn.
+        weakref.finalize(self, file.close)
         self._row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lipsort_cli.arguments import numbers, options, place, shown, whole
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.imported import ImportConfig, ImportEvaluation
 from lipsort_cli.errors import LipsortError, UsageError, first_line
-from lipsort_cli.files import make_folder, write_atomic
+from lipsort_cli.files import called_from_python, make_folder, write_atomic
+from lipsort_cli.identity import LOCK, locked
 from lipsort_cli.imports.model import INSTALL, Refused, package, read_model
 from lipsort_cli.imports.run import TOLERANCE, make_run, random_inputs
 from lipsort_cli.runs import RunRecord
@@ -31,6 +34,7 @@ from lipsort_cli.zoo.plain import plain_module
 FILE = "model.onnx"
 
 
+@called_from_python()
 @certified_arithmetic()
 def from_torch(
     module: nn.Module,
@@ -68,25 +72,58 @@ def from_torch(
     """
     if directory is None:
         directory = Path("outputs", "import", *f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}".split("/"))
-    folder = Path(directory).absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"directory: found {folder}, which is not empty; choose another")
-    make_folder(folder)
-    path = folder / FILE
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"module: found {shown(module)}; allowed: a torch.nn.Module")
+    folder = place("directory", directory, "a new folder").absolute()
+    evaluation = ImportEvaluation(norm=norm, eps=sorted(set(numbers("eps", eps))))
+    options(evaluation)
     config = ImportConfig(
-        file=str(path), mean=list(map(float, mean)), std=list(map(float, std)),
-        evaluation=ImportEvaluation(norm=norm, eps=list(map(float, eps))),
+        file=str(folder / FILE), mean=numbers("mean", mean), std=numbers("std", std),
+        evaluation=evaluation,
     )  # fmt: skip
-    frozen = _frozen(module)
-    write_atomic(path, _exported(frozen, tuple(input_shape)))
+    options(config)
+    if not isinstance(input_shape, tuple | list) or not input_shape:
+        raise UsageError(
+            f"input_shape: found {shown(input_shape)}; allowed: whole numbers in a row, as (1, 28, "
+            "28) or (4,)"
+        )
+    shape = tuple(whole("input_shape", size) for size in input_shape)
+    with _filled(folder):
+        _make(module, shape, config, folder)
+    return folder
+
+
+def _make(module: nn.Module, shape: tuple[int, ...], config: ImportConfig, folder: Path) -> None:
+    """Export, import, and compare, in an empty folder."""
+    frozen, path = _frozen(module), folder / FILE
+    write_atomic(path, _exported(frozen, shape))
     make_folder(folder / ".hydra")
     write_atomic(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
     with RunRecord.recording(folder, "import", config=config):
         model = read_model(path)
         imported, _, _ = make_run(model, config, folder, None)
-        if not mean and not std:
+        if not config.mean and not config.std:
             _same(frozen, plain_module(imported.network), model.shape)
-    return folder
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[None]:
+    """Have an empty folder, locked; what was put there goes again where the block fails."""
+    with locked(folder):
+        found = [path.name for path in folder.iterdir() if path.name != LOCK]
+        if found:
+            raise UsageError(
+                f"directory: found {folder}, which is not empty; allowed: a new folder"
+            )
+        try:
+            yield
+        except BaseException:
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != LOCK:
+                    path.unlink()
+            raise
 
 
 def _frozen(module: nn.Module) -> nn.Module:

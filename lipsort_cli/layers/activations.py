@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import whole
 from lipsort_cli.errors import UsageError
 
 Comparators = tuple[tuple[int, int], ...]
@@ -174,7 +175,7 @@ class Grouped(nn.Module):
 
     def __init__(self, group_size: int, dim: int = -1) -> None:
         super().__init__()
-        self.group_size, self.dim = group_size, dim
+        self.group_size, self.dim = whole("group_size", group_size), dim
 
     def extra_repr(self) -> str:
         return f"group_size={self.group_size}"

@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import whole
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.layers.constraints import Constraint
 
@@ -104,11 +105,9 @@ def in_norm(norm: str, *, l2: float, linf: float, l1: float) -> float:
 
 
 def check_features(in_features: int, out_features: int) -> None:
-    """Refuse a layer without inputs or outputs."""
-    if in_features < 1 or out_features < 1:
-        raise ValueError(
-            f"found {in_features} input and {out_features} output features; at least 1 each"
-        )
+    """Refuse a layer without inputs or outputs; raises ArgumentError."""
+    whole("in_features", in_features)
+    whole("out_features", out_features)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import whole
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.base import in_norm
 
@@ -47,11 +48,8 @@ class Pool(nn.Module):
 
     def __init__(self, kernel: int, stride: int | None = None) -> None:
         super().__init__()
-        self.kernel = kernel
-        self.stride = kernel if stride is None else stride
-        for name, value in (("kernel", self.kernel), ("stride", self.stride)):
-            if value < 1:
-                raise UsageError(f"{name}: found {value}; allowed: at least 1")
+        self.kernel = whole("kernel", kernel)
+        self.stride = self.kernel if stride is None else whole("stride", stride)
 
     @property
     def overlap(self) -> int:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from lipsort_cli.arguments import shown
 from lipsort_cli.config.learning import (
     AdamOptimizer,
     AggmoOptimizer,
@@ -16,6 +17,7 @@ from lipsort_cli.config.learning import (
     StiefelAdamOptimizer,
     StiefelOptimizer,
 )
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers import ConstrainedLayer
 from lipsort_cli.optim.eager import eager
 from lipsort_cli.optim.optimizer import AggMo, Combined, Group, Stiefel, StiefelAdam, adam
@@ -75,7 +77,7 @@ def keep_constraints(optimizer: Optimizer, network: nn.Module) -> RemovableHandl
         A handle whose ``remove()`` ends it.
 
     Raises:
-        ValueError: the network has no constrained layer.
+        ArgumentError: the network has no constrained layer, or the optimizer moves none of them.
 
     Example:
         >>> from lipsort_cli.layers import Dense
@@ -89,14 +91,26 @@ def keep_constraints(optimizer: Optimizer, network: nn.Module) -> RemovableHandl
     """
     layers = _constrained(network)
     if not layers:
-        raise ValueError(
-            f"found no layer with a constraint in {type(network).__name__}; lipsort_cli.layers "
-            "has them"
+        raise ArgumentError(
+            f"network: found no layer with a constraint in {type(network).__name__}; allowed: "
+            "networks with layers of lipsort_cli.layers"
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            f"optimizer: found {shown(optimizer)}; allowed: an optimizer of torch's kind"
+        )
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not any(id(p) in moved for layer in layers for p in layer.parameters()):
+        raise ArgumentError(
+            "optimizer: found one that moves no parameter of a layer with a constraint; allowed: "
+            "one of this network's parameters"
         )
     return _retract_after_steps(optimizer, layers)
 
 
 def _constrained(network: nn.Module) -> list[ConstrainedLayer]:
+    if not isinstance(network, nn.Module):
+        raise ArgumentError(f"network: found {shown(network)}; allowed: a torch.nn.Module")
     return [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
 
 

@@ -10,6 +10,8 @@ import os
 from functools import partial
 from pathlib import Path
 
+from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import resolved
 from lipsort_cli.verification.datasets import certified_points, images_in
 from lipsort_cli.verification.effort import Budget
 from lipsort_cli.verifier.errors import Misused, require
@@ -46,11 +48,23 @@ def verify(
     read = None
     try:
         budget = Budget(patience)
+        path = _place("certificate", path)
         if data is not None:
-            read = partial(certified_points, _data_set(Path(data)))
+            read = partial(certified_points, _data_set(_place("--data", data)))
+        network = None if network is None else _place("--network", network)
     except Misused as fault:
         return Verdict("MISUSED", field=fault.field, reason=fault.reason)
     return judge(path, exact=exact, data=read, network=network, patience=budget)
+
+
+def _place(field: str, path: object) -> Path:
+    """A path that was given. Raises Misused for what is none."""
+    good = isinstance(path, str | os.PathLike) and str(path) != ""
+    require(good, field, f"found {path!r:.60}; allowed: the path of a file or folder", Misused)
+    try:
+        return resolved(path)  # type: ignore[arg-type]
+    except LipsortError as error:
+        raise Misused(field, str(error)) from None
 
 
 def _data_set(path: Path) -> Path:

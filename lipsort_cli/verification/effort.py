@@ -29,8 +29,9 @@ class Budget(Patience):
     """
 
     def __init__(self, patience: float | None = None) -> None:
-        reason = f"found {patience}; allowed: a number of seconds above 0"
-        require(patience is None or patience > 0, "--patience", reason, Misused)
+        reason = f"found {patience!r:.60}; allowed: a number of seconds above 0"
+        number = isinstance(patience, int | float) and patience > 0
+        require(patience is None or number, "--patience", reason, Misused)
         self.patience, self.allowed, self.asked = patience, patience or 0.0, 0.0
 
     def claimed(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.layers import (
@@ -54,6 +55,10 @@ class NoPlainForm(LipsortError, TypeError):
     """A layer that the verifier has no operation for: nothing can be proven of its network."""
 
 
+class Altered(NoPlainForm):
+    """A layer of a known kind that computes something of its own."""
+
+
 class Writer:
     """Collects the operations of layers and their tensors, following the shape of one input."""
 
@@ -75,12 +80,13 @@ class Writer:
             x: any input of the right shape.
 
         Raises:
-            NoPlainForm: nothing is known of a layer.
+            NoPlainForm: nothing is known of a layer, or it is not what its kind is.
         """
         found: list[Graph] = []
         waiting = deque(layers)
         while waiting:
             layer = waiting.popleft()
+            _refuse_foreign(layer)
             if isinstance(layer, nn.Dropout):
                 continue
             if isinstance(layer, nn.Sequential):
@@ -161,6 +167,39 @@ class Writer:
         if bias is not None:
             self.tensors[f"{name}.bias"] = _plain(bias)
         return {"weight": f"{name}.weight", "bias": None if bias is None else f"{name}.bias"}
+
+
+_OWNERS = ("lipsort_cli", "torch")
+"""Packages whose layers are known."""
+_HARMLESS = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__dict__"}
+_HARMLESS |= {"__weakref__", "__annotations__", "__parameters__", "__orig_bases__", "__slots__"}
+_HARMLESS |= {"__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"}
+"""What a subclass, or an instance, may have of its own without computing anything else."""
+
+
+def _refuse_foreign(layer: nn.Module) -> None:
+    """Refuse what makes another layer of one than its kind says: it would not be in the plain form.
+
+    Raises:
+        Altered: it has hooks, parametrizations from elsewhere, or members of its kind replaced, by
+            its class (unless that has ``plain_layers``) or in the instance.
+    """
+    kinds = type(layer).__mro__
+    known = [kind for kind in kinds if kind.__module__.partition(".")[0] in _OWNERS]
+    members = {name for kind in known for name in vars(kind)} - _HARMLESS
+    own = [name for name in vars(layer) if name in members and callable(vars(layer)[name])]
+    if not hasattr(layer, "plain_layers"):
+        foreign = (kind for kind in kinds if kind not in known and kind is not object)
+        own += [name for kind in foreign for name in vars(kind) if name in members]
+    faults = [f"its own {name}" for name in own]
+    faults += ["forward hooks"] * bool(layer._forward_hooks)
+    faults += ["forward pre-hooks"] * bool(layer._forward_pre_hooks)
+    held = layer._modules.get("parametrizations") if parametrize.is_parametrized(layer) else None
+    for part in held.modules() if held is not None else ():
+        if type(part).__module__.partition(".")[0] not in _OWNERS:
+            faults.append(f"the parametrization {type(part).__name__}")
+    if faults:
+        raise Altered(f"layer {type(layer).__name__}: found with {', '.join(faults)}")
 
 
 def _checked(layer: nn.Module, plain: list[nn.Module], x: Tensor) -> list[nn.Module]:

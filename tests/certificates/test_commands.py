@@ -236,10 +236,10 @@ def test_changed_data_are_refused(own_data: Path, tmp_path: Path, command: str) 
 
 def test_norm_and_radii_are_those_of_the_run(own_data: Path) -> None:
     trained = open_run(own_data)
-    assert resolve_radii(trained, None, None) == ("linf", [0.02])
-    assert resolve_radii(trained, "linf", None) == ("linf", [0.02])
-    assert resolve_radii(trained, "l2", None) == ("l2", DEFAULT_EPS["l2"])
-    assert resolve_radii(trained, "l2", [0.5, 0.25]) == ("l2", [0.25, 0.5])
+    assert resolve_radii(trained.config, None, None) == ("linf", [0.02])
+    assert resolve_radii(trained.config, "linf", None) == ("linf", [0.02])
+    assert resolve_radii(trained.config, "l2", None) == ("l2", DEFAULT_EPS["l2"])
+    assert resolve_radii(trained.config, "l2", [0.5, 0.25]) == ("l2", [0.25, 0.5])
 
 
 def test_another_claim_does_not_take_the_place_of_one(own_data: Path, tmp_path: Path) -> None:

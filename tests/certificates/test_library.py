@@ -105,7 +105,7 @@ def test_a_run_brings_its_points_columns_and_names(tmp_path: Path) -> None:
         (lambda: lipsort_cli.predict(network().double(), POINTS), "weights of torch.float64"),
         (lambda: lipsort_cli.predict(network(), POINTS[:, :, :, :2]), r"shape \[1, 2, 2\]"),
         (lambda: lipsort_cli.predict(nn.Sequential(nn.GELU()), POINTS[:, 0, 0]), "layer GELU"),
-        (lambda: lipsort_cli.predict(network(), POINTS, norm="l3"), "norm=l3: allowed are"),
+        (lambda: lipsort_cli.predict(network(), POINTS, norm="l3"), "norm: found 'l3'; allowed"),
         (lambda: lipsort_cli.predict(network(), POINTS, arithmetic="bf16"), "arithmetic: found"),
         (lambda: lipsort_cli.predict(network(), (255 * POINTS).byte()), "found uint8"),
         (lambda: lipsort_cli.predict(network(), POINTS[:0]), "no rows"),
@@ -160,6 +160,6 @@ def test_a_module_is_not_certified_into_a_run(tmp_path: Path) -> None:
     """Its network would take the place of the run's."""
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"trained")
-    with pytest.raises(UsageError, match="directory: found .* which is a run"):
+    with pytest.raises(UsageError, match="directory: found .* which holds another run"):
         lipsort_cli.certify(network(), POINTS, directory=tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == b"trained"

@@ -78,7 +78,7 @@ def test_fewer_points_than_were_asked_for_are_said(
 
     write_json(tmp_path / "run.json", {"command": "train", "status": "finished"})
     module = importlib.import_module(f"lipsort_cli.commands.{command}")
-    trained = SimpleNamespace(labels=range(360), network=None)
+    trained = SimpleNamespace(labels=range(360), network=None, config=None)
     monkeypatch.setattr(module, "open_run", lambda *_: trained)
     monkeypatch.setattr(module, "load_network", lambda _: None)
     monkeypatch.setattr(module, "resolve_radii", stop)

@@ -7,6 +7,7 @@ from math import gcd
 
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import whole
 from lipsort_cli.errors import UsageError
 
 PADDING_MODES = ("zeros", "circular")
@@ -33,10 +34,8 @@ class Geometry:
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "kernel", "stride", "dilation", "groups"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}: found {getattr(self, name)}; allowed: at least 1")
-        if self.padding < 0:
-            raise UsageError(f"padding: found {self.padding}; allowed: at least 0")
+            whole(name, getattr(self, name))
+        whole("padding", self.padding, 0)
         if self.padding_mode not in PADDING_MODES:
             raise UsageError(
                 f"padding_mode: found {self.padding_mode!r}; allowed: {', '.join(PADDING_MODES)} "

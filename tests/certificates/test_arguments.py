@@ -1,0 +1,304 @@
+"""What is given wrongly in Python: one message for each, and no file is touched."""
+
+from __future__ import annotations
+
+import gc
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+import lipsort_cli as lipsort
+from lipsort_cli.app import run as command
+from lipsort_cli.errors import ArgumentError, LipsortError, UsageError
+from lipsort_cli.layers import AveragePool, Dense, GroupSort, MaxMin, Maxout, OrthogonalConvolution
+from lipsort_cli.optim import build_optimizer, keep_constraints
+
+ROWS = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
+LABELS = [0, 1, 0, 1, 0, 1]
+MASKED = np.ma.masked_array(ROWS, ROWS > 0)
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(Dense(2, 4), MaxMin(), Dense(4, 2))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a run on a table, a certificate of a module, and new data."""
+    folder = tmp_path_factory.mktemp("made")
+    lines = [f"{a},{b},{'yes' if a > 0 else 'no'}" for a, b in np.tile(ROWS, (6, 1)).tolist()]
+    (folder / "t.csv").write_text("\n".join(["x,y,answer", *lines]) + "\n")
+    command(["train", "data=table", f"data.path={folder / 't.csv'}", "data.label=answer",
+             "model.widths=[4]", "training.epochs=1", "evaluation.attack.points=0",
+             "evaluation.norm=linf", "evaluation.eps=[0.02]",
+             f"hydra.run.dir={folder / 'run'}"])  # fmt: skip
+    lipsort.certify(network(), ROWS, LABELS, directory=folder / "issued")
+    np.save(folder / "new.npy", ROWS)
+    np.savez(folder / "new.npz", x=ROWS)
+    (folder / "new.csv").write_text("x,y\n0.5,0.25\n")
+    (folder / "empty").mkdir()
+    yield folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() if p.is_file() else b"" for p in sorted(folder.rglob("*"))}
+
+
+def sparse(values: Any) -> torch.Tensor:
+    return torch.from_numpy(np.array(values)).to_sparse()
+
+
+INPUTS = {
+    "masked": (MASKED, "masked"),
+    "masked in a list": ([MASKED[0], MASKED[1]], "masked"),
+    "ragged": ([[1.0, 2.0], [3.0]], "list|found"),
+    "sparse": (sparse(ROWS), "found Tensor of torch.float32"),
+    "text": ([["a", "b"]], "found"),
+    "a number": (3.0, "found 3.0"),
+    "whole": ([[1, 2]], "found int64"),
+    "complex": (ROWS + 0j, "complex"),
+    "wider": (ROWS[:, :1].repeat(3, 1), "shape"),
+    "nan": (ROWS * np.nan, "NaN"),
+    "rounded": (np.longdouble(ROWS) + np.longdouble(2) ** -60, "found (float|longdouble)"),
+    "no rows": (ROWS[:0], "found no rows"),
+}
+NORMS = {"l3": "found 'l3'; allowed: l2, linf, l1", 2: "found 2; allowed: l2, linf, l1"}
+RADII = [[-1], [0.0], float("nan"), [float("inf")], "0.1", ["0.1"], [[0.1, 0.2]], [True], [None],
+         {0.1: 1}]  # fmt: skip
+NETWORKS = [None, 3, "", "nothere", b"run", "a\0b", nn.Linear(2, 2), nn.ReLU, "empty", "new.npy"]
+FOLDERS = [3, "", b"x", "a\0b", ["d"]]
+
+
+def cases() -> Iterator[Any]:
+    """Entry, arguments, and what the message names."""
+    for name, (value, words) in INPUTS.items():
+        yield "predict", (network(), value), {}, words, f"predict {name}"
+        yield "certify", (network(), value), {"directory": "d"}, words, f"certify {name}"
+        yield "certify", ("run", value), {"directory": "d"}, words, f"certify run {name}"
+        yield "predict", ("run", value), {}, words, f"predict run {name}"
+    for norm, words in NORMS.items():
+        yield "predict", ("run", ROWS), {"norm": norm}, f"norm: {words}", f"norm {norm}"
+        yield "certify", ("run",), {"norm": norm}, f"norm: {words}", f"certify norm {norm}"
+        yield "from_torch", (network(), (2,), "d"), {"norm": norm}, words, f"from_torch {norm}"
+    for eps in RADII:
+        yield "certify", ("run",), {"eps": eps}, "^eps.*found .*allowed", f"eps {eps!r}"
+        yield "certify", ("issued", ROWS), {"directory": "issued", "eps": eps}, "^eps", f"i {eps!r}"
+        yield "from_torch", (network(), (2,), "d"), {"eps": eps}, "^eps", f"from_torch {eps!r}"
+    yield "from_torch", (network(), (2,), "d"), {"eps": []}, "^eps: found", "from_torch none"
+    for one in NETWORKS:
+        said = f"{type(one).__name__}-{one!s:.10}"
+        yield "predict", (one, ROWS), {}, "^network|nothere|new.npy", f"predict network {said}"
+        yield "certify", (one, ROWS), {"directory": "d"}, "^network|new.npy", f"certify {said}"
+        yield "load", (one,), {}, "^source|new.npy", f"load {said}"
+        if not isinstance(one, nn.Module):
+            yield "from_torch", (one, (2,), "d"), {}, "^module: found", f"from_torch module {said}"
+    yield "certify", ("nothere",), {}, "network: found .*nothere, which does not exist", "alone"
+    for folder in FOLDERS:
+        words = "directory: found .*; allowed"
+        yield "certify", (network(), ROWS), {"directory": folder}, words, f"into {folder!r}"
+        yield "from_torch", (network(), (2,), folder), {}, words, f"from_torch into {folder!r}"
+    for shape in (4, "4", (), (2.5,), (0,), (True,), None):
+        words = "^input_shape: found .*allowed"
+        yield "from_torch", (network(), shape, "d"), {}, words, f"shape {shape!r}"
+    yield "from_torch", (network(), (2,), "issued"), {}, "which is not empty", "not empty"
+    for labels, words in (([0, 1, 2, 0, 1, 0], "found 2; allowed: 0 to 1"), ([-1] * 6, "found -1"),
+                          ([0.0] * 6, "found float64"), ([0], r"found int64 \[1\]"),
+                          (["a"] * 6, "found"), (np.ma.masked_array([0] * 6, [1] * 6), "masked"),
+                          ([[0], [1, 2]], "found")):  # fmt: skip
+        for where in (network(1), "issued", "run"):
+            yield ("certify", (where, ROWS, labels), {"directory": "issued"}, f"labels: .*{words}",
+                   f"labels {labels!s:.20} {where!s:.6}")  # fmt: skip
+    yield "certify", ("run", None, LABELS), {}, "labels: found .* without inputs", "labels alone"
+    for key, value in (("arithmetic", "bf16"), ("arithmetic", None), ("replace", "yes")):
+        words = f"{key}: found .*allowed"
+        yield (
+            "certify",
+            ("issued", ROWS),
+            {"directory": "issued", key: value},
+            words,
+            f"{key}{value}",
+        )
+    for units in ("x", None, 1):
+        yield "predict", ("run", ROWS), {"units": units}, "units: found .*allowed: raw", f"u{units}"
+    both = {"units": "deviations", "arithmetic": "binary64"}
+    yield "predict", ("run", ROWS), both, "arithmetic: found binary64", "deviations"
+    yield "predict", (network(), Path("new.npy")), {}, "for a module", "module and path"
+    yield "predict", ("run", "gone.csv"), {}, "gone.csv", "no such data"
+    yield "predict", ("run", ""), {}, "inputs: found ''", "no data"
+    yield "certify", (network(1), ROWS, LABELS), {"directory": "issued"}, "another network", "new"
+    yield ("certify", (network(), ROWS, LABELS), {"directory": "issued", "norm": "l1"},
+           "norm l2 .asked: l1.*directory=FOLDER.*replace=True", "another norm")  # fmt: skip
+    yield "certify", (network(), -ROWS, LABELS), {"directory": "issued"}, "inputs .*asked", "points"
+    yield "certify", (network(), ROWS), {"directory": "issued"}, "own predictions", "labels"
+    yield "certify", ("issued", ROWS), {"directory": "run", "replace": True}, "another run", "run"
+
+
+CASES = {f"{entry}: {name}": case for entry, *case, name in cases()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_cannot_be_meant_is_one_message_and_touches_no_file(
+    name: str, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    arguments, options, words = CASES[name]
+    before = files(made)
+    with pytest.raises(LipsortError, match=words) as refused:
+        getattr(lipsort, name.partition(":")[0])(*arguments, **options)
+    assert "hydra" not in str(refused.value)
+    assert files(made) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Dense(2.5, 3), "in_features: found 2.5; allowed: whole"),
+        (lambda: Dense(2, 0), "out_features: found 0"),
+        (lambda: GroupSort(0), "group_size: found 0"),
+        (lambda: Maxout("2"), "group_size: found '2'"),
+        (lambda: AveragePool(1.5), "kernel: found 1.5"),
+        (lambda: OrthogonalConvolution(1, 2, True), "kernel: found True"),
+        (lambda: build_optimizer(None), "network: found None"),
+        (lambda: keep_constraints(None, network()), "optimizer: found None"),
+        (lambda: keep_constraints(torch.optim.SGD(network().parameters()), network()),
+         "optimizer: found one that moves no parameter"),
+    ],
+)  # fmt: skip
+def test_layers_and_optimizers_say_what_they_take(make: Any, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("path", [None, 3, "", b"x"])
+def test_verify_says_that_a_path_is_none(path: Any, made: Path) -> None:
+    found = lipsort.verify(path)
+    assert (found.status, found.field) == ("MISUSED", "certificate") and "found" in found.reason
+    for key in ("data", "network", "patience"):
+        if path is not None:
+            found = lipsort.verify(made / "issued", **{key: path if key != "patience" else "1"})
+            assert (found.status, found.field) == ("MISUSED", f"--{key}")
+
+
+def test_what_is_exact_is_taken_by_both_entries(made: Path, tmp_path: Path) -> None:
+    half = torch.from_numpy(ROWS).bfloat16()
+    plain = half.float().numpy()
+    wanted = lipsort.predict(network(), plain)
+    same: list[Any] = [half, plain.astype(">f4"), plain.astype(np.longdouble), plain.tolist()]
+    same.append(np.ma.masked_array(plain, plain > 99))
+    for place, values in enumerate(same):
+        assert lipsort.predict(network(), values).radii == pytest.approx(wanted.radii, rel=1e-12)
+        lipsort.certify(network(), values, directory=tmp_path / str(place))
+    truths = ROWS > 0
+    for place, values in enumerate([truths, truths.astype(np.float16), torch.from_numpy(truths)]):
+        lipsort.certify(network(), values, directory=tmp_path / "truths", eps=0.1)
+        assert len(lipsort.predict(made / "run", values).radii) == 6, place
+
+
+@pytest.mark.parametrize("eps", [0.1, [0.1], np.array(0.1), np.array([0.1]), (0.1, 0.1), {0.1}])
+def test_radii_are_taken_as_they_are_meant(eps: Any, tmp_path: Path) -> None:
+    lipsort.certify(network(), ROWS, directory=tmp_path, eps=eps)
+    entries = json.loads((tmp_path / "certificate.json").read_text())["summary"]["certified_at"]
+    assert [entry["eps"] for entry in entries] == [(0.1).hex()]
+
+
+def test_a_run_lends_its_norm_and_radii(made: Path, tmp_path: Path) -> None:
+    lipsort.certify(made / "run", ROWS, directory=tmp_path)
+    claim = json.loads((tmp_path / "certificate.json").read_text())
+    assert claim["claim"]["norm"] == "linf"
+    assert [entry["eps"] for entry in claim["summary"]["certified_at"]] == [(0.02).hex()]
+
+
+def test_another_claim_is_issued_where_it_is_asked_for(tmp_path: Path) -> None:
+    lipsort.certify(network(), ROWS, LABELS, directory=tmp_path)
+    first = files(tmp_path)
+    lipsort.certify(network(), ROWS, LABELS, directory=tmp_path)
+    assert files(tmp_path) == first
+    lipsort.certify(network(1), ROWS, directory=tmp_path, norm="l1", replace=True)
+    assert files(tmp_path) != first and lipsort.verify(tmp_path).status == "VALID"
+
+
+def test_weights_that_were_changed_after_the_run_are_refused(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for path in (made / "run").iterdir():
+        if path.name != "model.safetensors":
+            (run / path.name).symlink_to(path)
+    (run / "model.safetensors").write_bytes((made / "issued" / "model.safetensors").read_bytes())
+    for use in (lipsort.load, lipsort.certify, lambda run: lipsort.predict(run, ROWS)):
+        with pytest.raises(LipsortError, match="changed or damaged after the run"):
+            use(run)
+
+
+class _Rare(nn.ReLU):
+    """Another layer at inputs that no random ones are."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x.abs() > 1e3, -x, super().forward(x))
+
+
+class _Chain(nn.Sequential):
+    """Says its own name, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(*network())
+
+    def helper(self) -> int:
+        return 1
+
+
+class _Odd(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def altered(kind: str) -> nn.Module:
+    module = network()
+    if kind == "class":
+        module[1] = _Rare()
+    if kind == "forward":
+        module[1].forward = lambda x: x.sort().values  # type: ignore[method-assign]
+    if kind == "hook":
+        module[1].register_forward_hook(lambda *_: None)
+    if kind == "pre-hook":
+        module.register_forward_pre_hook(lambda *_: None)
+    if kind == "parametrization":
+        parametrize.register_parametrization(module[0], "parameter", _Odd())
+    return module
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("class", "layer _Rare: found with its own forward"), ("forward", "its own forward"),
+     ("hook", "forward hooks"), ("pre-hook", "forward pre-hooks"),
+     ("parametrization", "the parametrization _Odd")],
+)  # fmt: skip
+def test_layers_with_something_of_their_own_are_named(kind: str, words: str) -> None:
+    """Though at random inputs they compute the same."""
+    with pytest.raises(UsageError, match=f"network: .*{words}.*allowed"):
+        lipsort.predict(altered(kind), ROWS)
+
+
+def test_a_subclass_that_computes_the_same_is_taken_and_left_in_its_mode() -> None:
+    module = _Chain()
+    module.eval()
+    module[1].train()
+    lipsort.predict(module, ROWS)
+    assert module[1].training and not module[0].training and not module.training
+
+
+def test_no_file_stays_open(made: Path) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        for name in ("new.npy", "new.npz", "new.csv"):
+            lipsort.predict(made / "run", made / name)
+        gc.collect()
+    assert not said
