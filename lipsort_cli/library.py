@@ -108,14 +108,11 @@ def certify(
     radii = None if eps is None else sorted(set(numbers("eps", eps)))
     options(CertifyConfig(run="", norm=norm, arithmetic=arithmetic, eps=radii or None,
                           replace=replace))  # fmt: skip
-    opened, source = _opened(network), "arrays in Python"
+    opened = _opened(network)
     folder = _folder(directory, opened)
     if inputs is not None:
-        array = rows("inputs", inputs)
-        opened = opened.taking(array.shape[1:])
-        points = _as_taken(array, opened)
-        given = None if labels is None else check_labels(
-            as_array("labels", labels), len(points), opened.predictor.network.classes)  # fmt: skip
+        opened = opened.taking(array := rows("inputs", inputs))
+        points, given, source = _as_taken(array, labels, opened)
     elif opened.run is None:
         raise UsageError("inputs: found None; only a run has test points of its own")
     elif labels is not None:
@@ -126,10 +123,8 @@ def certify(
     norm, radii = opened.resolved(norm, radii)
     claim = Claim.of_points(points, given, norm, arithmetic, radii)
     protect(folder, opened.content, claim, replace=replace)
-    return issue_certificate(
-        folder, opened.content, points, given, norm=norm, arithmetic=arithmetic, eps=radii,
-        source=source,
-    )  # fmt: skip
+    kept: dict[str, Any] = {"norm": norm, "arithmetic": arithmetic, "eps": radii, "source": source}
+    return issue_certificate(folder, opened.content, points, given, **kept)
 
 
 def _folder(directory: str | os.PathLike[str] | None, opened: _Opened) -> Path:
@@ -141,14 +136,20 @@ def _folder(directory: str | os.PathLike[str] | None, opened: _Opened) -> Path:
     return opened.run
 
 
-def _as_taken(array: NDArray[Any], opened: _Opened) -> NDArray[np.floating[Any]]:
-    """Inputs as the network takes them, held against its training as new data are."""
+def _as_taken(
+    array: NDArray[Any], labels: Any, opened: _Opened
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64] | None, str]:
+    """Inputs as the network takes them, held against its training as new data are; and labels."""
     from lipsort_cli.data.unseen import from_rows
 
-    parts = [batch.values for batch in from_rows(array, opened.predictor.taken, "inputs").batches()]
+    network, taken = opened.predictor.network, opened.predictor.taken
+    parts = [batch.values for batch in from_rows(array, taken, "inputs").batches()]
     if not parts:
         raise UsageError("inputs: found no rows; allowed: at least one")
-    return np.concatenate(parts).reshape(-1, *opened.predictor.network.input_shape)
+    points = np.concatenate(parts).reshape(-1, *network.input_shape)
+    if labels is not None:
+        labels = check_labels(as_array("labels", labels), len(points), network.classes)
+    return points, labels, "arrays in Python"
 
 
 @called_from_python()
@@ -198,7 +199,7 @@ def predict(
         name = unseen.name
     else:
         array, name = rows("inputs", inputs), "none"
-        predictor = opened.taking(array.shape[1:]).predictor
+        predictor = opened.taking(array).predictor
         unseen = from_rows(array, predictor.taken, "inputs")
     found = predicted(
         predictor, unseen, norm=norm or predictor.norm, arithmetic=arithmetic, units=units
@@ -219,9 +220,9 @@ class _Opened:
     run: Path | None = None
     shape: tuple[int, ...] = ()
 
-    def taking(self, shape: tuple[int, ...]) -> _Opened:
-        """The same, knowing the shape of one input, which a module does not say."""
-        return dataclasses.replace(self, shape=shape)
+    def taking(self, array: NDArray[Any]) -> _Opened:
+        """The same, knowing inputs [N, ...], whose shape a module does not say."""
+        return dataclasses.replace(self, shape=array.shape[1:])
 
     @cached_property
     def content(self) -> Path | bytes:

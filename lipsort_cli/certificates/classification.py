@@ -63,35 +63,29 @@ def issue_certificate(
 ) -> IssuedCertificate:
     """Write ``certificate.json``, ``points.csv`` and the data covered into ``directory``.
 
-    ``network_file``: the network's, or what is to be in one; nothing is written before all is
-    proven. ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]`` (None: the
-    network's own predictions, as ``source`` then says), ``index [N]``: positions in the data set
-    (default ``0..N-1``), ``eps``: radii whose counts are stated.
+    ``network_file``: the network's, or its content; nothing is written before all is proven.
+    ``inputs`` float ``[N, *input_shape]`` in raw units, ``labels`` int ``[N]`` (None: the network's
+    own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
+    ``0..N-1``), ``eps``: radii whose counts are stated.
     """
-    directory, network = Path(directory), _network(network_file)
-    if network.classes < 2:
+    if (network := _network(network_file)).classes < 2:
         raise UsageError("network: found one output; allowed: two or more, as classifiers have")
     array = check_inputs(network, inputs)
-    if len(array) == 0:
-        raise UsageError("inputs: found no rows; allowed: at least one")
-    if not np.isfinite(array).all():
-        raise UsageError("inputs: found NaN or infinity; a certificate covers finite inputs alone")
+    if not len(array) or not np.isfinite(array).all():
+        found = "NaN or infinity" if len(array) else "no rows"
+        raise UsageError(f"inputs: found {found}; allowed: at least one row, all of finite numbers")
     if labels is not None:
         labels = check_labels(labels, len(array), network.classes)
     encoding, encoded = encode_inputs(array)
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
     target = points.predictions if labels is None else labels
-    if labels is None:
-        own = f"labels are {OWN}"
-        source = f"{source}; {own}" if source else own
-    positions = np.arange(len(array)) if index is None else np.asarray(index)
-    make_folder(directory)
     counts = {
         "points": len(array),
         "correct": int((points.predictions == target).sum()),
         "certified": int((points.radii > 0).sum()),
     }
     statement = classification_statement(norm, arithmetic, *counts.values())
+    make_folder(directory)
     certificate: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -108,12 +102,12 @@ def issue_certificate(
             "encoding": encoding,
             "inputs_sha256": digest_array(array),
             "labels_sha256": digest_array(target),
-            "source": source,
+            "source": source if labels is not None else f"{source}; labels are {OWN}".strip("; "),
         },
-        "points": _points(points, route, array, target, positions),
+        "points": _points(points, route, array, target, index),
     }
-    table = points_table({**certificate["points"], "radius": points.radii.tolist()})
-    write_atomic(directory / TABLE, table)
+    listed = certificate["points"] | {"radius": points.radii.tolist()}
+    write_atomic(directory / TABLE, points_table(listed))
     return IssuedCertificate(store_certificate(directory, certificate), statement, points)
 
 
@@ -147,10 +141,10 @@ def _points(
     route: NDArray[Any],
     inputs: NDArray[Any],
     labels: NDArray[Any],
-    positions: NDArray[Any],
+    index: ArrayLike | None,
 ) -> dict[str, list[Any]]:
     return {
-        "index": [int(value) for value in positions],
+        "index": np.asarray(range(len(labels)) if index is None else index).astype(int).tolist(),
         "input_sha256": input_digests(inputs),
         "label": labels.tolist(),
         "prediction": points.predictions.tolist(),

@@ -184,7 +184,8 @@ def _refuse_foreign(layer: nn.Module) -> None:
         Altered: it has hooks, parametrizations from elsewhere, or members of its kind replaced, by
             its class (unless that has ``plain_layers``) or in the instance.
     """
-    kinds = type(layer).__mro__
+    held = layer._modules.get("parametrizations") if parametrize.is_parametrized(layer) else None
+    kinds = type(layer).__mro__[held is not None :]  # torch makes a class of each that it alters
     known = [kind for kind in kinds if kind.__module__.partition(".")[0] in _OWNERS]
     members = {name for kind in known for name in vars(kind)} - _HARMLESS
     own = [name for name in vars(layer) if name in members and callable(vars(layer)[name])]
@@ -194,7 +195,6 @@ def _refuse_foreign(layer: nn.Module) -> None:
     faults = [f"its own {name}" for name in own]
     faults += ["forward hooks"] * bool(layer._forward_hooks)
     faults += ["forward pre-hooks"] * bool(layer._forward_pre_hooks)
-    held = layer._modules.get("parametrizations") if parametrize.is_parametrized(layer) else None
     for part in held.modules() if held is not None else ():
         if type(part).__module__.partition(".")[0] not in _OWNERS:
             faults.append(f"the parametrization {type(part).__name__}")

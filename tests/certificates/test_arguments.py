@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,16 @@ def test_weights_that_were_changed_after_the_run_are_refused(made: Path, tmp_pat
     for use in (lipsort.load, lipsort.certify, lambda run: lipsort.predict(run, ROWS)):
         with pytest.raises(LipsortError, match="changed or damaged after the run"):
             use(run)
+
+
+def test_a_plugin_that_is_not_here_is_named(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(made / "run", run)
+    settings = run / ".hydra" / "config.yaml"
+    settings.write_text(settings.read_text().replace("plugins: []", "plugins: [herb]"))
+    with pytest.raises(UsageError, match="plugins: found herb.*started in") as refused:
+        lipsort.predict(run, ROWS)
+    assert "damaged" not in str(refused.value)
 
 
 class _Rare(nn.ReLU):

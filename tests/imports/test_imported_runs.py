@@ -178,4 +178,10 @@ def test_what_depends_on_values_is_not_exported(tmp_path: Path) -> None:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(LipsortError, match="cannot export Branching"):
-        lipsort_cli.from_torch(Branching(), (4,), tmp_path / "run")
+        lipsort_cli.from_torch(Branching(), (4,), tmp_path / "a" / "run")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="std"):  # seen after the export alone
+        lipsort_cli.from_torch(nn.Linear(4, 2), (4,), tmp_path, std=[1.0, 2.0])
+    assert not list(tmp_path.iterdir())
+    lipsort_cli.from_torch(nn.Linear(4, 2), (4,), tmp_path, eps=[0.5, 0.1])
+    assert lipsort_cli.load(tmp_path)(torch.ones(1, 4)).shape == (1, 2)

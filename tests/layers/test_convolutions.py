@@ -367,7 +367,7 @@ def test_spectral_gradients_point_uphill() -> None:
         ({"stride": 4}, "kernel: found 3 with stride 4"),
         ({"groups": 3}, "groups: found 3, which does not divide 4 input"),
         ({"stride": 2, "dilation": 2}, "dilation: found 2 with stride 2"),
-        ({"stride": 0}, "stride: found 0; allowed: at least 1"),
+        ({"stride": 0}, "stride: found 0; allowed: whole numbers, at least 1"),
         ({"padding": -1}, "padding: found -1"),
     ],
 )
