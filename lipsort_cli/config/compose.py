@@ -172,6 +172,9 @@ class Composer:
                 continue
             if override.is_sweep_override() and not multirun:
                 words = f"{override.key_or_group}: found {override.get_value_string()}, a list of "
+                if self.command == "tune":
+                    faults.append(words + "choices; allowed: one value, as for all keys of its own")
+                    continue
                 words += "choices to sweep over; add -m to sweep, or quote it as one value"
                 line = override.input_line or ""
                 one = self._one_value(line)
