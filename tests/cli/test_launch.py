@@ -153,6 +153,7 @@ def test_queries_run_nothing(
     [
         (["training.epochs=0"], ["training.epochs: found 0; allowed: >= 1"]),
         (["nonsense"], ["found 'nonsense'", "key=value"]),
+        (["~augmentation"], ["augmentation: removed, but required"]),
         (["--nonsense"], ["--nonsense"]),
         (["--cfg", "everything"], ["everything", "job"]),
         (["-m", "seed=0,1", "--cfg", "job"], ["--multirun and --cfg", "one of them"]),
