@@ -20,6 +20,9 @@ from typing import IO, Any
 
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
+
 _in_python: ContextVar[bool] = ContextVar("in_python", default=False)
 
 
@@ -150,6 +153,23 @@ def resolved(path: str | Path) -> Path:
         if os.path.exists(folder / found):
             return folder / found
     return found
+
+
+def there(word: str) -> bool:
+    """Whether a word that a person wrote is the path of something that is there."""
+    try:
+        return os.path.exists(resolved(word))
+    except UsageError:  # nobody's home
+        return False
+
+
+def too_long(name: str, key: str = "") -> UsageError:
+    """The message for a path, the value of ``key`` or a word, that no file can have."""
+    found = f"{key}: found {name}" if key else f"found {name}"
+    return UsageError(
+        f"{found}, which is too long a name; allowed: names of at most {LONGEST_NAME} "
+        "bytes in a path of at most 4095"
+    )
 
 
 def make_folder(path: Path) -> None:

@@ -13,12 +13,9 @@ from typing import Any
 
 from lipsort_cli.config.catalog import run_directories
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import resolved
+from lipsort_cli.files import LONGEST_NAME, resolved, too_long
 from lipsort_cli.identity import check_weights, holder
 from lipsort_cli.runs import RECORD, read_record, require_provable
-
-_LONGEST = 255
-"""Bytes of a name that file systems take."""
 
 
 def find_run(
@@ -101,11 +98,8 @@ def usable_folder(key: str, text: str) -> Path:
     """
     if not text:
         raise UsageError(f"{key}: found nothing; allowed: {key}=FOLDER")
-    if any(len(os.fsencode(name)) > _LONGEST for name in Path(text).parts):
-        raise UsageError(
-            f"{key}: found {text}, which is too long a name; allowed: a folder whose name has at "
-            f"most {_LONGEST} bytes, as those on the way to it"
-        )
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in Path(text).parts):
+        raise too_long(text, key)
     return Path(text)
 
 

@@ -33,6 +33,9 @@ from lipsort_cli.versions import commit, versions
 RECORD = "run.json"
 """Name of the record in a run directory."""
 
+RESULTS = "results.json"
+"""Name of the file that holds the figures of a run."""
+
 UNPROVEN = "no_certificate"
 """The key of ``results.json`` that says why nothing can be proven of a run's network."""
 
@@ -43,7 +46,7 @@ def require_provable(directory: Path) -> None:
     Raises:
         UsageError: with the reason, as the run recorded it.
     """
-    path = Path(directory) / "results.json"
+    path = Path(directory) / RESULTS
     found = read_json(path) if path.is_file() else {}
     if UNPROVEN in found:
         raise UsageError(f"{directory}: no certificate: {found[UNPROVEN]}")
@@ -137,8 +140,9 @@ class RunRecord:
     ``versions``, ``start`` (UTC, ISO 8601, of the first start), ``seconds`` (spent in all starts),
     ``host`` and ``pid`` of the latest start; where they are known ``commit``, ``device``, ``seed``,
     ``configuration`` (``values`` by key, less what may change, their ``sha256``, and the ``places``
-    of the data), ``data`` (the fingerprint, with SHA-256s); ``weights`` (SHA-256 by file) of a
-    finished run; ``resumed`` (how often) and ``reason`` (of a failure) where they apply.
+    of the data), ``data`` (the fingerprint, with SHA-256s); ``weights`` (SHA-256 by file) and
+    ``results`` (that of ``results.json``) of a finished run; ``resumed`` (how often) and ``reason``
+    (of a failure) where they apply.
     """
 
     def __init__(self, directory: Path, values: dict[str, Any]) -> None:
@@ -215,6 +219,8 @@ class RunRecord:
             self.values["weights"] = {
                 path.relative_to(self.directory).as_posix(): file_digest(path) for path in weights
             }
+        if (path := self.directory / RESULTS).is_file():
+            self.values["results"] = file_digest(path)
         self._set("finished")
 
     def interrupt(self) -> None:

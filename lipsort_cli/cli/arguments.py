@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from os.path import exists, isdir, isfile
+from os.path import isdir, isfile
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,7 +17,7 @@ from lipsort_cli import finding
 from lipsort_cli.config import explain
 from lipsort_cli.config.registry import Command
 from lipsort_cli.errors import Instead, UsageError, first_line
-from lipsort_cli.files import resolved
+from lipsort_cli.files import resolved, there
 from lipsort_cli.quoting import quoted, word, word_list
 from lipsort_cli.runs import RECORD
 
@@ -72,7 +72,7 @@ def _instead(command: Command, positional: list[str]) -> tuple[Instead, ...]:
         return ((positional[0], own),)
     if command.name == "estimate-wasserstein" and len(positional) == 2:
         p, q = positional
-        if exists(resolved(p)) and exists(resolved(q)):
+        if there(p) and there(q):
             first = ["distribution=files", f"distribution.p={word(p)}"]
             return (p, first), (q, [f"distribution.q={word(q)}"])
     return ()
@@ -83,7 +83,7 @@ def _refuse_paths(command: Command, overrides: list[str]) -> None:
     for text in overrides if command.name in ("train", "wgan") else ():
         key, _, value = text.partition("=")
         own = explain.own_data(value) if key == "data" else []
-        if own and (not _parses(text) or ("," in value and exists(resolved(value)))):
+        if own and (not _parses(text) or ("," in value and there(value))):
             words = f"data: found {value}; allowed: an option; your own files are {own[0]}"
             raise UsageError(words, ((text, own),))
 
@@ -120,7 +120,7 @@ def path_of(override: str) -> str:
         UsageError: there is nothing behind ``=``.
     """
     key, _, text = override.partition("=")
-    if not exists(resolved(text)):
+    if not there(text):
         with suppress(HydraException):
             value = OverridesParser.create().parse_override(override).value()
             text = value if isinstance(value, str) else text

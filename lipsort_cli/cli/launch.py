@@ -32,7 +32,7 @@ from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import write_error
+from lipsort_cli.files import too_long, write_error
 from lipsort_cli.identity import described, digest
 from lipsort_cli.processes import Place, place
 from lipsort_cli.quoting import quoted
@@ -215,7 +215,7 @@ def _as_message(error: OSError) -> LipsortError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return write_error(Path(str(error.filename)), error)
     if error.errno == errno.ENAMETOOLONG:  # no file can be called so: a word is wrong
-        return UsageError(f"found {error.filename}: {error.strerror}; give the path of a file")
+        return too_long(str(error.filename))
     return LipsortError(f"{error.filename}: {error.strerror or error}")
 
 

@@ -27,6 +27,9 @@ from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.identity import CHANGEABLE
 from lipsort_cli.quoting import quoted
 
+SWEEP = "multirun.yaml"
+"""What Hydra writes into the folder of a sweep."""
+
 ROUNDING = ("device", "threads")
 """Those of them that change the order of sums, and so the last bits of the weights."""
 
@@ -61,9 +64,10 @@ def run(
     if not isdir(directory):
         raise UsageError(f"resume: found {target}, which is no directory")
     if not isfile(directory / runs.RECORD):
-        raise UsageError(
-            f"resume: found {target}, which is no run directory: it holds no {runs.RECORD}"
-        )
+        said, word = f"resume: found {target}, which is", f"resume={target}"
+        if isfile(directory / SWEEP):
+            raise UsageError(f"{said} a sweep; allowed: with -m", ((word, ["-m", word]),))
+        raise UsageError(f"{said} no run directory: it holds no {runs.RECORD}")
     try:
         record = runs.read_record(directory)
     except LipsortError as error:
@@ -102,7 +106,7 @@ def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str
         UsageError: it is no sweep of this command, or an override would change it.
     """
     folder = resolved(target).resolve()
-    path = folder / "multirun.yaml"
+    path = folder / SWEEP
     if not exists(path):
         raise UsageError(
             f"resume: found {target}, which is no folder of a sweep: it holds no {path.name}"

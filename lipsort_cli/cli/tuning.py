@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from lipsort_cli.config.meant import alike
 from lipsort_cli.config.schema import find
-from lipsort_cli.config.tune import TuneConfig
+from lipsort_cli.config.tune import EXAMPLE, TUNED, TuneConfig
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import quoted
 
@@ -21,15 +22,23 @@ def with_command(words: list[str]) -> list[str]:
     """
     own = [word for word in words if _is_own(word)]
     named = [word for word in words if "=" not in word and not word.startswith("~")]
-    if any(word.startswith(("resume=", "command=")) for word in own) and not named:
+    if any(word.startswith("resume=") for word in own) or (
+        not named and any(word.startswith("command=") for word in own)
+    ):
         if rest := [word for word in words if word not in own]:
-            raise UsageError(f"found {rest[0]}; allowed beside resume=: trials=N, workers=N")
+            raise UsageError(
+                f"found {rest[0]}; allowed beside resume=: trials=N, workers=N",
+                tuple((word, []) for word in rest),
+            )
         return own
     command = find(named[0]) if named else None
     if command is None or len(named) > 1:
+        near = alike(named[0], TUNED) if named else []
+        hint = f"; did you mean {near[0]}?" if near and command is None else ""
         raise UsageError(
             f"found {' '.join(named) or 'no command'}; allowed: the command to tune and then its "
-            "keys, as in lipsort tune train 'optimizer.lr=log(1e-3,1)'"
+            f"keys, as in lipsort tune train '{EXAMPLE}'{hint}",
+            ((named[0], [near[0]]),) if hint and len(named) == 1 else (),
         )
     rest = [quoted(word) for word in words if word not in own and word not in named]
     one = [f"objectives=[{word.partition('=')[2]}]" if _is_bare(word) else word for word in own]

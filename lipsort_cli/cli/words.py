@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from os.path import exists
 
 from lipsort_cli.config import catalog
 from lipsort_cli.config.meant import keys_like
 from lipsort_cli.config.registry import Command
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import resolved
+from lipsort_cli.files import there
 
 
 def check(command: Command, arguments: list[str], flags: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def with_line(error: UsageError, command: Command, arguments: list[str]) -> Usag
         if word not in mended:
             return error
         position = mended.index(word)
-        mended[position : position + 1] = [w for w in others if w != "-m" or "-m" not in mended]
+        mended[position : position + 1] = [w for w in others if w == word or w not in mended]
     return UsageError(f"{error}\ntry: {command_line('lipsort', command.name, *mended)}")
 
 
@@ -59,7 +58,7 @@ def _mended(
             off = bare.startswith("no-")
             key = _key(command, bare.removeprefix("no-"))
             if key is None:
-                if exists(resolved(word)):
+                if there(word):
                     found.append(repr(word))
                     word = f"./{word}"
                 yield word
@@ -102,7 +101,7 @@ def _mended(
 def _without_sign(command: Command, word: str, following: list[str]) -> tuple[str, str, int] | None:
     """Key and value of `seed 3`, `seed: 3`, `seed:3` and `seed==3`, and how many words follow."""
     name, sign, value = word.partition("==" if "==" in word else ":")
-    path = "=" in name or exists(resolved(word)) or name in ("run", "runs")
+    path = "=" in name or there(word) or name in ("run", "runs")
     key = None if path else _key(command, name)
     if key is None or (sign == "==" and not value):
         return None

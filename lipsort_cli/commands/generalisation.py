@@ -35,8 +35,8 @@ def generalisation(
 
     directory = find_run(run, ("train",))
     folder = directory if out is None else usable_folder("--out", out)
-    make_folder(folder)
     found = _bounded(directory, delta)
+    make_folder(folder)
     write_json(folder / "generalisation.json", found)
     bound = found["bound"]
     says = "it says nothing: above 1" if bound["vacuous"] else f"at margin {bound['margin']:.3g}"
@@ -69,6 +69,7 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     network = load_network(trained.network)
     train = load(trained.config.data).train
     inputs, labels = train.inputs.numpy(), train.labels.numpy()
+    bound = margin_bound(network, inputs, labels, delta)
     seen = float((evaluate(network, inputs, "real").logits.argmax(1) == labels).mean())
     unseen = read_json(directory / "results.json").get("clean_accuracy")
     if not isinstance(unseen, float):
@@ -81,5 +82,5 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
         "gap": seen - unseen,
         "evidence": "empirical",
         "examples": len(labels),
-        "bound": margin_bound(network, inputs, labels, delta).entry(),
+        "bound": bound.entry(),
     }

@@ -6,6 +6,6 @@ from lipsort_cli.console import say
 
 
 def say_taken(asked: int, taken: int, owner: str) -> None:
-    """Say that ``owner`` has fewer points than were asked for; 0 asks for all."""
+    """Say that ``owner`` has fewer points than were asked for, if by default; 0 asks for all."""
     if taken < asked:
-        say(f"points: asked {asked:,}; {owner} has {taken:,}, all taken")
+        say(f"points={asked}: {owner} has {taken:,}, all taken")

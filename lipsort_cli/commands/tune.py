@@ -8,7 +8,7 @@ from typing import Any
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, results_line, show_table
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
 from lipsort_cli.files import write_csv, write_json
 from lipsort_cli.reports.values import is_share
@@ -21,10 +21,16 @@ from lipsort_cli.tune.study import Study, Trial, goals
 
 def run(config: TuneConfig, directory: Path) -> None:
     """Search in ``directory``; go on with the trials that lie there."""
-    space = read(config.command, config.overrides)
     wanted = goals(config.objectives, COMMANDS[config.command].measures)
+    space = read(config.command, config.overrides, [goal.key for goal in wanted])
+    study = Study(directory, space, wanted, config.search_seed)
+    begun = len(study.trials)
+    if config.trials < begun:
+        raise UsageError(
+            f"trials: found {config.trials} for {directory}, a study that has begun {begun}; "
+            f"allowed: {begun} or more, or hydra.run.dir=FOLDER for another study"
+        )
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
-        study = Study(directory, space, wanted, config.search_seed)
         _search(study, config, directory)
         if not study.in_state("complete"):
             raise LipsortError(f"none of {len(study.trials)} trials came to its end")

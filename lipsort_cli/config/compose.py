@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from lipsort_cli.config.store import register
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import faults_of, usage_error
 from lipsort_cli.errors import Fault, Instead, UsageError, first_line
-from lipsort_cli.files import resolved
+from lipsort_cli.files import there
 from lipsort_cli.quoting import quoted
 
 _TEXTS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "run", "resume")
@@ -172,6 +171,9 @@ class Composer:
                 continue
             if override.is_sweep_override() and not multirun:
                 words = f"{override.key_or_group}: found {override.get_value_string()}, a list of "
+                if self.command == "tune":
+                    faults.append(words + "choices; allowed: one value, as for all keys of its own")
+                    continue
                 words += "choices to sweep over; add -m to sweep, or quote it as one value"
                 line = override.input_line or ""
                 one = self._one_value(line)
@@ -209,7 +211,7 @@ class Composer:
     def _one_value(self, text: str) -> Instead | None:
         """What ``text`` means that reads like a sweep: a list, a thousand, a name with a comma."""
         key, _, value = text.partition("=")
-        if key in _TEXTS or exists(resolved(value)):
+        if key in _TEXTS or there(value):
             return self._as_text(text)
         return override_like(self.command, text)
 

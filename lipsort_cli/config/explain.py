@@ -65,7 +65,7 @@ def explain_override(
         return f"{key}: {first_line(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
         assert base is not None
-        return _unknown_key(override, last, parent, path, base)
+        return _unknown_key(override, last, parent, path, base, command)
     if override.is_add() and not override.is_force_add():
         words = f"{key}: found +, which adds a key, and this one is there; allowed: {key}=VALUE"
         return Fault(words, (override.input_line or "", [f"{key}={value}"]))
@@ -173,7 +173,7 @@ def own_data(path: str) -> list[str]:
 
 
 def _unknown_key(
-    override: Override, last: str, parent: DictConfig, path: str, config: DictConfig
+    override: Override, last: str, parent: DictConfig, path: str, config: DictConfig, command: str
 ) -> str:
     key = override.key_or_group
     keys = [str(name) for name in parent]
@@ -187,14 +187,23 @@ def _unknown_key(
         start = f"{path}." if path else ""
         near = [start + name for name in difflib.get_close_matches(last, keys, n=2)]
     hint = f"; did you mean {' or '.join(name.removeprefix(f'{path}.') for name in near)}?"
-    options = GROUPS.get(path, {}).items()
-    have = [option for option, kind in options if last in (entry.name for entry in fields(kind))]
-    hint = hint if near else f"; {path}={'|'.join(have)} has it" if have else ""
+    have = [
+        option
+        for option, kind in GROUPS.get(path, {}).items()
+        if last in (entry.name for entry in fields(kind)) and catalog.usable(path, option, command)
+    ]
+    usual = catalog.default_options("train").get(path)  # which the documentation has
+    have.sort(key=lambda option: option != usual)
+    own = parent.get("name")
+    hint = hint if near else f"; {path}={own} lacks it; add {path}={'|'.join(have)}" * bool(have)
     where = f"keys of {path}" if path else "keys"
     words = f"{key}: no such key; {where}: {', '.join(keys)}{hint}"
     line = override.input_line or ""
-    if not near or not line.startswith(f"{key}=") or (near[0] in keys and "." in key):
+    if not line.startswith(f"{key}=") or (near and near[0] in keys and "." in key):
         return words
+    if not near:
+        left_open = usual in have and own == catalog.default_options(command).get(path)
+        return Fault(words, (line, [f"{path}={usual}", line])) if left_open else words
     return Fault(words, (line, [f"{near[0]}={line.partition('=')[2]}"]))
 
 

@@ -7,18 +7,24 @@ from collections.abc import Iterator
 from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, node, option
 from lipsort_cli.config.registry import COMMANDS, command
 
-TUNED = ("train", "estimate-wasserstein")
+LOGGED = {"train": ("train", "validation", "diagnostics"), "estimate-wasserstein": ("check",)}
+"""Splits that the trainings of commands log; none is a test set."""
+
+TUNED = tuple(LOGGED)
 """Commands that can be tuned: their training logs figures of data that it does not learn."""
 
-LOGGED = ("train", "validation", "check", "diagnostics")
-"""Splits that trainings log; none is a test set."""
+EXAMPLE = "optimizer.lr=log(1e-3,1)"
+"""A word that every command that is tuned can search."""
+
+SILENT = {"validation": "data.validation", "diagnostics": "training.diagnostics_every"}
+"""Keys with which nothing is logged of a split where they are 0."""
 
 
 @command(
     "tune",
     continued=True,
     examples=(
-        ("The learning rate of a classifier", "lipsort tune train 'optimizer.lr=log(1e-3,1)'"),
+        ("The learning rate of a classifier", f"lipsort tune train '{EXAMPLE}'"),
         (
             "The front of clean against certified accuracy, two processes",
             "lipsort tune train loss.margin=1,2,4 objectives=[clean,certified] workers=2",
@@ -66,9 +72,10 @@ class TuneConfig:
         known = COMMANDS[self.command].measures if self.command in COMMANDS else {}
         for found in self.objectives:
             name = found.removeprefix("-")
-            if name not in known and name.partition(".")[0] not in LOGGED:
+            logged = LOGGED.get(self.command, ())
+            if name not in known and name.partition(".")[0] not in logged:
                 yield (
                     f"objectives: found {found}; allowed: {', '.join(known)}, or a figure that "
-                    "training logs, such as validation.accuracy; figures of results.json are of "
-                    "data that nothing may be chosen by"
+                    f"training logs of {', '.join(logged)}, as SPLIT.NAME; figures of results.json "
+                    "are of data that nothing may be chosen by"
                 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lipsort_cli.imports.batches import Marks, marked
 from lipsort_cli.imports.linear import LINEAR
 from lipsort_cli.imports.model import PLAIN, Model, Node, Refused, attributes, evaluated
 from lipsort_cli.imports.moves import MOVES, Handler
@@ -59,9 +60,12 @@ def import_network(model: Model, mean: Sequence[float] = (), std: Sequence[float
         numbers = [[float(v) for v in a] * (count if len(a) == 1 else 1) for a in (mean, std)]
         first = trace.state("normalize", [first], first.shape, "", mean=numbers[0], std=numbers[1])
     known[model.input] = Value.whole(first, (1, *model.shape))
+    marks: dict[str, Marks] = {}
     for proto in model.proto.graph.node:
         node = _node(proto, model, known)
         made = _made(trace, node)
+        if not model.fixed:
+            marks.update(marked(node, made, marks))
         # What is not made here may not be used: asking for it is refused by name.
         known.update(zip(node.outputs, made, strict=False))
     result = known.get(model.output)

@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,13 @@ from lipsort_cli.config.tree import leaves
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json, read_yaml, resolved
-from lipsort_cli.identity import check_weights, holder
+from lipsort_cli.identity import check_weights, file_digest, holder
 from lipsort_cli.metrics import read_log
 from lipsort_cli.norms import route_words
-from lipsort_cli.reports.values import Figure, figures
-from lipsort_cli.runs import RECORD, read_record
+from lipsort_cli.reports.values import PROVEN, Figure, figures
+from lipsort_cli.runs import RECORD, RESULTS, read_record
 from lipsort_cli.verifier.format import content_digest
 
-RESULTS = "results.json"
 TRIAL = "trial.json"
 """Of a training that `lipsort tune` compares with others: it is judged only when it is resumed."""
 _CONFIG = Path(".hydra") / "config.yaml"
@@ -202,10 +201,16 @@ def _later(directory: Path) -> dict[str, Any]:
 
 
 def _refuse_changed(directory: Path, record: dict[str, Any], certificate: Any) -> None:
-    """Refuse figures of other weights than the run ended with, and a certificate that was edited.
+    """Refuse figures that were edited, also in a certificate, or are of other weights than the run
+    ended with: what they are called, proven or empirical, is taken from the files.
 
     Raises LipsortError. Weights that were deleted to save room leave the figures as they are.
     """
+    if record.get("results", found := file_digest(directory / RESULTS)) != found:
+        raise LipsortError(
+            f"{RESULTS} was changed after the run: its SHA-256 is {found}, and {RECORD} has "
+            f"{record['results']}; restore the file, or train again"
+        )
     weights = record.get("weights") or {}
     if all(exists(directory / name) for name in weights):
         check_weights(directory, record)
@@ -235,8 +240,18 @@ def _radii(certificate: Any) -> dict[str, list[float]]:
 
 
 def _of_file(prefix: str, values: Any) -> list[Figure]:
+    """Figures of a later command's file; only certificates, which bear a digest, prove any."""
     if not isinstance(values, dict):
         return []
+    if prefix == "certificate":
+        return list(_of_certificate(values))
+    return [
+        replace(one, evidence="empirical") if one.evidence.startswith(PROVEN) else one
+        for one in _measured(prefix, values)
+    ]
+
+
+def _measured(prefix: str, values: dict[str, Any]) -> list[Figure]:
     if prefix == "attack":
         kept = ("attacked_accuracy", "median_distance_over_radius")
         about = {key: values.get(key) for key in ("norm", "arithmetic", "points")}
@@ -247,8 +262,6 @@ def _of_file(prefix: str, values: Any) -> list[Figure]:
         }
         merged["evidence"] = {"median_distance_over_radius": "empirical"}
         return figures(merged)
-    if prefix == "certificate":
-        return list(_of_certificate(values))
     if prefix == "inspect":
         return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
     return []

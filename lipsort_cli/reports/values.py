@@ -15,6 +15,8 @@ from lipsort_cli.directed_text import at_least, at_most, share_down
 from lipsort_cli.norms import route_words
 
 COUNT, TIME, GIVEN, UNSTATED = "count", "measured", "known", "evidence not stated"
+PROVEN = ("proven", "confidence")
+"""How the evidence of what holds by a theorem begins."""
 _COUNTS = ("parameters", "steps", "points", "epochs", "samples")
 _NO_FIGURES = ("points",)
 """Keys that say about how much a figure is: they belong to it and are none of their own."""
@@ -65,7 +67,7 @@ def lower_is_better(name: str) -> bool:
 
 def shown(name: str, value: float, evidence: str, digits: int = 6) -> str:
     """A figure as text without its unit; one that is proven is rounded to the safe side."""
-    proven = evidence.startswith(("proven", "confidence"))
+    proven = evidence.startswith(PROVEN)
     if is_share(name):
         return share_down(value)[:-1] if proven else f"{100 * value:.2f}"
     if proven:

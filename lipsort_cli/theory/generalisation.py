@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.points import evaluate, issued_bounds
-from lipsort_cli.errors import LipsortError
+from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.graph import Layer, Network
 
 _GRID = {"margin": 4, "spectral": 64, "rows": 8}
@@ -88,11 +88,11 @@ def margin_bound(
     """The bound for ``network`` trained on ``inputs`` [n, *shape] with ``labels`` [n].
 
     Raises:
-        LipsortError: the theorem does not cover an operation, or a layer has a bias.
+        UsageError: the theorem does not cover an operation, or a layer has a bias.
     """
+    size, rows, spectral, factor = _norms(network, inputs)
     found = evaluate(network, inputs, "real")
     margins = _margins(found.logits, labels) - 2 * found.error
-    size, rows, spectral, factor = _norms(network, inputs)
     n = len(labels)
     logs = 0.0
     rounded_rows, rounded_spectral = [], []
@@ -152,9 +152,9 @@ def _norms(
     for layer, bound in zip(network.layers, issued_bounds(network, "l2"), strict=True):
         if layer.op in ("dense", "convolution"):
             if layer.bias is not None and layer.bias.any():
-                raise LipsortError(
-                    f"layer {layer.index} ({layer.op}) has a bias, which the theorem does not "
-                    "cover; train with model.bias=false"
+                raise UsageError(
+                    f"layer {layer.index} ({layer.op}): found a bias, which the theorem does not "
+                    "cover; allowed: none, as `lipsort train model.bias=false` trains"
                 )
             rows.append(_row_sum(layer))
             # A bound of 0 (an empty layer) has no ratio b / s; any larger s is a bound too.
@@ -162,9 +162,9 @@ def _norms(
         elif layer.op in _ZERO_KEPT:
             factor *= bound.value
         else:
-            raise LipsortError(
-                f"layer {layer.index} ({layer.op}) is not covered by the theorem; covered are "
-                f"dense, convolution, {', '.join(sorted(_ZERO_KEPT))}"
+            raise UsageError(
+                f"layer {layer.index}: found {layer.op}, which the theorem does not cover; "
+                f"allowed: dense, convolution, {', '.join(sorted(_ZERO_KEPT))}"
             )
     # One part in 2^30 covers the rounding of these sums.
     return float(np.linalg.norm(data)) * (1 + 2.0**-30), rows, spectral, factor

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config.compose import Composer
+from lipsort_cli.config.tune import EXAMPLE, SILENT
 from lipsort_cli.errors import UsageError
 
 ALLOWED = "log(1e-3,1), interval(0,1), int(log(8,512)), range(1,9), choice(a,b) or a,b"
@@ -68,11 +70,12 @@ class Space:
         return [f"{one.key}={one.draw(trial)}" for one in self.dimensions]
 
 
-def read(command: str, words: Sequence[str]) -> Space:
-    """The space of a study of ``lipsort COMMAND WORDS...``.
+def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Space:
+    """The space of a study of ``lipsort COMMAND WORDS...`` for ``goals``, figures that are logged.
 
     Raises:
-        UsageError: a word is wrong, or nothing is searched; all faults together.
+        UsageError: a word is wrong, nothing is searched (all faults together), or a trial would
+            log nothing of a goal.
     """
     functions = create_functions()
     # No annotations: Hydra would check the values against them as they stand here, as text.
@@ -93,17 +96,27 @@ def read(command: str, words: Sequence[str]) -> Space:
     keys = [one.key for one in dimensions]
     faults += [f"{key}: found twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
     if not dimensions and not faults:
-        faults.append(
-            f"found nothing to search among {' '.join(words) or 'no words'}; give a key several "
-            f"values: {ALLOWED}, as in 'optimizer.lr=log(1e-3,1)'"
+        # In place of its key, if that is there with one value; else behind the command.
+        place = next((w for w in words if w.startswith("optimizer.lr=")), command)
+        raise UsageError(
+            f"found {' '.join(words) or 'no keys'} and so nothing to search; allowed: a key with "
+            f"several values, {ALLOWED}, as in '{EXAMPLE}'",
+            ((place, [EXAMPLE] if place != command else [command, EXAMPLE]),),
         )
     if faults:
         raise UsageError("\n".join(faults))
     space = Space(tuple(dimensions), tuple(fixed))
     with Composer(command) as composer:
         for probe in _probes(space):
-            composer.check(probe, multirun=False)
+            _require_logged(composer.check(probe, multirun=False), goals)
     return space
+
+
+def _require_logged(config: DictConfig, goals: Collection[str]) -> None:
+    for goal in goals:
+        key = SILENT.get(goal.partition(".")[0])
+        if key and OmegaConf.select(config, key) == 0:
+            raise UsageError(f"{key}: found 0, so that no trial logs {goal}; allowed: above 0")
 
 
 def _log(low: float, high: float) -> IntervalSweep:

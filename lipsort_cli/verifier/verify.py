@@ -107,12 +107,12 @@ def _verify(
 
 def _certificate(path: Path, deployed: Path | None) -> Path:
     """The certificate's file. Raises Misused where that, or the deployed network, is not there."""
-    hint = f"; give a {CERTIFICATE} or the folder that holds it; `lipsort certify RUN` issues one"
+    hint = f"give a {CERTIFICATE} or the folder that holds it; `lipsort certify RUN` issues one"
     try:
-        for name, given in (("certificate", path), ("--network", deployed)):
-            reason = f"{given} does not exist" + hint * (name == "certificate")
-            require(given is None or given.exists(), name, reason, Misused)
-        reason = f"{path} holds no {CERTIFICATE}; issue one with: lipsort certify {path}"
+        require(path.exists(), "certificate", f"{path} does not exist; {hint}", Misused)
+        fault = "is no file" if deployed and deployed.exists() else "does not exist"
+        require(deployed is None or deployed.is_file(), "--network", f"{deployed} {fault}", Misused)
+        reason = f"{path} holds no {CERTIFICATE}; {hint}"
         path = path / CERTIFICATE if path.is_dir() else path
         require(path.exists(), "certificate", reason, Misused)
     except (OSError, ValueError) as error:

@@ -147,7 +147,9 @@ def test_paths_that_do_not_exist_are_usage_errors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify_main([str(tmp_path)]) == 2
-    assert f"issue one with: lipsort certify {tmp_path}" in capsys.readouterr().err
+    said = capsys.readouterr().err  # the verifier knows of no runs, nor what could be certified
+    assert f"{tmp_path} holds no certificate.json; give" in said
+    assert f"lipsort certify {tmp_path}" not in said
     here = tmp_path / "certificate.json"
     here.write_text("{}")
     assert verify_main([str(tmp_path), "--network", str(tmp_path / "nofile")]) == 2
@@ -156,6 +158,8 @@ def test_paths_that_do_not_exist_are_usage_errors(
         assert verify_command(str(tmp_path), **{option: str(tmp_path / "nofile")}) == 2
         assert f"--{option}: {tmp_path / 'nofile'} does not exist" in capsys.readouterr().err
     (tmp_path / "folder").mkdir()
+    assert verify_main([str(tmp_path), "--network", str(tmp_path / "folder")]) == 2
+    assert f"--network: {tmp_path / 'folder'} is no file" in capsys.readouterr().err
     assert verify_command(str(tmp_path), data=str(tmp_path / "folder")) == 2
     assert "a folder without t10k-images-idx3-ubyte" in capsys.readouterr().err
     (tmp_path / "folder" / "t10k-images-idx3-ubyte.gz").write_bytes(b"")

@@ -52,6 +52,10 @@ from lipsort_cli.config.schema import find
         ("train optimizer=Adam seed=1", "train optimizer=adam seed=1"),
         ("train experiment=mnist", "train experiment=mnist_l2"),
         ("wgan critic=wgan-gp", "wgan critic=gp"),
+        (
+            "wgan model.widths=[32] model.bias=false",
+            "wgan model=mlp model.widths=[32] model.bias=false",
+        ),
         ("train epochs=3", "train training.epochs=3"),
         ("train model.width=[8]", "train model.widths=[8]"),
         ("train activation=[relu,maxmin]", "train -m activation=relu,maxmin"),

@@ -153,6 +153,7 @@ def test_queries_run_nothing(
     [
         (["training.epochs=0"], ["training.epochs: found 0; allowed: >= 1"]),
         (["nonsense"], ["found 'nonsense'", "key=value"]),
+        (["~augmentation"], ["augmentation: removed, but required"]),
         (["--nonsense"], ["--nonsense"]),
         (["--cfg", "everything"], ["everything", "job"]),
         (["-m", "seed=0,1", "--cfg", "job"], ["--multirun and --cfg", "one of them"]),
@@ -161,6 +162,7 @@ def test_queries_run_nothing(
         (["--config-dir", "nowhere"], ["--config-dir", "nowhere"]),
         (["resume=nowhere"], ["resume: found nowhere, which is no directory"]),
         (["resume=nowhere", "-m"], ["resume: found nowhere", "multirun.yaml"]),
+        (["resume=sweep"], ["which is a sweep; allowed: with -m", "try: lipsort train -m resume="]),
         (["resume=a", "resume=b"], ["one run directory"]),
     ],
 )
@@ -172,13 +174,15 @@ def test_what_is_wrong_is_said_with_exit_code_2(
     arguments: list[str],
     parts: list[str],
 ) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "multirun.yaml").touch()
     assert lipsort(monkeypatch, "train", *arguments) == 2
     output = capsys.readouterr()
     for part in parts:
         assert part in output.err
     assert output.out == ""
     assert train_calls.configs == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "sweep"]
 
 
 def test_an_unwritable_folder_is_one_message(

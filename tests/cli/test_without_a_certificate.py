@@ -84,5 +84,5 @@ def test_fewer_points_than_were_asked_for_are_said(
     monkeypatch.setattr(module, "resolve_radii", stop)
     with pytest.raises(Stop):
         module.run(config(run=str(tmp_path), points=asked), tmp_path)
-    line = "points: asked 10,000; the test set has 360, all taken"
+    line = "points=10000: the test set has 360, all taken"
     assert (line in capsys.readouterr().out) is said

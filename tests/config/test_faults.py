@@ -66,6 +66,8 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["epochs=3"], ["epochs: no such key", "seed", "did you mean training.epochs?"]),
         (["+training.foo=1"], ["training.foo: no such key; keys of training: epochs"]),
         (["+foo=1"], ["foo: no such key"]),
+        (["optimizer.betas=[1]"], ["; optimizer=stiefel lacks it; add optimizer=aggmo"]),
+        (["model.classes=2"], ["model.classes: no such key; keys of model: "]),
         (["~training.epochs"], ["training.epochs"]),
         (["~model"], ["model: required, and not given; add model=OPTION, one of cnn, "]),
         (["training=4"], ["training: found 4", "set training.KEY=VALUE"]),

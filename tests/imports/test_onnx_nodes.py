@@ -169,6 +169,9 @@ UNDERSTOOD: dict[str, tuple[tuple[int, ...], Build]] = {
             "Concat", g.node("Unsqueeze", g.node("Gather", g.node("Shape", "x")[0],
                                                  np.array(0))[0], np.array([0]))[0],
             np.array([-1]), axis=0)[0])),
+    "Shape but for the batch, computed with": (
+        IMAGE, lambda g: g.node("Mul", "x", g.node("Cast", g.node("Gather", g.node("Shape", "x")[0],
+                                                                  np.array([1]))[0], to=1)[0])),
     "PRelu, one slope": (IMAGE, lambda g: g.node("PRelu", "x", np.array([[[0.2]]]))),
 }  # fmt: skip
 
@@ -184,7 +187,30 @@ def test_what_is_understood_computes_the_same(name: str) -> None:
         imported(graph.model())
 
 
+def size(graph: Graph) -> str:
+    """The size of the batch, as one number in a row."""
+    return graph.node("Slice", graph.node("Shape", "x")[0], np.array([0]), np.array([1]))[0]
+
+
 REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
+    "the batch's size, added": (
+        (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node(
+            "Equal", size(g), np.array([2]))[0], to=1)[0]), "Add.*input 1 is computed from the"),
+    "the batch's size, chosen by": (
+        (4,), lambda g: g.node("Gather", "x", g.node("Mod", size(g), np.array([2]))[0], axis=1),
+        "Gather.*size of the batch"),
+    "the batch's size, not as rows": (
+        (4,), lambda g: g.node("Reshape", "x", g.node("Concat", np.array([-1]), size(g), np.array(
+            [4]), axis=0)[0]), "Reshape.*size of the batch"),
+    "the batch's size, another number of rows": (
+        (4,), lambda g: g.node("Reshape", "x", g.node("Concat", g.node(
+            "Mod", size(g), np.array([3]))[0], np.array([-1]), axis=0)[0]), "Reshape.*size of the"),
+    "as many zeros as inputs, counted": (
+        (4,), lambda g: g.node("Add", "x", g.node("ReduceSum", g.node(
+            "ConstantOfShape", size(g))[0], np.array([0]))[0]), "Add.*size of the batch"),
+    "numbers of all inputs, counted": (
+        (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node("Size", "x")[0], to=1)[0]),
+        "Add.*size of the batch"),
     "products": (IMAGE, lambda g: g.node("Mul", "x", g.node("Relu", "x")[0]), "Mul.*two values"),
     "attention": ((3, 3), lambda g: g.node("MatMul", "x", "x"), "MatMul.*two values"),
     "squares": (IMAGE, lambda g: g.node("Mul", "x", "x"), "square has no Lipschitz"),

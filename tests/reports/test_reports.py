@@ -260,12 +260,13 @@ def test_broken_runs_are_listed_with_the_reason(sweep: Path, tmp_path: Path) -> 
 
 def test_figures_of_files_that_were_changed_are_not_shown(sweep: Path, tmp_path: Path) -> None:
     """Other weights than the run ended with; a certificate that was edited, or is of others."""
-    for name in ("weights", "edited", "other", "unsigned", "honest", "deleted"):
+    for name in ("weights", "edited", "other", "unsigned", "honest", "deleted", "relabelled"):
         run = make_run(sweep / name, results=trained(0.5), seed=len(name))
         (run / "model.safetensors").write_bytes(b"weights")
         digest = hashlib.sha256(b"weights").hexdigest()
         record = json.loads((run / "run.json").read_text())
         record["weights"] = {"model.safetensors": digest}
+        record["results"] = hashlib.sha256((run / "results.json").read_bytes()).hexdigest()
         (run / "run.json").write_text(json.dumps(record))
         network = {"file": "model.safetensors", "file_sha256": "0" if name == "other" else digest}
         issued(run, {"network": network, "summary": {"correct": 3}})
@@ -275,10 +276,25 @@ def test_figures_of_files_that_were_changed_are_not_shown(sweep: Path, tmp_path:
     path.write_text(path.read_text().replace("3", "4", 1))
     path = sweep / "unsigned/certificate.json"
     path.write_text(json.dumps({"summary": {"correct": 4}}))
+    path = sweep / "relabelled/results.json"
+    path.write_text(path.read_text().replace("empirical", "proven"))
     reasons = {one.directory.name: one.reason for one in tables([sweep], tmp_path / "out").broken}
-    assert set(reasons) == {"weights", "edited", "other", "unsigned"}
+    assert set(reasons) == {"weights", "edited", "other", "unsigned", "relabelled"}
+    assert "results.json was changed after the run" in reasons.pop("relabelled")
     assert "changed or damaged" in reasons.pop("weights")
     assert all("issue it again: `lipsort certify" in reason for reason in reasons.values())
+
+
+def test_what_was_measured_is_not_called_proven(sweep: Path) -> None:
+    """Attacks and inspections only ever measure, whatever their files say of themselves."""
+    said = {"evidence": "proven", "eps": {"0.5": 0.9}}
+    (sweep / "0/attack.json").write_text(json.dumps({"norm": "l2", "attacked_accuracy": said}))
+    said = {"evidence": {"largest": "confidence 0.99"}, "largest": 0.1}
+    (sweep / "0/inspect.json").write_text(json.dumps({"jacobian": said}))
+    (run,), _ = collect([sweep / "0"], ["train"])
+    later = {f.name: f.evidence for f in run.figures if f.name.startswith(("attack", "inspect"))}
+    assert set(later) == {"attack.attacked_accuracy.l2.0.5", "inspect.jacobian.largest"}
+    assert set(later.values()) == {"empirical"}
 
 
 def test_only_broken_runs_are_a_report_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates.points import load_network
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.reproduction.worker import perform
@@ -119,10 +119,10 @@ def test_biases_and_unknown_operations_are_refused(tmp_path: Path) -> None:
     network = build_mlp((6,), 2, [8])
     with torch.no_grad():
         next(m for m in network if isinstance(m, Dense)).bias.fill_(0.1)  # type: ignore[union-attr]
-    with pytest.raises(LipsortError, match=r"has a bias.*model\.bias=false"):
+    with pytest.raises(UsageError, match=r"found a bias.*allowed: none.*model\.bias=false"):
         margin_bound(plain(network, tmp_path), x, y)
     shifted = Network([nn.Flatten(), Dense(6, 4, False), nn.Sigmoid(), Dense(4, 2, False)], (6,), 2)
-    with pytest.raises(LipsortError, match=r"sigmoid.*not covered"):
+    with pytest.raises(UsageError, match=r"found sigmoid.*not cover; allowed: dense"):
         margin_bound(plain(shifted, tmp_path), x, y)
     assert MaxMin  # a sort is covered: see the norms above
 
@@ -142,5 +142,10 @@ def test_command_on_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found["test_accuracy"] == pytest.approx(results["clean_accuracy"], abs=0.005)
     assert found["gap"] == pytest.approx(found["train_accuracy"] - found["test_accuracy"])
     assert "says nothing" in capsys.readouterr().out
+    perform("train", ["model.widths=[16]", "training.epochs=1", "threads=1",
+                      "evaluation.attack.points=0"], tmp_path / "biased")  # fmt: skip
+    with pytest.raises(UsageError, match="found a bias"):
+        lipsort(["generalisation", str(tmp_path / "biased"), "--out", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists(), "what is refused leaves nothing behind"
     with pytest.raises(UsageError, match="--delta: found 2"):
         lipsort(["generalisation", str(run), "--delta", "2"])

@@ -20,6 +20,7 @@ from lipsort_cli.config.schema import find
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json, write_json
 from lipsort_cli.gan.training import GanTask
+from lipsort_cli.identity import file_digest
 from lipsort_cli.training import engine
 from lipsort_cli.training.checkpoint import (
     checkpoint_path,
@@ -234,6 +235,7 @@ def test_weights_that_changed_after_the_run_are_refused() -> None:
     run("train", *TRAIN, "hydra.run.dir=run")
     record = read_json(Path("run/run.json"))
     assert set(record["weights"]) == {"model.safetensors"}
+    assert record["results"] == file_digest(Path("run/results.json"))
     path = Path("run/model.safetensors")
     whole = bytearray(path.read_bytes())
     whole[-5] ^= 1

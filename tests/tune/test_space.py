@@ -59,8 +59,8 @@ def test_sweeps_are_dimensions(word: str, expected: Dimension, drawn: str) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to search among no words.*log\\(1e-3,1\\)"),
-        (["training.epochs=3"], "nothing to search among training.epochs=3"),
+        ([], "no keys and so nothing to search.*log\\(1e-3,1\\)"),
+        (["training.epochs=3"], "training.epochs=3 and so nothing to search"),
         (["optimizer.lr=log(1,x)"], "'optimizer.lr=log\\(1,x\\)'; allowed: log"),
         (["optimizer.lr=log(1)"], "missing a required argument"),
         (["optimizer.lr=log(0,1)"], "a logarithm needs ends above 0"),

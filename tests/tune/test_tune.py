@@ -139,7 +139,16 @@ def test_words_are_the_searchs_own_or_handed_on() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"], "nothing to search"),
+        (["train"], "nothing to search(?s:.*)try: lipsort tune train 'optimizer.lr=log"),
+        (["train", "optimizer.lr=1"], "(?s)nothing.*try: lipsort tune train 'optimizer[^ ]*$"),
+        (["train", "optimizer.rate=1,2"], "optimizer.rate: no such key"),
+        (["trian", "seed=1,2"], "(?s)did you mean train.*try: lipsort tune train seed=1,2"),
+        (["train", "seed=1,2", "trials=2,3"], "trials: found 2,3.*allowed: one value"),
+        (["train", "seed=1,2", "data.validation=0"], "data.validation: found 0, so that no trial"),
+        (["train", "data.validation=0.1,0", "objectives=[clean]"], "found 0.*validation.accuracy"),
+        (["train", "seed=1,2", "objectives=[diagnostics.x]"], "diagnostics_every: found 0"),
+        (["train", "seed=1,2", "objectives=[check.lower]"], "train, validation, diagnostics"),
+        (["train", "resume=x"], "(?s)found train; allowed beside resume=.*tune resume=x$"),
         (["wgan", "seed=1,2"], "command: found 'wgan'"),
         (["certify", "points=1,2"], "command: found 'certify'"),
         (["train", "seed=1,2", "objectives=[clean_accuracy]"], "nothing may be chosen by"),
@@ -154,7 +163,17 @@ def test_what_is_wrong_is_said_before_anything_is_made(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=said):
         app.run(["tune", *words])
-    assert not list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_made_where_optuna_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UsageError, match="Optuna is not installed"):
+        app.run(["tune", "train", "seed=1,2"])
+    assert not list(tmp_path.iterdir())
 
 
 def _lipsort(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -236,6 +255,9 @@ def test_a_killed_study_is_gone_on_with_by_the_same_command(
     assert lipsort(monkeypatch, "tune", f"resume={folder}") == 0
     text = capfd.readouterr().out
     assert "4 of them done earlier" in text and _line_to_paste(text) == line
+    assert lipsort(monkeypatch, "tune", f"resume={folder}", "trials=2") == 2
+    assert "trials: found 2" in (said := capfd.readouterr().err) and "allowed: 4 or more" in said
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
 
 
 @pytest.mark.slow
