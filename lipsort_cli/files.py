@@ -14,31 +14,14 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from lipsort_cli.errors import LipsortError, UsageError, first_line
+from lipsort_cli.quoting import spelled
 
 LONGEST_NAME = 255
 """Bytes of a name that file systems take."""
-
-_in_python: ContextVar[bool] = ContextVar("in_python", default=False)
-
-
-@contextlib.contextmanager
-def called_from_python() -> Iterator[None]:
-    """Have messages within the block say what is written in Python, not in a shell."""
-    token = _in_python.set(True)
-    try:
-        yield
-    finally:
-        _in_python.reset(token)
-
-
-def spelled(shell: str = "hydra.run.dir=FOLDER", python: str = "directory=FOLDER") -> str:
-    """What a message tells to write, by default for another folder: in a shell, or in Python."""
-    return python if _in_python.get() else shell
 
 
 def write_error(path: Path, error: OSError) -> LipsortError:

@@ -24,7 +24,8 @@ from typing import Any
 from lipsort_cli.config import plugins
 from lipsort_cli.config.tree import leaves
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import LARGEST_WEIGHTS, opened, spelled, write_error
+from lipsort_cli.files import LARGEST_WEIGHTS, opened, write_error
+from lipsort_cli.quoting import spelled
 
 PLACES = ("data.root", "data.path", "distribution.root")
 """Keys that say where data lie. Their content is compared when it is read."""

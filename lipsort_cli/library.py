@@ -32,8 +32,8 @@ from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import check_labels, load_network
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import called_from_python
 from lipsort_cli.finding import find_run
+from lipsort_cli.quoting import called_from_python
 from lipsort_cli.runs import RECORD, read_record
 from lipsort_cli.verification import verify
 from lipsort_cli.verifier.graph import parse_network

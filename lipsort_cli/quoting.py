@@ -5,9 +5,11 @@ A whole command line for a shell, with paths from where the user stands: ``conso
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 
 _PLAIN = re.compile(r"[\w./+@%-]+", re.ASCII)
 """Words that need no quotes, unless they are others than text."""
@@ -46,3 +48,21 @@ def list_override(key: str, values: Iterable[str]) -> str:
     if "'" not in text:
         return text
     return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+
+
+_in_python: ContextVar[bool] = ContextVar("in_python", default=False)
+
+
+@contextlib.contextmanager
+def called_from_python() -> Iterator[None]:
+    """Have messages within the block say what is written in Python, not in a shell."""
+    token = _in_python.set(True)
+    try:
+        yield
+    finally:
+        _in_python.reset(token)
+
+
+def spelled(shell: str = "hydra.run.dir=FOLDER", python: str = "directory=FOLDER") -> str:
+    """What a message tells to write, by default for another folder: in a shell, or in Python."""
+    return python if _in_python.get() else shell

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lipsort_cli.certificates.files import CERTIFICATE, NETWORK
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import read_json, spelled
+from lipsort_cli.files import read_json
 from lipsort_cli.identity import file_digest
+from lipsort_cli.quoting import spelled
 from lipsort_cli.runs import RECORD
 from lipsort_cli.verifier.strictjson import sha256
 from lipsort_cli.verifier.tensors import digest_array

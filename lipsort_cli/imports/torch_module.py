@@ -24,10 +24,11 @@ from lipsort_cli.arguments import numbers, options, place, shown, whole
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.config.imported import ImportConfig, ImportEvaluation
 from lipsort_cli.errors import LipsortError, UsageError, first_line
-from lipsort_cli.files import called_from_python, make_folder, write_atomic
+from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.identity import LOCK, locked
 from lipsort_cli.imports.model import INSTALL, Refused, package, read_model
 from lipsort_cli.imports.run import TOLERANCE, make_run, random_inputs
+from lipsort_cli.quoting import called_from_python
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.zoo.plain import plain_module
 
