@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import logging
 import os
 import resource
 import signal
@@ -174,6 +175,9 @@ def _stand(folder: Path, environment: Mapping[str, str], out: int, err: int) -> 
     sys.stderr = io.TextIOWrapper(
         binary[1], encoding=encoding, errors="backslashreplace", line_buffering=True
     )
+    # A process of its own logs nowhere; what was forked may log to streams that are closed.
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 def _call(arguments: Sequence[str]) -> int:
