@@ -74,8 +74,8 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
     """The space of a study of ``lipsort COMMAND WORDS...`` for ``goals``, figures that are logged.
 
     Raises:
-        UsageError: a word is wrong, nothing is searched (all faults together), or a trial would
-            log nothing of a goal.
+        UsageError: a word is wrong, nothing is searched (all faults together), or a key is 0 that
+            makes trials log a goal.
     """
     functions = create_functions()
     # No annotations: Hydra would check the values against them as they stand here, as text.
@@ -116,7 +116,7 @@ def _require_logged(config: DictConfig, goals: Collection[str]) -> None:
     for goal in goals:
         key = SILENT.get(goal.partition(".")[0])
         if key and OmegaConf.select(config, key) == 0:
-            raise UsageError(f"{key}: found 0, so that no trial logs {goal}; allowed: above 0")
+            raise UsageError(f"{key}: found 0, while the goal is {goal}; allowed: above 0")
 
 
 def _log(low: float, high: float) -> IntervalSweep:

@@ -144,7 +144,7 @@ def test_words_are_the_searchs_own_or_handed_on() -> None:
         (["train", "optimizer.rate=1,2"], "optimizer.rate: no such key"),
         (["trian", "seed=1,2"], "(?s)did you mean train.*try: lipsort tune train seed=1,2"),
         (["train", "seed=1,2", "trials=2,3"], "trials: found 2,3.*allowed: one value"),
-        (["train", "seed=1,2", "data.validation=0"], "data.validation: found 0, so that no trial"),
+        (["train", "seed=1,2", "data.validation=0"], "data.validation: found 0, while the goal"),
         (["train", "data.validation=0.1,0", "objectives=[clean]"], "found 0.*validation.accuracy"),
         (["train", "seed=1,2", "objectives=[diagnostics.x]"], "diagnostics_every: found 0"),
         (["train", "seed=1,2", "objectives=[check.lower]"], "train, validation, diagnostics"),
