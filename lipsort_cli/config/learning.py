@@ -73,7 +73,7 @@ class EmmaLoss(Option):
     margin: float = option(2.25, "largest raise, in logits", above=0)
 
 
-@choice("optimizer", "stiefel", presets=("stiefel_critic",))
+@choice("optimizer", "stiefel", presets=("stiefel_critic", "stiefel_subspace"))
 class StiefelOptimizer(Option):
     """Steepest descent on the Stiefel manifold; other weights go to optimizer.rest."""
 

@@ -147,7 +147,7 @@ class Adversarial:
 class Training:
     """The training loop."""
 
-    epochs: int = option(30, "passes over the training set", minimum=1)
+    epochs: int = option(40, "passes over the training set", minimum=1)
     batch_size: int = option(256, "examples a step, over all processes", minimum=1)
     precision: str = option(
         "auto",
