@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -46,6 +48,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     np.save(folder / "new.npy", ROWS)
     np.savez(folder / "new.npz", x=ROWS)
     (folder / "new.csv").write_text("x,y\n0.5,0.25\n")
+    (folder / "gap.csv").write_text("x,y\n0.5,0.25\n0.5,\n")
+    (folder / "comma.csv").write_text('x,y\n0.5,"0,25"\n0.5,0.5\n0.5,1.5\n')
+    (folder / "other.csv").write_text("a,b\n0.5,0.25\n")
+    (folder / "new.xyz").write_text("")
     (folder / "empty").mkdir()
     yield folder
 
@@ -58,6 +64,14 @@ def sparse(values: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(values)).to_sparse()
 
 
+class Shapeless:
+    """As a nested tensor is: what asks for its shape is told off."""
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError("no sizes")
+
+
 INPUTS = {
     "masked": (MASKED, "masked"),
     "masked in a list": ([MASKED[0], MASKED[1]], "masked"),
@@ -65,12 +79,80 @@ INPUTS = {
     "sparse": (sparse(ROWS), "found Tensor of torch.float32"),
     "text": ([["a", "b"]], "found"),
     "a number": (3.0, "found 3.0"),
-    "whole": ([[1, 2]], "found int64"),
+    "whole": (np.array([[1, 2]]), "found int64"),
+    "whole, too large": ([[2**60 + 1, 0.5]], "found 1152921504606846977.*2..53"),
+    "without a shape": (Shapeless(), "found a Shapeless"),
+    "a file": (io.StringIO(), "found <.*StringIO"),
     "complex": (ROWS + 0j, "complex"),
     "wider": (ROWS[:, :1].repeat(3, 1), "shape"),
     "nan": (ROWS * np.nan, "NaN"),
     "rounded": (np.longdouble(ROWS) + np.longdouble(2) ** -60, "found (float|longdouble)"),
     "no rows": (ROWS[:0], "found no rows"),
+}
+
+
+class Frame:
+    """A table in memory, as pandas and polars have them."""
+
+    def __init__(self, **columns: Any) -> None:
+        self.held = {name: np.asarray(values) for name, values in columns.items()}
+        self.columns = list(columns)
+        self.shape = (len(next(iter(self.held.values()))), len(columns))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.held[name]
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return np.stack([*self.held.values()], 1)
+
+
+class Row:
+    """One row of such a table."""
+
+    def __init__(self, **values: float) -> None:
+        self.index, self.held, self.shape = list(values), [*values.values()], (len(values),)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return np.array(self.held)
+
+
+X, Y = ROWS.T
+FRAMES = {
+    "of other names": (Frame(a=X, b=Y), {}, r"inputs: lacks x, y.*columns=\[...\]"),
+    "of words": (Frame(x=X, y=["a"] * 6), {}, "inputs, column 'y': found .*allowed: numbers"),
+    "too large": (
+        Frame(x=X, y=[2**60 + 1] * 6),
+        {},
+        "inputs, column 'y': found 115292",
+    ),
+    "a row": (Row(a=0.5, b=0.25), {}, "inputs: lacks x, y"),
+    "unknown": (Frame(a=X, b=Y), {"columns": ["a", "c"]}, "inputs: lacks c"),
+    "one text": (
+        Frame(a=X, b=Y),
+        {"columns": "ab"},
+        "columns: found 'ab'; allowed: a list",
+    ),
+    "none": (Frame(a=X, b=Y), {"columns": 3}, "columns: found 3; allowed: a list of texts"),
+    "without names": (
+        ROWS,
+        {"columns": ["a", "b"]},
+        "columns: found .*: for a run on a table",
+    ),
+}
+FILES = {
+    "gone": ("gone.csv", {}, "^inputs: found gone.csv; no such file"),
+    "an ending": ("new.xyz", {}, "^inputs: found .*new.xyz; allowed: .npy"),
+    "pictures": ("empty", {}, "^inputs: .*empty holds pictures"),
+    "a gap": ("gap.csv", {}, r'found a gap; gaps="drop" leaves out .*, columns=\[...\] a column'),
+    "a comma": ("comma.csv", {}, 'is the comma a decimal sign. decimal="comma" says so'),
+    "other names": ("other.csv", {}, r"lacks x, y.*; columns=\[...\] names the columns"),
+    "as many": ("new.csv", {"columns": ["x"]}, r"^columns: found 1 \(x\)"),
+    "twice": ("new.csv", {"columns": ["x", "x"]}, "^columns: found 'x' twice"),
+    "label": ("new.csv", {"label": "z"}, "^label: found 'z'"),
+    "gaps": ("new.csv", {"gaps": "x"}, "^gaps: found 'x'; allowed: refuse, drop"),
+    "size": ("new.csv", {"size": "3"}, "^size: found '3'; allowed: >= 2"),
+    "key": ("new.csv", {"rows": 3}, "^rows: found 3; allowed with a path: background"),
+    "array": (ROWS, {"gaps": "drop"}, "^gaps: found 'drop'; allowed with inputs .*: columns"),
 }
 NORMS = {"l3": "found 'l3'; allowed: l2, linf, l1", 2: "found 2; allowed: l2, linf, l1"}
 RADII = [[-1], [0.0], float("nan"), [float("inf")], "0.1", ["0.1"], [[0.1, 0.2]], [True], [None],
@@ -86,6 +168,11 @@ def cases() -> Iterator[Any]:
         yield "certify", (network(), value), {"directory": "d"}, words, f"certify {name}"
         yield "certify", ("run", value), {"directory": "d"}, words, f"certify run {name}"
         yield "predict", ("run", value), {}, words, f"predict run {name}"
+    for name, (value, more, words) in FRAMES.items():
+        yield "predict", ("run", value), more, words, f"predict frame {name}"
+        yield "certify", ("run", value), more | {"directory": "d"}, words, f"certify frame {name}"
+    for name, (path, more, words) in FILES.items():
+        yield "predict", ("run", path), more, words, f"predict file {name}"
     for norm, words in NORMS.items():
         yield "predict", ("run", ROWS), {"norm": norm}, f"norm: {words}", f"norm {norm}"
         yield "certify", ("run",), {"norm": norm}, f"norm: {words}", f"certify norm {norm}"
@@ -155,7 +242,7 @@ def test_what_cannot_be_meant_is_one_message_and_touches_no_file(
     before = files(made)
     with pytest.raises(LipsortError, match=words) as refused:
         getattr(lipsort, name.partition(":")[0])(*arguments, **options)
-    assert "hydra" not in str(refused.value)
+    assert "hydra" not in str(refused.value) and "data." not in str(refused.value)
     assert files(made) == before
 
 
@@ -202,6 +289,32 @@ def test_what_is_exact_is_taken_by_both_entries(made: Path, tmp_path: Path) -> N
     for place, values in enumerate([truths, truths.astype(np.float16), torch.from_numpy(truths)]):
         lipsort.certify(network(), values, directory=tmp_path / "truths", eps=0.1)
         assert len(lipsort.predict(made / "run", values).radii) == 6, place
+
+
+def test_columns_are_matched_by_name_and_it_is_said(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made / "run"
+    wanted = lipsort.predict(run, ROWS).radii
+    for frame, more, words in (
+        (Frame(x=X, y=Y), {}, ""),
+        (Frame(y=Y, x=X.astype(np.float64)), {}, "columns put in the order of training: x, y"),
+        (Frame(x=X, y=Y, answer=["yes"] * 6), {}, "left out.*: answer"),
+        (Frame(a=Y, b=X), {"columns": ("b", "a")}, "in the order of training: b, a"),
+    ):
+        assert lipsort.predict(run, frame, **more).radii == pytest.approx(wanted, rel=1e-12)
+        assert re.search(words, capsys.readouterr().err)
+    row = lipsort.predict(run, Row(y=float(Y[0]), x=float(X[0])))
+    assert row.radii == pytest.approx(wanted[:1], rel=1e-12)
+    assert len(lipsort.predict(run, made / "gap.csv", gaps="drop").radii) == 1
+    lipsort.predict(made / "issued", Frame(a=X, b=Y))
+    assert "columns are taken by position" in capsys.readouterr().err
+
+
+def test_whole_numbers_are_floats_where_they_are_written_as_numbers(made: Path) -> None:
+    wanted = lipsort.predict(made / "run", [[1.0, 2.0], [-3.0, 0.0]]).radii
+    for values in ([[1, 2], [-3, 0]], ((1, 2.0), (-3, 0)), Frame(x=[1, -3], y=[2, 0])):
+        assert lipsort.predict(made / "run", values).radii.tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize("eps", [0.1, [0.1], np.array(0.1), np.array([0.1]), (0.1, 0.1), {0.1}])
