@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,13 @@ def whole(key: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def real(key: str, value: Any, allowed: str, fits: Callable[[float], bool]) -> float:
+    """A finite number that ``fits`` what is ``allowed``; raises ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
+        raise ArgumentError(f"{key}: found {shown(value)}; allowed: {allowed}")
+    return float(value)
+
+
 def place(key: str, value: Any, allowed: str) -> Path:
     """A path that a person wrote; raises UsageError for what is none, and for the empty one."""
     from lipsort_cli.finding import usable_folder
@@ -64,19 +71,19 @@ def array(key: str, values: Any, allowed: str = _ROWS) -> NDArray[Any]:
     """Numbers as an array of NumPy, from one of NumPy's, a tensor on any device, or lists.
 
     Raises:
-        UsageError: they are none, some are masked, or lists are ragged.
+        ArgumentError: they are none, some are masked, or lists are ragged.
     """
     fault = f"{key}: found {shown(values)}"
     if isinstance(values, str | bytes | os.PathLike):
-        raise UsageError(f"{fault}; allowed: {allowed}")
+        raise ArgumentError(f"{fault}; allowed: {allowed}")
     if _masked(values):
-        raise UsageError(f"{fault}, of which some are masked; allowed: {allowed}")
+        raise ArgumentError(f"{fault}, of which some are masked; allowed: {allowed}")
     try:
         found = np.asarray(_dense(values) if _is_tensor(values) else values)
     except Exception as error:  # whatever another package's object raises
-        raise UsageError(f"{fault} ({first_line(error)}); allowed: {allowed}") from error
+        raise ArgumentError(f"{fault} ({first_line(error)}); allowed: {allowed}") from error
     if found.dtype.kind not in "biuf":
-        raise UsageError(f"{fault}; allowed: {allowed}")
+        raise ArgumentError(f"{fault}; allowed: {allowed}")
     return found
 
 
@@ -187,12 +194,12 @@ def _floats(key: str, found: NDArray[Any]) -> NDArray[Any]:
 
 
 def numbers(key: str, values: Any) -> list[float]:
-    """Real numbers, of a list, an array, or one alone; raises UsageError."""
+    """Real numbers, of a list, an array, or one alone; raises ArgumentError."""
     if isinstance(values, Iterable) and not hasattr(values, "__array__"):
         values = values if isinstance(values, str | bytes | Mapping) else list(values)
     found = array(key, values, _LIST)
     if found.dtype.kind == "b" or found.ndim > 1:
-        raise UsageError(f"{key}: found {shown(values)}; allowed: {_LIST}")
+        raise ArgumentError(f"{key}: found {shown(values)}; allowed: {_LIST}")
     return [float(value) for value in found.reshape(-1).tolist()]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import real
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.base import in_norm
 from lipsort_cli.layers.constants import lipschitz_constant
 
@@ -30,8 +32,7 @@ class Residual(nn.Module):
         self, layers: Iterable[nn.Module], branch: float = 0.5, learnt: bool = True
     ) -> None:
         super().__init__()
-        if not 0 < branch < 1:
-            raise ValueError(f"found branch {branch}; allowed: above 0 and below 1")
+        branch = real("branch", branch, "above 0 and below 1", lambda value: 0 < value < 1)
         self.layers = nn.Sequential(*layers)
         start = torch.tensor(math.log(branch / (1 - branch)), dtype=torch.float32)
         if learnt:
@@ -66,7 +67,7 @@ class Branches(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
         if len(self.branches) == 0:
-            raise ValueError("found no branches; allowed: at least one")
+            raise ArgumentError("branches: found []; allowed: at least one")
 
     def constants(self, norm: str) -> list[float]:
         """Of each branch, from ``norm`` to itself."""

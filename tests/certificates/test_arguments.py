@@ -21,7 +21,24 @@ from torch.nn.utils import parametrize
 import lipsort_cli as lipsort
 from lipsort_cli.app import run as command
 from lipsort_cli.errors import ArgumentError, LipsortError, UsageError
-from lipsort_cli.layers import AveragePool, Dense, GroupSort, MaxMin, Maxout, OrthogonalConvolution
+from lipsort_cli.layers import (
+    AveragePool,
+    Dense,
+    GroupSort,
+    MaxMin,
+    Maxout,
+    Normalize,
+    OrthogonalConvolution,
+    Residual,
+    Scale,
+    Select,
+    Sum,
+    TransposedConvolution,
+)
+from lipsort_cli.layers.distance import Distance
+from lipsort_cli.layers.extension import Extension
+from lipsort_cli.layers.order import Versus, WeightedOrder
+from lipsort_cli.layers.order_filter import OrderFilter
 from lipsort_cli.optim import build_optimizer, keep_constraints
 
 ROWS = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
@@ -255,6 +272,26 @@ def test_what_cannot_be_meant_is_one_message_and_touches_no_file(
         (lambda: Maxout("2"), "group_size: found '2'"),
         (lambda: AveragePool(1.5), "kernel: found 1.5"),
         (lambda: OrthogonalConvolution(1, 2, True), "kernel: found True"),
+        (lambda: Normalize([0.5], [0.0]), r"std: found \[0.0\]; allowed: finite numbers above 0"),
+        (lambda: Normalize([0.5], [1e-60]), "std: found"),
+        (lambda: Normalize([np.nan], [1.0]), "mean: found"),
+        (lambda: Normalize([0.5], [1.0, 2.0]), "std: found 2 numbers; allowed: as many"),
+        (lambda: Normalize("0.5", [1.0]), "mean: found '0.5'; allowed: real numbers"),
+        (lambda: Scale("2"), "factor: found '2'; allowed: a finite number"),
+        (lambda: Scale(np.inf), "factor: found inf"),
+        (lambda: Residual([MaxMin()], branch=1), "branch: found 1; allowed: above 0 and below 1"),
+        (lambda: Sum([]), r"branches: found \[\]; allowed: at least one"),
+        (lambda: Select(torch.full((2,), 0.5), (2,)), "places: found Tensor of"),
+        (lambda: Select(torch.tensor([0]), (2,)), r"places: .*shape \[2\]; allowed: .*of 2 whole"),
+        (lambda: Distance(2, 3, decay=1), "decay: found 1; allowed: at least 0, less than 1"),
+        (lambda: Distance(2, 3, sharpness=(2, 1)), r"sharpness: found \(2, 1\); allowed: two"),
+        (lambda: WeightedOrder(2, 3, slope=-1), "slope: found -1; allowed: positive"),
+        (lambda: WeightedOrder(2, 3, slack="x"), "slack: found 'x'; allowed: at least 0"),
+        (lambda: OrderFilter((1, 5, 5), 3, side=9, stride=2), "side: found .*allowed"),
+        (lambda: Versus(2, 1), "classes: found 1; allowed: whole numbers, at least 2"),
+        (lambda: Extension([[1.0]]), r"centres: found \[\[1.0\]\]; allowed: a tensor"),
+        (lambda: TransposedConvolution(OrthogonalConvolution(1, 2, 3)), "convolution: found one"),
+        (lambda: Dense(2, 3).lipschitz("l3"), "norm: found 'l3'; allowed: l2, linf, l1"),
         (lambda: build_optimizer(None), "network: found None"),
         (lambda: keep_constraints(None, network()), "optimizer: found None"),
         (lambda: keep_constraints(torch.optim.SGD(network().parameters()), network()),

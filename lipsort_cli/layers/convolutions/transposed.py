@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import ArgumentError, UsageError
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.base import Convolution
 
@@ -35,7 +35,10 @@ class TransposedConvolution(ConstrainedLayer):
                 "is the adjoint of one with zeros"
             )
         if convolution.bias is not None:
-            raise ValueError("found a convolution with a bias, which its adjoint does not have")
+            raise ArgumentError(
+                "convolution: found one with a bias, which its adjoint does not have; allowed: "
+                "bias=False"
+            )
         self.convolution = convolution
         self.bias = nn.Parameter(torch.zeros(self.geometry.in_channels)) if bias else None
 
