@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.arguments import array as as_array
 from lipsort_cli.arguments import numbers, options, place, rows, shown
-from lipsort_cli.certificates.claims import Claim, protect
+from lipsort_cli.certificates.claims import Claim, protect, require_certified
 from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import check_labels, load_network
@@ -325,4 +325,6 @@ def _opened(
     if not file.exists():
         lacking = f"which holds no {NETWORK}" if path.is_dir() else "which does not exist"
         raise UsageError(f"{key}: found {path}, {lacking}; allowed: {allowed}")
+    if path.is_dir():
+        require_certified(file)
     return _Opened(file=file)

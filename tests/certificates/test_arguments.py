@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import json
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -387,6 +389,57 @@ def test_weights_that_were_changed_after_the_run_are_refused(made: Path, tmp_pat
     for use in (lipsort.load, lipsort.certify, lambda run: lipsort.predict(run, ROWS)):
         with pytest.raises(LipsortError, match="changed or damaged after the run"):
             use(run)
+
+
+def test_a_network_that_is_not_its_certificates_is_refused(tmp_path: Path) -> None:
+    folder, other = tmp_path / "issued", tmp_path / "other"
+    for place, module in ((folder, network()), (other, network(1))):
+        lipsort.certify(module, ROWS, directory=place)
+    for name in ("model.safetensors", "certificate.json"):
+        changed = tmp_path / name
+        shutil.copytree(folder, changed)
+        shutil.copy(other / name, changed)
+        before = files(changed)
+        for use in (
+            lipsort.load,
+            lambda folder: lipsort.certify(folder, ROWS, directory=folder),
+            lambda folder: lipsort.predict(folder, ROWS),
+        ):
+            with pytest.raises(LipsortError, match="found SHA-256 .*certificate.json beside it"):
+                use(changed)
+        assert files(changed) == before
+        lipsort.predict(changed / "model.safetensors", ROWS)
+
+
+def test_an_export_with_another_networks_certificate_is_refused(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(made / "run", run)
+    shutil.copy(made / "issued" / "certificate.json", run)
+    with pytest.raises(LipsortError, match="found SHA-256 .*certificate.json beside it"):
+        command(["export", str(run), "formats=[safetensors]"])
+    assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize("name", ["model", "certificate-data", "points", "certificate."])
+def test_a_full_disk_leaves_no_part_of_a_certificate(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    lipsort.certify(network(), ROWS, directory=there)
+    before, make = files(tmp_path), tempfile.mkstemp
+
+    def full(*args: Any, prefix: str = "", **more: Any) -> Any:
+        if prefix.startswith(f".{name}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return make(*args, prefix=prefix, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkstemp", full)
+        for folder in (there, tmp_path / "new" / "folder"):
+            with pytest.raises(LipsortError, match="No space left.*directory=FOLDER"):
+                lipsort.certify(network(1), -ROWS, directory=folder, replace=True)
+    assert files(tmp_path) == before
+    lipsort.certify(network(2), ROWS, directory=tmp_path / "new" / "folder")
 
 
 def test_a_plugin_that_is_not_here_is_named(made: Path, tmp_path: Path) -> None:
