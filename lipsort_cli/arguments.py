@@ -32,7 +32,9 @@ def shown(value: Any) -> str:
     """A value in a message: arrays by type and shape, anything else as Python writes it."""
     kind = type(value).__name__
     try:
-        if hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "columns")):
+        if len(getattr(value, "shape", ())) and (
+            hasattr(value, "dtype") or hasattr(value, "columns")
+        ):
             dtype = f" of {value.dtype}" if hasattr(value, "dtype") else ""
             return f"{kind}{dtype} {list(value.shape)}"
         text = " ".join(repr(value).split())

@@ -50,6 +50,11 @@ if TYPE_CHECKING:
 
 __all__ = ["IssuedCertificate", "Predictions", "Verdict", "certify", "load", "predict", "verify"]
 
+_LABELS = "whole numbers, one for each input, which are numbers of classes"
+_A_DISTANCE = (
+    "radii are certified here, and a critic proves a distance between two samples, which `lipsort "
+    "certify RUN` certifies"
+)
 NETWORKS = "a torch.nn.Module, the directory of a run or of a certificate, or a model.safetensors"
 
 
@@ -114,7 +119,7 @@ def certify(
     options(CertifyConfig(run="", norm=norm, arithmetic=arithmetic, eps=radii or None,
                           replace=replace))  # fmt: skip
     named = _reading(inputs, {"columns": columns}).columns
-    opened = _opened(network)
+    opened = _opened(network, senseless=_A_DISTANCE)
     folder = _folder(directory, opened)
     if inputs is not None:
         opened = opened.taking(array := rows("inputs", inputs, opened.known, named))
@@ -154,7 +159,7 @@ def _as_taken(
         raise UsageError("inputs: found no rows; allowed: at least one")
     points = np.concatenate(parts).reshape(-1, *network.input_shape)
     if labels is not None:
-        labels = check_labels(as_array("labels", labels), len(points), network.classes)
+        labels = check_labels(as_array("labels", labels, _LABELS), len(points), network.classes)
     return points, labels, "arrays in Python"
 
 
@@ -302,12 +307,17 @@ class _Opened:
 
 
 def _opened(
-    network: Any, key: str = "network", allowed: str = NETWORKS, command: Command | None = None
+    network: Any,
+    key: str = "network",
+    allowed: str = NETWORKS,
+    command: Command | None = None,
+    senseless: str = "",
 ) -> _Opened:
     """A network that was given, its run finished and its weights intact.
 
     Raises:
-        LipsortError: there is none, or ``command`` (`lipsort predict`) takes no such run.
+        LipsortError: there is none, or ``command`` (`lipsort predict`) takes no such run, for the
+            reason ``senseless``.
     """
     from lipsort_cli.config.schema import COMMANDS
 
@@ -319,7 +329,7 @@ def _opened(
         raise UsageError(f"{key}: found {shown(network)}; allowed: {allowed}")
     path, takes = place(key, network, allowed), command or COMMANDS["predict"]
     if (path / RECORD).is_file():
-        find_run(str(path), takes.takes, senseless=takes.senseless)
+        find_run(str(path), takes.takes, senseless=senseless or takes.senseless)
         return _Opened(file=path / NETWORK, run=path)
     file = path / NETWORK if path.is_dir() else path
     if not file.exists():

@@ -72,6 +72,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "other.csv").write_text("a,b\n0.5,0.25\n")
     (folder / "new.xyz").write_text("")
     (folder / "empty").mkdir()
+    (folder / "critic").mkdir()
+    (folder / "critic" / "run.json").write_text('{"command": "wgan", "status": "finished"}')
     yield folder
 
 
@@ -209,6 +211,11 @@ def cases() -> Iterator[Any]:
         if not isinstance(one, nn.Module):
             yield "from_torch", (one, (2,), "d"), {}, "^module: found", f"from_torch module {said}"
     yield "certify", ("nothere",), {}, "network: found .*nothere, which does not exist", "alone"
+    for entry, more in (("certify", ()), ("predict", (ROWS,))):
+        words = (
+            "run of `lipsort wgan`: .*a critic .*; give the directory of a run of `lipsort train"
+        )
+        yield entry, ("critic", *more), {}, words, f"{entry} critic"
     for folder in FOLDERS:
         words = "directory: found .*; allowed"
         yield "certify", (network(), ROWS), {"directory": folder}, words, f"into {folder!r}"
@@ -219,7 +226,8 @@ def cases() -> Iterator[Any]:
     yield "from_torch", (network(), (2,), "issued"), {}, "which is not empty", "not empty"
     for labels, words in (([0, 1, 2, 0, 1, 0], "found 2; allowed: 0 to 1"), ([-1] * 6, "found -1"),
                           ([0.0] * 6, "found float64"), ([0], r"found int64 \[1\]"),
-                          (["a"] * 6, "found"), (np.ma.masked_array([0] * 6, [1] * 6), "masked"),
+                          (["a"] * 6, "found.*one for each"),
+                          (np.ma.masked_array([0] * 6, [1] * 6), "masked"),
                           ([[0], [1, 2]], "found")):  # fmt: skip
         for where in (network(1), "issued", "run"):
             yield ("certify", (where, ROWS, labels), {"directory": "issued"}, f"labels: .*{words}",
@@ -309,9 +317,10 @@ def test_layers_and_optimizers_say_what_they_take(make: Any, words: str) -> None
 def test_verify_says_that_a_path_is_none(path: Any, made: Path) -> None:
     found = lipsort.verify(path)
     assert (found.status, found.field) == ("MISUSED", "certificate") and "found" in found.reason
-    for key in ("data", "network", "patience"):
+    for key, value in (("data", path), ("network", path), ("patience", "1"), ("patience", True),
+                       ("exact", "yes")):  # fmt: skip
         if path is not None:
-            found = lipsort.verify(made / "issued", **{key: path if key != "patience" else "1"})
+            found = lipsort.verify(made / "issued", **{key: value})
             assert (found.status, found.field) == ("MISUSED", f"--{key}")
 
 
