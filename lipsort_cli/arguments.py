@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from lipsort_cli.files import resolved
 
 if TYPE_CHECKING:
     from lipsort_cli.data.taken import Taken
+
+Kind = TypeVar("Kind")
 
 _ROWS = "an array, a dense tensor or lists of numbers, none of them masked"
 _EXACT = 2**53
@@ -57,6 +59,26 @@ def real(key: str, value: Any, allowed: str, fits: Callable[[float], bool]) -> f
     if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
         raise ArgumentError(f"{key}: found {shown(value)}; allowed: {allowed}")
     return float(value)
+
+
+def truth(key: str, value: bool) -> bool:
+    """True or False; raises ArgumentError."""
+    return instance(key, value, bool, "True, False")
+
+
+def instance(key: str, value: Kind, kind: type, allowed: str) -> Kind:
+    """What is of this ``kind``; raises ArgumentError."""
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{key}: found {shown(value)}; allowed: {allowed}")
+    return value
+
+
+def listed(key: str, values: Any, kind: type, allowed: str) -> list[Any]:
+    """A list of such; raises ArgumentError."""
+    found = [*values] if isinstance(values, Iterable) else [None]
+    if not all(isinstance(value, kind) for value in found):
+        raise ArgumentError(f"{key}: found {shown(values)}; allowed: {allowed}")
+    return found
 
 
 def place(key: str, value: Any, allowed: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import instance, truth
 from lipsort_cli.errors import ArgumentError, UsageError
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.base import Convolution
@@ -28,6 +29,8 @@ class TransposedConvolution(ConstrainedLayer):
 
     def __init__(self, convolution: Convolution, bias: bool = True) -> None:
         super().__init__()
+        instance("convolution", convolution, Convolution, "a convolution of lipsort's")
+        truth("bias", bias)
         self.geometry = convolution.geometry
         if self.geometry.padding_mode != "zeros":
             raise UsageError(
