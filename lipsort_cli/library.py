@@ -12,10 +12,9 @@ Errors are :class:`lipsort_cli.errors.LipsortError`; what was given wrongly is a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +25,12 @@ from numpy.typing import NDArray
 
 from lipsort_cli.arguments import array as as_array
 from lipsort_cli.arguments import numbers, options, place, rows, shown
-from lipsort_cli.certificates.claims import Claim, protect
+from lipsort_cli.certificates.claims import Claim, protect, require_certified
 from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.files import NETWORK
 from lipsort_cli.certificates.points import check_labels, load_network
 from lipsort_cli.certificates.predictions import Predictions, predicted
+from lipsort_cli.console import warn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.finding import find_run
 from lipsort_cli.quoting import called_from_python
@@ -42,11 +42,19 @@ from lipsort_cli.verifier.verify import Verdict
 if TYPE_CHECKING:
     from torch import nn
 
+    from lipsort_cli.config.certificates import UnseenData
     from lipsort_cli.config.registry import Command
+    from lipsort_cli.data.taken import Taken
+    from lipsort_cli.data.unseen import Unseen
     from lipsort_cli.trained import Predictor
 
 __all__ = ["IssuedCertificate", "Predictions", "Verdict", "certify", "load", "predict", "verify"]
 
+_LABELS = "whole numbers, one for each input, which are numbers of classes"
+_A_DISTANCE = (
+    "radii are certified here, and a critic proves a distance between two samples, which `lipsort "
+    "certify RUN` certifies"
+)
 NETWORKS = "a torch.nn.Module, the directory of a run or of a certificate, or a model.safetensors"
 
 
@@ -77,6 +85,7 @@ def certify(
     norm: str | None = None,
     arithmetic: str = "binary32",
     eps: Iterable[float] | float | None = None,
+    columns: Sequence[str] | None = None,
     replace: bool = False,
 ) -> IssuedCertificate:
     """Issue a certificate: radii r(x) with f(x') = y for every x' with ||x' - x|| <= r(x). Proven.
@@ -93,6 +102,7 @@ def certify(
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
         arithmetic: how the network is evaluated: ``binary32``, ``binary64`` or ``real``.
         eps: radii whose counts are stated, or one; None: those of the run, else none.
+        columns: those of a frame that stand for the run's, in the same order.
         replace: overwrite a certificate of another claim, or another network, in the folder.
 
     Returns:
@@ -108,10 +118,11 @@ def certify(
     radii = None if eps is None else sorted(set(numbers("eps", eps)))
     options(CertifyConfig(run="", norm=norm, arithmetic=arithmetic, eps=radii or None,
                           replace=replace))  # fmt: skip
-    opened = _opened(network)
+    named = _reading(inputs, {"columns": columns}).columns
+    opened = _opened(network, senseless=_A_DISTANCE)
     folder = _folder(directory, opened)
     if inputs is not None:
-        opened = opened.taking(array := rows("inputs", inputs))
+        opened = opened.taking(array := rows("inputs", inputs, opened.known, named))
         points, given, source = _as_taken(array, labels, opened)
     elif opened.run is None:
         raise UsageError("inputs: found None; only a run has test points of its own")
@@ -148,7 +159,7 @@ def _as_taken(
         raise UsageError("inputs: found no rows; allowed: at least one")
     points = np.concatenate(parts).reshape(-1, *network.input_shape)
     if labels is not None:
-        labels = check_labels(as_array("labels", labels), len(points), network.classes)
+        labels = check_labels(as_array("labels", labels, _LABELS), len(points), network.classes)
     return points, labels, "arrays in Python"
 
 
@@ -160,6 +171,7 @@ def predict(
     norm: str | None = None,
     arithmetic: str = "binary32",
     units: str = "raw",
+    **reading: Any,
 ) -> Predictions:
     """Class, runner-up, margin and certified radius of each input, as `lipsort predict` gives.
 
@@ -167,13 +179,16 @@ def predict(
         network: a module, a run, or a file.
         inputs: an array, tensor or lists [N, *input_shape] in raw units, nothing masked: floats
             (of 16 bits and truth values too, which are taken exactly), or the pixels of a run on
-            pixels. Of a run or a file also the path of new data: a table, ``.npy``, ``.npz``, a
-            picture or a folder. A run holds columns, shape and units against those of its
-            training.
+            pixels. Whole numbers in lists are floats. Of a run or a file also the path of new
+            data: a table, ``.npy``, ``.npz``, a picture or a folder. A run holds columns, shape and
+            units against those of its training; columns of a pandas or polars frame too, by name.
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
         arithmetic: as :func:`certify`.
         units: ``raw``; ``deviations``: radii in standard deviations of each column, of runs on
             standardised tables, in real arithmetic.
+        reading: how a path is read, as the keys of `lipsort predict` under ``data``: ``columns``
+            (of a frame too), ``label``, ``gaps``, ``header``, ``decimal``, ``size``, ``colour``,
+            ``background``.
 
     Returns:
         Arrays [N]: ``classes``, ``runner_up``, ``margins`` (empirical), ``radii`` (proven); and
@@ -182,33 +197,62 @@ def predict(
     Raises:
         UsageError: as `lipsort predict`.
     """
-    from lipsort_cli.config.certificates import PredictConfig, UnseenData, settled
-    from lipsort_cli.data.unseen import from_rows, open_unseen
+    from lipsort_cli.config.certificates import PredictConfig
 
     options(PredictConfig(run="", norm=norm, arithmetic=arithmetic, units=units))
     opened = _opened(network)
-    if isinstance(inputs, str | os.PathLike):
-        path = place("inputs", inputs, "an array, or the path of new data")
-        if opened.module is not None:
-            raise UsageError(
-                f"inputs: found the path {path} for a module, which does not say what it takes; "
-                "allowed: an array, or a run or file in the module's place"
-            )
-        predictor = opened.predictor
-        unseen = open_unseen(str(path), predictor.taken, settled(UnseenData(), predictor.data))
-        name = unseen.name
-    else:
-        array, name = rows("inputs", inputs), "none"
-        predictor = opened.taking(array).predictor
-        unseen = from_rows(array, predictor.taken, "inputs")
+    predictor, unseen = _unseen(opened, inputs, reading)
     found = predicted(
         predictor, unseen, norm=norm or predictor.norm, arithmetic=arithmetic, units=units
     )
     parts = [part for _, part in found]
     if not parts:
-        raise UsageError(f"inputs: found no rows ({name}); allowed: at least one")
+        raise UsageError(f"inputs: found no rows ({unseen.name}); allowed: at least one")
     columns = [np.concatenate(column) for column in zip(*(part[:4] for part in parts), strict=True)]
     return Predictions(columns[0], columns[1], columns[2], columns[3], predictor.taken.classes)
+
+
+def _unseen(opened: _Opened, inputs: Any, reading: dict[str, Any]) -> tuple[Predictor, Unseen]:
+    """What predicts, and the new data, an array or in a file; says what of it is left out."""
+    from lipsort_cli.config.certificates import settled
+    from lipsort_cli.data.unseen import from_rows, open_unseen
+
+    given = _reading(inputs, reading)
+    if not isinstance(inputs, str | os.PathLike):
+        array = rows("inputs", inputs, opened.known, given.columns)
+        predictor = opened.taking(array).predictor
+        return predictor, from_rows(array, predictor.taken, "inputs")
+    path = place("inputs", inputs, "an array, or the path of new data")
+    if opened.module is not None:
+        raise UsageError(
+            f"inputs: found the path {path} for a module, which does not say what it takes; "
+            "allowed: an array, or a run or file in the module's place"
+        )
+    predictor = opened.predictor
+    unseen = open_unseen(str(path), predictor.taken, settled(given, predictor.data, group=""))
+    for note in unseen.notes:
+        warn(note)
+    return predictor, unseen
+
+
+def _reading(inputs: Any, given: dict[str, Any]) -> UnseenData:
+    """How new data are read; raises UsageError for options that these ``inputs`` cannot have."""
+    from lipsort_cli.config.certificates import UnseenData
+
+    filed = isinstance(inputs, str | os.PathLike)
+    known = {entry.name for entry in dataclasses.fields(UnseenData)} - {"path"}
+    allowed = known if filed else known & {"columns"}
+    for name in sorted(given.keys() - allowed):
+        where = "a path" if filed else "inputs that are no path"
+        raise UsageError(
+            f"{name}: found {shown(given[name])}; allowed with {where}: "
+            f"{', '.join(sorted(allowed))}"
+        )
+    columns = given.get("columns")
+    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes):
+        given = given | {"columns": [*columns]}
+    options(found := UnseenData(path="-", **given))
+    return found
 
 
 @dataclass(frozen=True)
@@ -220,19 +264,31 @@ class _Opened:
     run: Path | None = None
     shape: tuple[int, ...] = ()
 
+    @property
+    def known(self) -> Taken | None:
+        """What a run or a file takes; of a module that is not known before its inputs are."""
+        return None if self.module is not None else self.predictor.taken
+
     def taking(self, array: NDArray[Any]) -> _Opened:
         """The same, knowing inputs [N, ...], whose shape a module does not say."""
+        if self.module is not None and array.ndim < 2:
+            raise UsageError(
+                f"inputs: found shape {list(array.shape)}; allowed: [N, ...], as a module does not "
+                "say of what shape one input is"
+            )
         return dataclasses.replace(self, shape=array.shape[1:])
 
     @cached_property
     def content(self) -> Path | bytes:
         """The file, or what a module's would hold."""
+        from lipsort_cli.zoo.given import module_bytes
+
         return self.file if self.module is None else module_bytes(self.module, self.shape)
 
     @cached_property
     def predictor(self) -> Predictor:
         """The network and what it takes."""
-        from lipsort_cli.data.unseen import Taken
+        from lipsort_cli.data.taken import Taken
         from lipsort_cli.trained import Predictor, open_predictor
 
         if self.run is not None:
@@ -251,12 +307,17 @@ class _Opened:
 
 
 def _opened(
-    network: Any, key: str = "network", allowed: str = NETWORKS, command: Command | None = None
+    network: Any,
+    key: str = "network",
+    allowed: str = NETWORKS,
+    command: Command | None = None,
+    senseless: str = "",
 ) -> _Opened:
     """A network that was given, its run finished and its weights intact.
 
     Raises:
-        LipsortError: there is none, or ``command`` (`lipsort predict`) takes no such run.
+        LipsortError: there is none, or ``command`` (`lipsort predict`) takes no such run, for the
+            reason ``senseless``.
     """
     from lipsort_cli.config.schema import COMMANDS
 
@@ -268,86 +329,12 @@ def _opened(
         raise UsageError(f"{key}: found {shown(network)}; allowed: {allowed}")
     path, takes = place(key, network, allowed), command or COMMANDS["predict"]
     if (path / RECORD).is_file():
-        find_run(str(path), takes.takes, senseless=takes.senseless)
+        find_run(str(path), takes.takes, senseless=senseless or takes.senseless)
         return _Opened(file=path / NETWORK, run=path)
     file = path / NETWORK if path.is_dir() else path
     if not file.exists():
         lacking = f"which holds no {NETWORK}" if path.is_dir() else "which does not exist"
         raise UsageError(f"{key}: found {path}, {lacking}; allowed: {allowed}")
+    if path.is_dir():
+        require_certified(file)
     return _Opened(file=file)
-
-
-def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
-    """The content of a ``model.safetensors`` for a module of lipsort's layers.
-
-    Raises:
-        UsageError: a layer has no plain form, its weights are not float32, ``shape``, of one input,
-            does not fit, or the module computes something else than its layers one after the other.
-    """
-    import torch
-
-    from lipsort_cli.zoo import Network, network_bytes, network_graph
-    from lipsort_cli.zoo.operations import Altered, NoPlainForm
-
-    kinds = {str(p.dtype) for p in module.parameters()} - {"torch.float32"}
-    if kinds:
-        raise UsageError(
-            f"network: found weights of {', '.join(sorted(kinds))}; certificates are about weights "
-            "of float32: convert the module with .float()"
-        )
-    where = next((p.device for p in module.parameters()), torch.device("cpu"))
-    try:
-        with _evaluating(module), torch.no_grad():
-            chain = Network([module], shape, 0).eval()
-            network_graph(chain)  # what is refused of the layers is said before they compute
-            chain.outputs = chain(torch.zeros(1, *shape, device=where)).shape[1]
-            found = network_bytes(chain)
-            _refuse_another(module, found, shape)
-        return found
-    except Altered as error:
-        raise UsageError(
-            f"network: {error}, which makes it something else than its layers; allowed: layers of "
-            f"lipsort's as they are; {_ELSE}"
-        ) from error
-    except NoPlainForm as error:
-        layer = str(error).partition(":")[0]
-        raise UsageError(
-            f"network: found {layer}; allowed: layers of lipsort's; {_ELSE}"
-        ) from error
-    except (TypeError, RuntimeError, IndexError, ValueError, AttributeError) as error:
-        raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
-
-
-_ELSE = "another module becomes a run with lipsort_cli.from_torch(module, input_shape)"
-
-
-@contextlib.contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Every part of a module in evaluation, and in its own mode again when the block ends."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -> None:
-    """Refuse a module, in evaluation, that is another than its layers at random inputs."""
-    import torch
-
-    from lipsort_cli.zoo.plain import plain_module
-
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(16, *shape, generator=generator)
-    where = next((p.device for p in module.parameters()), torch.device("cpu"))
-    there = module(probe.to(where))
-    here = plain_module(parse_network(content))(probe)
-    size = float(torch.nan_to_num(here, 0.0, 0.0, 0.0).abs().max())
-    same = isinstance(there, torch.Tensor) and there.shape == here.shape
-    if not same or not torch.allclose(there.to(here), here, 1e-4, 1e-4 * size, equal_nan=True):
-        raise UsageError(
-            "network: found one that computes something else than its layers do one after the "
-            f"other; allowed: lipsort's layers in nn.Sequential; {_ELSE}"
-        )

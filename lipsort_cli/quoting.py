@@ -50,6 +50,16 @@ def list_override(key: str, values: Iterable[str]) -> str:
     return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
 
 
+def setting(group: str, name: str, value: str = "") -> str:
+    """An option of ``group`` as it is written, alone or with a value: ``data.gaps=drop``.
+
+    Without a group it is an argument in Python: ``gaps="drop"``.
+    """
+    if value and not group and not re.match(r"[\[\d]", value):
+        value = f'"{value}"'
+    return ".".join(filter(None, (group, name))) + (f"={value}" if value else "")
+
+
 _in_python: ContextVar[bool] = ContextVar("in_python", default=False)
 
 

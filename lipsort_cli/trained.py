@@ -15,7 +15,7 @@ from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
 from lipsort_cli.data import Dataset, load
-from lipsort_cli.data.unseen import Taken
+from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import paths_from, read_yaml, resolved
 from lipsort_cli.runs import read_record, require_provable, started_in

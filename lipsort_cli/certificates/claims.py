@@ -15,7 +15,7 @@ from lipsort_cli.files import read_json
 from lipsort_cli.identity import file_digest
 from lipsort_cli.quoting import spelled
 from lipsort_cli.runs import RECORD
-from lipsort_cli.verifier.strictjson import sha256
+from lipsort_cli.verifier.strictjson import LARGEST_TEXT, sha256
 from lipsort_cli.verifier.tensors import digest_array
 
 OWN = "the network's own predictions"
@@ -81,6 +81,25 @@ def read_claim(path: Path) -> Claim:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LipsortError(f"{path}: no certificate of this version ({error!r})") from None
+
+
+def require_certified(network: Path) -> None:
+    """Make sure that a network's file is the one that the certificate beside it, if any, is about.
+
+    Raises:
+        LipsortError: it is another, or the certificate is damaged.
+    """
+    path = network.parent / CERTIFICATE
+    if not path.exists():
+        return
+    held = read_json(path, most=LARGEST_TEXT).get("network")
+    wanted = held.get("file_sha256") if isinstance(held, dict) else None
+    if (found := file_digest(network)) != wanted:
+        raise LipsortError(
+            f"{network}: found SHA-256 {found[:_SHORT]}..., allowed {str(wanted)[:_SHORT]}..., as "
+            f"{CERTIFICATE} beside it has it: one of the two was changed or damaged; restore it, "
+            "or issue the certificate again"
+        )
 
 
 def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bool) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.certificates.claims import OWN
 from lipsort_cli.certificates.files import (
+    Files,
     encode_inputs,
     network_entry,
     route_entries,
@@ -28,7 +29,6 @@ from lipsort_cli.certificates.points import (
     load_network,
 )
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import make_folder, write_atomic
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.classification import (
     assumptions,
@@ -85,7 +85,7 @@ def issue_certificate(
         "certified": int((points.radii > 0).sum()),
     }
     statement = classification_statement(norm, arithmetic, *counts.values())
-    make_folder(directory)
+    files: Files = {}
     certificate: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -94,11 +94,11 @@ def issue_certificate(
         "statement": statement,
         "assumptions": assumptions(network, arithmetic),
         "summary": {**counts, "certified_at": _certified_at(points, eps)},
-        "network": network_entry(network, store_network(directory, network_file)),
+        "network": network_entry(network, store_network(files, directory, network_file)),
         "routes": route_entries(network, routes, body=True),
         "lipschitz": {"network": points.lipschitz.hex()},
         "data": {
-            **store_tensors(directory, {"inputs": encoded, "labels": target}),
+            **store_tensors(files, {"inputs": encoded, "labels": target}),
             "encoding": encoding,
             "inputs_sha256": digest_array(array),
             "labels_sha256": digest_array(target),
@@ -107,8 +107,8 @@ def issue_certificate(
         "points": _points(points, route, array, target, index),
     }
     listed = certificate["points"] | {"radius": points.radii.tolist()}
-    write_atomic(directory / TABLE, points_table(listed))
-    return IssuedCertificate(store_certificate(directory, certificate), statement, points)
+    files[TABLE] = points_table(listed)
+    return IssuedCertificate(store_certificate(files, directory, certificate), statement, points)
 
 
 def _network(file: Path | bytes) -> Network:

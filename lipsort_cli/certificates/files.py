@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.files import LARGEST_WEIGHTS, read_bytes, write_atomic
+from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, replacing
 from lipsort_cli.verifier.bounds import Route, chain_constant
 from lipsort_cli.verifier.format import content_digest, parse_certificate
 from lipsort_cli.verifier.graph import Network
@@ -26,13 +28,17 @@ NETWORK = "model.safetensors"
 DATA = "certificate-data.safetensors"
 
 
-def store_network(directory: Path, network: Path | bytes) -> dict[str, str]:
-    """The certificate's ``network.file`` entries; a file elsewhere is copied, content written."""
+Files = dict[str, bytes]
+"""What a certificate's folder is to hold, by name: written together, the certificate last."""
+
+
+def store_network(files: Files, directory: Path, network: Path | bytes) -> dict[str, str]:
+    """The certificate's ``network.file`` entries; what is not in ``directory`` yet is added."""
     there = isinstance(network, Path) and network.resolve().parent == directory.resolve()
     contents = network if isinstance(network, bytes) else read_bytes(network, LARGEST_WEIGHTS)
     name = network.name if there and isinstance(network, Path) else NETWORK
     if not there:
-        write_atomic(directory / name, contents)
+        files[name] = contents
     return {"file": name, "file_sha256": sha256(contents)}
 
 
@@ -92,12 +98,12 @@ def require_storable(points: int, arrays: Iterable[NDArray[Any]]) -> None:
         )
 
 
-def store_tensors(directory: Path, tensors: dict[str, NDArray[Any]]) -> dict[str, str]:
-    """Write ``certificate-data.safetensors``; returns ``file`` and ``file_sha256``."""
+def store_tensors(files: Files, tensors: dict[str, NDArray[Any]]) -> dict[str, str]:
+    """Add ``certificate-data.safetensors``; returns ``file`` and ``file_sha256``."""
     from safetensors.numpy import save
 
     contents = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
-    write_atomic(directory / DATA, contents)
+    files[DATA] = contents
     return {"file": DATA, "file_sha256": sha256(contents)}
 
 
@@ -117,11 +123,35 @@ def encode_inputs(inputs: NDArray[np.floating[Any]]) -> tuple[str, NDArray[Any]]
     return encoding, encoded
 
 
-def store_certificate(directory: Path, certificate: dict[str, Any]) -> Path:
-    """Add the digest, check the structure as the verifier will, and write ``certificate.json``."""
+def store_certificate(files: Files, directory: Path, certificate: dict[str, Any]) -> Path:
+    """Add the digest, check the structure as the verifier will, and write all into the folder."""
     certificate = {**certificate, "digest": content_digest(certificate)}
     contents = json.dumps(certificate, indent=1, allow_nan=False).encode("ascii")
     parse_certificate(contents)
-    path = directory / CERTIFICATE
-    write_atomic(path, contents)
-    return path
+    _write_together(directory, files | {CERTIFICATE: contents})
+    return directory / CERTIFICATE
+
+
+def _write_together(folder: Path, files: Files) -> None:
+    """Write files by their names into ``folder``: all of them, or none and no folder either.
+
+    All are on the disk before the first takes its name; the last of them is the last to take its.
+
+    Raises:
+        LipsortError: one cannot be written; what was there before is untouched.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        make_folder(folder)
+        with contextlib.ExitStack() as stack:
+            # Whoever enters last leaves first.
+            for name, content in reversed([*files.items()]):
+                file = stack.enter_context(replacing(folder / name))
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise

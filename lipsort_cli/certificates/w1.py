@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipsort_cli.certificates.files import (
+    Files,
     network_entry,
     require_storable,
     route_entries,
@@ -66,9 +67,10 @@ def issue_w1_certificate(
     routes = [best_route(network, norm)]
     value = w1_lower_bound(network, tensors, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))
-    directory.mkdir(parents=True, exist_ok=True)
+    files: Files = {}
     lipschitz = float(network_constant(network, routes, norm, Binary64()).value)
     path = store_certificate(
+        files,
         directory,
         {
             "format": FORMAT,
@@ -84,10 +86,10 @@ def issue_w1_certificate(
             },
             "statement": w1_statement(norm, value, len(tensors["x"]), len(tensors["y"])),
             "assumptions": assumptions(network, "real"),
-            "network": network_entry(network, store_network(directory, network_path)),
+            "network": network_entry(network, store_network(files, directory, network_path)),
             "routes": route_entries(network, routes, body=False),
             "lipschitz": {"network": lipschitz.hex()},
-            "data": {**store_tensors(directory, tensors), "source": source},
+            "data": {**store_tensors(files, tensors), "source": source},
             "x": _measure(tensors, "x"),
             "y": _measure(tensors, "y"),
         },

@@ -142,6 +142,8 @@ def _check(command: Command, options: argparse.Namespace, overrides: list[str]) 
 def _single(command: Command, config: DictConfig) -> None:
     """A single run, of the configuration that has been checked."""
     directory = job.directory_of(config)
+    if command.name == "tune":
+        tuning.require_searchable(config)
     if command.continued:
         directory = _unfinished(command, config) or directory
     elif not command.takes and (directory / runs.RECORD).exists():

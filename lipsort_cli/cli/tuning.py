@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from omegaconf import DictConfig
+
 from lipsort_cli.config.meant import alike
 from lipsort_cli.config.schema import find
 from lipsort_cli.config.tune import EXAMPLE, TUNED, TuneConfig
+from lipsort_cli.config.typed import to_typed
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import quoted
 
@@ -43,6 +46,13 @@ def with_command(words: list[str]) -> list[str]:
     rest = [quoted(word) for word in words if word not in own and word not in named]
     one = [f"objectives=[{word.partition('=')[2]}]" if _is_bare(word) else word for word in own]
     return [f"command={command.name}", f"overrides=[{','.join(rest)}]", *one]
+
+
+def require_searchable(config: DictConfig) -> None:
+    """Refuse what is no search before the folder is named that it would have been made in."""
+    from lipsort_cli.tune.study import searched
+
+    searched(to_typed(config, "tune"))
 
 
 def _is_own(word: str) -> bool:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.arithmetic import certified_arithmetic
+from lipsort_cli.certificates.claims import require_certified
 from lipsort_cli.certificates.points import evaluate, load_network
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, results_line
@@ -40,6 +41,7 @@ class Exported(NamedTuple):
 def run(config: ExportConfig, directory: Path) -> None:
     """Write the formats asked for into ``directory/export``, with the run's certificate."""
     trained = _open(Path(config.run), config.points, config.data)
+    require_certified(trained.network)
     network = load_network(trained.network)
     target = directory / "export"
     make_folder(target)

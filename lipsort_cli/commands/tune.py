@@ -5,24 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, results_line, show_table
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
-from lipsort_cli.files import write_csv, write_json
+from lipsort_cli.files import paths_from, write_csv, write_json
 from lipsort_cli.reports.values import is_share
 from lipsort_cli.runs import RunRecord, started_in
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.tune.search import Search
-from lipsort_cli.tune.space import read
-from lipsort_cli.tune.study import Study, Trial, goals
+from lipsort_cli.tune.sources import require_data
+from lipsort_cli.tune.study import Study, Trial, searched
 
 
 def run(config: TuneConfig, directory: Path) -> None:
     """Search in ``directory``; go on with the trials that lie there."""
-    wanted = goals(config.objectives, COMMANDS[config.command].measures)
-    space = read(config.command, config.overrides, [goal.key for goal in wanted])
+    wanted, space = searched(config)
     study = Study(directory, space, wanted, config.search_seed)
     begun = len(study.trials)
     if config.trials < begun:
@@ -30,6 +28,9 @@ def run(config: TuneConfig, directory: Path) -> None:
             f"trials: found {config.trials} for {directory}, a study that has begun {begun}; "
             f"allowed: {begun} or more, or hydra.run.dir=FOLDER for another study"
         )
+    if not begun:
+        with paths_from(started_in(directory)):
+            require_data(config.command, space)
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
         _search(study, config, directory)
         if not study.in_state("complete"):

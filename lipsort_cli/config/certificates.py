@@ -210,16 +210,19 @@ class Settled(UnseenData):
 
     own_label: str | None = None
     """The column that held the class of the run's own rows."""
+    group: str = "data"
+    """That of the options, for messages; none where they are arguments in Python."""
 
 
-def settled(options: UnseenData, trained: Option) -> Settled:
+def settled(options: UnseenData, trained: Option, group: str = "data") -> Settled:
     """The ``options`` of new data; what they leave open is as the run read those it has.
 
     Args:
         options: the node ``data`` of the command's configuration.
         trained: that of the run's configuration.
+        group: as :class:`Settled` has it.
     """
-    found = vars(options) | {"own_label": getattr(trained, "label", None)}
+    found = vars(options) | {"own_label": getattr(trained, "label", None), "group": group}
     for name, default in (("size", None), ("colour", "auto"), ("background", None)):
         if found[name] is None:
             found[name] = getattr(trained, name, default)

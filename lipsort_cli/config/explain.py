@@ -69,6 +69,11 @@ def explain_override(
     if override.is_add() and not override.is_force_add():
         words = f"{key}: found +, which adds a key, and this one is there; allowed: {key}=VALUE"
         return Fault(words, (override.input_line or "", [f"{key}={value}"]))
+    if override.is_delete():
+        return (
+            f"{key}: found ~, which takes a key away, and this one cannot lack; allowed: leave it "
+            f"out, for its default, or {key}=VALUE"
+        )
     entry = field_of(parent, last)
     if isinstance(parent._get_node(last), DictConfig) and not value.startswith("{"):
         keys = ", ".join(map(str, parent[last]))

@@ -20,6 +20,7 @@ from lipsort_cli.console import say
 from lipsort_cli.data.arrow import GAPS
 from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError
+from lipsort_cli.quoting import setting
 
 _LONGEST = 2**23
 """Characters of a line, and..."""
@@ -257,8 +258,9 @@ def _decimal(path: Path, rows: list[list[str]], delimiter: str | None, options: 
         seen = f"{commas[0]} and {points[0]}" if commas and points else signed[0]
         sign = "comma" if commas else "point"
         raise UsageError(
-            f"{path}: found {seen}: is the {sign} a decimal sign? {options.key}.decimal={sign} "
-            "says so; separators of thousands have to be removed"
+            f"{path}: found {seen}: is the {sign} a decimal sign? "
+            f"{setting(options.key, 'decimal', sign)} says so; separators of thousands have to be "
+            "removed"
         )
     return "," if commas else "."
 
@@ -272,7 +274,7 @@ def _refuse_split_decimals(
     if all(len(r) == 2 and re.fullmatch(r"[+-]?\d+", r[0]) and r[1].isdigit() for r in rows):
         raise UsageError(
             f"{path}: every line reads like {','.join(rows[0])}: one number with a decimal comma, "
-            f"or two? {options.key}.decimal=comma or {options.key}.decimal=point says which"
+            f"or two? {_either(options, 'decimal', 'comma', 'point')}"
         )
 
 
@@ -334,5 +336,10 @@ def _regular(row: list[str], decimal: str) -> bool:
 def _ask_header(path: Path, first: list[str], options: Options) -> bool:
     raise UsageError(
         f"{path}: line 1 reads {few(first)}: names of columns, or values? "
-        f"{options.key}.header=names or {options.key}.header=values says which"
+        f"{_either(options, 'header', 'names', 'values')}"
     )
+
+
+def _either(options: Options, name: str, *values: str) -> str:
+    """The two values of an option of which one has to be chosen."""
+    return " or ".join(setting(options.key, name, value) for value in values) + " says which"

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from lipsort_cli.config.data import TableOptions
 from lipsort_cli.errors import UsageError
-from lipsort_cli.quoting import list_override
+from lipsort_cli.quoting import list_override, setting
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a table is to be read; ``key`` is the group of the options, for messages.
+    """How a table is to be read; ``key`` is the group of the options, for messages (of arguments
+    in Python: none).
 
     ``header`` is ``auto``, or says that a text file's first line holds ``names`` or ``values``;
     ``decimal`` is ``auto``, ``point`` or ``comma``. ``columns`` chooses and orders columns by name
@@ -101,6 +102,6 @@ def _differ(values: Sequence[str]) -> bool:
 
 
 def _columns(key: str, names: Sequence[str]) -> str:
-    """The override that takes these columns; the first of very many."""
-    shown = names if len(names) <= 40 else [*names[:3], "..."]
-    return list_override(f"{key}.columns", shown)
+    """The override, or the argument, that takes these columns; the first of very many."""
+    shown = [*names] if len(names) <= 40 else [*names[:3], "..."]
+    return list_override(f"{key}.columns", shown) if key else setting(key, "columns", str(shown))

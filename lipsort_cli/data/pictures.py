@@ -25,6 +25,7 @@ from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import plural, say, warn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable
+from lipsort_cli.quoting import setting
 
 Pixels = NDArray[np.float32]
 
@@ -207,11 +208,11 @@ class Reading:
         """Raise UsageError where a picture's ``shape`` is not ``expected``, that of the first."""
         if shape == expected:
             return
-        what = "data.size: " if self.key == "data" else ""
+        size = setting(self.key, "size") if self.key != "distribution" else ""
         raise UsageError(
-            f"{what}{file} has {shape[2]}x{shape[1]} pixels, {first} {expected[2]}x{expected[1]}; "
-            "all images of a folder need one size"
-            + (": data.size=N cuts and scales all to NxN" if what else "")
+            f"{size and size + ': '}{file} has {shape[2]}x{shape[1]} pixels, {first} "
+            f"{expected[2]}x{expected[1]}; all images of a folder need one size"
+            + (f": {size}=N cuts and scales all to NxN" if size else "")
         )
 
     def pixels(self, image: Any, file: Path | str, channels: int) -> Pixels:
@@ -220,7 +221,8 @@ class Reading:
 
         most = MOST_PIXELS if self.size is None else MOST_SCALED
         if image.size[0] * image.size[1] > most:
-            way_out = ", or data.size=N" if self.key == "data" and self.size is None else ""
+            sized = self.key != "distribution" and self.size is None
+            way_out = f", or {setting(self.key, 'size')}=N" if sized else ""
             raise UsageError(
                 f"{file}: found {image.size[0]}x{image.size[1]} pixels; allowed: at most "
                 f"{most:,} a picture{way_out}"
@@ -254,8 +256,9 @@ class Reading:
             return levels
         if self.background is None:
             raise UsageError(
-                f"{self.key}.background: {file} has transparent pixels, whose colours nobody sees; "
-                f"say what they lie on: {self.key}.background=white (allowed: "
+                f"{setting(self.key, 'background')}: {file} has transparent pixels, whose colours "
+                f"nobody sees; say what they lie on: "
+                f"{setting(self.key, 'background', 'white')} (allowed: "
                 f"{', '.join(_GROUNDS)})"
             )
         return _by_rows(lambda rows, alpha: _blended(rows, alpha, ground), levels, alpha)

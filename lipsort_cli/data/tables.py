@@ -23,6 +23,7 @@ from lipsort_cli.data.delimited import LOOK, read_layout
 from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, refuse_bomb
+from lipsort_cli.quoting import setting
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
 """Endings of the names of tables."""
@@ -86,8 +87,9 @@ class Table:
                 row, place = (int(n) for n in np.argwhere(gap)[0])
                 raise UsageError(
                     f"{self.path}, {self.line(start + row)}, column "
-                    f"{self._called(columns[place])}: found a gap; {key}.gaps=drop leaves out the "
-                    f"rows that have one, {key}.columns=[...] a column"
+                    f"{self._called(columns[place])}: found a gap; "
+                    f"{setting(key, 'gaps', 'drop')} leaves out the rows that have one, "
+                    f"{setting(key, 'columns', '[...]')} a column"
                 )
             numbers = Numbers(hi, lo, gap, np.array([n.decimal for n in found]))
             yield numbers, [_words(array) for array in rest]
@@ -107,8 +109,8 @@ class Table:
                 f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
                 f"found {error.value}; allowed: numbers only"
                 + ("" if self.named else ", after at most one line of column names")
-                + f"; {key}.columns=[...] takes other columns"
-                + (f", {key}.decimal=comma reads decimal commas" if comma else "")
+                + f"; {setting(key, 'columns', '[...]')} takes other columns"
+                + (f", {setting(key, 'decimal', 'comma')} reads decimal commas" if comma else "")
             ) from None
 
     def _called(self, column: int) -> str:

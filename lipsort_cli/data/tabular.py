@@ -23,6 +23,7 @@ from lipsort_cli.data.precision import blurred
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
+from lipsort_cli.quoting import setting
 
 MOST_CLASSES = 1000
 """Beyond that, labels are rather identifiers or quantities than classes."""
@@ -136,14 +137,14 @@ def _read(
     return values, labels, np.array(splits[0]) if splits else None, ~(rest | empty)
 
 
-def refuse_integers(path: Path, batch: Numbers, inputs: Sequence[str]) -> None:
+def refuse_integers(path: Path, batch: Numbers, inputs: Sequence[str], group: str = "data") -> None:
     """Refuse integers that binary64 would round."""
     exact = np.zeros(0) if batch.lo is None else batch.lo.any(0) & ~batch.decimal
     if exact.any():
         column = inputs[int(np.flatnonzero(exact)[0])]
         raise UsageError(
             f"{path}: column {column!r} holds integers that binary64 would round; take a "
-            "common number off, or leave it out with data.columns=[...]"
+            f"common number off, or leave it out with {setting(group, 'columns', '[...]')}"
         )
 
 

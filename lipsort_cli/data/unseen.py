@@ -31,42 +31,10 @@ from lipsort_cli.data.pictures import (
 from lipsort_cli.data.rowfile import open_npy, open_npz, opened_npz, place_of, read_member
 from lipsort_cli.data.tables import TABLES, open_table
 from lipsort_cli.data.tabular import refuse_infinite, refuse_integers
+from lipsort_cli.data.taken import Taken, columns_of
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a network takes: shape and units of its inputs, names of classes and of columns.
-
-    ``classes`` are numbers where the data had no names, ``features`` empty where columns had none.
-    ``pixels``: inputs were stored as levels, divided by ``full_scale``; ``low`` and ``high`` bound
-    the training inputs, as far as they are known.
-    """
-
-    shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    features: tuple[str, ...] = ()
-    pixels: bool = False
-    full_scale: int | None = None
-    channels_last: bool = False
-    low: float = -np.inf
-    high: float = np.inf
-
-    @classmethod
-    def of(cls, recorded: Any, shape: tuple[int, ...], classes: int) -> Taken:
-        """From the fingerprint ``data`` in ``run.json``; else from the network alone: floats."""
-        found = recorded or {}
-        inputs = {"shape": shape, **found.get("inputs", {})}
-        inputs["shape"] = tuple(inputs["shape"])
-        names = found.get("classes") or map(str, range(classes))
-        return cls(classes=tuple(names), features=tuple(found.get("features", ())), **inputs)
-
-    @property
-    def unit(self) -> bool:
-        """Whether training inputs were in [0, 1], stored as pixels or not."""
-        return self.pixels or (self.low >= 0 and self.high <= 1)
-
+from lipsort_cli.quoting import setting
 
 FORMATS = (".npy", ".npz", *TABLES, *IMAGES)
 """Endings of the names of files that rows are read from."""
@@ -114,16 +82,22 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
             class of the run.
     """
     path, key = place_of(location)
+    place = _place(options)
     if not exists(path):
-        raise UsageError(f"data.path: found {location}; no such file or folder")
+        raise UsageError(f"{place}: found {location}; no such file or folder")
     ending = path.suffix.lower()
     if path.is_dir() or ending in IMAGES:
         return _pictures(path, taken, options)
     if ending in TABLES:
         return _table(path, taken, options)
     if ending in FORMATS:
-        return _array(path, key, taken)
-    raise UsageError(f"data.path: found {location}; allowed: {', '.join(FORMATS)}, or a folder")
+        return _array(path, key, taken, place)
+    raise UsageError(f"{place}: found {location}; allowed: {', '.join(FORMATS)}, or a folder")
+
+
+def _place(options: Settled) -> str:
+    """What the path of new data is called in messages."""
+    return setting(options.group, "path") if options.group else "inputs"
 
 
 def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64]:
@@ -144,25 +118,27 @@ def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64
 def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
     if len(taken.shape) != 1:
         raise UsageError(
-            f"data.path: {path} is a table, and the run was trained on inputs of shape "
+            f"{_place(options)}: {path} is a table, and the run was trained on inputs of shape "
             f"{list(taken.shape)}; allowed: pictures, or arrays of that shape"
         )
-    chosen = Options.of(options, "data", (options.label, options.own_label))
+    chosen = Options.of(options, options.group, (options.label, options.own_label))
     if chosen.columns is None and taken.features:
         chosen = replace(chosen, columns=taken.features)
     table = open_table(path, chosen)
     label = options.label
     if label is not None:
-        table.positions([label], "data.label")
+        table.positions([label], setting(options.group, "label"))
     elif options.own_label in set(table.names) - set(taken.features):
         label = options.own_label
-    names, notes = _columns(table, taken, options.columns, label)
-    at = table.positions(names, "data.columns"), table.positions([label] if label else [], "data")
+    known = [name for name in table.names if name != label]
+    names, notes = columns_of(known, str(path), taken, options.columns, options.group)
+    key = setting(options.group, "columns")
+    at = table.positions(names, key), table.positions([label] if label else [], key)
 
     def batches() -> Iterator[Batch]:
         start = 0
-        for numbers, words in table.read(*at, options.gaps, "data"):
-            refuse_integers(path, numbers, names)
+        for numbers, words in table.read(*at, options.gaps, options.group):
+            refuse_integers(path, numbers, names, options.group)
             kept = np.asarray(~numbers.gap.any(1))
             values = numbers.hi[kept]
             with np.errstate(over="ignore"):
@@ -179,44 +155,14 @@ def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
     return Unseen(str(path), label is not None, False, (*table.notes, *notes), batches)
 
 
-def _columns(
-    table: Any, taken: Taken, chosen: list[str] | None, label: str | None
-) -> tuple[list[str], list[str]]:
-    """The columns that are the inputs, in the order of training, and what is said of that."""
-    rest = [name for name in table.names if name != label]
-    wanted = list(chosen or taken.features or rest)
-    if len(wanted) != taken.shape[0]:
-        raise UsageError(
-            f"data.columns: found {len(wanted)} ({few(wanted)}) in {table.path}; the run was "
-            f"trained on {taken.shape[0]} columns"
-            + (f": {few(taken.features)}" if taken.features else "")
-        )
-    missing = [name for name in wanted if name not in table.names]
-    if missing:
-        raise UsageError(
-            f"{table.path}: lacks {few(missing)}, which the run was trained on; it has the columns "
-            f"{few(table.names)}; data.columns=[...] names the columns that stand for "
-            f"{few(taken.features or wanted)}, in this order"
-        )
-    notes = []
-    if chosen is None and not taken.features:
-        notes.append(f"{table.path}: the run's data had no names; columns are taken by position")
-    elif wanted != [name for name in rest if name in wanted]:
-        notes.append(f"{table.path}: columns put in the order of training: {few(wanted)}")
-    left = [name for name in rest if name not in wanted]
-    if left:
-        notes.append(f"{table.path}: left out, as the run was not trained on them: {few(left)}")
-    return wanted, notes
-
-
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def _array(path: Path, key: str | None, taken: Taken) -> Unseen:
+def _array(path: Path, key: str | None, taken: Taken, place: str) -> Unseen:
     try:
         rows, labels, name = _opened(path, key)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"data.path: {path} cannot be read: {error}") from error
+        raise UsageError(f"{place}: {path} cannot be read: {error}") from error
     if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iuUS"):
         raise UsageError(
             f"{path}: labels of shape {list(labels.shape)} and type {labels.dtype}; needed are "
@@ -335,22 +281,25 @@ def _check_units(inputs: NDArray[np.float32], taken: Taken, name: str) -> None:
 def _pictures(path: Path, taken: Taken, options: Settled) -> Unseen:
     if len(taken.shape) != 3 or taken.shape[0] not in (1, 3) or not taken.unit:
         what = f"inputs of shape {list(taken.shape)}" + ("" if taken.unit else ", no pixels")
-        raise UsageError(f"data.path: {path} holds pictures, and the run was trained on {what}")
+        raise UsageError(
+            f"{_place(options)}: {path} holds pictures, and the run was trained on {what}"
+        )
     files: list[Path] = [path]
     labels, where = None, path.parent
     notes: tuple[str, ...] = ()
     if path.is_dir():
-        (files, labels, notes), where = _listed(path, taken), path
-    reading, (channels, height, width) = Reading.of(options, "data"), taken.shape
+        (files, labels, notes), where = _listed(path, taken, _place(options)), path
+    reading, (channels, height, width) = Reading.of(options, options.group), taken.shape
+    colour = setting(options.group, "colour")
     if {"grey": 1, "rgb": 3}.get(reading.colour, channels) != channels:
         raise UsageError(
-            f"data.colour: found {reading.colour}; the run was trained on pictures of "
+            f"{colour}: found {reading.colour}; the run was trained on pictures of "
             + plural(channels, "channel")
         )
     if channels == 1 and reading.colour != "grey" and reading.channels(files) == 3:
         raise UsageError(
-            f"data.colour: {path} has colours, and the run was trained on grey pictures; "
-            "data.colour=grey converts them"
+            f"{colour}: {path} has colours, and the run was trained on grey pictures; "
+            f"{setting(options.group, 'colour', 'grey')} converts them"
         )
     step = max(1, min(_ROWS // 4, _VALUES // max(1, int(np.prod(taken.shape)))))
 
@@ -360,7 +309,8 @@ def _pictures(path: Path, taken: Taken, options: Settled) -> Unseen:
             found = []
             for file, pixels in zip(some, reading.read(some, channels), strict=True):
                 if pixels.shape != taken.shape:
-                    way = f": data.size={height} cuts and scales" if height == width else ""
+                    size = setting(options.group, "size", str(height))
+                    way = f": {size} cuts and scales" if height == width else ""
                     raise UsageError(
                         f"{file} has {pixels.shape[2]}x{pixels.shape[1]} pixels; the run was "
                         f"trained on {width}x{height}{way}"
@@ -375,16 +325,16 @@ def _pictures(path: Path, taken: Taken, options: Settled) -> Unseen:
 
 
 def _listed(
-    folder: Path, taken: Taken
+    folder: Path, taken: Taken, place: str
 ) -> tuple[list[Path], NDArray[np.int64] | None, tuple[str, ...]]:
     """Pictures of a folder; their classes, where they lie in subfolders with the classes' names."""
     files, skipped = listed(folder, deep=True)
     if not files:
-        raise UsageError(f"data.path: {folder} holds no pictures ({', '.join(IMAGES)})")
+        raise UsageError(f"{place}: {folder} holds no pictures ({', '.join(IMAGES)})")
     words = skipped_words(skipped, folder)
     notes = (words,) if words else ()
     inside = [file.relative_to(folder).parts[0] for file in files]
     subfolders = {name for name in inside if (folder / name).is_dir() and not hidden(name)}
     if not subfolders & set(taken.classes):
         return files, None, notes
-    return files, _classes(inside, taken, f"data.path: {folder}"), notes
+    return files, _classes(inside, taken, f"{place}: {folder}"), notes

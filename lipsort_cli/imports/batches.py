@@ -16,10 +16,17 @@ from lipsort_cli.imports.model import Node, evaluated
 from lipsort_cli.imports.states import Value
 
 Marks = NDArray[np.int64]
-"""For each number of a constant: :data:`NONE`, :data:`ITSELF` or :data:`MADE`."""
+"""For each number of a constant: :data:`NONE`, :data:`ITSELF`, :data:`MADE` or :data:`ROWS`."""
 
-NONE, ITSELF, MADE = 0, 1, 2
-"""It does not depend on the size of the batch; it is that size; it is computed from it."""
+NONE, ITSELF, MADE, ROWS = 0, 1, 2, 3
+"""It does not depend on the size of the batch; it is that size; it is computed from it. Or, for all
+numbers of a constant: it has as many rows as the batch, along the first axis, which are all alike.
+"""
+
+_FILLING = {"ConstantOfShape": 0, "Expand": 1}
+"""What fills a shape with one row again and again, and the input that is the shape."""
+_BY_ROW = ("Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Neg", "Identity", "Cast")
+"""What computes each row of its output from the same row of its inputs."""
 
 _MOVING = ("Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Cast")
 _WHOLE = (6, 7)
@@ -39,8 +46,9 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
         return {}
     if any(values):
         for place, mark in enumerate(marks):
-            rows = node.op in ("Reshape", "Expand") and place == 1
-            if mark is None or (rows and mark[0] != MADE and not mark[1:].any()):
+            if mark is None or _joins(node, mark):
+                continue
+            if node.op in ("Reshape", "Expand") and place == 1 and _rows_only(mark):
                 continue
             node.refuse(
                 f"input {place} is computed from the size of the batch, and the network would be "
@@ -48,9 +56,13 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
                 "and Expand"
             )
         return {}
+    if _fills(node, marks):
+        return {node.outputs[0]: np.full(np.shape(made[0]), ROWS)}
     count = len(marks) if node.op == "Concat" else 1
     kept = node.op != "Cast" or node.get("to", 0) in _WHOLE
-    if node.op in _MOVING and kept and not any(mark is not None for mark in marks[count:]):
+    filled = any(mark is not None and (mark == ROWS).any() for mark in marks)
+    moving = node.op in _MOVING and kept and not filled
+    if moving and not any(mark is not None for mark in marks[count:]):
         arrays = [np.asarray(one) if isinstance(one, np.ndarray) else None for one in node.inputs]
         moved = [
             np.full(() if array is None else array.shape, NONE) if mark is None else mark
@@ -64,6 +76,40 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
         for name, mark in zip(node.outputs, found, strict=False)
         if mark.any()
     }
+
+
+def _rows_only(mark: Marks) -> bool:
+    """Whether a shape has the size of the batch as its first number, or nowhere."""
+    return mark.ndim == 1 and mark[:1].tolist() in ([NONE], [ITSELF]) and not mark[1:].any()
+
+
+def _is_row(array: NDArray[Any], axes: int) -> bool:
+    """Whether an array is the same for each index of the first of so many axes."""
+    return array.ndim < axes or (array.ndim == axes and array.shape[0] == 1)
+
+
+def _fills(node: Node, marks: Sequence[Marks | None]) -> bool:
+    """Whether a constant node makes as many rows as the batch has, all alike."""
+    arrays = [np.asarray(one) for one in node.inputs if one is not None]
+    axes = max((array.ndim for array in arrays), default=0)
+    if node.op in _BY_ROW:
+        return all(
+            _is_row(array, axes) if mark is None else array.ndim == axes and (mark == ROWS).all()
+            for array, mark in zip(arrays, marks, strict=True)
+        )
+    place = _FILLING.get(node.op)
+    shape = None if place is None else marks[place]
+    if shape is None or shape[:1].tolist() != [ITSELF] or shape[1:].any():
+        return False
+    return place == 0 or (marks[0] is None and _is_row(arrays[0], len(shape)))
+
+
+def _joins(node: Node, mark: Marks) -> bool:
+    """Whether rows that are all alike meet the rows of the network's values one by one."""
+    values = [one for one in node.inputs if isinstance(one, Value)]
+    aligned = all(len(one.shape) == mark.ndim and one.shape[:1] == (1,) for one in values)
+    by_row = node.op in _BY_ROW or (node.op == "Concat" and node.get("axis", 0) % mark.ndim)
+    return bool(aligned and by_row and (mark == ROWS).all())
 
 
 def _of_shape(node: Node) -> Marks:

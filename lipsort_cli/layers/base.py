@@ -11,8 +11,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.arguments import whole
+from lipsort_cli.arguments import shown, whole
 from lipsort_cli.directed_text import at_most
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.constraints import Constraint
 
 
@@ -98,9 +99,9 @@ class ConstrainedLayer(nn.Module, ABC):
 
 
 def in_norm(norm: str, *, l2: float, linf: float, l1: float) -> float:
-    """The constant in ``norm``; raises ValueError for a norm that no layer has one in."""
+    """The constant in ``norm``; raises ArgumentError for a norm that no layer has one in."""
     if norm not in ("l2", "linf", "l1"):
-        raise ValueError(f"found norm {norm!r}; allowed are l2, linf and l1")
+        raise ArgumentError(f"norm: found {shown(norm)}; allowed: l2, linf, l1")
     return {"l2": l2, "linf": linf, "l1": l1}[norm]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import instance, truth
 from lipsort_cli.layers.base import ConstrainedLayer, check_features, matrix_norm_bound
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 
@@ -41,7 +42,9 @@ class Dense(ConstrainedLayer):
         check_features(in_features, out_features)
         self.in_features = in_features
         self.out_features = out_features
+        truth("bias", bias)
         self.constraint = Orthonormal() if constraint is None else constraint
+        instance("constraint", self.constraint, Constraint, "one of lipsort_cli.layers.constraints")
         with torch.no_grad():
             weight = self.constraint.sample(out_features, in_features)
             self.parameter = nn.Parameter(self.constraint.right_inverse(weight).clone())

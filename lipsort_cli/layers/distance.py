@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import numbers, real, shown
 from lipsort_cli.devices import sent
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.base import check_features, in_norm
 
 _CACHED = 2**16
@@ -186,13 +188,14 @@ class Distance(nn.Module):
     ) -> None:
         super().__init__()
         check_features(in_features, out_features)
-        if not 0 <= decay < 1:
-            raise ValueError(f"found decay {decay}; allowed: at least 0, less than 1")
-        if not 0 < sharpness[0] <= sharpness[1] < math.inf:
-            raise ValueError(f"found sharpness {sharpness}; allowed: positive, not decreasing")
-        self.decay = float(decay)
+        self.decay = real("decay", decay, "at least 0, less than 1", lambda value: 0 <= value < 1)
+        pair = numbers("sharpness", sharpness)
+        if len(pair) != 2 or not 0 < pair[0] <= pair[1] < math.inf:
+            raise ArgumentError(
+                f"sharpness: found {shown(sharpness)}; allowed: two positive ones, not decreasing"
+            )
         self.center = center
-        self.sharpness = sharpness
+        self.sharpness = (pair[0], pair[1])
         self.exact = exact
         self.progress = 1.0
         self.parameter = nn.Parameter(spread * torch.randn(out_features, in_features))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import shown
 from lipsort_cli.devices import reads_freely
+from lipsort_cli.errors import ArgumentError
 
 _CANDIDATES = 4
 _BLOCK = 2**24
@@ -31,7 +33,7 @@ class Extension(nn.Module):
     the value is the maximum, but for the rounding of the formula itself, at any magnitude. Training
     makes do with the few best where asking for that room would wait for the device.
 
-    Errors: ValueError for centres that are no finite matrix.
+    Errors: ArgumentError for centres that are no finite matrix.
 
     Example:
         >>> f = Extension(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
@@ -43,9 +45,10 @@ class Extension(nn.Module):
 
     def __init__(self, centres: Tensor, unit: float = 1.0) -> None:
         super().__init__()
-        if centres.dim() != 2 or 0 in centres.shape or not bool(torch.isfinite(centres).all()):
-            raise ValueError(
-                f"found centres of shape {list(centres.shape)}; finite numbers [n, in] are needed"
+        known = isinstance(centres, Tensor) and centres.dim() == 2 and 0 not in centres.shape
+        if not known or not bool(torch.isfinite(centres).all()):
+            raise ArgumentError(
+                f"centres: found {shown(centres)}; allowed: a tensor [n, in] of finite numbers"
             )
         self.in_features = centres.shape[1]
         self.unit = float(unit)

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import real, whole
 from lipsort_cli.layers.base import check_features, in_norm
 
 _BLOCK = 64
@@ -186,9 +187,8 @@ class WeightedOrder(nn.Module):
     ) -> None:
         super().__init__()
         check_features(in_features, out_features)
-        if not 0 < slope < math.inf or not 0 <= slack < math.inf:
-            raise ValueError(f"found slope {slope}, slack {slack}; allowed: positive, at least 0")
-        self.slope, self.slack = slope, slack
+        self.slope = real("slope", slope, "positive", lambda value: 0 < value < math.inf)
+        self.slack = real("slack", slack, "at least 0", lambda value: 0 <= value < math.inf)
         self.parameter = nn.Parameter(torch.randn(out_features, in_features) / in_features**0.5)
         self.offset = nn.Parameter(torch.zeros(out_features))
         self.register_buffer("mean", torch.zeros(out_features))
@@ -271,10 +271,8 @@ class Versus(nn.Module):
 
     def __init__(self, in_features: int, classes: int) -> None:
         super().__init__()
-        if in_features < 1 or classes < 2:
-            raise ValueError(
-                f"found {in_features} features and {classes} classes; at least 1 and 2"
-            )
+        whole("in_features", in_features)
+        whole("classes", classes, 2)
         self.parameter = nn.Parameter(torch.randn(classes, in_features) / in_features**0.5)
         self.offset = nn.Parameter(torch.zeros(classes))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.order import WeightedOrder, choice_constant
 
 
@@ -50,8 +51,8 @@ class OrderFilter(WeightedOrder):
         slack: float = 0.0,
     ) -> None:
         if not covered(shape, side, stride):
-            raise ValueError(
-                f"found windows of side {side}, {stride} apart, and images {tuple(shape)}; "
+            raise ArgumentError(
+                f"side: found windows of side {side}, {stride} apart, and images {tuple(shape)}; "
                 "allowed: (channels, h, w), which such windows cover whole"
             )
         channels, *sides = shape

@@ -17,6 +17,9 @@ from lipsort_cli.layers.base import in_norm
 class SpaceToDepth(nn.PixelUnshuffle):
     """[N, C, H, W] to [N, C b^2, H / b, W / b]: moves pixels into channels; constant 1, no loss."""
 
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__(whole("downscale_factor", downscale_factor))
+
     def forward(self, x: Tensor) -> Tensor:
         """Refuses sizes that the block does not divide."""
         block = self.downscale_factor
@@ -34,6 +37,9 @@ class SpaceToDepth(nn.PixelUnshuffle):
 
 class DepthToSpace(nn.PixelShuffle):
     """[N, C b^2, H, W] to [N, C, H b, W b]: the inverse of :class:`SpaceToDepth`; constant 1."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__(whole("upscale_factor", upscale_factor))
 
     def lipschitz(self, norm: str) -> float:
         """1 in every norm: a permutation."""

@@ -8,8 +8,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import listed, real
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.base import in_norm
 from lipsort_cli.layers.constants import lipschitz_constant
+
+_MODULES = "a list of modules"
 
 
 class Residual(nn.Module):
@@ -30,9 +34,8 @@ class Residual(nn.Module):
         self, layers: Iterable[nn.Module], branch: float = 0.5, learnt: bool = True
     ) -> None:
         super().__init__()
-        if not 0 < branch < 1:
-            raise ValueError(f"found branch {branch}; allowed: above 0 and below 1")
-        self.layers = nn.Sequential(*layers)
+        branch = real("branch", branch, "above 0 and below 1", lambda value: 0 < value < 1)
+        self.layers = nn.Sequential(*listed("layers", layers, nn.Module, _MODULES))
         start = torch.tensor(math.log(branch / (1 - branch)), dtype=torch.float32)
         if learnt:
             self.logit = nn.Parameter(start)
@@ -64,9 +67,12 @@ class Branches(nn.Module):
 
     def __init__(self, branches: Iterable[Iterable[nn.Module]]) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+        chains = listed("branches", branches, Iterable, f"lists, each of them {_MODULES}")
+        self.branches = nn.ModuleList(
+            nn.Sequential(*listed("branches", chain, nn.Module, _MODULES)) for chain in chains
+        )
         if len(self.branches) == 0:
-            raise ValueError("found no branches; allowed: at least one")
+            raise ArgumentError("branches: found []; allowed: at least one")
 
     def constants(self, norm: str) -> list[float]:
         """Of each branch, from ``norm`` to itself."""

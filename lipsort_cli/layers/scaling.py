@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from lipsort_cli.arguments import numbers, real, shown
+from lipsort_cli.errors import ArgumentError
 
 
 class Scale(nn.Module):
@@ -13,7 +17,7 @@ class Scale(nn.Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.factor = float(factor)
+        self.factor = real("factor", factor, "a finite number", math.isfinite)
 
     def forward(self, x: Tensor) -> Tensor:
         """[...] to the same shape."""
@@ -40,10 +44,16 @@ class Normalize(nn.Module):
         self, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        if len(mean) != len(std) or not all(value > 0 for value in std):
-            raise ValueError(f"found mean {list(mean)}, std {list(std)}; one each, std above 0")
-        self.register_buffer("mean", torch.tensor(mean, dtype=dtype))
-        self.register_buffer("std", torch.tensor(std, dtype=dtype))
+        for key, given, least in (("mean", mean, -math.inf), ("std", std, 0.0)):
+            made = torch.tensor(numbers(key, given), dtype=dtype)
+            if not bool((torch.isfinite(made) & (made > least)).all()):
+                above = "" if least else " above 0"
+                raise ArgumentError(f"{key}: found {shown(given)}; allowed: finite numbers{above}")
+            self.register_buffer(key, made)
+        if len(self.mean) != len(self.std):
+            raise ArgumentError(
+                f"std: found {len(self.std)} numbers; allowed: as many as of mean, {len(self.mean)}"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, ...] to the same shape."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import shown
+from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.base import in_norm
 
 
@@ -22,6 +24,13 @@ class Select(nn.Module):
     def __init__(self, places: Tensor, shape: Sequence[int]) -> None:
         """``places`` int64 [prod(shape)]."""
         super().__init__()
+        # A file of weights holds them as floats.
+        known = isinstance(places, Tensor) and bool(((places >= -1) & (places % 1 == 0)).all())
+        if not known or places.numel() != math.prod(shape):
+            raise ArgumentError(
+                f"places: found {shown(places)} for the shape {list(shape)}; allowed: a tensor of "
+                f"{math.prod(shape)} whole numbers, at least -1"
+            )
         self.register_buffer("places", places.long().flatten())
         self.shape = tuple(shape)
 

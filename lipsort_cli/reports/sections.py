@@ -23,6 +23,12 @@ def summary(runs: Sequence[Run], broken: Sequence[Broken]) -> str:
     text = f"{plural(len(runs), 'finished run')}"
     if broken:
         text += f"; {plural(len(broken), 'run')} without results, listed at the end"
+    bare = sum("results" not in run.record for run in runs)
+    if bare:
+        text += (
+            f"; {bare} of {len(runs)} recorded no SHA-256 of results.json, so nothing says whether "
+            "these figures were changed since"
+        )
     return f"{text}. {_where(runs)}".strip()
 
 

@@ -106,10 +106,20 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
     if faults:
         raise UsageError("\n".join(faults))
     space = Space(tuple(dimensions), tuple(fixed))
+    for config in configurations(command, space):
+        _require_logged(config, goals)
+    return space
+
+
+def configurations(command: str, space: Space) -> Iterator[DictConfig]:
+    """What trials are trained with: each end and each value of every key is in one of these.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
     with Composer(command) as composer:
         for probe in _probes(space):
-            _require_logged(composer.check(probe, multirun=False), goals)
-    return space
+            yield composer.check(probe, multirun=False)
 
 
 def _require_logged(config: DictConfig, goals: Collection[str]) -> None:

@@ -16,12 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.config.schema import COMMANDS
+from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import make_folder, read_json, write_json
 from lipsort_cli.reports.found import TRIAL
 from lipsort_cli.reports.values import lower_is_better
 from lipsort_cli.training.seeds import mixed_seed
-from lipsort_cli.tune.space import Space
+from lipsort_cli.tune.space import Space, read
 
 TRIALS = "trials"
 """Folder of the trials in that of the study."""
@@ -58,6 +60,16 @@ def goals(names: Sequence[str], measures: Mapping[str, str]) -> tuple[Goal, ...]
         key = measures.get(bare, bare)
         found.append(Goal(bare, key, lower_is_better(key) == name.startswith("-")))
     return tuple(found)
+
+
+def searched(config: TuneConfig) -> tuple[tuple[Goal, ...], Space]:
+    """The goals of a search, and its space.
+
+    Raises:
+        UsageError: as :func:`~lipsort_cli.tune.space.read`.
+    """
+    found = goals(config.objectives, COMMANDS[config.command].measures)
+    return found, read(config.command, config.overrides, [goal.key for goal in found])
 
 
 @dataclass

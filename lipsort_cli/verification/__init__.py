@@ -10,6 +10,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from lipsort_cli.arguments import shown
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import resolved
 from lipsort_cli.verification.datasets import certified_points, images_in
@@ -47,6 +48,8 @@ def verify(
     """
     read = None
     try:
+        reason = f"found {shown(exact)}; allowed: True, False"
+        require(isinstance(exact, bool), "--exact", reason, Misused)
         budget = Budget(patience)
         path = _place("certificate", path)
         if data is not None:
@@ -60,7 +63,7 @@ def verify(
 def _place(field: str, path: object) -> Path:
     """A path that was given. Raises Misused for what is none."""
     good = isinstance(path, str | os.PathLike) and str(path) != ""
-    require(good, field, f"found {path!r:.60}; allowed: the path of a file or folder", Misused)
+    require(good, field, f"found {shown(path)}; allowed: the path of a file or folder", Misused)
     try:
         return resolved(path)  # type: ignore[arg-type]
     except LipsortError as error:

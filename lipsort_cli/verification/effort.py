@@ -6,6 +6,7 @@ Nothing of a proof rests on this: it keeps small files from holding a verifier u
 import math
 from typing import Any
 
+from lipsort_cli.arguments import shown
 from lipsort_cli.verifier.bounds import chunk_size
 from lipsort_cli.verifier.errors import Misused, Unsupported, require
 from lipsort_cli.verifier.graph import Network
@@ -29,8 +30,9 @@ class Budget(Patience):
     """
 
     def __init__(self, patience: float | None = None) -> None:
-        reason = f"found {patience!r:.60}; allowed: a number of seconds above 0"
-        number = isinstance(patience, int | float) and patience > 0
+        reason = f"found {shown(patience)}; allowed: a number of seconds above 0"
+        number = isinstance(patience, int | float) and not isinstance(patience, bool)
+        number = number and patience is not None and patience > 0
         require(patience is None or number, "--patience", reason, Misused)
         self.patience, self.allowed, self.asked = patience, patience or 0.0, 0.0
 

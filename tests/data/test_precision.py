@@ -14,7 +14,8 @@ from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.data.precision import moved, parts, two_sum
 from lipsort_cli.data.samples import load_pair, load_samples
-from lipsort_cli.data.unseen import Taken, from_rows
+from lipsort_cli.data.taken import Taken
+from lipsort_cli.data.unseen import from_rows
 from lipsort_cli.errors import UsageError
 
 NOW = 1_700_000_000_000_000_000

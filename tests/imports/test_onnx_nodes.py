@@ -192,6 +192,29 @@ def size(graph: Graph) -> str:
     return graph.node("Slice", graph.node("Shape", "x")[0], np.array([0]), np.array([1]))[0]
 
 
+def rows(graph: Graph, value: float = 0.0) -> str:
+    """As many rows of four equal numbers as the batch has."""
+    shape = graph.node("Concat", size(graph), np.array([4]), axis=0)[0]
+    return graph.node("Expand", np.array([[value]]), shape)[0]
+
+
+ROWS: dict[str, Build] = {
+    "Expand": lambda g: g.node("Add", "x", rows(g, 0.5)),
+    "ConstantOfShape": lambda g: g.node("Sub", "x", g.node(
+        "ConstantOfShape", g.node("Concat", size(g), np.array([4]), axis=0)[0])[0]),
+    "of constants": lambda g: g.node("Add", g.node("Mul", rows(g, 0.5), np.array([[
+        1.0, 2.0, -1.0, 0.0]]))[0], "x"),
+    "beside": lambda g: g.node("Concat", "x", rows(g), axis=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_that_are_all_alike_are_one_constant(name: str) -> None:
+    graph = Graph((4,), 17, None)
+    ROWS[name](graph)
+    imported(graph.model())
+
+
 REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "the batch's size, added": (
         (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node(
@@ -208,6 +231,16 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "as many zeros as inputs, counted": (
         (4,), lambda g: g.node("Add", "x", g.node("ReduceSum", g.node(
             "ConstantOfShape", size(g))[0], np.array([0]))[0]), "Add.*size of the batch"),
+    "rows, cut": (
+        (4,), lambda g: g.node("Add", "x", g.node("Slice", rows(g), np.array([0]), np.array([1]))[
+            0]), "Add.*size of the batch"),
+    "rows, one below the other": (
+        (4,), lambda g: g.node("Concat", "x", rows(g), axis=0), "Concat.*size of the batch"),
+    "rows along another axis": (
+        (3, 4), lambda g: g.node("Add", "x", rows(g)), "Add.*size of the batch"),
+    "rows that are counted": (
+        (4,), lambda g: g.node("Add", "x", g.node("ReduceSum", rows(g, 1.0), np.array([0]))[0]),
+        "Add.*size of the batch"),
     "numbers of all inputs, counted": (
         (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node("Size", "x")[0], to=1)[0]),
         "Add.*size of the batch"),

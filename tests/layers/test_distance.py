@@ -168,7 +168,7 @@ def test_refuses_impossible_arguments() -> None:
     for arguments in ((0, 1), (1, 0), (2, 2, 1.0), (2, 2, -0.1)):
         with pytest.raises(ValueError, match="found"):
             Distance(*arguments)
-    with pytest.raises(ValueError, match="found sharpness"):
+    with pytest.raises(ValueError, match="sharpness: found"):
         Distance(2, 2, sharpness=(3.0, 2.0))
     with pytest.raises(UsageError, match=r"model\.pool: found 9"):
         build_distance(LinfDistanceModel(pool=9), (1, 8, 8), 10)

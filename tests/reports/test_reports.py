@@ -285,6 +285,21 @@ def test_figures_of_files_that_were_changed_are_not_shown(sweep: Path, tmp_path:
     assert all("issue it again: `lipsort certify" in reason for reason in reasons.values())
 
 
+def test_figures_that_bear_no_digest_are_said_to_bear_none(tmp_path: Path) -> None:
+    def text() -> str:
+        build_report([tmp_path / "runs"], tmp_path / "out")
+        return (tmp_path / "out/report.md").read_text()
+
+    runs = [make_run(tmp_path / "runs" / name, results=trained(0.5), seed=1) for name in "ab"]
+    assert "; 2 of 2 recorded no SHA-256 of results.json" in text()
+    for run in runs:
+        assert "recorded no SHA-256" in text()
+        record = json.loads((run / "run.json").read_text())
+        record["results"] = hashlib.sha256((run / "results.json").read_bytes()).hexdigest()
+        (run / "run.json").write_text(json.dumps(record))
+    assert "recorded no SHA-256" not in text()
+
+
 def test_what_was_measured_is_not_called_proven(sweep: Path) -> None:
     """Attacks and inspections only ever measure, whatever their files say of themselves."""
     said = {"evidence": "proven", "eps": {"0.5": 0.9}}

@@ -25,7 +25,7 @@ from lipsort_cli.config import catalog
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.config.tune import TUNED
 from lipsort_cli.data.dataset import Dataset
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.tune import worker
 
 pytest.importorskip("optuna")
@@ -157,13 +157,38 @@ def test_words_are_the_searchs_own_or_handed_on() -> None:
         (["train", "-m", "seed=1,2"], "-m: found with tune"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_made(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_wrong_is_said_before_anything_is_made_or_named(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=said):
         app.run(["tune", *words])
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and "Run directory" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "data=table", "data.path=gone.csv", "data.label=x"], "found gone.csv"),
+        (["train", "data=npz", "data.path=none.npz,gone.npz"], "none.npz"),
+        (
+            ["estimate-wasserstein", "distribution=files", "distribution.p=gone.csv",
+             "distribution.q=gone.csv"],
+            "gone.csv",
+        ),
+    ],
+)  # fmt: skip
+def test_data_that_are_missing_are_found_before_anything_is_made(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LipsortError, match=said) as refused:
+        app.run(["tune", *words, "seed=1,2"])
+    assert "trial" not in str(refused.value) and not list(tmp_path.iterdir())
 
 
 def test_nothing_is_made_where_optuna_is_missing(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.arguments import truth
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.bounds import convolution_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry
@@ -43,7 +44,7 @@ class Convolution(ConstrainedLayer):
     ) -> None:
         super().__init__()
         self.geometry = Geometry(in_channels, out_channels, kernel, **options)
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if truth("bias", bias) else None
 
     @abstractmethod
     def kernel(self) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lipsort_cli.errors import UsageError
+from lipsort_cli.arguments import instance, truth
+from lipsort_cli.errors import ArgumentError, UsageError
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.base import Convolution
 
@@ -28,6 +29,8 @@ class TransposedConvolution(ConstrainedLayer):
 
     def __init__(self, convolution: Convolution, bias: bool = True) -> None:
         super().__init__()
+        instance("convolution", convolution, Convolution, "a convolution of lipsort's")
+        truth("bias", bias)
         self.geometry = convolution.geometry
         if self.geometry.padding_mode != "zeros":
             raise UsageError(
@@ -35,7 +38,10 @@ class TransposedConvolution(ConstrainedLayer):
                 "is the adjoint of one with zeros"
             )
         if convolution.bias is not None:
-            raise ValueError("found a convolution with a bias, which its adjoint does not have")
+            raise ArgumentError(
+                "convolution: found one with a bias, which its adjoint does not have; allowed: "
+                "bias=False"
+            )
         self.convolution = convolution
         self.bias = nn.Parameter(torch.zeros(self.geometry.in_channels)) if bias else None
 
