@@ -28,7 +28,7 @@ from lipsort_cli.arguments import numbers, options, place, rows, shown
 from lipsort_cli.certificates.claims import Claim, protect, require_certified
 from lipsort_cli.certificates.classification import IssuedCertificate, issue_certificate
 from lipsort_cli.certificates.files import NETWORK
-from lipsort_cli.certificates.points import check_labels, load_network
+from lipsort_cli.certificates.points import check_labels, load_network, provable_arithmetic
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.console import warn
 from lipsort_cli.errors import UsageError
@@ -83,7 +83,7 @@ def certify(
     *,
     directory: str | os.PathLike[str] | None = None,
     norm: str | None = None,
-    arithmetic: str = "binary32",
+    arithmetic: str | None = None,
     eps: Iterable[float] | float | None = None,
     columns: Sequence[str] | None = None,
     replace: bool = False,
@@ -100,7 +100,8 @@ def certify(
         labels: whole numbers [N]; None: the network's own predictions.
         directory: where the files go; None: into the run.
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
-        arithmetic: how the network is evaluated: ``binary32``, ``binary64`` or ``real``.
+        arithmetic: how the network is evaluated: ``binary32``, ``binary64`` or ``real``; None:
+            that of the run's evaluation, else ``binary32`` where its rounding can be bounded.
         eps: radii whose counts are stated, or one; None: those of the run, else none.
         columns: those of a frame that stand for the run's, in the same order.
         replace: overwrite a certificate of another claim, or another network, in the folder.
@@ -131,7 +132,7 @@ def certify(
     else:
         trained = open_run(opened.run)
         points, given, source = trained.inputs, trained.labels, f"{trained.name}, test set"
-    norm, radii = opened.resolved(norm, radii)
+    norm, arithmetic, radii = opened.resolved(norm, arithmetic, radii)
     claim = Claim.of_points(points, given, norm, arithmetic, radii)
     protect(folder, opened.content, claim, replace=replace)
     kept: dict[str, Any] = {"norm": norm, "arithmetic": arithmetic, "eps": radii, "source": source}
@@ -169,7 +170,7 @@ def predict(
     inputs: Any,
     *,
     norm: str | None = None,
-    arithmetic: str = "binary32",
+    arithmetic: str | None = None,
     units: str = "raw",
     **reading: Any,
 ) -> Predictions:
@@ -203,7 +204,11 @@ def predict(
     opened = _opened(network)
     predictor, unseen = _unseen(opened, inputs, reading)
     found = predicted(
-        predictor, unseen, norm=norm or predictor.norm, arithmetic=arithmetic, units=units
+        predictor,
+        unseen,
+        norm=norm or predictor.norm,
+        arithmetic=arithmetic or predictor.arithmetic,
+        units=units,
     )
     parts = [part for _, part in found]
     if not parts:
@@ -295,15 +300,20 @@ class _Opened:
             return open_predictor(self.run)
         content = self.content
         read = parse_network(content) if isinstance(content, bytes) else load_network(content)
-        return Predictor(read, Taken.of(None, read.input_shape, read.classes), "l2", None)
+        taken = Taken.of(None, read.input_shape, read.classes)
+        return Predictor(read, taken, "l2", provable_arithmetic(read), None)
 
-    def resolved(self, norm: str | None, eps: list[float] | None) -> tuple[str, list[float]]:
-        """Norm and radii; those that are not given are the run's, where there is one."""
-        from lipsort_cli.trained import resolve_radii, run_config
+    def resolved(
+        self, norm: str | None, arithmetic: str | None, eps: list[float] | None
+    ) -> tuple[str, str, list[float]]:
+        """Norm, arithmetic, radii; those that are not given are the run's, where there is one."""
+        from lipsort_cli.trained import resolve_claim, run_config
 
+        own = self.predictor
         if self.run is None:
-            return norm or "l2", eps or []
-        return resolve_radii(run_config(self.run, read_record(self.run)["command"]), norm, eps)
+            return norm or own.norm, arithmetic or own.arithmetic, eps or []
+        config = run_config(self.run, read_record(self.run)["command"])
+        return resolve_claim(config, own.network, norm, arithmetic, eps)
 
 
 def _opened(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.files import NETWORK
-from lipsort_cli.certificates.points import load_network
+from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
@@ -71,11 +71,13 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
 
 
 class Predictor(NamedTuple):
-    """A run's network, what it takes, the norm of its evaluation and its configuration of data."""
+    """A run's network, what it takes, norm and arithmetic of its evaluation, and how its data are
+    configured."""
 
     network: Network
     taken: Taken
     norm: str
+    arithmetic: str
     data: Any
 
 
@@ -96,7 +98,8 @@ def open_predictor(directory: str | Path) -> Predictor:
         )
     network = load_network(directory / NETWORK)
     taken = Taken.of(recorded, network.input_shape, network.classes)
-    return Predictor(network, taken, config.evaluation.norm, config.data)
+    norm, arithmetic, _ = resolve_claim(config, network)
+    return Predictor(network, taken, norm, arithmetic, config.data)
 
 
 def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
@@ -171,18 +174,25 @@ def run_data(directory: Path, data: Any) -> Dataset:
     return dataset
 
 
-def resolve_radii(
-    config: Any, norm: str | None, eps: list[float] | None
-) -> tuple[str, list[float]]:
-    """Norm and radii of a command on the run of ``config``; None stands for its evaluation's.
+def resolve_claim(
+    config: Any,
+    network: Network,
+    norm: str | None = None,
+    arithmetic: str | None = None,
+    eps: list[float] | None = None,
+) -> tuple[str, str, list[float]]:
+    """Norm, arithmetic and radii of a command on the run of ``config``; None: its evaluation's.
 
-    The run's radii mean something in its own norm only; for another there are defaults.
+    The run's radii mean something in its own norm only; for another there are defaults. An imported
+    network was evaluated in binary32, where that can be proven.
     """
     own = config.evaluation
     norm = own.norm if norm is None else norm
+    if arithmetic is None:
+        arithmetic = provable_arithmetic(network, *filter(None, [getattr(own, "arithmetic", None)]))
     if eps is None:
         eps = own.eps if norm == own.norm else DEFAULT_EPS[norm]
-    return norm, sorted(float(value) for value in eps)
+    return norm, arithmetic, sorted(float(value) for value in eps)
 
 
 def require_same_data(directory: Path, data: Any, fingerprint: dict[str, Any]) -> None:

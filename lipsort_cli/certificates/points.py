@@ -106,6 +106,11 @@ def load_network(path: str | Path) -> Network:
         raise LipsortError(f"{path}: {error}") from None
 
 
+def provable_arithmetic(network: Network, wanted: str = "binary32") -> str:
+    """``wanted``, or ``real`` where no bound of the network's rounding is known: tanh, sigmoid."""
+    return "real" if network.smooth() else wanted
+
+
 def resolve_arithmetic(name: str) -> Arithmetic:
     """The arithmetic called ``name``; raises UsageError with the reason for those refused."""
     if name not in ARITHMETICS:

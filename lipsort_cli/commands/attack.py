@@ -18,7 +18,7 @@ from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.files import write_csv, write_json
-from lipsort_cli.trained import TrainedRun, open_run, resolve_radii
+from lipsort_cli.trained import TrainedRun, open_run, resolve_claim
 
 
 def run(config: AttackConfig, directory: Path) -> None:
@@ -26,14 +26,16 @@ def run(config: AttackConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
     network = load_network(trained.network)
     say_taken(config.points, len(trained.labels), "the test set")
-    norm, eps = resolve_radii(trained.config, config.norm, config.eps)
+    norm, arithmetic, eps = resolve_claim(
+        trained.config, network, config.norm, config.arithmetic, config.eps
+    )
     points = certify_points(
-        network, trained.inputs, trained.labels, norm=norm, arithmetic=config.arithmetic
+        network, trained.inputs, trained.labels, norm=norm, arithmetic=arithmetic
     )
     campaign = Campaign(
         network,
         norm=norm,
-        arithmetic=config.arithmetic,
+        arithmetic=arithmetic,
         bounds=trained.bounds if config.box else None,
         steps=config.steps,
         restarts=config.restarts,
@@ -104,7 +106,7 @@ def _write(
     points, nearest = found.points, found.nearest
     result = {
         "norm": points.norm,
-        "arithmetic": config.arithmetic,
+        "arithmetic": points.arithmetic,
         "methods": list(config.methods),
         "points": len(nearest),
         "fooled": int(np.isfinite(nearest).sum()),
@@ -140,7 +142,7 @@ def _show(config: AttackConfig, trained: TrainedRun, found: Found, directory: Pa
     show_table(
         ["radius", "certified (proven)", "under attack (empirical)"],
         [(f"{eps}", share_down(safe), f"{held:.2%}") for eps, safe, held in found.shares],
-        title=f"{len(found.nearest):,} test points, {found.points.norm}, {config.arithmetic}",
+        title=f"{len(found.nearest):,} test points, {found.points.norm}, {found.points.arithmetic}",
     )
     if len(found.ratios):
         console.print(

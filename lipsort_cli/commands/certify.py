@@ -17,7 +17,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import route_words
 from lipsort_cli.runs import read_record
-from lipsort_cli.trained import CLASSIFIERS, open_run, resolve_radii
+from lipsort_cli.trained import CLASSIFIERS, open_run, resolve_claim
 
 
 def run(config: CertifyConfig, directory: Path) -> None:
@@ -39,7 +39,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
             f"eps: found {config.eps}; a critic's certificate states a distance between two "
             "samples, and no radii: leave it out"
         )
-    if config.arithmetic not in ("real", CertifyConfig.arithmetic):
+    if config.arithmetic not in (None, "real"):
         raise UsageError(
             f"arithmetic: found {config.arithmetic}; a critic's certificate is stated in real "
             "arithmetic: leave it out"
@@ -61,8 +61,11 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
 def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
     say_taken(config.points, len(trained.labels), "the test set")
-    norm, eps = resolve_radii(trained.config, config.norm, config.eps)
-    claim = Claim.of_points(trained.inputs, trained.labels, norm, config.arithmetic, eps)
+    network = load_network(trained.network)
+    norm, arithmetic, eps = resolve_claim(
+        trained.config, network, config.norm, config.arithmetic, config.eps
+    )
+    claim = Claim.of_points(trained.inputs, trained.labels, norm, arithmetic, eps)
     protect(directory, trained.network, claim, replace=config.replace)
     issued = issue_certificate(
         directory,
@@ -70,14 +73,13 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
         trained.inputs,
         trained.labels,
         norm=norm,
-        arithmetic=config.arithmetic,
+        arithmetic=arithmetic,
         eps=eps,
         source=f"{trained.name}, test set, first {len(trained.labels)} points",
     )
     points = issued.points
     clean = float((points.predictions == trained.labels).mean())
     header, columns = ["radius", "certified (proven)"], [certified_accuracy(points, eps)]
-    network = load_network(trained.network)
     if divides_first(network):
         header.append("radius in standard\ndeviations (proven)")
         radii = deviation_radii(network, trained.inputs, trained.labels, norm=norm)
@@ -85,7 +87,7 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     show_table(
         header,
         [(key, *(share_down(shares[key]) for shares in columns)) for key in columns[0]],
-        title=f"{len(points.radii):,} test points, {norm}, {config.arithmetic} arithmetic",
+        title=f"{len(points.radii):,} test points, {norm}, {arithmetic} arithmetic",
     )
     console.print(issued.statement)
     if len(columns) > 1:
@@ -101,7 +103,7 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
         directory / "figures" / "certificate.png",
         points.radii,
         norm=norm,
-        title=f"{trained.name}: certified in {config.arithmetic} arithmetic",
+        title=f"{trained.name}: certified in {arithmetic} arithmetic",
         clean=clean,
         attacked={},
         eps=eps,

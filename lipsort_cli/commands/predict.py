@@ -63,18 +63,20 @@ def run(config: PredictConfig, directory: Path) -> None:
     for note in unseen.notes:
         say(note)
     norm = config.norm or predictor.norm
+    arithmetic = config.arithmetic or predictor.arithmetic
+    arithmetic = "real" if config.units == "deviations" else arithmetic
     seen = Seen()
     make_folder(directory)
     path = directory / f"predictions.{config.format}"
     with replacing(path) as file, _WRITERS[config.format](file, unseen) as write:
         for batch, found in predicted(
-            predictor, unseen, norm=norm, arithmetic=config.arithmetic, units=config.units
+            predictor, unseen, norm=norm, arithmetic=arithmetic, units=config.units
         ):
             write(_columns(batch, found))
             seen.add(batch, found)
         if not seen.rows:
             raise UsageError(f"data.path: {unseen.name} holds no rows to predict")
-    _report(config, norm, predictor.taken.classes, unseen, seen, directory)
+    _report(config, norm, arithmetic, predictor.taken.classes, unseen, seen, directory)
 
 
 def _columns(batch: Batch, found: Predictions) -> Columns:
@@ -147,13 +149,13 @@ def _kinds(unseen: Unseen) -> dict[str, type]:
 def _report(
     config: PredictConfig,
     norm: str,
+    arithmetic: str,
     names: tuple[str, ...],
     unseen: Unseen,
     seen: Seen,
     directory: Path,
 ) -> None:
     radii, rows = np.concatenate(seen.radii), seen.rows
-    arithmetic = "real" if config.units == "deviations" else config.arithmetic
     summary: dict[str, Any] = {
         "data": unseen.name,
         "rows": rows,

@@ -43,9 +43,9 @@ class OnClassifier(OnRun):
         "norm of the perturbation; null: that of the run's evaluation",
         choices=["l2", "linf", "l1"],
     )
-    arithmetic: str = option(
-        "binary32",
-        "how the network is evaluated, in any summation order",
+    arithmetic: str | None = option(
+        None,
+        "how the network is evaluated, in any summation order; null: as in the run's evaluation",
         choices=ARITHMETIC_NAMES,
         refused=REFUSED_ARITHMETICS,
     )
@@ -254,8 +254,8 @@ class PredictConfig(OnClassifier):
 
     def faults(self) -> Iterator[str]:
         """Rules between fields."""
-        if self.units == "deviations" and self.arithmetic == "binary64":
+        if self.units == "deviations" and self.arithmetic not in (None, "real"):
             yield (
-                "arithmetic: found binary64 with units=deviations, whose radii are proven in real "
-                "arithmetic; leave it out"
+                f"arithmetic: found {self.arithmetic} with units=deviations, whose radii are "
+                "proven in real arithmetic; leave it out"
             )

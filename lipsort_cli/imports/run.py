@@ -18,6 +18,7 @@ from lipsort_cli.certificates.points import (
     certified_accuracy,
     certify_points,
     lipschitz_bound,
+    provable_arithmetic,
 )
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import UsageError, first_line
@@ -215,7 +216,7 @@ def _results(
     if dataset is None or network.classes < 2:
         return found
     inputs, labels = fitting(dataset.test.inputs.numpy(), network), dataset.test.labels.numpy()
-    arithmetic = "real" if network.smooth() else "binary32"
+    arithmetic = provable_arithmetic(network)
     points = certify_points(network, inputs, labels, norm=norm, arithmetic=arithmetic)
     return found | {
         "clean_accuracy": float((points.predictions == labels).mean()),

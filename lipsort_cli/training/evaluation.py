@@ -13,7 +13,12 @@ from torch import Tensor
 
 from lipsort_cli.arithmetic import certified_arithmetic, judging_device
 from lipsort_cli.attacks import pgd
-from lipsort_cli.certificates.points import CertifiedPoints, certified_accuracy, certify_points
+from lipsort_cli.certificates.points import (
+    CertifiedPoints,
+    certified_accuracy,
+    certify_points,
+    provable_arithmetic,
+)
 from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.train import Evaluation, TrainConfig
 from lipsort_cli.console import console
@@ -25,7 +30,6 @@ from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo import Network as TorchNetwork
 
 BATCH = 1000
-SMOOTH = ("tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,13 @@ def evaluate(
     device = judging_device(device)
     network.eval().to(device)
     test = dataset.test
-    arithmetic = config.evaluation.arithmetic
-    if arithmetic != "real" and any(layer.op in SMOOTH for layer in plain.layers):
+    wanted = config.evaluation.arithmetic
+    arithmetic = provable_arithmetic(plain, wanted)
+    if arithmetic != wanted:
         console.print(
-            f"certified in real arithmetic: no error bound of {arithmetic} is known for tanh and "
+            f"certified in real arithmetic: no error bound of {wanted} is known for tanh and "
             "sigmoid"
         )
-        arithmetic = "real"
     points = certify_points(
         plain,
         test.inputs.numpy(),

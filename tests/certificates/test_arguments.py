@@ -235,7 +235,7 @@ def cases() -> Iterator[Any]:
             yield ("certify", (where, ROWS, labels), {"directory": "issued"}, f"labels: .*{words}",
                    f"labels {labels!s:.20} {where!s:.6}")  # fmt: skip
     yield "certify", ("run", None, LABELS), {}, "labels: found .* without inputs", "labels alone"
-    for key, value in (("arithmetic", "bf16"), ("arithmetic", None), ("replace", "yes")):
+    for key, value in (("arithmetic", "bf16"), ("arithmetic", 32), ("replace", "yes")):
         words = f"{key}: found .*allowed"
         yield (
             "certify",
@@ -246,8 +246,9 @@ def cases() -> Iterator[Any]:
         )
     for units in ("x", None, 1):
         yield "predict", ("run", ROWS), {"units": units}, "units: found .*allowed: raw", f"u{units}"
-    both = {"units": "deviations", "arithmetic": "binary64"}
-    yield "predict", ("run", ROWS), both, "arithmetic: found binary64", "deviations"
+    for name in ("binary64", "binary32"):
+        both = {"units": "deviations", "arithmetic": name}
+        yield "predict", ("run", ROWS), both, f"arithmetic: found {name}", f"deviations, {name}"
     yield "predict", (network(), Path("new.npy")), {}, "for a module", "module and path"
     yield "predict", ("run", "gone.csv"), {}, "gone.csv", "no such data"
     yield "predict", ("run", ""), {}, "inputs: found ''", "no data"

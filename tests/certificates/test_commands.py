@@ -24,7 +24,7 @@ from lipsort_cli.config.certificates import (
     ExportConfig,
 )
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.trained import open_run, resolve_radii
+from lipsort_cli.trained import open_predictor, open_run, resolve_claim
 from lipsort_cli.verifier.__main__ import main as verify_main
 
 TRAIN = [
@@ -238,12 +238,35 @@ def test_changed_data_are_refused(own_data: Path, tmp_path: Path, command: str) 
         open_run(copy)
 
 
-def test_norm_and_radii_are_those_of_the_run(own_data: Path) -> None:
-    trained = open_run(own_data)
-    assert resolve_radii(trained.config, None, None) == ("linf", [0.02])
-    assert resolve_radii(trained.config, "linf", None) == ("linf", [0.02])
-    assert resolve_radii(trained.config, "l2", None) == ("l2", DEFAULT_EPS["l2"])
-    assert resolve_radii(trained.config, "l2", [0.5, 0.25]) == ("l2", [0.25, 0.5])
+def test_norm_arithmetic_and_radii_are_those_of_the_run(own_data: Path) -> None:
+    config, network = open_run(own_data).config, load_network(own_data / "model.safetensors")
+    assert resolve_claim(config, network) == ("linf", "binary32", [0.02])
+    assert resolve_claim(config, network, "linf") == ("linf", "binary32", [0.02])
+    assert resolve_claim(config, network, "l2") == ("l2", "binary32", DEFAULT_EPS["l2"])
+    asked = resolve_claim(config, network, "l2", "real", [0.5, 0.25])
+    assert asked == ("l2", "real", [0.25, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("words", "arithmetic"),
+    [("evaluation.arithmetic=binary64", "binary64"), ("activation=tanh", "real")],
+)
+def test_what_follows_a_run_is_in_the_arithmetic_of_its_evaluation(
+    words: str, arithmetic: str, tmp_path: Path
+) -> None:
+    for command in (
+        ["train", words, "model.widths=[4]", "training.epochs=1", "evaluation.attack.points=5"],
+        ["certify", "run", "points=5"],
+        ["attack", "run", "points=5", "methods=[fgsm]"],
+    ):
+        done = lipsort(*command, "hydra.run.dir=run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    claim = json.loads((run / "certificate.json").read_text())["claim"]
+    attacked = json.loads((run / "attack.json").read_text())
+    trained = json.loads((run / "results.json").read_text())["certified_accuracy"]
+    assert claim["arithmetic"] == attacked["arithmetic"] == trained["arithmetic"] == arithmetic
+    assert open_predictor(run).arithmetic == arithmetic
 
 
 def test_another_claim_does_not_take_the_place_of_one(own_data: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_fewer_points_than_were_asked_for_are_said(
     trained = SimpleNamespace(labels=range(360), network=None, config=None)
     monkeypatch.setattr(module, "open_run", lambda *_: trained)
     monkeypatch.setattr(module, "load_network", lambda _: None)
-    monkeypatch.setattr(module, "resolve_radii", stop)
+    monkeypatch.setattr(module, "resolve_claim", stop)
     with pytest.raises(Stop):
         module.run(config(run=str(tmp_path), points=asked), tmp_path)
     line = "points=10000: the test set has 360, all taken"
