@@ -100,8 +100,7 @@ def certify(
         labels: whole numbers [N]; None: the network's own predictions.
         directory: where the files go; None: into the run.
         norm: ``l2``, ``linf`` or ``l1``; None: that of the run's evaluation, else ``l2``.
-        arithmetic: how the network is evaluated: ``binary32``, ``binary64`` or ``real``; None:
-            that of the run's evaluation, else ``binary32`` where its rounding can be bounded.
+        arithmetic: ``binary32``, ``binary64``, ``real``; None: of the run, else ``binary32``.
         eps: radii whose counts are stated, or one; None: those of the run, else none.
         columns: those of a frame that stand for the run's, in the same order.
         replace: overwrite a certificate of another claim, or another network, in the folder.
