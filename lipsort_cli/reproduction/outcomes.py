@@ -168,6 +168,10 @@ class Outcomes:
         """
         return Arm(preset, (), tuple(self.of(preset, **arm))).sample(metric)
 
+    def beside(self, arm: Arm, metric: Metric, **changes: str) -> Sample:
+        """The same of the setting that differs from ``arm`` in these values alone."""
+        return self.sample(metric, arm.preset, **dict(arm.values) | changes)
+
     def sort_and_relu(
         self, metric: Metric, preset: str, sort: str = "maxmin", **arm: object
     ) -> tuple[Sample, Sample]:

@@ -10,7 +10,6 @@ from lipsort_cli.reproduction.draw import dots
 from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.outcomes import (
     SIDES,
-    Arm,
     Metric,
     Outcome,
     Outcomes,
@@ -122,7 +121,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
 def _sees_more(outcomes: Outcomes, side: str) -> Check:
     pairs = []
     for arm in outcomes.arms(f"{side}/generator_distance", activation="maxmin"):
-        relu = _same(outcomes, arm).sample(lower)
+        relu = outcomes.beside(arm, lower, activation="relu")
         ratio = _ratio(arm.sample(lower), relu)
         words = f"MaxMin's bound over ReLU's, less 1 {arm['model.widths']}".strip()
         pairs.append((words, ratio, Sample(dict.fromkeys(ratio.by_seed, 1.0)), 0.05))
@@ -132,12 +131,6 @@ def _sees_more(outcomes: Outcomes, side: str) -> Check:
         published="ratio 1.22 (CIFAR-10), 1.20 (STL-10)",
         reason="a generator of few steps differs in its mean, which ReLU critics see as well",
     )  # fmt: skip
-
-
-def _same(outcomes: Outcomes, arm: Arm) -> Arm:
-    found = outcomes.arms(arm.preset, activation="relu")
-    return next((one for one in found if one["model.widths"] == arm["model.widths"]),
-                Arm(arm.preset, (), ()))  # fmt: skip
 
 
 def _ratio(sample: Sample, reference: Sample) -> Sample:

@@ -112,7 +112,7 @@ def _checks(outcomes: Outcomes) -> list[Check]:
     ):
         pairs = [
             (f"unconstrained - orthonormal, {arm['activation']}, {arm[KEY]} a class",
-             _free(outcomes, arm).sample(metric), arm.sample(metric), 0.0)
+             outcomes.beside(arm, metric, constraint="none"), arm.sample(metric), 0.0)
             for arm in outcomes.arms(BOUNDED, constraint="orthonormal")
         ]  # fmt: skip
         checks.append(
@@ -120,12 +120,6 @@ def _checks(outcomes: Outcomes) -> list[Check]:
                      published="qualitative")
         )  # fmt: skip
     return checks
-
-
-def _free(outcomes: Outcomes, arm: Arm) -> Arm:
-    same = {"activation": arm["activation"], KEY: arm[KEY]}
-    found = outcomes.arms(BOUNDED, constraint="none", **same)
-    return found[0] if found else Arm(BOUNDED, (), ())
 
 
 SMALL_DATA = Study(
