@@ -218,11 +218,8 @@ def singular_values_become_one(seed: int, quick: bool) -> Claim:
 def universality(quick: bool) -> Claim:
     """The lattice construction on ever finer grids."""
     found = {dim: errors(dim) for dim in ((1, 2) if quick else (1, 2, 3))}
-    holds = all(
-        one.found <= one.bound + 1e-12
-        and (  # evaluated in binary64
-            after is None or after.found < one.found
-        )
+    holds = all(  # evaluated in binary64
+        one.found <= one.bound + 1e-12 and (after is None or after.found < one.found)
         for series in found.values()
         for one, after in itertools.zip_longest(series, series[1:])
     )
