@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 @drawing
 def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title: str) -> None:
     """All singular values of every layer, a column of points for each network."""
-    legend = legend_height(len(networks), list(networks)) if len(networks) > 1 else 0.0
+    legend = legend_height(list(networks)) if len(networks) > 1 else 0.0
     with picture(path, height=4.0 + legend) as (figure, axes):
         width = 0.7 / len(networks)
         for index, (label, layers) in enumerate(networks.items()):
@@ -64,7 +64,7 @@ def draw_over_depth(
         Line(label, list(range(len(mean))), list(mean), list(low), list(high))
         for label, (mean, low, high) in networks.items()
     ]
-    legend = legend_height(len(lines), [line.label for line in lines]) if len(lines) > 1 else 0.0
+    legend = legend_height(list(networks)) if len(networks) > 1 else 0.0
     with picture(path, height=4.0 + legend) as (figure, axes):
         draw_lines(axes, lines, markers=True)
         lows = [value for line in lines for value in line.low]
@@ -93,7 +93,8 @@ def draw_activity(
     path: Path, networks: Mapping[str, Sequence[tuple[float, float]]], title: str
 ) -> None:
     """Bars of the share that is active or swapped; dashes: the share that never changes."""
-    legend = legend_height(len(networks) + 1, list(networks))
+    linear_label = "the same at every point (linear)"
+    legend = legend_height([*networks, linear_label])
     with picture(path, height=3.6 + legend) as (figure, axes):
         width = 0.7 / len(networks)
         for index, (label, layers) in enumerate(networks.items()):
@@ -111,7 +112,7 @@ def draw_activity(
                 label=label,
             )
             axes.plot(at, [100 * linear for _, linear in layers], "_", color="0.1", ms=16, mew=2)
-        axes.plot([], [], "_", color="0.1", ms=12, mew=2, label="the same at every point (linear)")
+        axes.plot([], [], "_", color="0.1", ms=12, mew=2, label=linear_label)
         axes.set(
             xlabel="activation, from the input", ylabel="share (%)", title=title, ylim=(0, 105)
         )

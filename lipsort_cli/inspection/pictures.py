@@ -18,13 +18,14 @@ from lipsort_cli.figures.inspection import (
 from lipsort_cli.inspection.measure import Measured, is_image
 
 Log = Sequence[Mapping[str, Any]]
+_DRAWN = ("jacobian_", "gradient_kept", "active_units", "gradient_norm.0")
+"""How the keys of a log begin whose values are drawn."""
 
 
 def _over_depth(sigma: Sequence[Any]) -> tuple[Any, Any, Any]:
     """Mean, least and largest singular value at every depth, mean over points."""
-    columns = (slice(None), -1, 0)
     mean, least, largest = (
-        np.array([values[:, column].mean() for values in sigma]) for column in columns
+        np.array([values[:, column].mean() for values in sigma]) for column in (slice(None), -1, 0)
     )
     return mean, least, largest
 
@@ -114,8 +115,9 @@ def _ticks(depths: Sequence[Sequence[str]]) -> list[str] | None:
 def _panels(logs: Mapping[str, Log]) -> dict[str, list[Line]]:
     panels: dict[str, list[Line]] = {}
     for name, log in logs.items():
-        keys = [key for key in (log[0] if log else {}) if _is_drawn(key)]
-        for key in keys:
+        for key in log[0] if log else ():
+            if not key.startswith(_DRAWN):
+                continue
             lines = [line for line in log if isinstance(line.get(key), int | float)]
             values = [float(line[key]) for line in lines]
             if len(values) > 1:
@@ -123,7 +125,3 @@ def _panels(logs: Mapping[str, Log]) -> dict[str, list[Line]]:
                 title = key.replace(".", " ")
                 panels.setdefault(title, []).append(Line(name, steps, values, values, values))
     return panels
-
-
-def _is_drawn(key: str) -> bool:
-    return key.startswith(("jacobian_", "gradient_kept", "active_units", "gradient_norm.0"))
