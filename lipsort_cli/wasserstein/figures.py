@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
+from lipsort_cli.figures.style import COLOURS, bins, drawing, picture, segments
 from lipsort_cli.norms import DUAL, NAMES, ORDER
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
@@ -97,13 +97,7 @@ def draw_plane(
         )
         if rays is not None:
             start, end = (ray[:60] for ray in rays)
-            axes.plot(
-                np.stack([start[:, 0], end[:, 0]]),
-                np.stack([start[:, 1], end[:, 1]]),
-                color="0.75",
-                linewidth=0.6,
-                zorder=0,
-            )
+            axes.plot(*segments(start, end), color="0.75", linewidth=0.6, zorder=0)
             middle = (start + end) / 2
             arrows = gradient(middle.astype(np.float32))
             axes.quiver(

@@ -20,7 +20,6 @@ from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
-from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import (
     Measures,
     SamplerSource,
@@ -100,9 +99,7 @@ def fresh_bounds(
                 certificate, path, Measures(*sides.unseen), _NORM, sides.name, "evaluation.samples"
             )
     # Fixed before any of the unseen points is looked at.
-    looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
-    values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
-    seen = float(values.min()), float(values.max())
+    seen = task.seen(_RANGE, np.random.default_rng([seed, 1]))
     measures = Measures(*unseen)
     f_x, f_y = critic.values(measures.x), critic.values(measures.y)
     lower = found.critic_lower(critic, f_x, f_y, measures)
