@@ -23,6 +23,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from lipsort_cli.attacks.steps import expand
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.margins import worst_margin
 
@@ -47,14 +48,7 @@ def autoattack(
 ) -> tuple[Tensor, list[str]]:
     """Perturbed inputs ``[N, ...]`` within ``eps``, and what AutoAttack finds suspicious.
 
-    Args:
-        network: [N, ...] to logits [N, C], in the precision of ``inputs``; in evaluation mode.
-        inputs: [N, ...].
-        labels: [N]; points that are wrong already stay as they are.
-        eps: radius in units of the raw input.
-        norm: ``l2``, ``linf`` or ``l1``.
-        bounds: least and greatest raw value, which perturbed inputs stay between, or None.
-        seed: of its random starts.
+    As :func:`~lipsort_cli.attacks.pgd.pgd`; points that are wrong already stay as they are.
 
     Raises:
         UsageError: it is not installed.
@@ -94,7 +88,7 @@ def autoattack(
     raw = (low + (high - low) * found.to(dtype)).reshape(inputs.shape)
     # What was not moved is exactly where it was: scaling there and back rounds.
     moved = (found != flat).flatten(1).any(1)
-    return torch.where(moved.view(-1, *[1] * len(shape)), raw.clamp(low, high), inputs), said
+    return torch.where(expand(moved, inputs), raw.clamp(low, high), inputs), said
 
 
 def _attacks(classes: int, image: tuple[int, ...]) -> list[str]:

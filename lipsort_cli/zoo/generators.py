@@ -129,15 +129,11 @@ def build_generator(
     centre: Tensor | None = None,
     spread: float = 1.0,
 ) -> Generator:
-    """The generator of a configuration of the group ``generator``.
+    """The generator of a configuration of the group ``generator``, of samples of ``image_shape``.
 
-    Args:
-        config: its dataclass (``name``, ``latent``, ``output``, and what the kind needs).
-        image_shape: shape of one sample, [C, H, W] or any other (mlp).
-        bounds: the range that all data lies in, where it is known. With ``output=auto``, (0, 1)
-            gives a sigmoid at the end, anything else a linear map.
-        centre: of the data, [*image_shape]; zero where it is not given (linear output).
-        spread: size of the data about its centre (linear output).
+    ``bounds``: the range that all data lies in, where it is known. With ``output=auto``, (0, 1)
+    gives a sigmoid at the end, anything else a linear map. Of that, ``centre`` [*image_shape] is
+    the data's, zero where it is not given, and ``spread`` the size of the data about it.
 
     Raises:
         UsageError: this kind cannot make samples of this shape.
