@@ -56,7 +56,6 @@ class Dense(ConstrainedLayer):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         return nn.functional.linear(x, self.weight, self.bias)
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
@@ -66,5 +65,4 @@ class Dense(ConstrainedLayer):
         return matrix_norm_bound(self.weight, norm)
 
     def sizes(self) -> str:
-        """Features that come in and go out, and whether there is a bias."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

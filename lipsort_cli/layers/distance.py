@@ -38,7 +38,6 @@ class OrderStatistics(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, decay: float) -> Tensor:
-        """[N, in], [out, in] to [N, out]."""
         ctx.save_for_backward(x, weight)
         ctx.decay = decay
         if decay == 0:
@@ -52,7 +51,6 @@ class OrderStatistics(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """[N, out] to the shapes of what went in."""
         x, weight = ctx.saved_tensors
         to_x, to_weight = torch.zeros_like(x), torch.zeros_like(weight)
         step = _rows(weight)
@@ -210,7 +208,6 @@ class Distance(nn.Module):
         return self.offset - self.mean
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in] to [N, out]."""
         if not self.training:
             found: Tensor = OrderStatistics.apply(x, self.parameter, self.decay)
             return found + self.bias

@@ -45,7 +45,6 @@ class OrderStatistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """[N, in], [out, in], [out] to [N, out]."""
         literals = torch.cat([x, -x], 1)
         votes = torch.cat([weight.clamp_min(0), (-weight).clamp_min(0)], 1)
         rows = max(1, _CACHED // (votes.shape[1] * max(len(votes), votes.shape[1] // _BLOCK + 1)))
@@ -58,7 +57,6 @@ class OrderStatistic(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """[N, out] to [N, in]."""
         (index,) = ctx.saved_tensors
         pulled = torch.where(index < ctx.inputs, gradients[0], -gradients[0])
         to_x = pulled.new_zeros(len(pulled), ctx.inputs)

@@ -61,7 +61,6 @@ class Bjorck(NearOrthonormal):
         return self.iterations
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """[out, in] parameter to orthonormal [out, in]."""
         if self.scaling == "size":
             # At least the largest singular value while no entry exceeds 1, which nothing ensures.
             x = parameter / (parameter.numel() ** 0.5)

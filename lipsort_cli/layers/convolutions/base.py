@@ -61,7 +61,6 @@ class Convolution(ConstrainedLayer):
         return self.geometry.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, out, H', W']."""
         shape = self.geometry
         shape.check_input(x.shape[-2], x.shape[-1])
         padding = shape.padding
@@ -87,7 +86,6 @@ class Convolution(ConstrainedLayer):
         return convolution_bound(self.weight, self.geometry, norm)
 
     def sizes(self) -> str:
-        """Channels, kernel, and whatever of the geometry is not as usual."""
         shape = self.geometry
         words = [f"{shape.in_channels}, {shape.out_channels}, kernel={shape.kernel}"]
         values = [(one.name, getattr(shape, one.name), one.default) for one in fields(shape)[3:]]

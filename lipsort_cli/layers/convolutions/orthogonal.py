@@ -68,7 +68,6 @@ class OrthogonalConvolution(Convolution):
         self.matrix = nn.Parameter(matrix[0] if shape.groups == 1 else matrix)
 
     def kernel(self) -> Tensor:
-        """The composed kernel [out, in / groups, k, k]."""
         shape = self.geometry
         s = shape.stride
         blocks = self.matrix.view(shape.groups, shape.group_out, shape.group_in, s, s)

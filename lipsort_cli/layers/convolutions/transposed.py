@@ -49,7 +49,6 @@ class TransposedConvolution(ConstrainedLayer):
         return self.geometry.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, out, H', W']."""
         shape = self.geometry
         return nn.functional.conv_transpose2d(
             x,
