@@ -213,12 +213,8 @@ class Settled(UnseenData):
 
 
 def settled(options: UnseenData, trained: Option) -> Settled:
-    """The ``options`` of new data; what they leave open is as the run read those it has.
-
-    Args:
-        options: the node ``data`` of the command's configuration.
-        trained: that of the run's configuration.
-    """
+    """The ``options`` of new data; what they leave open is as the run read those it has: the node
+    ``data`` of its configuration, ``trained``."""
     found = vars(options) | {"own_label": getattr(trained, "label", None)}
     for name, default in (("size", None), ("colour", "auto"), ("background", None)):
         if found[name] is None:
