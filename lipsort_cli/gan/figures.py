@@ -20,12 +20,8 @@ from lipsort_cli.zoo.generators import Generator
 def draw_training(path: Path, history: list[dict[str, float]], known: bool, title: str) -> None:
     """The critic's gap against steps, and the slopes between data and samples under it.
 
-    Args:
-        path: the PNG file.
-        history: logged values, each with ``step``.
-        known: whether the critic's constant is known, so that the gap over it is a lower bound of
-            the Wasserstein distance of the minibatches.
-        title: what was trained.
+    ``history``: logged values, each with ``step``. ``known``: whether the critic's constant is, so
+    that the gap over it is a lower bound of the Wasserstein distance of the minibatches.
     """
     if not history:
         return
@@ -77,14 +73,7 @@ def tiled(images: Tensor, columns: int, gap: int = 1) -> Pixels:
 
 @drawing
 def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
-    """Generated samples: a grid of images, or points of the plane over those of the data.
-
-    Args:
-        path: the PNG file.
-        samples: [n, *shape].
-        data: [m, *shape], shown beneath where points are drawn.
-        title: what to see.
-    """
+    """Generated samples [n, *shape]: a grid of images, or points of the plane over the data's."""
     if samples.dim() == 4:
         columns = round(len(samples) ** 0.5)
         with picture(path, width=5.2, height=5.6) as (_, axes):
@@ -154,8 +143,8 @@ class Film:
 
 
 @drawing
-def draw_film(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
-    """Pictures one after the other as a GIF, the last one held for longer."""
+def draw_film(path: Path, frames: list[Path]) -> None:
+    """Pictures one after the other as a GIF, four a second, the last one held for longer."""
     from PIL import Image
 
     pictures = []
@@ -164,7 +153,7 @@ def draw_film(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
             small = opened.convert("RGB")
             small.thumbnail((520, 560))
             pictures.append(small.quantize(64))
-    durations = [milliseconds] * (len(pictures) - 1) + [8 * milliseconds]
+    durations = [250] * (len(pictures) - 1) + [2000]
     buffer = io.BytesIO()
     pictures[0].save(
         buffer,

@@ -87,12 +87,8 @@ class CriticRun(NamedTuple):
 def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     """The critic of a finished run of `lipsort estimate-wasserstein` or `lipsort wgan`.
 
-    Args:
-        directory: the run's.
-        points: the first so many of each sample; 0: all.
-
-    Of a generator's run the fresh critic that its bounds come from, where there is one, with the
-    samples that were judged and the test examples.
+    ``points``: the first so many of each sample; 0: all. Of a generator's run the fresh critic that
+    its bounds come from, where there is one, with the samples that were judged and test examples.
 
     Raises:
         LipsortError: files are missing, or the data have changed since.

@@ -10,9 +10,7 @@ from fnmatch import fnmatchcase
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.reports.rows import Comparison, Row
-from lipsort_cli.reports.values import COUNT, GIVEN, is_share, lower_is_better, shown
-
-Column = tuple[str, str, str]
+from lipsort_cli.reports.values import COUNT, GIVEN, Column, is_share, lower_is_better, shown
 
 SPREADS = {"deviation": "standard deviation", "half_range": "half the range"}
 _SECONDARY = (

@@ -19,12 +19,11 @@ from lipsort_cli.figures.comparison import (
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reports.columns import best_first, find_column
 from lipsort_cli.reports.rows import Comparison, Row, Spread
-from lipsort_cli.reports.values import is_share, shown
+from lipsort_cli.reports.values import Column, is_share, shown
 
 _GRID = 400
 """Radii at which a curve of all points is drawn."""
 _NO_METRICS = ("epoch", "step", "split", "lr")
-Column = tuple[str, str, str]
 
 
 def draw(comparison: Comparison, folder: Path, sort: Column | None) -> Iterator[Picture]:

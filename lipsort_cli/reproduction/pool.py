@@ -99,13 +99,9 @@ class Worker:
 def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]:
     """Do all ``jobs``; the answers by directory.
 
-    A job whose predecessor failed is not started and counts as failed. A worker that dies takes
-    its job with it, and is replaced.
-
-    Args:
-        jobs: in the order in which they are started.
-        workers: processes at a time.
-        told: called after each job with its answer.
+    They are started in this order, so many ``workers`` at a time; ``told`` each job's answer. A job
+    whose predecessor failed is not started and counts as failed. A worker that dies takes its job
+    with it, and is replaced.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, when all workers have left resumable runs.
