@@ -87,11 +87,7 @@ class Campaign:
             findings.bisect(self.fooled)
             if "rounding" in methods:
                 edge_search(
-                    self.fooled,
-                    findings,
-                    radii[part],
-                    bounds=self.bounds,
-                    generator=self.generator,
+                    self.fooled, findings, radii[part], bounds=self.bounds, generator=self.generator
                 )
             whole.nearest[part] = findings.nearest
             whole.witness[part] = findings.witness

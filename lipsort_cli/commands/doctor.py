@@ -80,9 +80,7 @@ for name in json.load(sys.stdin):
 _LIMIT = 300.0
 
 
-def doctor(
-    json: Annotated[bool, Option("--json", help="The same as JSON.")] = False,
-) -> int:
+def doctor(json: Annotated[bool, Option("--json", help="The same as JSON.")] = False) -> int:
     """Say what is installed, found, missing for what.
 
     Versions, devices, threads, data sets, extras, each with the line that installs it.

@@ -77,10 +77,7 @@ def _unproven(task: ClassifierTask, dataset: Dataset, directory: Path, reason: s
 
 
 def _spent(task: ClassifierTask) -> dict[str, float]:
-    return {
-        "parameters": parameter_count(task.network),
-        "train_seconds": round(task.at.seconds, 3),
-    }
+    return {"parameters": parameter_count(task.network), "train_seconds": round(task.at.seconds, 3)}
 
 
 def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> ClassifierTask:

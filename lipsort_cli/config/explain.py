@@ -33,9 +33,7 @@ _WORDS = {
     type(None): "null",
 }
 
-_EXTRAS = {
-    "hydra/launcher": "more come with the extra: pip install 'lipsort[launchers]'",
-}
+_EXTRAS = {"hydra/launcher": "more come with the extra: pip install 'lipsort[launchers]'"}
 
 
 def explain_override(

@@ -156,11 +156,6 @@ def draw_film(path: Path, frames: list[Path]) -> None:
     durations = [250] * (len(pictures) - 1) + [2000]
     buffer = io.BytesIO()
     pictures[0].save(
-        buffer,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations,
-        loop=0,
+        buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
     )
     write_atomic(path, buffer.getvalue())

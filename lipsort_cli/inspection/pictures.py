@@ -45,10 +45,7 @@ def _same_images(networks: Mapping[str, Measured]) -> bool:
 
 
 def draw_all(
-    folder: Path,
-    networks: Mapping[str, Measured],
-    logs: Mapping[str, Log],
-    captions: Sequence[str],
+    folder: Path, networks: Mapping[str, Measured], logs: Mapping[str, Log], captions: Sequence[str]
 ) -> list[str]:
     """Draw every picture that the networks allow into ``folder``; their names.
 

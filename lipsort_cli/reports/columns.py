@@ -52,8 +52,7 @@ def choose(comparison: Comparison, wanted: Sequence[str], sort: str | None) -> l
     kinds = list(dict.fromkeys((family(c[0]), *c[1:]) for c in first))
     families = list(dict.fromkeys(family(c[0]) for c in first))
     return sorted(
-        first,
-        key=lambda c: (families.index(family(c[0])), kinds.index((family(c[0]), *c[1:]))),
+        first, key=lambda c: (families.index(family(c[0])), kinds.index((family(c[0]), *c[1:])))
     )
 
 

@@ -82,10 +82,7 @@ class MarginBound:
 
 
 def margin_bound(
-    network: Network,
-    inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    delta: float = 0.05,
+    network: Network, inputs: NDArray[np.float32], labels: NDArray[np.int64], delta: float = 0.05
 ) -> MarginBound:
     """The bound for ``network`` trained on ``inputs`` [n, *shape] with ``labels`` [n].
 

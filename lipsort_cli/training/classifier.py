@@ -207,9 +207,7 @@ class ClassifierTask(Task):
         self.network.eval()
         correct = certified = 0
         for inputs, labels in zip(
-            split.inputs.split(EVALUATION_BATCH),
-            split.labels.split(EVALUATION_BATCH),
-            strict=True,
+            split.inputs.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
         ):
             inputs, labels = inputs.to(self.device), labels.to(self.device)
             if self.worst is not None:

@@ -115,10 +115,7 @@ def potential(dual: Array, cost: Array) -> Array:
 def _carrying(measures: Measures) -> Measures:
     """In memory, without the points that carry no weight: their duals are arbitrary."""
     rows, weights = [], []
-    for points, mass in (
-        (measures.x, measures.x_weights),
-        (measures.y, measures.y_weights),
-    ):
+    for points, mass in ((measures.x, measures.x_weights), (measures.y, measures.y_weights)):
         kept = slice(None) if mass is None else np.flatnonzero(mass)
         rows.append(np.asarray(points[kept]))
         weights.append(None if mass is None else mass[kept])

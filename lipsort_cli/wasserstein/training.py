@@ -18,12 +18,7 @@ from lipsort_cli.devices import sent
 from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
-from lipsort_cli.wasserstein.critic import (
-    as_inputs,
-    build_critic,
-    critic_values,
-    running_constant,
-)
+from lipsort_cli.wasserstein.critic import as_inputs, build_critic, critic_values, running_constant
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.transport import Transport, exact_transport
 from lipsort_cli.zoo import Network

@@ -13,15 +13,7 @@ from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.models import CnnModel, ImageModel, LenetModel, ResidualCnnModel
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers import (
-    AveragePool,
-    Dense,
-    L2Pool,
-    MaxPool,
-    Residual,
-    Scale,
-    SpaceToDepth,
-)
+from lipsort_cli.layers import AveragePool, Dense, L2Pool, MaxPool, Residual, Scale, SpaceToDepth
 from lipsort_cli.zoo.factories import build_activation, build_constraint, build_convolution
 from lipsort_cli.zoo.network import Network
 

@@ -128,10 +128,7 @@ def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
 
 @drawing
 def draw_quality(
-    path: Path,
-    measures: dict[str, Measure],
-    shares: dict[str, list[float]] | None,
-    title: str,
+    path: Path, measures: dict[str, Measure], shares: dict[str, list[float]] | None, title: str
 ) -> None:
     """Every measure as a pair of bars, each on its own scale; below, the shares of classes."""
     count = len(measures)
@@ -146,11 +143,7 @@ def draw_quality(
             _draw_shares(axes[-1], shares)
         handles = [axes[0].barh(0, 0, color=_COLOUR[row]) for row in (GENERATED, DATA)]
         figure.legend(
-            handles,
-            [_NAME[GENERATED], _NAME[DATA]],
-            loc="outside upper right",
-            ncols=2,
-            fontsize=8,
+            handles, [_NAME[GENERATED], _NAME[DATA]], loc="outside upper right", ncols=2, fontsize=8
         )
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
 

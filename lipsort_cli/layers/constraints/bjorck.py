@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
-from lipsort_cli.layers.constraints.polynomials import (
-    bjorck_step,
-    gram,
-    polar_factor,
-)
+from lipsort_cli.layers.constraints.polynomials import bjorck_step, gram, polar_factor
 
 
 class Bjorck(NearOrthonormal):

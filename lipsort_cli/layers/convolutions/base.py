@@ -33,13 +33,7 @@ class Convolution(ConstrainedLayer):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        bias: bool = True,
-        **options: Any,
+        self, in_channels: int, out_channels: int, kernel: int, *, bias: bool = True, **options: Any
     ) -> None:
         super().__init__()
         self.geometry = Geometry(in_channels, out_channels, kernel, **options)

@@ -118,11 +118,7 @@ def frequency_bound(
             power = power @ power
     position = log_scale.argmax()[None]
     half = log_scale.shape[-1]
-    group, row, column = (
-        position // (samples * half),
-        position // half % samples,
-        position % half,
-    )
+    group, row, column = (position // (samples * half), position // half % samples, position % half)
     slack = 1 + 64 * torch.finfo(kernel.dtype).eps * max(kernel.shape[1:3])
     between = 1 / math.cos(math.pi * degree / samples) if degree else 1.0
     bound = (0.5 * log_scale.max()).exp() * (between**2 * slack)
