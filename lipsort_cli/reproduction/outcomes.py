@@ -63,7 +63,7 @@ def bound_from(side: str) -> Callable[[Metric], Metric]:
     return mark
 
 
-def at(*path: str, file: str = "results.json") -> Metric:
+def at(*path: str | int, file: str = "results.json") -> Metric:
     """The figure under a path of keys of a job's file."""
 
     def metric(outcome: Outcome) -> float:

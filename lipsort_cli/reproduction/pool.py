@@ -67,14 +67,8 @@ class Worker:
     def give(self, job: Job, **rest: Any) -> None:
         """Let it do a job; ``rest`` is for other kinds of workers."""
         self.job = job
-        self.tell(
-            {
-                "command": job.command,
-                "overrides": list(job.overrides),
-                "directory": str(job.directory.absolute()),
-                **rest,
-            }
-        )
+        message = {"command": job.command, "overrides": list(job.overrides)}
+        self.tell({**message, "directory": str(job.directory.absolute()), **rest})
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send it a line; one that is gone says so itself."""

@@ -11,8 +11,8 @@ from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.outcomes import (
     SIDES,
     Metric,
-    Outcome,
     Outcomes,
+    at,
     bound_from,
     short,
     table,
@@ -67,15 +67,13 @@ def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     ]  # fmt: skip
 
 
-@bound_from("below")
-def lower(outcome: Outcome) -> float:
-    """Proven lower bound of W1 between the samples compared."""
-    return float(outcome.results["lower_bound"]["value"])
+lower = bound_from("below")(at("lower_bound", "value"))
+"""Proven lower bound of W1 between the samples compared."""
 
 
 def quality(name: str) -> Metric:
     """A measure of the generated samples."""
-    return lambda outcome: float(outcome.results["quality"]["measures"][name]["generated"]["value"])
+    return at("quality", "measures", name, "generated", "value")
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
