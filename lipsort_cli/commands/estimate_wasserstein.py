@@ -127,15 +127,10 @@ def evaluate_critic(
 
 def _of_training(task: CriticTask) -> dict[str, Any]:
     """What is known of the training and its source, whatever the critic is worth."""
-    source = task.source
+    source, about = task.source, "a training sample"
+    value = Bound("value", task.lower, "empirical", f"the critic's value on {about}", about)
     results: dict[str, Any] = {
-        "estimate": Bound(
-            "value",
-            task.lower,
-            "empirical",
-            "the critic's value on a training sample",
-            "a training sample",
-        ).entry(),
+        "estimate": value.entry(),
         "steps": task.at.step,
         "train_seconds": round(task.at.seconds, 3),
         "parameters": parameter_count(task.network),

@@ -110,8 +110,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     if not network.is_file():
         raise LipsortError(f"{network} is missing: {directory} is no finished run")
     if points:
-        cut = [None if part is None else part[:points] for part in samples]
-        samples = Measures(cut[0], cut[1], cut[2], cut[3])  # type: ignore[arg-type]
+        samples = Measures._make(None if part is None else part[:points] for part in samples)
     return CriticRun(directory, network, samples, norm, name)
 
 

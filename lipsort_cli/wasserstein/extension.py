@@ -34,9 +34,8 @@ EXACT = "exact transport"
 def build_extension(centres: ArrayLike, *, spread: float = 1.0) -> Network:
     """The smallest 1-Lipschitz function that is at least 0 at ``centres``, whose biases are free.
 
-    Args:
-        centres: points [n, d], rounded to float32.
-        spread: size of typical values; only how fast an optimizer moves the biases depends on it.
+    Centres [n, d] are rounded to float32. ``spread``: size of typical values; only how fast an
+    optimizer moves the biases depends on it.
 
     Example:
         >>> build_extension([[0.0], [4.0]])(torch.tensor([[1.0]])).item()

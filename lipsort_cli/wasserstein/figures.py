@@ -35,16 +35,8 @@ def draw_line(
     with picture(path) as (_, axes):
         density = axes.twinx()
         density.hist(x[:, 0], edges, density=True, color=COLOURS[0], alpha=0.3, label="P")
-        density.hist(
-            y[:, 0],
-            edges,
-            density=True,
-            histtype="stepfilled",
-            facecolor="none",
-            edgecolor=COLOURS[1],
-            hatch="////",
-            label="Q",
-        )
+        hatched = {"facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"}
+        density.hist(y[:, 0], edges, density=True, histtype="stepfilled", label="Q", **hatched)
         density.set_ylabel("density")
         density.grid(False)
         axes.plot(grid[:, 0], values - values.mean(), color=COLOURS[2], label="critic")

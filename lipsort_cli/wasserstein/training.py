@@ -128,16 +128,9 @@ class CriticTask(Task):
         gap = float(np.average(f_x, weights=p) - np.average(f_y, weights=q))
         self.lower = gap / constant if constant > 0 else 0.0
         self.history.append((step, self.lower))
-        yield (
-            "check",
-            {
-                "lower": self.lower,
-                "upper": self.upper,
-                "objective": float(self.value),
-                "constant": constant,
-                "lr": float(self.optimizer.param_groups[0]["lr"]),
-            },
-        )
+        found = {"lower": self.lower, "upper": self.upper, "objective": float(self.value)}
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        yield "check", {**found, "constant": constant, "lr": rate}
         if self.stopped:
             return
         if self.upper is not None and self.upper - self.lower <= training.tolerance * self.upper:

@@ -63,12 +63,10 @@ def fresh_bounds(
 ) -> tuple[Bound, Bound]:
     """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps, to judge ``run``.
 
-    The first one's certificate goes into the folder ``certificate``, with network and samples.
-
-    Returns:
-        A proven one between the unseen samples, and one between their distributions that holds
-        with the given confidence (betting). Both rest on the proven Lipschitz bound of the critic
-        as it was saved; in units of the samples, L2.
+    A proven one between the unseen samples, whose certificate goes into the folder ``certificate``
+    with network and samples, and one between their distributions that holds with the given
+    confidence (betting). Both rest on the proven Lipschitz bound of the critic as it was saved; in
+    units of the samples, L2.
 
     Raises:
         Interrupted: Ctrl-C.
