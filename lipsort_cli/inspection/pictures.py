@@ -22,12 +22,10 @@ _DRAWN = ("jacobian_", "gradient_kept", "active_units", "gradient_norm.0")
 """How the keys of a log begin whose values are drawn."""
 
 
-def _over_depth(sigma: Sequence[Any]) -> tuple[Any, Any, Any]:
+def _over_depth(sigma: Sequence[Any]) -> list[Any]:
     """Mean, least and largest singular value at every depth, mean over points."""
-    mean, least, largest = (
-        np.array([values[:, column].mean() for values in sigma]) for column in (slice(None), -1, 0)
-    )
-    return mean, least, largest
+    columns = (slice(None), -1, 0)
+    return [np.array([values[:, column].mean() for values in sigma]) for column in columns]
 
 
 def _active(networks: Mapping[str, Measured]) -> dict[str, list[Any]]:
@@ -37,11 +35,6 @@ def _active(networks: Mapping[str, Measured]) -> dict[str, list[Any]]:
         for name, measured in networks.items()
         if measured.activities
     }
-
-
-def _same_images(networks: Mapping[str, Measured]) -> bool:
-    shapes = {measured.inputs.shape[1:] for measured in networks.values()}
-    return len(shapes) == 1 and all(is_image(measured.inputs) for measured in networks.values())
 
 
 def draw_all(
@@ -87,7 +80,8 @@ def draw_all(
         kinds = {one.measure for measured in networks.values() for one in measured.activities}
         what = kinds.pop() if len(kinds) == 1 else "units active or swapped"
         draw("activations", draw_activity, active, f"Share of {what}")
-    if _same_images(networks):
+    shapes = {measured.inputs.shape[1:] for measured in networks.values()}
+    if len(shapes) == 1 and all(is_image(measured.inputs) for measured in networks.values()):
         draw(
             "input_gradients",
             draw_gradients,
