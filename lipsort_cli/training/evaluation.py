@@ -25,7 +25,6 @@ from lipsort_cli.verifier.graph import Network
 from lipsort_cli.zoo import Network as TorchNetwork
 
 BATCH = 1000
-SMOOTH = ("tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def evaluate(
     network.eval().to(device)
     test = dataset.test
     arithmetic = config.evaluation.arithmetic
-    if arithmetic != "real" and any(layer.op in SMOOTH for layer in plain.layers):
+    if arithmetic != "real" and plain.smooth():
         console.print(
             f"certified in real arithmetic: no error bound of {arithmetic} is known for tanh and "
             "sigmoid"
