@@ -51,9 +51,7 @@ class Critic:
     """The ground metric of that."""
 
     def __init__(self, config: CriticBase, network: Network, optimizer: Optimizer) -> None:
-        self.config = config
-        self.network = network
-        self.optimizer = optimizer
+        self.config, self.network, self.optimizer = config, network, optimizer
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
         optimizer.register_step_post_hook(lambda *_: self.after_step())
 

@@ -115,10 +115,7 @@ class Film:
 
     def __init__(self, directory: Path, generator: Generator, noise: Tensor, data: Tensor) -> None:
         self.folder = directory / "figures" / "film"
-        self.generator = generator
-        self.noise = noise
-        self.data = data
-        self.frames = 0
+        self.generator, self.noise, self.data, self.frames = generator, noise, data, 0
         if len(generator.shape) != 3:
             more = torch.Generator().manual_seed(0)
             extra = torch.randn(self.POINTS - len(noise), noise.shape[1], generator=more)

@@ -39,8 +39,7 @@ class Dense(ConstrainedLayer):
     ) -> None:
         super().__init__()
         check_features(in_features, out_features)
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features, self.out_features = in_features, out_features
         self.constraint = Orthonormal() if constraint is None else constraint
         with torch.no_grad():
             weight = self.constraint.sample(out_features, in_features)

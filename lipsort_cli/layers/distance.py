@@ -151,8 +151,6 @@ class Distance(nn.Module):
       ``bias``, is b outside training.
 
     Args:
-        in_features: size of the last axis of the input.
-        out_features: size of the last axis of the output.
         decay: at least 0, below 1.
         center: subtract the mean. Distances are large and alike; the next layer sees differences.
         spread: standard deviation of the first weights.
@@ -188,11 +186,8 @@ class Distance(nn.Module):
             raise ValueError(f"found decay {decay}; allowed: at least 0, less than 1")
         if not 0 < sharpness[0] <= sharpness[1] < math.inf:
             raise ValueError(f"found sharpness {sharpness}; allowed: positive, not decreasing")
-        self.decay = float(decay)
-        self.center = center
-        self.sharpness = sharpness
-        self.exact = exact
-        self.progress = 1.0
+        self.decay, self.center, self.progress = float(decay), center, 1.0
+        self.sharpness, self.exact = sharpness, exact
         self.parameter = nn.Parameter(spread * torch.randn(out_features, in_features))
         self.offset = nn.Parameter(torch.zeros(out_features))
         self.register_buffer("mean", torch.zeros(out_features))

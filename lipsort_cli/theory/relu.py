@@ -71,8 +71,7 @@ def orthogonal_matrices() -> Integers:
 def search() -> tuple[int, int, int]:
     """Every network 1-2-2-1 with orthonormal weights k / 5, at every activation pattern, exactly.
 
-    Returns:
-        Networks, slopes looked at, and counterexamples: networks that have both slopes +1 and -1.
+    Networks, slopes looked at, and counterexamples: networks that have both slopes +1 and -1.
     """
     patterns = np.array(list(itertools.product((0, 1), repeat=2)), dtype=np.int64)
     first, middle, last = unit_vectors(), orthogonal_matrices(), unit_vectors()

@@ -86,12 +86,11 @@ class Builder:
         out = self.model.channels[stage]
         if way in _POOLS:
             self.add(_POOLS[way]())
-        elif way == "patch" and height % 2 == 0 and width % 2 == 0:
-            self.add(self.convolution(out, 2, stride=2))
-            self.activate()
-        else:
-            self.add(self.convolution(out, 3, stride=2, padding=1))
-            self.activate()
+            return
+        even = way == "patch" and height % 2 == 0 and width % 2 == 0
+        taps, padding = (2, 0) if even else (3, 1)
+        self.add(self.convolution(out, taps, stride=2, padding=padding))
+        self.activate()
 
     def finish(self, outputs: int) -> Network:
         """Flatten, dense layers, scaling, and the dense head."""

@@ -51,10 +51,8 @@ class Generator(nn.Module):
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        self.body = body
-        self.latent = latent
+        self.body, self.latent, self.bounded = body, latent, bounded
         self.shape = tuple(shape)
-        self.bounded = bounded
         middle = torch.zeros(self.shape) if centre is None else centre
         self.register_buffer("centre", middle.to(torch.float32).reshape(self.shape).clone())
         self.register_buffer("spread", torch.tensor(float(spread)))

@@ -42,10 +42,8 @@ class Bjorck(NearOrthonormal):
         super().__init__()
         if order not in (1, 2, 3, 4):
             raise ValueError(f"found order {order}; allowed are 1, 2, 3 and 4")
-        self.order, self.scaling = order, scaling
-        self.iterations = iterations
-        self.loose_iterations = loose_iterations
-        self.loose_share = loose_share
+        self.order, self.iterations, self.scaling = order, iterations, scaling
+        self.loose_iterations, self.loose_share = loose_iterations, loose_share
         self.progress = 1.0
         """Share of the training steps that are done; 1 outside a training loop."""
 
