@@ -81,6 +81,9 @@ class CertifyConfig(OnClassifier):
     replace: bool = option(False, "overwrite a certificate of another claim in the same folder")
 
 
+_OWN_METHODS = ["fgsm", "pgd", "deepfool", "rounding"]
+
+
 @command(
     "attack",
     takes=("train", "import"),
@@ -96,18 +99,9 @@ class AttackConfig(OnClassifier):
     """Attack a trained run, to sandwich its certificate from above."""
 
     methods: list[str] = option(
-        ["fgsm", "pgd", "deepfool", "rounding"],
+        _OWN_METHODS,
         "adversaries; the last four need the extra 'attacks'",
-        choices=[
-            "fgsm",
-            "pgd",
-            "deepfool",
-            "rounding",
-            "autoattack",
-            "foolbox",
-            "carlini_wagner",
-            "boundary",
-        ],
+        choices=[*_OWN_METHODS, "autoattack", "foolbox", "carlini_wagner", "boundary"],
         filled=True,
         distinct=True,
     )

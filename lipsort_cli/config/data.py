@@ -55,24 +55,9 @@ class Cifar10Data(DownloadedData):
 
 
 TORCHVISION = (
-    "CIFAR10",
-    "CIFAR100",
-    "DTD",
-    "EMNIST",
-    "EuroSAT",
-    "FGVCAircraft",
-    "FashionMNIST",
-    "Flowers102",
-    "Food101",
-    "GTSRB",
-    "Imagenette",
-    "KMNIST",
-    "MNIST",
-    "OxfordIIITPet",
-    "QMNIST",
-    "STL10",
-    "SVHN",
-    "USPS",
+    *("CIFAR10", "CIFAR100", "DTD", "EMNIST", "EuroSAT", "FGVCAircraft", "FashionMNIST"),
+    *("Flowers102", "Food101", "GTSRB", "Imagenette", "KMNIST", "MNIST", "OxfordIIITPet"),
+    *("QMNIST", "STL10", "SVHN", "USPS"),
 )
 """Data sets of torchvision that are classes of pictures."""
 

@@ -14,15 +14,8 @@ from lipsort_cli.reports.values import COUNT, GIVEN, Column, is_share, lower_is_
 
 SPREADS = {"deviation": "standard deviation", "half_range": "half the range"}
 _SECONDARY = (
-    "certified_value",
-    "dual_correlation",
-    "parameters*",
-    "steps",
-    "critic_steps",
-    "certificate.*",
-    "inspect.*",
-    "attack.*",
-    "seconds",
+    *("certified_value", "dual_correlation", "parameters*", "steps", "critic_steps", "seconds"),
+    *("certificate.*", "inspect.*", "attack.*"),
 )
 """Figures that are left out of tables unless ``columns`` asks for them; the caption names them."""
 _BY_RADIUS = re.compile(r"(.+)\.(l2|linf|l1)\.([^a-z]+)$")
