@@ -72,13 +72,8 @@ def autoattack(
     flat = ((inputs - low) / (high - low)).clamp(0, 1).float().reshape(-1, *image)
     classes = int(network(inputs[:1]).shape[1])
     with _quiet(seed) as said:
-        attack = AutoAttack(
-            scaled,
-            eps=INSIDE * eps / (high - low),
-            norm=_NAMES[norm],
-            seed=seed % 2**32,
-            version="standard",
-        )
+        own = {"eps": INSIDE * eps / (high - low), "norm": _NAMES[norm], "seed": seed % 2**32}
+        attack = AutoAttack(scaled, version="standard", **own)
         attack.attacks_to_run = _attacks(classes, image)
         attack.apgd_targeted.n_target_classes = min(
             attack.apgd_targeted.n_target_classes, classes - 1

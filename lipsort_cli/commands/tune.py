@@ -170,13 +170,8 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
         + (" * the largest sum." if several else ""),
         markup=False,
     )
-    results_line(
-        "Results",
-        directory,
-        "results.json",
-        "trials.csv",
-        f"figures/{'front' if several else 'history'}.png",
-    )
+    picture = f"figures/{'front' if several else 'history'}.png"
+    results_line("Results", directory, "results.json", "trials.csv", picture)
     judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
     console.print(f"judge trial {best.number} on {unseen}: {judged}", soft_wrap=True)
     follow_up(*_words(study, config, best))

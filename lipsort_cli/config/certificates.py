@@ -82,6 +82,7 @@ class CertifyConfig(OnClassifier):
 
 
 _OWN_METHODS = ["fgsm", "pgd", "deepfool", "rounding"]
+_FORMATS = ["safetensors", "onnx", "torch_export"]
 
 
 @command(
@@ -139,11 +140,7 @@ class ExportConfig(OnRun):
     """Export a trained run as a plain network."""
 
     formats: list[str] = option(
-        ["safetensors", "onnx", "torch_export"],
-        "files that are written",
-        choices=["safetensors", "onnx", "torch_export"],
-        filled=True,
-        distinct=True,
+        _FORMATS, "files that are written", choices=_FORMATS, filled=True, distinct=True
     )
     points: int = option(256, "test points on which outputs are compared", minimum=1)
 

@@ -30,12 +30,8 @@ class Line:
 
 def look_of(index: int) -> dict[str, Any]:
     """Colour, marker and dashes: neighbours differ in all three, so also in grey."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": _DASHES[index % len(_DASHES)],
-        "linewidth": 1.6,
-        "zorder": 3,
-    }
+    colour, dashes = COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)]
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.6, "zorder": 3}
 
 
 def draw_lines(
@@ -127,21 +123,11 @@ def draw_accuracy(
         for index, line in enumerate(lines[:TOLD_APART]):
             if line.label in attacked:
                 found = attacked[line.label]
-                axes.plot(
-                    found.x,
-                    [100 * value for value in found.mean],
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    markerfacecolor="none",
-                    color=COLOURS[index % len(COLOURS)],
-                    zorder=2,
-                )
-        axes.set(
-            xlabel=f"eps: {unit} radius (raw input units)",
-            ylabel="accuracy (%)",
-            title=title,
-            ylim=(0, 102),
-        )
+                marker, colour = MARKERS[index % len(MARKERS)], COLOURS[index % len(COLOURS)]
+                shares = [100 * value for value in found.mean]
+                axes.plot(found.x, shares, marker, markerfacecolor="none", color=colour, zorder=2)
+        xlabel = f"eps: {unit} radius (raw input units)"
+        axes.set(xlabel=xlabel, ylabel="accuracy (%)", title=title, ylim=(0, 102))
         axes.set_xlim(left=0)
         legend_below(figure, axes, max(0, len(lines) - TOLD_APART))
 

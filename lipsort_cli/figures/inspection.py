@@ -28,23 +28,13 @@ def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title
                 axes.vlines(at, values.min(), values.max(), color=look["color"], linewidth=1)
                 # Side by side in the order of size, so that many equal values are seen as many.
                 spread = np.linspace(-0.4, 0.4, len(values)) * width if len(values) > 1 else [0.0]
-                axes.plot(
-                    at + np.asarray(spread),
-                    values,
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    markersize=2.5,
-                    color=look["color"],
-                    label=label if depth == 1 else None,
-                )
+                marker, named = MARKERS[index % len(MARKERS)], label if depth == 1 else None
+                places = at + np.asarray(spread)
+                axes.plot(places, values, marker, ms=2.5, color=look["color"], label=named)
         axes.axhline(1, color="0.3", linewidth=0.8, linestyle="--")
         top = max(float(v.max()) for layers in networks.values() for v in layers)
-        axes.set(
-            xlabel="linear layer, from the input",
-            ylabel="singular value",
-            title=title,
-            ylim=(0, 1.08 * max(top, 1)),
-        )
+        axes.set(xlabel="linear layer, from the input", ylabel="singular value", title=title)
+        axes.set_ylim(0, 1.08 * max(top, 1))
         axes.set_xticks(range(1, 1 + max(len(layers) for layers in networks.values())))
         if legend:
             legend_below(figure, axes, 0)

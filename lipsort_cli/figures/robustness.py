@@ -56,13 +56,8 @@ def draw_robustness(
             axes.plot([0], [100 * clean], "s", color=COLOURS[1], label="clean (empirical)")
         for value in marks:
             _mark(axes, value, float((values >= value).mean()) if n else 0.0)
-        axes.set(
-            xlabel=f"{NAMES[norm]} radius ({unit})",
-            ylabel=f"{what} (%)",
-            title=title,
-            xlim=(-0.01 * right, right),
-            ylim=(0, 104),
-        )
+        axes.set(xlabel=f"{NAMES[norm]} radius ({unit})", ylabel=f"{what} (%)", title=title)
+        axes.set(xlim=(-0.01 * right, right), ylim=(0, 104))
         axes.legend(loc="upper right")
 
 

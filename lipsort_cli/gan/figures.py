@@ -93,12 +93,9 @@ def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
             )
         low, high = first.min(0), first.max(0)
         margin = 0.25 * float((high - low).max())
-        axes.set(
-            xlim=(low[0] - margin, high[0] + margin),
-            ylim=(low[second_axis] - margin, high[second_axis] + margin),
-            xlabel="x1",
-            ylabel=f"x{second_axis + 1}",
-        )
+        axes.set(xlabel="x1", ylabel=f"x{second_axis + 1}")
+        axes.set_xlim(low[0] - margin, high[0] + margin)
+        axes.set_ylim(low[second_axis] - margin, high[second_axis] + margin)
         axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
         axes.legend(loc="upper right", markerscale=3)

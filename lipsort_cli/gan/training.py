@@ -161,12 +161,8 @@ class GanTask(Task):
 
     def _generator_step(self, fake: Tensor, share: float) -> None:
         self.critic.network.requires_grad_(False)
-        value = self.update(
-            -self._value(fake).mean() * share,
-            self.optimizer,
-            self.generator,
-            "the loss of the generator",
-        )
+        loss = -self._value(fake).mean() * share
+        value = self.update(loss, self.optimizer, self.generator, "the loss of the generator")
         self.window.add("generator_loss", value)
 
     # --- what is shown on the way -------------------------------------------------------------

@@ -60,12 +60,9 @@ def steepness(network: nn.Sequential, inputs: Tensor, norm: str) -> Steepness:
         directions = _directions(network, points, norm)
     sizes = [*best[0].tolist(), 1.0]
     ends = [*places[1:], len(network)]
-    return Steepness(
-        norm,
-        sizes[0],
-        [list(range(start, end)) for start, end in zip(places, ends, strict=True)],
-        [a / b if b > 0 else 0.0 for a, b in pairwise(sizes)],
-    )
+    positions = [list(range(start, end)) for start, end in zip(places, ends, strict=True)]
+    used = [a / b if b > 0 else 0.0 for a, b in pairwise(sizes)]
+    return Steepness(norm, sizes[0], positions, used)
 
 
 def _sizes(network: nn.Sequential, points: Tensor, norm: str) -> tuple[Tensor, Tensor]:

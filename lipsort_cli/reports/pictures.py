@@ -171,14 +171,9 @@ def _bars(rows: Sequence[Row], path: Path, sort: Column) -> Iterator[Picture]:
     if len(rows) < 2:
         return
     name, evidence, _ = sort
-    draw_bars(
-        path,
-        [row.label for row in rows],
-        [row.figures[sort].values for row in rows],
-        quantity=f"{name} ({evidence})",
-        title=f"Runs by {name}",
-        percent=is_share(name),
-    )
+    labels, values = [row.label for row in rows], [row.figures[sort].values for row in rows]
+    quantity, title = f"{name} ({evidence})", f"Runs by {name}"
+    draw_bars(path, labels, values, quantity=quantity, title=title, percent=is_share(name))
     best = best_first(rows, sort)
     unit = "%" if is_share(name) else ""
     ends = [f"{shown(name, r.figures[sort].mean, evidence)}{unit}" for r in (best[0], best[-1])]

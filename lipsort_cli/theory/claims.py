@@ -354,14 +354,8 @@ def lattice_interpolates(norm: str, seed: int, quick: bool) -> Claim:
         bound = constant(network, norm)
         holds &= bound <= 1 + 1e-6
         detail += f"; the verifier bounds the saved network by {at_most(bound, 10)}"
-    name = NAMES[norm]
-    return Claim(
-        f"lattice_{norm}",
-        f"the lattice construction takes given values exactly, 1-Lipschitz in {name}",
-        PROVEN,
-        holds,
-        detail,
-    )
+    claim = f"the lattice construction takes given values exactly, 1-Lipschitz in {NAMES[norm]}"
+    return Claim(f"lattice_{norm}", claim, PROVEN, holds, detail)
 
 
 # --- shared -------------------------------------------------------------------------------------

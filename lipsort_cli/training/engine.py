@@ -333,14 +333,8 @@ def _save(task: Task, session: Session) -> None:
     # Collective: every process gives its random states, the leader writes.
     states = task.team.gathered(random_states())
     if task.team.leads:
-        state = {
-            **vars(session.identity),
-            **vars(task.at),
-            "threads": torch.get_num_threads(),
-            "random": states,
-            "task": task.state(),
-        }
-        save_checkpoint(session.directory, state)
+        run = {**vars(session.identity), **vars(task.at), "threads": torch.get_num_threads()}
+        save_checkpoint(session.directory, {**run, "random": states, "task": task.state()})
 
 
 def _restore(task: Task, session: Session) -> bool:

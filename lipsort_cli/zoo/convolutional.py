@@ -54,16 +54,9 @@ class Builder:
 
     def convolution(self, out: int, kernel: int, **options: Any) -> nn.Module:
         """A convolution of the model's construction from the channels that there are."""
-        return build_convolution(
-            self.constraint,
-            self.model.convolution,
-            self.shape[0],
-            out,
-            kernel,
-            padding_mode=self.model.padding_mode,
-            bias=self.model.bias,
-            **options,
-        )
+        kind, channels = self.model.convolution, self.shape[0]
+        options |= {"padding_mode": self.model.padding_mode, "bias": self.model.bias}
+        return build_convolution(self.constraint, kind, channels, out, kernel, **options)
 
     def activate(self) -> None:
         """Append an activation over channels, or over features once flat."""

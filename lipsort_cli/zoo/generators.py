@@ -142,14 +142,8 @@ def build_generator(
         64
     """
     bounded = config.output == "sigmoid" or (config.output == "auto" and bounds == (0.0, 1.0))
-    return Generator(
-        BUILDERS[config.name](config, image_shape),
-        config.latent,
-        image_shape,
-        bounded=bounded,
-        centre=centre,
-        spread=spread,
-    )
+    body, latent = BUILDERS[config.name](config, image_shape), config.latent
+    return Generator(body, latent, image_shape, bounded=bounded, centre=centre, spread=spread)
 
 
 @torch.no_grad()
@@ -175,12 +169,8 @@ def save_generator(
     Raises:
         LipsortError: the file cannot be written.
     """
-    header = {
-        "format": _FORMAT,
-        "config": asdict(config),
-        "shape": list(generator.shape),
-        "bounded": generator.bounded,
-    }
+    shape = {"shape": list(generator.shape), "bounded": generator.bounded}
+    header = {"format": _FORMAT, "config": asdict(config), **shape}
     state = generator.state_dict()
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     write_atomic(Path(path), save(tensors, metadata={"lipsort_generator": json.dumps(header)}))
@@ -206,12 +196,8 @@ def load_generator(path: str | os.PathLike[str]) -> Generator:
     try:
         config: Any = GROUPS["generator"][header["config"]["name"]](**header["config"])
         shape = [int(side) for side in header["shape"]]
-        generator = Generator(
-            BUILDERS[config.name](config, shape),
-            int(config.latent),
-            shape,
-            bounded=bool(header["bounded"]),
-        )
+        body, bounded = BUILDERS[config.name](config, shape), bool(header["bounded"])
+        generator = Generator(body, int(config.latent), shape, bounded=bounded)
         generator.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise LipsortError(

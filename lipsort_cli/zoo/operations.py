@@ -276,13 +276,8 @@ def network_graph(network: Network) -> tuple[Graph, dict[str, Tensor]]:
     probe = torch.zeros(1, *network.input_shape, device=device, dtype=kind)
     with evaluating(network):
         operations, _ = writer.operations(network, "layers", probe)
-    graph = {
-        "format": "lipsort-graph",
-        "version": 1,
-        "input_shape": list(network.input_shape),
-        "classes": network.outputs,
-        "layers": operations,
-    }
+    shape = {"input_shape": list(network.input_shape), "classes": network.outputs}
+    graph = {"format": "lipsort-graph", "version": 1, **shape, "layers": operations}
     return graph, writer.tensors
 
 

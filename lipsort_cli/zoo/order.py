@@ -99,13 +99,9 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
                 f"apart, and inputs of shape {list(input_shape)}; allowed: images of at least that "
                 "size, each side the window's and a multiple of the stride more"
             )
+        at = {"side": model.side, "stride": model.stride}
         filters = OrderFilter(
-            input_shape,
-            model.filters,
-            side=model.side,
-            stride=model.stride,
-            slope=model.slope,
-            slack=model.slack,
+            input_shape, model.filters, slope=model.slope, slack=model.slack, **at
         )
         layers.append(filters)
         features = filters.out_features

@@ -111,10 +111,5 @@ def fresh_bounds(
 
 def _network() -> LipschitzNetwork:
     """The fresh critic: MaxMin between orthonormal weights, moved on the manifold."""
-    return LipschitzNetwork(
-        MlpModel(widths=_WIDTHS),
-        MaxminActivation(),
-        OrthonormalConstraint(),
-        StiefelOptimizer(lr=0.05, rest_lr=0.003),
-        CosineSchedule(),
-    )
+    layers = MlpModel(widths=_WIDTHS), MaxminActivation(), OrthonormalConstraint()
+    return LipschitzNetwork(*layers, StiefelOptimizer(lr=0.05, rest_lr=0.003), CosineSchedule())

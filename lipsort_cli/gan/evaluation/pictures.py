@@ -161,13 +161,8 @@ def _draw_measure(axes: Any, measure: Measure) -> None:
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     way = f"\n{measure.better} is better" if measure.better else ""
-    axes.set_ylabel(
-        f"{measure.title}\n({measure.evidence}){way}",
-        rotation=0,
-        ha="right",
-        va="center",
-        fontsize=7.5,
-    )
+    words = f"{measure.title}\n({measure.evidence}){way}"
+    axes.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=7.5)
 
 
 def _draw_shares(axes: Any, shares: dict[str, list[float]]) -> None:

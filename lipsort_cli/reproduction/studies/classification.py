@@ -46,14 +46,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
          "Proven bound, logarithmic: 1 where weights are constrained, tens to thousands without."),
     ):  # fmt: skip
         path = folder / f"classification_{kind}.png"
-        dots(
-            path,
-            arms,
-            metric,
-            xlabel=label,
-            title="MNIST: " + ("what a constraint costs" if kind == "error" else "what is known"),
-            log=kind == "bound",
-        )
+        title = "MNIST: " + ("what a constraint costs" if kind == "error" else "what is known")
+        dots(path, arms, metric, xlabel=label, title=title, log=kind == "bound")
         pictures.append(Picture(path, caption))
     made = table(
         "MNIST classification: clean error and bound",

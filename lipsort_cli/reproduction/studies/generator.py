@@ -80,13 +80,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     """Sorting critics see more of the distance; the GroupSort GAN trains no worse than WGAN-GP."""
     critics = outcomes.arms(*DISTANCE)
     path = folder / "generator_distance.png"
-    dots(
-        path,
-        critics,
-        lower,
-        xlabel="proven lower bound of W1 (raw units)",
-        title="A generator against its data: what each critic sees",
-    )
+    title = "A generator against its data: what each critic sees"
+    dots(path, critics, lower, xlabel="proven lower bound of W1 (raw units)", title=title)
     columns = [(title, quality(name), places) for name, title, places in MEASURES]
     blocks: list[Block] = [
         table(

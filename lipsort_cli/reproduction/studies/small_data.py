@@ -50,17 +50,12 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     arms, bounded = outcomes.arms(*PUBLISHED, OURS), outcomes.arms(BOUNDED)
     path = folder / "small_data.png"
     published, title = outcomes.arms(*PUBLISHED), "Small data: LeNet, as published"
+    label = "clean test error (%)"
     if len({arm[KEY] for arm in published}) > 1:
-        curves(
-            path,
-            _lines(published),
-            xlabel="training images a class",
-            ylabel="clean test error (%)",
-            title=title,
-            log="x",
-        )
+        lines, xlabel = _lines(published), "training images a class"
+        curves(path, lines, xlabel=xlabel, ylabel=label, title=title, log="x")
     else:
-        dots(path, published, error, xlabel="clean test error (%)", title=title)
+        dots(path, published, error, xlabel=label, title=title)
     return Finding(
         _checks(outcomes),
         [
