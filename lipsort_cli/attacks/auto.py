@@ -23,6 +23,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from lipsort_cli.attacks.steps import expand
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.margins import worst_margin
 
@@ -47,14 +48,7 @@ def autoattack(
 ) -> tuple[Tensor, list[str]]:
     """Perturbed inputs ``[N, ...]`` within ``eps``, and what AutoAttack finds suspicious.
 
-    Args:
-        network: [N, ...] to logits [N, C], in the precision of ``inputs``; in evaluation mode.
-        inputs: [N, ...].
-        labels: [N]; points that are wrong already stay as they are.
-        eps: radius in units of the raw input.
-        norm: ``l2``, ``linf`` or ``l1``.
-        bounds: least and greatest raw value, which perturbed inputs stay between, or None.
-        seed: of its random starts.
+    As :func:`~lipsort_cli.attacks.pgd.pgd`; points that are wrong already stay as they are.
 
     Raises:
         UsageError: it is not installed.
@@ -78,13 +72,8 @@ def autoattack(
     flat = ((inputs - low) / (high - low)).clamp(0, 1).float().reshape(-1, *image)
     classes = int(network(inputs[:1]).shape[1])
     with _quiet(seed) as said:
-        attack = AutoAttack(
-            scaled,
-            eps=INSIDE * eps / (high - low),
-            norm=_NAMES[norm],
-            seed=seed % 2**32,
-            version="standard",
-        )
+        own = {"eps": INSIDE * eps / (high - low), "norm": _NAMES[norm], "seed": seed % 2**32}
+        attack = AutoAttack(scaled, version="standard", **own)
         attack.attacks_to_run = _attacks(classes, image)
         attack.apgd_targeted.n_target_classes = min(
             attack.apgd_targeted.n_target_classes, classes - 1
@@ -94,7 +83,7 @@ def autoattack(
     raw = (low + (high - low) * found.to(dtype)).reshape(inputs.shape)
     # What was not moved is exactly where it was: scaling there and back rounds.
     moved = (found != flat).flatten(1).any(1)
-    return torch.where(moved.view(-1, *[1] * len(shape)), raw.clamp(low, high), inputs), said
+    return torch.where(expand(moved, inputs), raw.clamp(low, high), inputs), said
 
 
 def _attacks(classes: int, image: tuple[int, ...]) -> list[str]:

@@ -40,13 +40,8 @@ class Campaign:
         restarts: int = 1,
         seed: int = 0,
     ) -> None:
-        self.network = network
-        self.norm = norm
-        self.arithmetic = arithmetic
-        self.bounds = bounds
-        self.steps = steps
-        self.restarts = restarts
-        self.seed = seed
+        self.network, self.norm, self.arithmetic, self.bounds = network, norm, arithmetic, bounds
+        self.steps, self.restarts, self.seed = steps, restarts, seed
         self.generator = torch.Generator().manual_seed(seed)
         self.remarks: list[str] = []
         """What AutoAttack finds suspicious: gradients that vanish, what only Square has found."""
@@ -92,11 +87,7 @@ class Campaign:
             findings.bisect(self.fooled)
             if "rounding" in methods:
                 edge_search(
-                    self.fooled,
-                    findings,
-                    radii[part],
-                    bounds=self.bounds,
-                    generator=self.generator,
+                    self.fooled, findings, radii[part], bounds=self.bounds, generator=self.generator
                 )
             whole.nearest[part] = findings.nearest
             whole.witness[part] = findings.witness

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lipsort_cli.attacks.steps import closing, free
+from lipsort_cli.attacks.steps import closing, expand, free
 
 OVERSHOOT = 1e-4
 
@@ -52,7 +52,6 @@ def deepfool(
         following = moved.detach() - (1 + OVERSHOOT) * step.view_as(moved)
         if bounds is not None:
             following = following.clamp(*bounds)
-        keep = still.view(-1, *[1] * (moved.dim() - 1))
-        current[active] = torch.where(keep, following, moved.detach())
+        current[active] = torch.where(expand(still, moved), following, moved.detach())
         active = active[still]
     return current

@@ -247,13 +247,9 @@ def _installed(group: str) -> list[str]:
 
 def _runs(command: Command, current: str) -> list[str]:
     if not current:
-        return catalog.run_directories(command.takes or _makers())
+        with_figures = tuple(one.name for one in COMMANDS.values() if one.objective)
+        return catalog.run_directories(command.takes or with_figures)
     return [path for path in _paths(current) if path.endswith("/")]
-
-
-def _makers() -> tuple[str, ...]:
-    """Commands whose run directories hold figures."""
-    return tuple(one.name for one in COMMANDS.values() if one.objective)
 
 
 def _paths(current: str) -> list[str]:

@@ -23,6 +23,12 @@ _FLAGS = (
     ("hydra/launcher=NAME", "run sweeps with joblib, submitit_local, submitit_slurm (extra)"),
 )
 
+_OPTIONS = (
+    ("-h, --help", "this page"),
+    ("--version", "the version"),
+    ("--install-completion SHELL", "complete commands and keys in bash or zsh"),
+    ("--show-completion SHELL", "print the completion script instead"),
+)
 
 _SCREEN = 80
 """Columns of the narrowest terminal that pages are laid out for."""
@@ -166,16 +172,7 @@ def show_root() -> None:
     out.print("[bold]Commands[/]; lipsort COMMAND --help shows what can be set, with examples")
     out.print(table(rows))
     out.print("\n[bold]Options[/]")
-    out.print(
-        table(
-            [
-                ("-h, --help", "this page"),
-                ("--version", "the version"),
-                ("--install-completion SHELL", "complete commands and keys in bash or zsh"),
-                ("--show-completion SHELL", "print the completion script instead"),
-            ]
-        )
-    )
+    out.print(table(_OPTIONS))
     out.print(
         "\n[bold]Exit codes[/]  0 done; 2 the command line is wrong; 130 interrupted;\n"
         "            3 a certificate that `lipsort verify` cannot judge; 1 else"

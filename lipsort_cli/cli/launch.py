@@ -173,11 +173,8 @@ def _hydra(
     os.environ["HYDRA_FULL_ERROR"] = "1"
     task = job.SweepTask(command, saved)
     try:
-        hydra.main(
-            version_base="1.3",
-            config_path=str(config_root()),
-            config_name=command.key,
-        )(task)()
+        tree = str(config_root())
+        hydra.main(version_base="1.3", config_path=tree, config_name=command.key)(task)()
     except KeyboardInterrupt:
         if not task.errors:
             raise

@@ -24,7 +24,8 @@ def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, 
     Raises:
         LipsortError: the run has no such figure; those that it has are named.
     """
-    wanted = list(command.objective) if keys is None else _listed(keys)
+    asked = [keys] if isinstance(keys, str) else keys
+    wanted = list(command.objective if asked is None else asked)
     if not wanted or not (directory / "results.json").is_file():
         return None
     known = figures(command, directory)
@@ -38,10 +39,6 @@ def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, 
             )
     values = tuple(known[key] for key in wanted)
     return values[0] if isinstance(keys, str) else values
-
-
-def _listed(keys: Any) -> list[str]:
-    return [keys] if isinstance(keys, str) else list(keys)
 
 
 def check(keys: Any) -> None:

@@ -80,9 +80,7 @@ for name in json.load(sys.stdin):
 _LIMIT = 300.0
 
 
-def doctor(
-    json: Annotated[bool, Option("--json", help="The same as JSON.")] = False,
-) -> int:
+def doctor(json: Annotated[bool, Option("--json", help="The same as JSON.")] = False) -> int:
     """Say what is installed, found, missing for what.
 
     Versions, devices, threads, data sets, extras, each with the line that installs it.
@@ -250,14 +248,10 @@ def _show(found: dict[str, Any]) -> None:
     torch = found["torch"]
     rows = [("cores", str(found["cores"]))]
     if torch is not None:
-        rows += [
-            ("devices", ", ".join(torch["devices"])),
-            ("threads", f"{torch['threads']} of torch's own choice"),
-            (
-                "arithmetic",
-                f"{torch['capability']}; {torch['fast_dtype']} for products of training",
-            ),
-        ]
+        fast = f"{torch['capability']}; {torch['fast_dtype']} for products of training"
+        threads = f"{torch['threads']} of torch's own choice"
+        rows += [("devices", ", ".join(torch["devices"])), ("threads", threads)]
+        rows.append(("arithmetic", fast))
     rows += [("environment", f"{key}={value}") for key, value in found["environment"].items()]
     out.print(table(rows))
     out.print("\n[bold]Packages[/]")

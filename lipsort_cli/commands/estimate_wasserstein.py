@@ -22,7 +22,6 @@ from lipsort_cli.training.device import parameter_count, resolve_device, set_thr
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic, directed, verdict
 from lipsort_cli.wasserstein.build import build_source
-from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.extension import ExtensionTask
 from lipsort_cli.wasserstein.figures import draw_all
 from lipsort_cli.wasserstein.sources import Measures, Source
@@ -109,7 +108,9 @@ def evaluate_critic(
 
     held_out = source.held_out(chosen.confidence_points, stream(seed, HELD_OUT))
     if held_out is not None:
-        everything += found.confidence_lower(critic, _seen(task), held_out, alpha)
+        # Its range on points of training: fixed before any held-out point is looked at.
+        seen = task.seen(5000, stream(seed, EXTRA))
+        everything += found.confidence_lower(critic, seen, held_out, alpha)
     diameters = source.diameters(norm)
     if diameters is not None:
         sizes = (len(compared.x), len(compared.y))
@@ -126,15 +127,10 @@ def evaluate_critic(
 
 def _of_training(task: CriticTask) -> dict[str, Any]:
     """What is known of the training and its source, whatever the critic is worth."""
-    source = task.source
+    source, about = task.source, "a training sample"
+    value = Bound("value", task.lower, "empirical", f"the critic's value on {about}", about)
     results: dict[str, Any] = {
-        "estimate": Bound(
-            "value",
-            task.lower,
-            "empirical",
-            "the critic's value on a training sample",
-            "a training sample",
-        ).entry(),
+        "estimate": value.entry(),
         "steps": task.at.step,
         "train_seconds": round(task.at.seconds, 3),
         "parameters": parameter_count(task.network),
@@ -168,13 +164,6 @@ def _certified(task: CriticTask, compared: Measures, directory: Path) -> float |
     model, name = directory / "model.safetensors", task.source.name + moved
     rows = "distribution.rows"
     return found.certificate_if_small(directory, model, compared, task.norm, name, rows)
-
-
-def _seen(task: CriticTask) -> tuple[float, float]:
-    """The critic's range on points of training: fixed before any held-out point is looked at."""
-    points = task.source.batch(5000, stream(task.seed, EXTRA))
-    values = np.concatenate([critic_values(task.network, p, task.device) for p in points])
-    return float(values.min()), float(values.max())
 
 
 def _describe(config: EstimateWassersteinConfig) -> str:

@@ -81,11 +81,7 @@ def run(config: InspectConfig, directory: Path) -> None:
         for name, subject in subjects.items()
     }
     gradients = _input_gradients(measured)
-    result = {
-        "points": len(subjects[first].inputs),
-        **about[first],
-        "input_gradients": gradients,
-    }
+    result = {"points": len(subjects[first].inputs), **about[first], "input_gradients": gradients}
     if len(names) > 1:
         result["compared"] = [
             {"name": name, "run": str(subjects[name].directory), **about[name]} for name in names

@@ -145,8 +145,7 @@ def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: P
     _show(made, findings)
     words = [
         record.verdict(
-            findings[study.number],
-            sum(not job.finished for job in made.members[study.number]),
+            findings[study.number], sum(not job.finished for job in made.members[study.number])
         )
         for study in made.studies
     ]

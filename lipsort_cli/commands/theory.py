@@ -52,9 +52,7 @@ def run(directory: Path, quick: bool = False) -> int:
         console.print("training the counterparts of |x|")
         bends = train_all(quick=quick)
         claims = check_all(
-            quick=quick,
-            bends=bends,
-            progress=lambda name: console.print(f"checked {name}"),
+            quick=quick, bends=bends, progress=lambda name: console.print(f"checked {name}")
         )
         write_json(directory / "results.json", {"claims": [claim._asdict() for claim in claims]})
     header = ["claim", "holds", "evidence", "how"]

@@ -54,14 +54,7 @@ def run(config: TrainConfig, directory: Path) -> None:
         plain = load_network(directory / "model.safetensors")
         console.print("evaluating: certificates and attack on the test set")
         evaluation = evaluate(network, plain, dataset, config, device)
-        write_json(
-            directory / "results.json",
-            {
-                **evaluation.results(),
-                "parameters": parameter_count(network),
-                "train_seconds": round(task.at.seconds, 3),
-            },
-        )
+        write_json(directory / "results.json", evaluation.results() | _spent(task))
     _draw(config, dataset, evaluation, directory)
     _show(config, evaluation, task.at.seconds, directory)
 
@@ -71,20 +64,20 @@ def _unproven(task: ClassifierTask, dataset: Dataset, directory: Path, reason: s
     network = task.network
     correct = correct_points(network, dataset.test, judging_device(task.device))
     write_atomic(directory / "weights.safetensors", save(network.state_dict()))
-    write_json(
-        directory / "results.json",
-        {
-            "clean_accuracy": float(correct.mean()),
-            "evidence": {"clean_accuracy": "empirical"},
-            UNPROVEN: reason,
-            "parameters": parameter_count(network),
-            "train_seconds": round(task.at.seconds, 3),
-        },
-    )
+    results = {
+        "clean_accuracy": float(correct.mean()),
+        "evidence": {"clean_accuracy": "empirical"},
+        UNPROVEN: reason,
+    }
+    write_json(directory / "results.json", results | _spent(task))
     console.print(f"Accuracy without perturbation {correct.mean():.2%} (empirical)")
     console.print(f"no certificate: {reason}")
     results_line("Results", directory, "results.json", "weights.safetensors")
     follow_up("lipsort", "report", directory)
+
+
+def _spent(task: ClassifierTask) -> dict[str, float]:
+    return {"parameters": parameter_count(task.network), "train_seconds": round(task.at.seconds, 3)}
 
 
 def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> ClassifierTask:

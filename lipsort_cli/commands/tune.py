@@ -17,6 +17,9 @@ from lipsort_cli.tune.search import Search
 from lipsort_cli.tune.sources import require_data
 from lipsort_cli.tune.study import Study, Trial, searched
 
+_ENDED = ("complete", "pruned", "failed")
+"""States of trials that are over."""
+
 
 def run(config: TuneConfig, directory: Path) -> None:
     """Search in ``directory``; go on with the trials that lie there."""
@@ -73,7 +76,7 @@ def _search(study: Study, config: TuneConfig, directory: Path) -> None:
             ).run()
         except KeyboardInterrupt as error:
             raise Interrupted(
-                f"interrupted after {len(study.in_state('complete', 'pruned', 'failed'))} of "
+                f"interrupted after {len(study.in_state(*_ENDED))} of "
                 f"{config.trials} trials; go on with "
                 f"`lipsort tune {command_line(('resume', directory))}`"
             ) from error
@@ -97,7 +100,6 @@ def _write(study: Study, config: TuneConfig, directory: Path) -> None:
             "command": command_line(*_words(study, config, trial)),
         }
 
-    states = ("complete", "pruned", "failed")
     write_json(
         directory / "results.json",
         {
@@ -107,7 +109,7 @@ def _write(study: Study, config: TuneConfig, directory: Path) -> None:
                 {"name": g.name, "figure": g.key, "best": "largest" if g.largest else "least"}
                 for g in study.goals
             ],
-            "trials": {state: len(study.in_state(state)) for state in states},
+            "trials": {state: len(study.in_state(state)) for state in _ENDED},
             "best": described(study.best()),
             "front": [described(trial) for trial in study.front()],
         },
@@ -149,9 +151,7 @@ def _draw(study: Study, directory: Path) -> None:
 
 def _show(study: Study, config: TuneConfig, directory: Path) -> None:
     front, best = study.front(), study.best()
-    counted = ", ".join(
-        f"{len(study.in_state(state))} {state}" for state in ("complete", "pruned", "failed")
-    )
+    counted = ", ".join(f"{len(study.in_state(state))} {state}" for state in _ENDED)
     several = len(study.goals) > 1
     console.print(f"{'The front' if several else 'The best'} of {counted}:", markup=False)
     goals = [f"{goal.name}\n(empirical)" for goal in study.goals]
@@ -171,13 +171,8 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
         + (" * the largest sum." if several else ""),
         markup=False,
     )
-    results_line(
-        "Results",
-        directory,
-        "results.json",
-        "trials.csv",
-        f"figures/{'front' if several else 'history'}.png",
-    )
+    picture = f"figures/{'front' if several else 'history'}.png"
+    results_line("Results", directory, "results.json", "trials.csv", picture)
     judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
     console.print(f"judge trial {best.number} on {unseen}: {judged}", soft_wrap=True)
     follow_up(*_words(study, config, best))

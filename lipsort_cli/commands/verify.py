@@ -19,8 +19,7 @@ def verify(
         Option(metavar="PATH", help="Data set to use instead of the stored copy (.npz, IDX)."),
     ] = None,
     network: Annotated[
-        str | None,
-        Option(metavar="PATH", help="Deployed network to check (.safetensors, .onnx)."),
+        str | None, Option(metavar="PATH", help="Deployed network to check (.safetensors, .onnx).")
     ] = None,
     patience: Annotated[
         float | None,

@@ -81,6 +81,10 @@ class CertifyConfig(OnClassifier):
     replace: bool = option(False, "overwrite a certificate of another claim in the same folder")
 
 
+_OWN_METHODS = ["fgsm", "pgd", "deepfool", "rounding"]
+_FORMATS = ["safetensors", "onnx", "torch_export"]
+
+
 @command(
     "attack",
     takes=("train", "import"),
@@ -96,18 +100,9 @@ class AttackConfig(OnClassifier):
     """Attack a trained run, to sandwich its certificate from above."""
 
     methods: list[str] = option(
-        ["fgsm", "pgd", "deepfool", "rounding"],
+        _OWN_METHODS,
         "adversaries; the last four need the extra 'attacks'",
-        choices=[
-            "fgsm",
-            "pgd",
-            "deepfool",
-            "rounding",
-            "autoattack",
-            "foolbox",
-            "carlini_wagner",
-            "boundary",
-        ],
+        choices=[*_OWN_METHODS, "autoattack", "foolbox", "carlini_wagner", "boundary"],
         filled=True,
         distinct=True,
     )
@@ -145,11 +140,7 @@ class ExportConfig(OnRun):
     """Export a trained run as a plain network."""
 
     formats: list[str] = option(
-        ["safetensors", "onnx", "torch_export"],
-        "files that are written",
-        choices=["safetensors", "onnx", "torch_export"],
-        filled=True,
-        distinct=True,
+        _FORMATS, "files that are written", choices=_FORMATS, filled=True, distinct=True
     )
     points: int = option(256, "test points on which outputs are compared", minimum=1)
 

@@ -59,11 +59,8 @@ def _of_the_shipped(search_path: ConfigSearchPath) -> Loader:
 class Composer:
     """Hydra's configuration loader, set up for one command; a context manager.
 
-    Args:
-        command: name of the command.
-        name: another primary configuration (``--config-name``).
-        path: another configuration tree (``--config-path``).
-        extra: a folder that is searched first (``--config-dir``).
+    ``name``: another primary configuration (``--config-name``); ``path``: another configuration
+    tree (``--config-path``); ``extra``: a folder that is searched first (``--config-dir``).
     """
 
     def __init__(
@@ -188,8 +185,10 @@ class Composer:
                 sound.append(override)
         self._tried: dict[tuple[str, ...], DictConfig | Exception] = {}
         composed: list[DictConfig | Exception] = []
-        for job in itertools.islice(self._jobs(sound), _CHECKED_JOBS):
-            composed.append(self._attempt(job))
+        # Of the jobs of a sweep; of the one job without sweeps.
+        jobs = itertools.product(*(self._variants(override) for override in sound))
+        for job in itertools.islice(jobs, _CHECKED_JOBS):
+            composed.append(self._attempt(list(job)))
             if isinstance(error := composed[-1], Exception):
                 found, kept = self._explain(sound)
                 faults += found or [first_line(error)]  # they fail only together
@@ -226,10 +225,6 @@ class Composer:
                 text = self._as_text(line) if fault.endswith("allowed: text") else None
                 return Fault(fault, text or override_like(self.command, line))
         return fault
-
-    def _jobs(self, overrides: list[Override]) -> Any:
-        """The overrides of each job of a sweep; of the one job without sweeps."""
-        return map(list, itertools.product(*(self._variants(o) for o in overrides)))
 
     @staticmethod
     def _variants(override: Override) -> list[str]:

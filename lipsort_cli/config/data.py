@@ -7,14 +7,7 @@ from typing import ClassVar
 from lipsort_cli.config.options import LARGEST_SEED, MOST_POINTS, REQUIRED, like, node, option
 from lipsort_cli.config.registry import Option, choice
 
-PATTERNS = (
-    "eight_gaussians",
-    "grid_gaussians",
-    "swiss_roll",
-    "checkerboard",
-    "rings",
-    "moons",
-)
+PATTERNS = ("eight_gaussians", "grid_gaussians", "swiss_roll", "checkerboard", "rings", "moons")
 """Two-dimensional toy sets."""
 
 
@@ -62,24 +55,9 @@ class Cifar10Data(DownloadedData):
 
 
 TORCHVISION = (
-    "CIFAR10",
-    "CIFAR100",
-    "DTD",
-    "EMNIST",
-    "EuroSAT",
-    "FGVCAircraft",
-    "FashionMNIST",
-    "Flowers102",
-    "Food101",
-    "GTSRB",
-    "Imagenette",
-    "KMNIST",
-    "MNIST",
-    "OxfordIIITPet",
-    "QMNIST",
-    "STL10",
-    "SVHN",
-    "USPS",
+    *("CIFAR10", "CIFAR100", "DTD", "EMNIST", "EuroSAT", "FGVCAircraft", "FashionMNIST"),
+    *("Flowers102", "Food101", "GTSRB", "Imagenette", "KMNIST", "MNIST", "OxfordIIITPet"),
+    *("QMNIST", "STL10", "SVHN", "USPS"),
 )
 """Data sets of torchvision that are classes of pictures."""
 
@@ -184,9 +162,7 @@ class FolderData(Option):
         "auto", "channels; auto: rgb if one image has colours", choices=["auto", "grey", "rgb"]
     )
     background: str | None = option(
-        None,
-        "what transparent pixels lie on; null: they are refused",
-        choices=["black", "white"],
+        None, "what transparent pixels lie on; null: they are refused", choices=["black", "white"]
     )
     test: float = option(
         0.1, "share held out as the test set, where there is no test/", above=0, below=1

@@ -101,7 +101,6 @@ class OrderModel(FixedLinfModel):
     )
 
     def faults(self) -> Iterator[str]:
-        """Windows are of filters."""
         for key in ("side", "stride"):
             found = getattr(self, key)
             if not self.filters and found != getattr(OrderModel, key):

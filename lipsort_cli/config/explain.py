@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lipsort_cli.config import catalog
 from lipsort_cli.config.meant import alike, keys_like
 from lipsort_cli.config.schema import COMMANDS, GROUPS
-from lipsort_cli.config.typed import field_of
+from lipsort_cli.config.typed import field_of, single_values
 from lipsort_cli.config.validate import allowed
 from lipsort_cli.errors import Fault, first_line
 from lipsort_cli.files import resolved
@@ -33,9 +33,7 @@ _WORDS = {
     type(None): "null",
 }
 
-_EXTRAS = {
-    "hydra/launcher": "more come with the extra: pip install 'lipsort[launchers]'",
-}
+_EXTRAS = {"hydra/launcher": "more come with the extra: pip install 'lipsort[launchers]'"}
 
 
 def explain_override(
@@ -187,7 +185,9 @@ def _unknown_key(
         chosen = map(str, parent.hydra.runtime.choices)
         keys = [name for name in keys if name != "hydra"]
         keys += [g for g in chosen if g not in keys and not g.startswith(("hydra/", "schema/"))]
-    near = keys_like(key, [*_whole_keys(config), *([] if path else keys)])
+    whole = [name for *_, name in single_values(config) if not name.startswith("hydra.")]
+    whole.sort(key=lambda name: name.count("."))  # those that lie deeper come behind the others
+    near = keys_like(key, [*whole, *([] if path else keys)])
     if not near:
         start = f"{path}." if path else ""
         near = [start + name for name in difflib.get_close_matches(last, keys, n=2)]
@@ -210,18 +210,6 @@ def _unknown_key(
         left_open = usual in have and own == catalog.default_options(command).get(path)
         return Fault(words, (line, [f"{path}={usual}", line])) if left_open else words
     return Fault(words, (line, [f"{near[0]}={line.partition('=')[2]}"]))
-
-
-def _whole_keys(config: DictConfig) -> list[str]:
-    """All keys but Hydra's, those that lie deeper behind the others."""
-    nodes = [(name, config._get_node(name)) for name in map(str, config.keys()) if name != "hydra"]
-    found = []
-    for path, node in nodes:
-        if not isinstance(node, DictConfig) or not isinstance(node._content, dict):
-            found.append(path)
-            continue
-        nodes += [(f"{path}.{name}", node._get_node(name)) for name in map(str, node.keys())]
-    return found
 
 
 def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | None:

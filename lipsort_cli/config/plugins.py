@@ -33,7 +33,7 @@ def load_installed() -> None:
         for name in names:
             for module in _named(Path(folder or ".", name, "entry_points.txt")):
                 try:
-                    _import(module)
+                    importlib.import_module(module)
                 except Exception as error:  # whatever a module of somebody else's may raise
                     sys.stderr.write(f"lipsort: plugin {module}: {first_line(error)}\n")
 
@@ -53,11 +53,6 @@ def _named(path: Path) -> Iterator[str]:
             yield line.partition("=")[2].strip()
 
 
-def _import(module: str) -> None:
-    if module not in sys.modules:
-        importlib.import_module(module)
-
-
 def load(modules: Any) -> None:
     """Import the plugins ``modules``, a list of names; they may lie in the current folder.
 
@@ -73,7 +68,7 @@ def load(modules: Any) -> None:
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # to stay: a module may import its neighbours late
         try:
-            _import(module)
+            importlib.import_module(module)
         except Exception as error:
             raise UsageError(
                 f"plugins: found {module}, which cannot be imported ({type(error).__name__}: "

@@ -29,8 +29,7 @@ class ReportConfig:
         ["outputs"], "runs, folders that hold runs at any depth, or quoted patterns"
     )
     sort: str | None = option(
-        None,
-        "figure such as certified_accuracy.l2.1.58, or key; best first, a leading - reverses",
+        None, "figure such as certified_accuracy.l2.1.58, or key; best first, a leading - reverses"
     )
     group: list[str] | None = option(
         None, "keys that make a row, such as activation; null: all that differ but those of pool"

@@ -17,16 +17,7 @@ from lipsort_cli.config.registry import COMMANDS, GROUPS, Command, option_of
 __all__ = ["COMMANDS", "GROUPS", "Command", "find", "option_of"]
 
 _NO_OPTIONS = (
-    *(
-        "catalog",
-        "compose",
-        "explain",
-        "loader",
-        "meant",
-        "options",
-        "plugins",
-        "registry",
-    ),
+    *("catalog", "compose", "explain", "loader", "meant", "options", "plugins", "registry"),
     *("schema", "store", "tree", "typed", "validate"),
 )
 

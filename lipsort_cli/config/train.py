@@ -54,13 +54,10 @@ class LipschitzNetwork:
     def faults(self) -> Iterator[str]:
         """Rules between the groups."""
         if not isinstance(self.model, FixedLinfModel):
+            group, whose = self.activation.group, f"activation={self.activation.name}"
             for key in ("channels", "widths"):
-                yield from undivided(
-                    f"model.{key}",
-                    getattr(self.model, key, None) or [],
-                    self.activation.group,
-                    f"activation={self.activation.name}",
-                )
+                widths = getattr(self.model, key, None) or []
+                yield from undivided(f"model.{key}", widths, group, whose)
         if isinstance(self.model, ImageModel) and self.constraint.name == "mixed":
             yield (
                 f"constraint: found mixed with model={self.model.name}; the class from L2 to "

@@ -85,7 +85,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     faults = list(_unknown(own, ""))
     if faults:
         return None, faults
-    for parent, child, name, key in list(_leaves(own, "")):
+    for parent, child, name, key in list(single_values(own)):
         if child._is_missing():
             faults.append(_missing_fault(parent, name, key, command))
             _fill(parent, name)
@@ -133,12 +133,12 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
             yield f"{prefix}{name}: removed, but required"
 
 
-def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[DictConfig, Any, str, str]]:
+def single_values(node: DictConfig, prefix: str = "") -> Iterator[tuple[DictConfig, Any, str, str]]:
     """Parent, OmegaConf node, name and whole key of every single value; resolves nothing."""
     for name in map(str, node.keys()):
         child = node._get_node(name)
         if isinstance(child, DictConfig) and isinstance(child._content, dict):
-            yield from _leaves(child, f"{prefix}{name}.")
+            yield from single_values(child, f"{prefix}{name}.")
         elif child is not None:
             yield node, child, name, f"{prefix}{name}"
 
@@ -179,7 +179,7 @@ def settle_paths(config: DictConfig, base: Path) -> None:
     Raises:
         UsageError: a path starts with ``~name``, and nobody has that name.
     """
-    for parent, _, name, _ in list(_leaves(config, "")):
+    for parent, _, name, _ in list(single_values(config)):
         entry = field_of(parent, name)
         if entry is None or not entry.metadata.get("path") or OmegaConf.is_missing(parent, name):
             continue

@@ -349,7 +349,6 @@ class WganConfig(Session, LipschitzNetwork):
             )
 
     def warnings(self) -> Iterator[str]:
-        """Keys that this combination of options does not read."""
         if not isinstance(self.critic, KnownCritic):
             return
         yield from self.network().warnings()

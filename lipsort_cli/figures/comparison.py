@@ -30,12 +30,8 @@ class Line:
 
 def look_of(index: int) -> dict[str, Any]:
     """Colour, marker and dashes: neighbours differ in all three, so also in grey."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "linestyle": _DASHES[index % len(_DASHES)],
-        "linewidth": 1.6,
-        "zorder": 3,
-    }
+    colour, dashes = COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)]
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.6, "zorder": 3}
 
 
 def draw_lines(
@@ -79,15 +75,25 @@ def legend_below(figure: Any, axes: Any, hidden: int) -> None:
     if hidden:
         handles.append(axes.plot([], [], **_REST)[0])
         labels.append(f"{hidden} more")
-    columns = 1 if any(len(label) > 44 for label in labels) else 2
+    columns = _columns(labels)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def legend_height(count: int, labels: Sequence[str]) -> float:
-    """Inches that a legend of so many entries needs."""
-    shown = min(count, TOLD_APART) + (count > TOLD_APART)
-    columns = 1 if any(len(label) > 44 for label in labels) else 2
-    return 0.2 * math.ceil(shown / columns) + 0.1
+def legend_height(labels: Sequence[str]) -> float:
+    """Inches that a legend of these entries needs."""
+    shown = min(len(labels), TOLD_APART) + (len(labels) > TOLD_APART)
+    return 0.2 * math.ceil(shown / _columns(labels)) + 0.1
+
+
+def _columns(labels: Sequence[str]) -> int:
+    return 1 if any(len(label) > 44 for label in labels) else 2
+
+
+def worded(name: str) -> tuple[str, int]:
+    """A figure's name in words, and the factor that it is shown with: shares are in per cent."""
+    words = name.replace(".", " ").replace("_", " ").replace(" estimate", " (estimate)")
+    share = name.endswith(("accuracy", "estimate", "share"))
+    return (f"{words} (%)", 100) if share else (words, 1)
 
 
 @drawing
@@ -107,7 +113,7 @@ def draw_accuracy(
     """
     curves = curves or {}
     unit = NAMES.get(norm, norm)
-    legend = legend_height(len(lines), [line.label for line in lines])
+    legend = legend_height([line.label for line in lines])
     with picture(path, width=6.8, height=4.0 + legend) as (figure, axes):
         draw_lines(axes, lines, markers=True, scale=100, joined=lambda one: one not in curves)
         for index, line in enumerate(lines):
@@ -117,21 +123,11 @@ def draw_accuracy(
         for index, line in enumerate(lines[:TOLD_APART]):
             if line.label in attacked:
                 found = attacked[line.label]
-                axes.plot(
-                    found.x,
-                    [100 * value for value in found.mean],
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    markerfacecolor="none",
-                    color=COLOURS[index % len(COLOURS)],
-                    zorder=2,
-                )
-        axes.set(
-            xlabel=f"eps: {unit} radius (raw input units)",
-            ylabel="accuracy (%)",
-            title=title,
-            ylim=(0, 102),
-        )
+                marker, colour = MARKERS[index % len(MARKERS)], COLOURS[index % len(COLOURS)]
+                shares = [100 * value for value in found.mean]
+                axes.plot(found.x, shares, marker, markerfacecolor="none", color=colour, zorder=2)
+        xlabel = f"eps: {unit} radius (raw input units)"
+        axes.set(xlabel=xlabel, ylabel="accuracy (%)", title=title, ylim=(0, 102))
         axes.set_xlim(left=0)
         legend_below(figure, axes, max(0, len(lines) - TOLD_APART))
 
@@ -143,18 +139,17 @@ def draw_metrics(path: Path, panels: Mapping[str, Sequence[Line]], title: str) -
     columns = 2 if len(names) == 4 else min(len(names), 3)
     rows = math.ceil(len(names) / columns)
     longest = max(panels.values(), key=len)
-    legend = legend_height(len(longest), [line.label for line in longest])
+    legend = legend_height([line.label for line in longest])
     with picture(path, width=3.2 * columns + 0.6, height=2.6 * rows + legend + 0.3) as (fig, first):
         first.remove()
         grid = fig.subplots(rows, columns, squeeze=False)
         fullest = grid[0][0]
         for place, name in enumerate(names):
             axes = grid[place // columns][place % columns]
-            share = name.endswith(("accuracy", "estimate", "share"))
-            draw_lines(axes, panels[name], markers=False, scale=100 if share else 1)
-            words = name.replace("_", " ").replace(" estimate", " (estimate)")
-            axes.set_title(words + (" (%)" if share else ""), fontsize=9)
-            if _wants_logarithm(panels[name]) and not share:
+            words, scale = worded(name)
+            draw_lines(axes, panels[name], markers=False, scale=scale)
+            axes.set_title(words, fontsize=9)
+            if _wants_logarithm(panels[name]) and scale == 1:
                 axes.set_yscale("log")
             if place + columns >= len(names):
                 axes.set_xlabel("training step", fontsize=9)

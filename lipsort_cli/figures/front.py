@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lipsort_cli.figures.comparison import worded
 from lipsort_cli.figures.style import COLOURS, drawing, picture
 
 
 def _scaled(name: str, values: Sequence[float]) -> tuple[str, list[float]]:
-    """Shares in per cent."""
-    words = name.replace(".", " ").replace("_", " ").replace(" estimate", " (estimate)")
-    if name.endswith(("accuracy", "estimate", "share")):
-        return f"{words} (%)", [100 * value for value in values]
-    return words, list(values)
+    words, factor = worded(name)
+    return words, [factor * value for value in values]
 
 
 @drawing
@@ -28,13 +26,9 @@ def draw_front(
 ) -> None:
     """Every trial as a point; those of the front by number, in the order that joins them.
 
-    Args:
-        path: the PNG file.
-        points: both values of each trial by its number.
-        front: numbers of the trials that no other is better than in everything, in order.
-        names: of the two values; the first lies on the vertical axis.
-        best: the number of the one that is pointed out.
-        title: what is compared, in a few words.
+    ``points``: both values of each trial by its number; ``front``: numbers of the trials that no
+    other is better than in everything, in order; ``names``: of the two values, the first of which
+    lies on the vertical axis; ``best``: the number of the one that is pointed out.
     """
     up, ys = _scaled(names[0], [pair[0] for pair in points.values()])
     across, xs = _scaled(names[1], [pair[1] for pair in points.values()])

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 @drawing
 def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title: str) -> None:
     """All singular values of every layer, a column of points for each network."""
-    legend = legend_height(len(networks), list(networks)) if len(networks) > 1 else 0.0
+    legend = legend_height(list(networks)) if len(networks) > 1 else 0.0
     with picture(path, height=4.0 + legend) as (figure, axes):
         width = 0.7 / len(networks)
         for index, (label, layers) in enumerate(networks.items()):
@@ -28,23 +28,13 @@ def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title
                 axes.vlines(at, values.min(), values.max(), color=look["color"], linewidth=1)
                 # Side by side in the order of size, so that many equal values are seen as many.
                 spread = np.linspace(-0.4, 0.4, len(values)) * width if len(values) > 1 else [0.0]
-                axes.plot(
-                    at + np.asarray(spread),
-                    values,
-                    linestyle="none",
-                    marker=MARKERS[index % len(MARKERS)],
-                    markersize=2.5,
-                    color=look["color"],
-                    label=label if depth == 1 else None,
-                )
+                marker, named = MARKERS[index % len(MARKERS)], label if depth == 1 else None
+                places = at + np.asarray(spread)
+                axes.plot(places, values, marker, ms=2.5, color=look["color"], label=named)
         axes.axhline(1, color="0.3", linewidth=0.8, linestyle="--")
         top = max(float(v.max()) for layers in networks.values() for v in layers)
-        axes.set(
-            xlabel="linear layer, from the input",
-            ylabel="singular value",
-            title=title,
-            ylim=(0, 1.08 * max(top, 1)),
-        )
+        axes.set(xlabel="linear layer, from the input", ylabel="singular value", title=title)
+        axes.set_ylim(0, 1.08 * max(top, 1))
         axes.set_xticks(range(1, 1 + max(len(layers) for layers in networks.values())))
         if legend:
             legend_below(figure, axes, 0)
@@ -64,7 +54,7 @@ def draw_over_depth(
         Line(label, list(range(len(mean))), list(mean), list(low), list(high))
         for label, (mean, low, high) in networks.items()
     ]
-    legend = legend_height(len(lines), [line.label for line in lines]) if len(lines) > 1 else 0.0
+    legend = legend_height(list(networks)) if len(networks) > 1 else 0.0
     with picture(path, height=4.0 + legend) as (figure, axes):
         draw_lines(axes, lines, markers=True)
         lows = [value for line in lines for value in line.low]
@@ -93,7 +83,8 @@ def draw_activity(
     path: Path, networks: Mapping[str, Sequence[tuple[float, float]]], title: str
 ) -> None:
     """Bars of the share that is active or swapped; dashes: the share that never changes."""
-    legend = legend_height(len(networks) + 1, list(networks))
+    linear_label = "the same at every point (linear)"
+    legend = legend_height([*networks, linear_label])
     with picture(path, height=3.6 + legend) as (figure, axes):
         width = 0.7 / len(networks)
         for index, (label, layers) in enumerate(networks.items()):
@@ -111,7 +102,7 @@ def draw_activity(
                 label=label,
             )
             axes.plot(at, [100 * linear for _, linear in layers], "_", color="0.1", ms=16, mew=2)
-        axes.plot([], [], "_", color="0.1", ms=12, mew=2, label="the same at every point (linear)")
+        axes.plot([], [], "_", color="0.1", ms=12, mew=2, label=linear_label)
         axes.set(
             xlabel="activation, from the input", ylabel="share (%)", title=title, ylim=(0, 105)
         )

@@ -24,23 +24,14 @@ def draw_robustness(
     clean: float | None = None,
     attacked: Mapping[float, float] | None = None,
     eps: ArrayLike = (),
-    claim: str = "certified (proven)",
     what: str = "accuracy",
     unit: str = "raw input units",
 ) -> None:
     """Draw the share of examples with a radius of at least r over r.
 
-    Args:
-        path: the PNG file.
-        radii: [N] certified radii, 0 where nothing is certified.
-        norm: ``l2``, ``linf`` or ``l1``, for the axis.
-        title: the run in a few words.
-        clean: accuracy without perturbation, marked at radius 0.
-        attacked: accuracy under attack by radius: what no certificate may exceed.
-        eps: radii to mark with their certified accuracy.
-        claim: label of the certified curve.
-        what: what the share is of, for the axis.
-        unit: of radii.
+    ``radii`` [N] are 0 where nothing is certified; ``eps`` are marked with their certified
+    accuracy. ``clean`` is marked at radius 0; ``attacked``: accuracy under attack by radius, which
+    no certificate may exceed. For the axes: ``what`` the share is of, and the ``unit`` of radii.
     """
     values = np.sort(np.asarray(radii, dtype=np.float64))
     n = len(values)
@@ -50,7 +41,7 @@ def draw_robustness(
     share = 1 - np.searchsorted(values, grid, side="left") / max(n, 1)
     with picture(path) as (_, axes):
         axes.fill_between(grid, 100 * share, color=COLOURS[0], alpha=0.15, linewidth=0)
-        axes.plot(grid, 100 * share, color=COLOURS[0], linewidth=2, label=claim)
+        axes.plot(grid, 100 * share, color=COLOURS[0], linewidth=2, label="certified (proven)")
         if attacked:
             known = dict(attacked) if clean is None else {0.0: clean, **attacked}
             at = sorted(known)
@@ -65,13 +56,8 @@ def draw_robustness(
             axes.plot([0], [100 * clean], "s", color=COLOURS[1], label="clean (empirical)")
         for value in marks:
             _mark(axes, value, float((values >= value).mean()) if n else 0.0)
-        axes.set(
-            xlabel=f"{NAMES[norm]} radius ({unit})",
-            ylabel=f"{what} (%)",
-            title=title,
-            xlim=(-0.01 * right, right),
-            ylim=(0, 104),
-        )
+        axes.set(xlabel=f"{NAMES[norm]} radius ({unit})", ylabel=f"{what} (%)", title=title)
+        axes.set(xlim=(-0.01 * right, right), ylim=(0, 104))
         axes.legend(loc="upper right")
 
 

@@ -70,6 +70,11 @@ def bins(values: NDArray[np.float64], count: int = 60) -> NDArray[np.float64]:
     return np.linspace(low, high, count + 1)
 
 
+def segments(starts: Any, ends: Any) -> Any:
+    """Points [n, 2] of the plane and [n, 2] as ``plot`` joins them pairwise: [2, 2, n]."""
+    return np.stack([starts, ends]).transpose(2, 0, 1)
+
+
 def _write_out(axis: Any) -> None:
     """Numbers at the ticks of a logarithmic axis: matplotlib's are mathematics, not parsed here."""
     from matplotlib.ticker import LogLocator, NullFormatter

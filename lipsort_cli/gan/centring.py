@@ -35,13 +35,11 @@ class RunningCentre(nn.Module):
         self.seen: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, d] to the same shape, float32."""
         if self.training:
             self.seen = x.detach()
         return x - self.mean
 
     def lipschitz(self, norm: str) -> float:
-        """1 in every norm."""
         return 1.0
 
     @torch.no_grad()

@@ -51,9 +51,7 @@ class Critic:
     """The ground metric of that."""
 
     def __init__(self, config: CriticBase, network: Network, optimizer: Optimizer) -> None:
-        self.config = config
-        self.network = network
-        self.optimizer = optimizer
+        self.config, self.network, self.optimizer = config, network, optimizer
         self.rates = [float(group["lr"]) for group in optimizer.param_groups]
         optimizer.register_step_post_hook(lambda *_: self.after_step())
 
@@ -102,13 +100,11 @@ class LipschitzCritic(Critic):
         return max(self.nominal, running_constant(self.network, self.norm))
 
     def after_step(self) -> None:
-        """Move the running centres."""
         for layer in self.network:
             if isinstance(layer, RunningCentre):
                 layer.follow()
 
     def plain(self) -> Network:
-        """The network with weights retracted exactly."""
         for layer in self.network.modules():
             if isinstance(layer, ConstrainedLayer) and layer.manifold():
                 layer.retract_()
@@ -156,14 +152,10 @@ def make_critic(
     spread: float,
     device: torch.device | None = None,
 ) -> Critic:
-    """The critic of a configuration.
+    """The critic of a configuration, on points of ``shape``; [C, H, W] for convolutions.
 
-    Args:
-        config: what `lipsort wgan` was told.
-        shape: of one point; [C, H, W] for convolutions.
-        centre: of the data [*shape], where the network's origin is put.
-        spread: root mean square distance of the data from it.
-        device: where the network goes.
+    The network's origin is put at ``centre`` [*shape] of the data; ``spread`` is their root mean
+    square distance from it.
 
     Raises:
         UsageError: a convolutional critic for points that are no images.

@@ -20,12 +20,8 @@ from lipsort_cli.zoo.generators import Generator
 def draw_training(path: Path, history: list[dict[str, float]], known: bool, title: str) -> None:
     """The critic's gap against steps, and the slopes between data and samples under it.
 
-    Args:
-        path: the PNG file.
-        history: logged values, each with ``step``.
-        known: whether the critic's constant is known, so that the gap over it is a lower bound of
-            the Wasserstein distance of the minibatches.
-        title: what was trained.
+    ``history``: logged values, each with ``step``. ``known``: whether the critic's constant is, so
+    that the gap over it is a lower bound of the Wasserstein distance of the minibatches.
     """
     if not history:
         return
@@ -77,14 +73,7 @@ def tiled(images: Tensor, columns: int, gap: int = 1) -> Pixels:
 
 @drawing
 def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
-    """Generated samples: a grid of images, or points of the plane over those of the data.
-
-    Args:
-        path: the PNG file.
-        samples: [n, *shape].
-        data: [m, *shape], shown beneath where points are drawn.
-        title: what to see.
-    """
+    """Generated samples [n, *shape]: a grid of images, or points of the plane over the data's."""
     if samples.dim() == 4:
         columns = round(len(samples) ** 0.5)
         with picture(path, width=5.2, height=5.6) as (_, axes):
@@ -104,12 +93,9 @@ def draw_samples(path: Path, samples: Tensor, data: Tensor, title: str) -> None:
             )
         low, high = first.min(0), first.max(0)
         margin = 0.25 * float((high - low).max())
-        axes.set(
-            xlim=(low[0] - margin, high[0] + margin),
-            ylim=(low[second_axis] - margin, high[second_axis] + margin),
-            xlabel="x1",
-            ylabel=f"x{second_axis + 1}",
-        )
+        axes.set(xlabel="x1", ylabel=f"x{second_axis + 1}")
+        axes.set_xlim(low[0] - margin, high[0] + margin)
+        axes.set_ylim(low[second_axis] - margin, high[second_axis] + margin)
         axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
         axes.legend(loc="upper right", markerscale=3)
@@ -126,10 +112,7 @@ class Film:
 
     def __init__(self, directory: Path, generator: Generator, noise: Tensor, data: Tensor) -> None:
         self.folder = directory / "figures" / "film"
-        self.generator = generator
-        self.noise = noise
-        self.data = data
-        self.frames = 0
+        self.generator, self.noise, self.data, self.frames = generator, noise, data, 0
         if len(generator.shape) != 3:
             more = torch.Generator().manual_seed(0)
             extra = torch.randn(self.POINTS - len(noise), noise.shape[1], generator=more)
@@ -154,8 +137,8 @@ class Film:
 
 
 @drawing
-def draw_film(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
-    """Pictures one after the other as a GIF, the last one held for longer."""
+def draw_film(path: Path, frames: list[Path]) -> None:
+    """Pictures one after the other as a GIF, four a second, the last one held for longer."""
     from PIL import Image
 
     pictures = []
@@ -164,14 +147,9 @@ def draw_film(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
             small = opened.convert("RGB")
             small.thumbnail((520, 560))
             pictures.append(small.quantize(64))
-    durations = [milliseconds] * (len(pictures) - 1) + [8 * milliseconds]
+    durations = [250] * (len(pictures) - 1) + [2000]
     buffer = io.BytesIO()
     pictures[0].save(
-        buffer,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations,
-        loop=0,
+        buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
     )
     write_atomic(path, buffer.getvalue())

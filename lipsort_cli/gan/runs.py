@@ -87,12 +87,8 @@ class CriticRun(NamedTuple):
 def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     """The critic of a finished run of `lipsort estimate-wasserstein` or `lipsort wgan`.
 
-    Args:
-        directory: the run's.
-        points: the first so many of each sample; 0: all.
-
-    Of a generator's run the fresh critic that its bounds come from, where there is one, with the
-    samples that were judged and the test examples.
+    ``points``: the first so many of each sample; 0: all. Of a generator's run the fresh critic that
+    its bounds come from, where there is one, with the samples that were judged and test examples.
 
     Raises:
         LipsortError: files are missing, or the data have changed since.
@@ -114,8 +110,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     if not network.is_file():
         raise LipsortError(f"{network} is missing: {directory} is no finished run")
     if points:
-        cut = [None if part is None else part[:points] for part in samples]
-        samples = Measures(cut[0], cut[1], cut[2], cut[3])  # type: ignore[arg-type]
+        samples = Measures._make(None if part is None else part[:points] for part in samples)
     return CriticRun(directory, network, samples, norm, name)
 
 

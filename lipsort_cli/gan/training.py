@@ -19,7 +19,6 @@ from lipsort_cli.norms import NAMES
 from lipsort_cli.optim import Rates, adam
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
-from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.step_means import StepMeans
 from lipsort_cli.zoo.generators import Generator
 
@@ -80,7 +79,7 @@ class GanTask(Task):
         self.dtype = training_dtype(training.precision, device)
         self.inputs = dataset.train.inputs.to(device)
         self.average = Average(generator, training.average)
-        noise = torch.randn(Film.COUNT, generator.latent, generator=self._random(FILM, 0))
+        noise = torch.randn(Film.COUNT, generator.latent, generator=self.random(FILM, 0))
         self.film = Film(directory, self.average.generator, noise.to(device), dataset.train.inputs)
         self.window = StepMeans()
         self.history: list[dict[str, float]] = []
@@ -114,16 +113,13 @@ class GanTask(Task):
 
     # --- a step -----------------------------------------------------------------------------
 
-    def _random(self, purpose: int, position: int) -> torch.Generator:
-        return torch.Generator().manual_seed(mixed_seed(self.seed, purpose, position))
-
     def _noise(self, position: int) -> Tensor:
         size = (self.training.batch_size, self.generator.latent)
-        return sent(torch.randn(size, generator=self._random(NOISE, position)), self.device)
+        return sent(torch.randn(size, generator=self.random(NOISE, position)), self.device)
 
     def _real(self, position: int) -> Tensor:
         size = (self.training.batch_size,)
-        index = torch.randint(len(self.inputs), size, generator=self._random(REAL, position))
+        index = torch.randint(len(self.inputs), size, generator=self.random(REAL, position))
         return self.inputs[sent(index, self.device)]
 
     def _generate(self, noise: Tensor) -> Tensor:
@@ -153,7 +149,7 @@ class GanTask(Task):
 
     def _critic_step(self, position: int, real: Tensor, fake: Tensor, share: float) -> None:
         f_real, f_fake = self._value(torch.cat([real, fake])).split(len(real))
-        random = self._random(PENALTY + 16 * self.team.rank, position)
+        random = self.random(PENALTY + 16 * self.team.rank, position)
         penalty = self.critic.penalty(self._value, real, fake, random)
         loss = critic_loss(self.critic.config.loss, f_real, f_fake) + penalty
         self.update(
@@ -165,12 +161,8 @@ class GanTask(Task):
 
     def _generator_step(self, fake: Tensor, share: float) -> None:
         self.critic.network.requires_grad_(False)
-        value = self.update(
-            -self._value(fake).mean() * share,
-            self.optimizer,
-            self.generator,
-            "the loss of the generator",
-        )
+        loss = -self._value(fake).mean() * share
+        value = self.update(loss, self.optimizer, self.generator, "the loss of the generator")
         self.window.add("generator_loss", value)
 
     # --- what is shown on the way -------------------------------------------------------------
@@ -203,7 +195,7 @@ class GanTask(Task):
     def _measured(self) -> dict[str, float]:
         step = self.at.step
         real, fake = self._real(step), self._generate(self._noise(step)).detach()
-        norms = gradient_norms(self.critic.network, real, fake, self._random(PENALTY, step))
+        norms = gradient_norms(self.critic.network, real, fake, self.random(PENALTY, step))
         values = {
             **self.window.means(),
             "gradient_norm": float(norms.mean()),
@@ -229,7 +221,6 @@ class GanTask(Task):
     # --- checkpoints --------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Both networks, the average, moments, and what was counted since the last line."""
         return {
             "generator": self.generator.state_dict(),
             "average": self.average.generator.state_dict(),

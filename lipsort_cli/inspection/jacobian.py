@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from lipsort_cli.layers import Normalize, Scale
 from lipsort_cli.layers.base import evaluating
-from lipsort_cli.norms import DUAL, ORDER
+from lipsort_cli.layers.constraints.polynomials import gram
+from lipsort_cli.norms import DUAL, lengths
 
 SHAPE_ONLY = (nn.Flatten, nn.Dropout, nn.Identity)
 """Layers that leave the values as they are: no depth of their own."""
@@ -40,13 +41,8 @@ class Depths:
         Square roots of the eigenvalues of the smaller Gram matrix: values below 1e-8 of the
         largest are not resolved.
         """
-        found = []
-        for jacobian in self.jacobians:
-            wide = jacobian.double()
-            short = wide.shape[1] <= wide.shape[2]
-            gram = wide @ wide.mT if short else wide.mT @ wide
-            found.append(torch.linalg.eigvalsh(gram).clamp_min(0).sqrt().flip(1))
-        return found
+        squares = (gram(jacobian.double()) for jacobian in self.jacobians)
+        return [torch.linalg.eigvalsh(one).clamp_min(0).sqrt().flip(1) for one in squares]
 
     def margin_gradients(self, labels: Tensor) -> list[Tensor]:
         """Gradients [N, n_d] of f_y - max_{j != y} f_j at every depth; of f_0 for one output."""
@@ -61,13 +57,8 @@ class Depths:
 
     def gradient_norms(self, labels: Tensor, norm: str = "l2") -> Tensor:
         """Norms [N, D + 1] float64 of the margin's gradient at every depth, dual to ``norm``."""
-        return torch.stack(
-            [
-                torch.linalg.vector_norm(gradient.double(), ORDER[DUAL[norm]], dim=1)
-                for gradient in self.margin_gradients(labels)
-            ],
-            dim=1,
-        )
+        gradients = self.margin_gradients(labels)
+        return torch.stack([lengths(one.double(), DUAL[norm]) for one in gradients], dim=1)
 
     def kept(self, norms: Tensor) -> Tensor:
         """Share [N] of the gradient's norm before the last layer that arrives at the input.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,34 +162,26 @@ def entries(measured: Measured) -> dict[str, Any]:
     """The figures of ``inspect.json``, without their interpretation."""
     first = measured.sigma[0]
     kept = measured.kept[np.isfinite(measured.kept)]
+
+    def by_depth(figures: Iterable[dict[str, float]]) -> list[dict[str, Any]]:
+        named = zip(measured.depths, figures, strict=True)
+        return [{"depth": d, "layer": name, **found} for d, (name, found) in enumerate(named)]
+
     return {
         "layers": _layers(measured),
         "jacobian": {
             "evidence": "empirical",
             **_sigma(first),
-            "by_depth": [
-                {"depth": depth, "layer": name, **_sigma(values)}
-                for depth, (name, values) in enumerate(
-                    zip(measured.depths, measured.sigma, strict=True)
-                )
-            ],
+            "by_depth": by_depth(map(_sigma, measured.sigma)),
         },
         "gradient_norm": {
             "evidence": "empirical",
             "norm": DUAL[measured.norm],
             **({"kept": float(kept.mean())} if len(kept) else {}),
-            "by_depth": [
-                {
-                    "depth": depth,
-                    "layer": name,
-                    "mean": float(values.mean()),
-                    "min": float(values.min()),
-                    "max": float(values.max()),
-                }
-                for depth, (name, values) in enumerate(
-                    zip(measured.depths, measured.norms.T, strict=True)
-                )
-            ],
+            "by_depth": by_depth(
+                {"mean": float(norms.mean()), "min": float(norms.min()), "max": float(norms.max())}
+                for norms in measured.norms.T
+            ),
         },
         "activations": {
             "evidence": "empirical",

@@ -18,15 +18,14 @@ from lipsort_cli.figures.inspection import (
 from lipsort_cli.inspection.measure import Measured, is_image
 
 Log = Sequence[Mapping[str, Any]]
+_DRAWN = ("jacobian_", "gradient_kept", "active_units", "gradient_norm.0")
+"""How the keys of a log begin whose values are drawn."""
 
 
-def _over_depth(sigma: Sequence[Any]) -> tuple[Any, Any, Any]:
+def _over_depth(sigma: Sequence[Any]) -> list[Any]:
     """Mean, least and largest singular value at every depth, mean over points."""
     columns = (slice(None), -1, 0)
-    mean, least, largest = (
-        np.array([values[:, column].mean() for values in sigma]) for column in columns
-    )
-    return mean, least, largest
+    return [np.array([values[:, column].mean() for values in sigma]) for column in columns]
 
 
 def _active(networks: Mapping[str, Measured]) -> dict[str, list[Any]]:
@@ -38,16 +37,8 @@ def _active(networks: Mapping[str, Measured]) -> dict[str, list[Any]]:
     }
 
 
-def _same_images(networks: Mapping[str, Measured]) -> bool:
-    shapes = {measured.inputs.shape[1:] for measured in networks.values()}
-    return len(shapes) == 1 and all(is_image(measured.inputs) for measured in networks.values())
-
-
 def draw_all(
-    folder: Path,
-    networks: Mapping[str, Measured],
-    logs: Mapping[str, Log],
-    captions: Sequence[str],
+    folder: Path, networks: Mapping[str, Measured], logs: Mapping[str, Log], captions: Sequence[str]
 ) -> list[str]:
     """Draw every picture that the networks allow into ``folder``; their names.
 
@@ -89,7 +80,8 @@ def draw_all(
         kinds = {one.measure for measured in networks.values() for one in measured.activities}
         what = kinds.pop() if len(kinds) == 1 else "units active or swapped"
         draw("activations", draw_activity, active, f"Share of {what}")
-    if _same_images(networks):
+    shapes = {measured.inputs.shape[1:] for measured in networks.values()}
+    if len(shapes) == 1 and all(is_image(measured.inputs) for measured in networks.values()):
         draw(
             "input_gradients",
             draw_gradients,
@@ -114,8 +106,9 @@ def _ticks(depths: Sequence[Sequence[str]]) -> list[str] | None:
 def _panels(logs: Mapping[str, Log]) -> dict[str, list[Line]]:
     panels: dict[str, list[Line]] = {}
     for name, log in logs.items():
-        keys = [key for key in (log[0] if log else {}) if _is_drawn(key)]
-        for key in keys:
+        for key in log[0] if log else ():
+            if not key.startswith(_DRAWN):
+                continue
             lines = [line for line in log if isinstance(line.get(key), int | float)]
             values = [float(line[key]) for line in lines]
             if len(values) > 1:
@@ -123,7 +116,3 @@ def _panels(logs: Mapping[str, Log]) -> dict[str, list[Line]]:
                 title = key.replace(".", " ")
                 panels.setdefault(title, []).append(Line(name, steps, values, values, values))
     return panels
-
-
-def _is_drawn(key: str) -> bool:
-    return key.startswith(("jacobian_", "gradient_kept", "active_units", "gradient_norm.0"))

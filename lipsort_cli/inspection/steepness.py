@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.inspection.jacobian import SHAPE_ONLY, jacobians
+from lipsort_cli.layers.constraints.polynomials import gram
 from lipsort_cli.norms import NAMES
 
 STARTS, ROUNDS = 4, 3
@@ -59,12 +60,9 @@ def steepness(network: nn.Sequential, inputs: Tensor, norm: str) -> Steepness:
         directions = _directions(network, points, norm)
     sizes = [*best[0].tolist(), 1.0]
     ends = [*places[1:], len(network)]
-    return Steepness(
-        norm,
-        sizes[0],
-        [list(range(start, end)) for start, end in zip(places, ends, strict=True)],
-        [a / b if b > 0 else 0.0 for a, b in pairwise(sizes)],
-    )
+    positions = [list(range(start, end)) for start, end in zip(places, ends, strict=True)]
+    used = [a / b if b > 0 else 0.0 for a, b in pairwise(sizes)]
+    return Steepness(norm, sizes[0], positions, used)
 
 
 def _sizes(network: nn.Sequential, points: Tensor, norm: str) -> tuple[Tensor, Tensor]:
@@ -81,8 +79,7 @@ def _sizes(network: nn.Sequential, points: Tensor, norm: str) -> tuple[Tensor, T
 def _norm(matrices: Tensor, norm: str) -> Tensor:
     """Operator norms [N] of [N, C, n]."""
     if norm == "l2":
-        wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
-        return torch.linalg.eigvalsh(wide @ wide.mT)[:, -1].clamp_min(0).sqrt()
+        return torch.linalg.eigvalsh(gram(matrices))[:, -1].clamp_min(0).sqrt()
     return matrices.abs().sum(2 if norm == "linf" else 1).amax(1)
 
 

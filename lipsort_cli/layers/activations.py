@@ -189,7 +189,6 @@ class GroupSort(Grouped):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sort the groups of [..., n, ...]."""
         return group_sort(x, self.group_size, self.dim)
 
 
@@ -208,7 +207,6 @@ class FullSort(nn.Module):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sort [..., n, ...] along the feature axis."""
         return group_sort(x, x.shape[self.dim], self.dim)
 
 
@@ -219,7 +217,6 @@ class Maxout(Grouped):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reduce each group of [..., n, ...] to its maximum."""
         check_group_size(x.shape[self.dim], self.group_size)
         dim = self.dim % x.dim()
         groups = x.unflatten(dim, (x.shape[dim] // self.group_size, self.group_size))
@@ -231,7 +228,6 @@ class AbsoluteValue(nn.Module):
     """|x| elementwise: 1-Lipschitz, preserves the gradient norm away from 0."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[...] to the same shape."""
         # abs has gradient 0 at 0; where keeps the map norm-preserving there as well.
         return torch.where(x < 0, -x, x)
 

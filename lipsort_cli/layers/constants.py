@@ -9,16 +9,8 @@ from lipsort_cli.layers.extension import Extension
 
 _ONE = (
     *(AbsoluteValue, FullSort, GroupSort, Maxout),
-    *(
-        nn.Flatten,
-        nn.Identity,
-        nn.ReLU,
-        nn.Hardtanh,
-        nn.Tanh,
-        nn.Dropout,
-        nn.PixelShuffle,
-        nn.PixelUnshuffle,
-    ),
+    *(nn.Flatten, nn.Identity, nn.ReLU, nn.Hardtanh, nn.Tanh, nn.Dropout),
+    *(nn.PixelShuffle, nn.PixelUnshuffle),
 )
 """Layers of constant 1 in every lp norm; dropout does nothing outside training."""
 

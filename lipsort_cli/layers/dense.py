@@ -40,8 +40,7 @@ class Dense(ConstrainedLayer):
     ) -> None:
         super().__init__()
         check_features(in_features, out_features)
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features, self.out_features = in_features, out_features
         truth("bias", bias)
         self.constraint = Orthonormal() if constraint is None else constraint
         instance("constraint", self.constraint, Constraint, "one of lipsort_cli.layers.constraints")
@@ -59,7 +58,6 @@ class Dense(ConstrainedLayer):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         return nn.functional.linear(x, self.weight, self.bias)
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
@@ -69,5 +67,4 @@ class Dense(ConstrainedLayer):
         return matrix_norm_bound(self.weight, norm)
 
     def sizes(self) -> str:
-        """Features that come in and go out, and whether there is a bias."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"

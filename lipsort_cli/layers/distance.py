@@ -40,7 +40,6 @@ class OrderStatistics(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, decay: float) -> Tensor:
-        """[N, in], [out, in] to [N, out]."""
         ctx.save_for_backward(x, weight)
         ctx.decay = decay
         if decay == 0:
@@ -54,7 +53,6 @@ class OrderStatistics(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """[N, out] to the shapes of what went in."""
         x, weight = ctx.saved_tensors
         to_x, to_weight = torch.zeros_like(x), torch.zeros_like(weight)
         step = _rows(weight)
@@ -155,8 +153,6 @@ class Distance(nn.Module):
       ``bias``, is b outside training.
 
     Args:
-        in_features: size of the last axis of the input.
-        out_features: size of the last axis of the output.
         decay: at least 0, below 1.
         center: subtract the mean. Distances are large and alike; the next layer sees differences.
         spread: standard deviation of the first weights.
@@ -213,7 +209,6 @@ class Distance(nn.Module):
         return self.offset - self.mean
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in] to [N, out]."""
         if not self.training:
             found: Tensor = OrderStatistics.apply(x, self.parameter, self.decay)
             return found + self.bias

@@ -66,7 +66,6 @@ class Extension(nn.Module):
         self.parameter.copy_(bias / self.unit)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, in] to [N, 1]."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.centres.dtype)
             if torch.compiler.is_compiling():  # no choice that depends on values can be exported

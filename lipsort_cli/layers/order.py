@@ -46,7 +46,6 @@ class OrderStatistic(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """[N, in], [out, in], [out] to [N, out]."""
         literals = torch.cat([x, -x], 1)
         votes = torch.cat([weight.clamp_min(0), (-weight).clamp_min(0)], 1)
         rows = max(1, _CACHED // (votes.shape[1] * max(len(votes), votes.shape[1] // _BLOCK + 1)))
@@ -59,7 +58,6 @@ class OrderStatistic(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """[N, out] to [N, in]."""
         (index,) = ctx.saved_tensors
         pulled = torch.where(index < ctx.inputs, gradients[0], -gradients[0])
         to_x = pulled.new_zeros(len(pulled), ctx.inputs)
@@ -88,13 +86,9 @@ def _chosen(literals: Tensor, votes: Tensor, bias: Tensor) -> Tensor:
 def whole_numbers(weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     """Whole weights and thresholds of gates that hold where sum_i w_ji s_i >= shift_j, s_i = +-1.
 
-    Args:
-        weight: [out, in], any scale.
-        shift: [out].
-
-    Returns:
-        Weights [out, in] whose absolute values add up to about 2^23 a row, and thresholds [out]
-        between 1 and that sum, so that some level always reaches them; both float32.
+    Of w [out, in] of any scale and shifts [out]: weights [out, in] whose absolute values add up to
+    about 2^23 a row, and thresholds [out] between 1 and that sum, so that some level always reaches
+    them; both float32.
     """
     weight, shift = weight.detach().double(), shift.detach().double()
     scale = _LARGEST / weight.abs().sum(1).clamp_min(1e-300)
@@ -166,11 +160,7 @@ class WeightedOrder(nn.Module):
     is the same for all of an image's background would come to rest on its threshold, where the
     last bit decides about every image.
 
-    Args:
-        in_features: size of the last axis of the input.
-        out_features: size of the last axis of the output.
-        slope: of the gates, backwards.
-        slack: in deviations.
+    ``slope``: of the gates, backwards; ``slack``: in deviations.
 
     Example:
         >>> layer = WeightedOrder(3, 1).eval()

@@ -32,8 +32,7 @@ class OrderFilter(WeightedOrder):
         filters: statistics of each window.
         side: of a window.
         stride: pixels from one window to the next.
-        slope: as for :class:`WeightedOrder`.
-        slack: as for :class:`WeightedOrder`.
+        slope, slack: as for :class:`WeightedOrder`.
 
     Example:
         >>> OrderFilter((1, 5, 5), 3, side=3, stride=2).eval()(torch.rand(7, 25)).shape

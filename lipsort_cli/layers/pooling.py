@@ -31,7 +31,6 @@ class SpaceToDepth(nn.PixelUnshuffle):
         return super().forward(x)
 
     def lipschitz(self, norm: str) -> float:
-        """1 in every norm: a permutation."""
         return 1.0
 
 
@@ -42,7 +41,6 @@ class DepthToSpace(nn.PixelShuffle):
         super().__init__(whole("upscale_factor", upscale_factor))
 
     def lipschitz(self, norm: str) -> float:
-        """1 in every norm: a permutation."""
         return 1.0
 
 
@@ -79,7 +77,6 @@ class AveragePool(Pool):
         self.scale = self.kernel / self.overlap if normalized else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, H', W']."""
         pooled = nn.functional.avg_pool2d(x, self.kernel, self.stride)
         return pooled if self.scale == 1.0 else pooled * self.scale
 
@@ -93,7 +90,6 @@ class MaxPool(Pool):
     """The largest of each window; constant ceil(k / s) in L2: 1 for disjoint windows."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, H', W']."""
         return nn.functional.max_pool2d(x, self.kernel, self.stride)
 
     def lipschitz(self, norm: str) -> float:
@@ -108,7 +104,6 @@ class L2Pool(Pool):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, H', W']."""
         # Squares under autocast's bfloat16 would lose half their digits.
         with torch.autocast(x.device.type, enabled=False):
             values = x if x.dtype == torch.double else x.float()

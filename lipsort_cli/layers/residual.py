@@ -53,11 +53,9 @@ class Residual(nn.Module):
         return 1 - self.branch
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, ...] to the same shape."""
         return self.skip * x + self.branch * self.layers(x)
 
     def lipschitz(self, norm: str) -> float:
-        """|1 - a| + |a| L_f."""
         inner = lipschitz_constant(self.layers, norm)
         return abs(float(self.skip.detach())) + abs(float(self.branch.detach())) * inner
 
@@ -83,7 +81,6 @@ class Sum(Branches):
     """y = f_1(x) + f_2(x) + ...: constant at most the sum of theirs; an empty branch is x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, ...] to what every branch returns."""
         first, *others = (branch(x) for branch in self.branches)
         for other in others:
             first = first + other

@@ -20,11 +20,9 @@ class Scale(nn.Module):
         self.factor = real("factor", factor, "a finite number", math.isfinite)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[...] to the same shape."""
         return x * self.factor
 
     def lipschitz(self, norm: str) -> float:
-        """|factor| in every norm."""
         return abs(self.factor)
 
     def extra_repr(self) -> str:
@@ -56,10 +54,8 @@ class Normalize(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, ...] to the same shape."""
         shape = (1, -1) + (1,) * (x.dim() - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)
 
     def lipschitz(self, norm: str) -> float:
-        """max(1 / std) in every norm."""
         return float((1 / self.std.double()).max())

@@ -57,18 +57,11 @@ def build_report(
     commands: Sequence[str] = COMMANDS,
     **options: Any,
 ) -> Report:
-    """Compare all runs in or under ``directories``, and write the report into ``out``.
+    """Compare all runs in or under ``directories`` or patterns, and write a report into ``out``.
 
     Writes ``report.md``, ``report.html`` (one file, pictures inside), ``report.json`` and
-    ``figures/*.png``. Runs that have no figures are listed with the reason.
-
-    Args:
-        directories: run folders, folders that hold runs at any depth, or patterns.
-        out: folder of the report.
-        extra: blocks that come first.
-        commands: whose runs are compared.
-        options: as :class:`~lipsort_cli.config.report.ReportConfig` has them: ``sort``, ``group``,
-            ``pool``, ``columns``, ``spread``, ``pictures``, ``title``.
+    ``figures/*.png``. Runs that have no figures are listed with the reason. ``extra`` blocks come
+    first; ``options``: as :class:`~lipsort_cli.config.report.ReportConfig` has them.
 
     Raises:
         UsageError: a folder or a name does not exist.

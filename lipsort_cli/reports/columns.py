@@ -10,21 +10,12 @@ from fnmatch import fnmatchcase
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.reports.rows import Comparison, Row
-from lipsort_cli.reports.values import COUNT, GIVEN, is_share, lower_is_better, shown
-
-Column = tuple[str, str, str]
+from lipsort_cli.reports.values import COUNT, GIVEN, Column, is_share, lower_is_better, shown
 
 SPREADS = {"deviation": "standard deviation", "half_range": "half the range"}
 _SECONDARY = (
-    "certified_value",
-    "dual_correlation",
-    "parameters*",
-    "steps",
-    "critic_steps",
-    "certificate.*",
-    "inspect.*",
-    "attack.*",
-    "seconds",
+    *("certified_value", "dual_correlation", "parameters*", "steps", "critic_steps", "seconds"),
+    *("certificate.*", "inspect.*", "attack.*"),
 )
 """Figures that are left out of tables unless ``columns`` asks for them; the caption names them."""
 _BY_RADIUS = re.compile(r"(.+)\.(l2|linf|l1)\.([^a-z]+)$")
@@ -54,8 +45,7 @@ def choose(comparison: Comparison, wanted: Sequence[str], sort: str | None) -> l
     kinds = list(dict.fromkeys((family(c[0]), *c[1:]) for c in first))
     families = list(dict.fromkeys(family(c[0]) for c in first))
     return sorted(
-        first,
-        key=lambda c: (families.index(family(c[0])), kinds.index((family(c[0]), *c[1:]))),
+        first, key=lambda c: (families.index(family(c[0])), kinds.index((family(c[0]), *c[1:])))
     )
 
 

@@ -169,15 +169,8 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
             Figure(f"{prefix}.{one.name}", one.value, one.evidence, one.detail)
             for one in _of_file(prefix, values)
         ]
-    return Run(
-        directory,
-        command,
-        record,
-        dict(leaves(config)),
-        own,
-        log_of(directory),
-        _radii(later.get("certificate")),
-    )
+    log, radii = log_of(directory), _radii(later.get("certificate"))
+    return Run(directory, command, record, dict(leaves(config)), own, log, radii)
 
 
 def _configuration(directory: Path) -> dict[str, Any]:

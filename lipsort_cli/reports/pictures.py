@@ -19,12 +19,11 @@ from lipsort_cli.figures.comparison import (
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reports.columns import best_first, find_column
 from lipsort_cli.reports.rows import Comparison, Row, Spread
-from lipsort_cli.reports.values import is_share, shown
+from lipsort_cli.reports.values import Column, is_share, shown
 
 _GRID = 400
 """Radii at which a curve of all points is drawn."""
 _NO_METRICS = ("epoch", "step", "split", "lr")
-Column = tuple[str, str, str]
 
 
 def draw(comparison: Comparison, folder: Path, sort: Column | None) -> Iterator[Picture]:
@@ -172,14 +171,9 @@ def _bars(rows: Sequence[Row], path: Path, sort: Column) -> Iterator[Picture]:
     if len(rows) < 2:
         return
     name, evidence, _ = sort
-    draw_bars(
-        path,
-        [row.label for row in rows],
-        [row.figures[sort].values for row in rows],
-        quantity=f"{name} ({evidence})",
-        title=f"Runs by {name}",
-        percent=is_share(name),
-    )
+    labels, values = [row.label for row in rows], [row.figures[sort].values for row in rows]
+    quantity, title = f"{name} ({evidence})", f"Runs by {name}"
+    draw_bars(path, labels, values, quantity=quantity, title=title, percent=is_share(name))
     best = best_first(rows, sort)
     unit = "%" if is_share(name) else ""
     ends = [f"{shown(name, r.figures[sort].mean, evidence)}{unit}" for r in (best[0], best[-1])]

@@ -10,17 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lipsort_cli.reports.found import Run
+from lipsort_cli.reports.values import Column
 
 EXECUTION = (
-    "resume",
-    "tracker",
-    "device",
-    "threads",
-    "*.root",
-    "*.download",
-    "training.checkpoint_seconds",
-    "training.log_every",
-    "training.diagnostics_*",
+    *("resume", "tracker", "device", "threads", "*.root", "*.download"),
+    *("training.checkpoint_seconds", "training.log_every", "training.diagnostics_*"),
 )
 """Keys that say how a run is carried out or looked at, and not what is trained."""
 
@@ -59,7 +53,7 @@ class Row:
 
     settings: dict[str, str]
     runs: list[Run]
-    figures: dict[tuple[str, str, str], Spread] = field(default_factory=dict)
+    figures: dict[Column, Spread] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,7 +73,7 @@ class Comparison:
 
     command: str
     rows: list[Row]
-    columns: list[tuple[str, str, str]]
+    columns: list[Column]
     repeated: list[Run] = field(default_factory=list)
     """Runs that another, newer one repeats: same configuration, same seed."""
 
@@ -126,13 +120,10 @@ def compare(
     group: Sequence[str] | None = None,
     pool: Sequence[str] = ("seed",),
 ) -> Comparison:
-    """Group ``runs`` of one command into rows.
+    """Group ``runs`` of one command, oldest first, into rows.
 
-    Args:
-        command: their command.
-        runs: oldest first.
-        group: keys that make a row; None: all keys but those of ``pool``.
-        pool: keys (or patterns) in which the runs of a row may differ.
+    ``group``: keys that make a row; None: all but those of ``pool``, keys (or patterns) in which
+    the runs of a row may differ.
     """
     identities = [identity(run) for run in runs]
     keys = list(dict.fromkeys(key for one in identities for key in one))
@@ -156,9 +147,7 @@ def compare(
         kept, dropped = _distinct([(runs[i], identities[i]) for i in members])
         repeated += dropped
         settings = {short[c]: values[c] for c in differing}
-        row = Row(settings, kept)
-        row.figures = _spreads(kept)
-        found.append(row)
+        found.append(Row(settings, kept, _spreads(kept)))
     columns = list(dict.fromkeys(column for row in found for column in row.figures))
     return Comparison(command, found, columns, repeated)
 
@@ -205,8 +194,8 @@ def _distinct(members: Sequence[tuple[Run, dict[str, Any]]]) -> tuple[list[Run],
     return list(newest.values()), dropped
 
 
-def _spreads(runs: Sequence[Run]) -> dict[tuple[str, str, str], Spread]:
-    values: dict[tuple[str, str, str], list[float]] = {}
+def _spreads(runs: Sequence[Run]) -> dict[Column, Spread]:
+    values: dict[Column, list[float]] = {}
     for run in runs:
         for figure in run.figures:
             values.setdefault(figure.column, []).append(figure.value)

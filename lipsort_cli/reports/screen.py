@@ -26,12 +26,8 @@ def show(document: Document, console: Console, width: int | None = None) -> None
 
 
 def _table(table: Table, console: Console, width: int) -> None:
-    drawn = RichTable(
-        title=Text(table.title) if table.title else None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        pad_edge=False,
-    )
+    title = Text(table.title) if table.title else None
+    drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for index, cell in enumerate(table.header):
         drawn.add_column(
             Text(cell),

@@ -15,6 +15,7 @@ from lipsort_cli.reports.columns import SPREADS, arrange, cell, choose, details,
 from lipsort_cli.reports.found import Broken, Run
 from lipsort_cli.reports.pictures import draw
 from lipsort_cli.reports.rows import Comparison
+from lipsort_cli.reports.values import Column
 from lipsort_cli.versions import processor
 
 
@@ -78,10 +79,7 @@ def section(comparison: Comparison, out: Path, config: ReportConfig) -> Iterator
 
 
 def _main_table(
-    comparison: Comparison,
-    said: str,
-    chosen: Sequence[tuple[str, str, str]],
-    config: ReportConfig,
+    comparison: Comparison, said: str, chosen: Sequence[Column], config: ReportConfig
 ) -> Table:
     names = [column[0] for column in chosen]
     settings = list(comparison.rows[0].settings)
@@ -93,7 +91,7 @@ def _main_table(
         cells = [cell(column, row, config.spread) for column in chosen]
         rows.append([str(number), *row.settings.values(), str(len(row.runs)), *cells])
     header = ["#", *settings, "runs", *headings]
-    left = set(range(1 + len(settings)))
+    right = frozenset(range(1 + len(settings), len(header)))
     notes = [said]
     if any(len(row.runs) > 1 for row in comparison.rows):
         pooled = "all runs of a row"
@@ -112,8 +110,7 @@ def _main_table(
     missing = [family(c[0]) for c in comparison.columns if c[0] not in names]
     if missing:
         notes.append(f"Not shown (see columns): {', '.join(dict.fromkeys(missing))}.")
-    return Table("Results", header, rows, " ".join(n for n in notes if n), 1,
-                 frozenset(i for i in range(len(header)) if i not in left))  # fmt: skip
+    return Table("Results", header, rows, " ".join(filter(None, notes)), 1, right)
 
 
 def _common(comparison: Comparison) -> str:

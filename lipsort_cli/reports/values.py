@@ -32,6 +32,10 @@ _KINDS = {
 _LOWER_IS_BETTER = ("seconds", "lipschitz_bound", "upper_bound", "loss", "error", "parameters")
 
 
+Column = tuple[str, str, str]
+"""Name, evidence and detail: what must agree for two figures to stand in one column."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One number of a run: what it is called, what kind of number it is, and of what.
@@ -46,8 +50,8 @@ class Figure:
     detail: str = ""
 
     @property
-    def column(self) -> tuple[str, str, str]:
-        """What must agree for two figures to stand in one column."""
+    def column(self) -> Column:
+        """Where it stands."""
         return (self.name, self.evidence, self.detail)
 
 

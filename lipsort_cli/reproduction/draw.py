@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lipsort_cli.figures.comparison import look_of
 from lipsort_cli.figures.style import COLOURS, MARKERS, drawing, picture
@@ -51,25 +52,14 @@ def dots(
         for y, arm in enumerate(reversed(arms)):
             sample = arm.sample(metric)
             kind = 1 if arm.side == "ours" else 0
-            axes.plot(
-                sample.values,
-                [y] * len(sample.values),
-                ("o", "D")[kind],
-                color=COLOURS[kind],
-                alpha=0.6,
-            )
+            row, colour = [y] * len(sample.values), COLOURS[kind]
+            axes.plot(sample.values, row, ("o", "D")[kind], color=colour, alpha=0.6)
             axes.plot([sample.mean], [y], "|", color="black", markersize=13, markeredgewidth=2)
         if reference is not None:
             axes.axvline(reference[0], color="black", linestyle="--", linewidth=1)
-            axes.annotate(
-                reference[1],
-                (reference[0], 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(-3, 2),
-                textcoords="offset points",
-                ha="right",
-                fontsize=8,
-            )
+            above: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            at = (reference[0], 1.0)
+            axes.annotate(reference[1], at, (-3, 2), ha="right", fontsize=8, **above)
         axes.set_yticks(range(len(arms)), labels(arms)[::-1])
         axes.set_ylim(-0.6, len(arms) - 0.4)
         if log and arms:

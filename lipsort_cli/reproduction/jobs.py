@@ -85,16 +85,11 @@ def expand(preset: str, out: Path, seeds: Iterable[int], extra: tuple[str, ...] 
     base = _digestible(config)
     jobs = []
     for combination in itertools.product(*choices):
-        overrides = (
-            f"experiment={preset}",
-            "hydra.mode=RUN",
-            *(f"{key}={value}" for key, value in combination),
-            *extra,
-        )
+        chosen = (f"{key}={value}" for key, value in combination)
+        overrides = (f"experiment={preset}", "hydra.mode=RUN", *chosen, *extra)
         arm = dict(combination)
-        jobs.append(
-            Job(command, overrides, _place(out, preset, command, overrides, arm, base), arm, preset)
-        )
+        directory = _place(out, preset, command, overrides, arm, base)
+        jobs.append(Job(command, overrides, directory, arm, preset))
     return jobs
 
 

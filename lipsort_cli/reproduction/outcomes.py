@@ -63,7 +63,7 @@ def bound_from(side: str) -> Callable[[Metric], Metric]:
     return mark
 
 
-def at(*path: str, file: str = "results.json") -> Metric:
+def at(*path: str | int, file: str = "results.json") -> Metric:
     """The figure under a path of keys of a job's file."""
 
     def metric(outcome: Outcome) -> float:
@@ -167,6 +167,10 @@ class Outcomes:
             LipsortError: two of them have one seed, so that the arm does not tell them apart.
         """
         return Arm(preset, (), tuple(self.of(preset, **arm))).sample(metric)
+
+    def beside(self, arm: Arm, metric: Metric, **changes: str) -> Sample:
+        """The same of the setting that differs from ``arm`` in these values alone."""
+        return self.sample(metric, arm.preset, **dict(arm.values) | changes)
 
     def sort_and_relu(
         self, metric: Metric, preset: str, sort: str = "maxmin", **arm: object

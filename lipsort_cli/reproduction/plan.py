@@ -68,9 +68,8 @@ def plan(studies: list[Study], out: Path, seeds: Sequence[int], mode: str) -> Pl
 def prepare(jobs: Iterable[Job]) -> dict[Path, str]:
     """Load every data set that is downloaded when absent once, before several jobs do so at a time.
 
-    Returns:
-        directories of the ``jobs`` that cannot run, each with the reason: their data set, or that
-        of a job which they need, is absent and cannot be downloaded.
+    Directories of the ``jobs`` that cannot run, each with the reason: their data set, or that of a
+    job which they need, is absent and cannot be downloaded.
     """
     from lipsort_cli.data import load
 

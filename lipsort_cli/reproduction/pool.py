@@ -67,14 +67,8 @@ class Worker:
     def give(self, job: Job, **rest: Any) -> None:
         """Let it do a job; ``rest`` is for other kinds of workers."""
         self.job = job
-        self.tell(
-            {
-                "command": job.command,
-                "overrides": list(job.overrides),
-                "directory": str(job.directory.absolute()),
-                **rest,
-            }
-        )
+        message = {"command": job.command, "overrides": list(job.overrides)}
+        self.tell({**message, "directory": str(job.directory.absolute()), **rest})
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send it a line; one that is gone says so itself."""
@@ -99,13 +93,9 @@ class Worker:
 def run(jobs: list[Job], workers: int, told: Told) -> dict[Path, dict[str, Any]]:
     """Do all ``jobs``; the answers by directory.
 
-    A job whose predecessor failed is not started and counts as failed. A worker that dies takes
-    its job with it, and is replaced.
-
-    Args:
-        jobs: in the order in which they are started.
-        workers: processes at a time.
-        told: called after each job with its answer.
+    They are started in this order, so many ``workers`` at a time; ``told`` each job's answer. A job
+    whose predecessor failed is not started and counts as failed. A worker that dies takes its job
+    with it, and is replaced.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, when all workers have left resumable runs.

@@ -223,11 +223,7 @@ def verdict(finding: Finding | str, missing: int) -> str:
 
 
 def write(
-    plan: Plan,
-    findings: dict[int, Finding | str],
-    out: Path,
-    mode: str,
-    failed: dict[Path, str],
+    plan: Plan, findings: dict[int, Finding | str], out: Path, mode: str, failed: dict[Path, str]
 ) -> list[dict[str, Any]]:
     """Write ``report.md``, ``report.html`` and ``report.json`` into ``out``; what they say."""
     found = [

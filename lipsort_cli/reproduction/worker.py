@@ -6,7 +6,6 @@ output. What a job prints goes to ``log.txt`` in its directory. Torch is loaded 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -60,7 +60,11 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"directory": str(directory)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "log.txt").open("a", encoding="utf-8") as log, _into(log):
+        with (
+            (directory / "log.txt").open("a", encoding="utf-8") as log,
+            redirect_stdout(log),
+            redirect_stderr(log),
+        ):
             try:
                 perform(job["command"], job["overrides"], directory)
                 answer["status"] = "finished"
@@ -124,12 +128,6 @@ def _clear(directory: Path) -> None:
             shutil.rmtree(path)
         elif path.name != "log.txt":
             path.unlink()
-
-
-@contextlib.contextmanager
-def _into(log: TextIO) -> Any:
-    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-        yield
 
 
 if __name__ == "__main__":

@@ -218,11 +218,8 @@ def singular_values_become_one(seed: int, quick: bool) -> Claim:
 def universality(quick: bool) -> Claim:
     """The lattice construction on ever finer grids."""
     found = {dim: errors(dim) for dim in ((1, 2) if quick else (1, 2, 3))}
-    holds = all(
-        one.found <= one.bound + 1e-12
-        and (  # evaluated in binary64
-            after is None or after.found < one.found
-        )
+    holds = all(  # evaluated in binary64
+        one.found <= one.bound + 1e-12 and (after is None or after.found < one.found)
         for series in found.values()
         for one, after in itertools.zip_longest(series, series[1:])
     )
@@ -357,14 +354,8 @@ def lattice_interpolates(norm: str, seed: int, quick: bool) -> Claim:
         bound = constant(network, norm)
         holds &= bound <= 1 + 1e-6
         detail += f"; the verifier bounds the saved network by {at_most(bound, 10)}"
-    name = NAMES[norm]
-    return Claim(
-        f"lattice_{norm}",
-        f"the lattice construction takes given values exactly, 1-Lipschitz in {name}",
-        PROVEN,
-        holds,
-        detail,
-    )
+    claim = f"the lattice construction takes given values exactly, 1-Lipschitz in {NAMES[norm]}"
+    return Claim(f"lattice_{norm}", claim, PROVEN, holds, detail)
 
 
 # --- shared -------------------------------------------------------------------------------------

@@ -103,11 +103,7 @@ def maxmin_by_fullsort(features: int, bound: Fraction | int) -> ExactNetwork:
     shift = [(i // 2) * (2 * bound + 1) for i in range(features)]
     identity = [[Fraction(int(i == j)) for j in range(features)] for i in range(features)]
     back = [-value for value in shift]
-    layers = (
-        affine(identity, shift),
-        Activation("sort", features),
-        affine(identity, back),
-    )
+    layers = (affine(identity, shift), Activation("sort", features), affine(identity, back))
     return ExactNetwork(layers, features, bound)
 
 

@@ -191,7 +191,7 @@ def norm_at_most_one(layer: Affine | Select, norm: str) -> bool:
 def dual_norm_at_most_one(row: Vector, norm: str) -> bool:
     """Whether x -> <row, x> is 1-Lipschitz in ``norm``: L2 for l2, L1 for linf, L-inf for l1."""
     if norm == "l2":
-        return sum((v * v for v in row), Fraction(0)) <= 1
+        return dot(row, row) <= 1
     if norm == "linf":
         return sum(map(abs, row), Fraction(0)) <= 1
     return max(map(abs, row)) <= 1

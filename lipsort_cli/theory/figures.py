@@ -62,13 +62,8 @@ def draw_bends(path: Path, bends: dict[str, dict[int, Bent]]) -> None:
                 label=f"ReLU, {depth} hidden {layers}: bend {bent.bend:.2f}",
             )
         (bent,) = list(bends["maxmin"].values())[:1]
-        axes.plot(
-            grid[:, 0],
-            _centred(bent, grid),
-            color=COLOURS[0],
-            linewidth=2.5,
-            label=f"MaxMin, 1 hidden layer: bend {bent.bend:.2f}",
-        )
+        label = f"MaxMin, 1 hidden layer: bend {bent.bend:.2f}"
+        axes.plot(grid[:, 0], _centred(bent, grid), color=COLOURS[0], linewidth=2.5, label=label)
         axes.plot(grid[:, 0], grid.abs()[:, 0], color="0.2", linewidth=0.8, label="|x|: bend 2")
         axes.set(
             xlabel="x",

@@ -29,10 +29,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.points import evaluate, issued_bounds
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.verifier.graph import Layer, Network
 
 _GRID = {"margin": 4, "spectral": 64, "rows": 8}
@@ -80,10 +82,7 @@ class MarginBound:
 
 
 def margin_bound(
-    network: Network,
-    inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    delta: float = 0.05,
+    network: Network, inputs: NDArray[np.float32], labels: NDArray[np.int64], delta: float = 0.05
 ) -> MarginBound:
     """The bound for ``network`` trained on ``inputs`` [n, *shape] with ``labels`` [n].
 
@@ -92,7 +91,8 @@ def margin_bound(
     """
     size, rows, spectral, factor = _norms(network, inputs)
     found = evaluate(network, inputs, "real")
-    margins = _margins(found.logits, labels) - 2 * found.error
+    margins = worst_margin(torch.from_numpy(found.logits), torch.from_numpy(labels)).numpy()
+    margins = np.where(np.isnan(margins), -np.inf, margins) - 2 * found.error
     n = len(labels)
     logs = 0.0
     rounded_rows, rounded_spectral = [], []
@@ -106,7 +106,7 @@ def margin_bound(
     product = factor * math.prod(rounded_spectral)
     ratio = sum((b / s) ** (2 / 3) for b, s in zip(rounded_rows, rounded_spectral, strict=True))
     spread = size * product * ratio**1.5
-    best: MarginBound | None = None
+    bounds = []
     median = float(np.median(margins))
     normalised = spread / (n * median) if median > 0 else None
     top = max(float(margins.max()), 1e-6)
@@ -119,11 +119,9 @@ def margin_bound(
         allowed = logs + _cost(k)
         sampling = 3 * math.sqrt((math.log(2 / delta) + allowed) / (2 * n))
         empirical = float((margins < margin).mean())
-        value = empirical + complexity + sampling
-        if best is None or value < best.value:
-            best = MarginBound(value, margin, empirical, complexity, sampling, delta, n, normalised)
-    assert best is not None
-    return best
+        parts = margin, empirical, complexity, sampling
+        bounds.append(MarginBound(sum(parts[1:]), *parts, delta, n, normalised))
+    return min(bounds, key=lambda bound: bound.value)
 
 
 def _rademacher(root: float, n: int) -> float:
@@ -131,14 +129,6 @@ def _rademacher(root: float, n: int) -> float:
     if 3 * root >= n:
         return 1.0
     return min(1.0, 12 * root / n * (1 + math.log(n / (3 * root))))
-
-
-def _margins(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    rows = np.arange(len(labels))
-    others = logits.copy()
-    others[rows, labels] = -np.inf
-    margins: NDArray[np.float64] = logits[rows, labels] - others.max(1)
-    return np.where(np.isnan(margins), -np.inf, margins)
 
 
 def _norms(

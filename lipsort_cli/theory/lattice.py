@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.errors import UsageError
-from lipsort_cli.theory.exact import Activation, Affine, ExactNetwork, Layer, Select, Vector
+from lipsort_cli.theory.exact import Activation, Affine, ExactNetwork, Layer, Select, Vector, dot
 
 Number = float | int | Fraction
 
@@ -66,13 +66,9 @@ def interpolate(
         return ExactNetwork((Affine([[Fraction(0)] * dim], exact_values),), dim)
     rows: list[Vector] = []
     shifts: Vector = []
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                row = _row(exact_points, exact_values, i, j, norm)
-                rows.append(row)
-                dot = sum((w * x for w, x in zip(row, exact_points[i], strict=True)), Fraction(0))
-                shifts.append(exact_values[i] - dot)
+    for i, j in itertools.permutations(range(n), 2):
+        rows.append(_row(exact_points, exact_values, i, j, norm))
+        shifts.append(exact_values[i] - dot(rows[-1], exact_points[i]))
     layers: list[Layer] = [Affine(rows, shifts)]
     layers += _tournament(n, n - 1, group_size, largest=False)
     layers += _tournament(1, n, group_size, largest=True)
@@ -110,7 +106,7 @@ def _row(points: list[Vector], values: Vector, i: int, j: int, norm: str) -> Vec
         raise UsageError(f"points[{i}] and points[{j}] are the same point; each one may come once")
     if norm == "l2":
         # (rise / |step|) (step / |step|) has no root.
-        square = sum((v * v for v in step), Fraction(0))
+        square = dot(step, step)
         lipschitz = rise * rise <= square
         row = [rise * v / square for v in step]
     elif norm == "linf":

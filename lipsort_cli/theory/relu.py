@@ -29,7 +29,7 @@ from torch import nn
 from lipsort_cli.config.learning import CosineSchedule, StiefelOptimizer
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.optim import Rates, build_optimizer
-from lipsort_cli.theory.exact import Activation, ExactNetwork, Matrix, Vector, affine
+from lipsort_cli.theory.exact import Activation, ExactNetwork, Matrix, Vector, affine, dot
 from lipsort_cli.zoo import build_mlp
 from lipsort_cli.zoo.network import Network
 
@@ -41,22 +41,16 @@ TRIPLE = 5
 def slope(weights: list[Matrix], patterns: list[list[bool]]) -> tuple[Fraction, list[Fraction]]:
     """Slope of a network R -> R where the units of ``patterns`` are active, exactly.
 
-    Args:
-        weights: W_1 [n, 1], ..., W_L [1, m].
-        patterns: which units of each hidden layer are active.
-
-    Returns:
-        The slope, and the squared length of the vector after each layer's activation.
+    ``weights``: W_1 [n, 1], ..., W_L [1, m]. Also the squared length of the vector after each
+    layer's activation.
     """
     vector: Vector = [Fraction(1)]
     lengths = []
     for k, weight in enumerate(weights):
-        vector = [
-            sum((w * v for w, v in zip(row, vector, strict=True)), Fraction(0)) for row in weight
-        ]
+        vector = [dot(row, vector) for row in weight]
         if k < len(patterns):
             vector = [v if on else Fraction(0) for v, on in zip(vector, patterns[k], strict=True)]
-            lengths.append(sum((v * v for v in vector), Fraction(0)))
+            lengths.append(dot(vector, vector))
     return vector[0], lengths
 
 
@@ -77,8 +71,7 @@ def orthogonal_matrices() -> Integers:
 def search() -> tuple[int, int, int]:
     """Every network 1-2-2-1 with orthonormal weights k / 5, at every activation pattern, exactly.
 
-    Returns:
-        Networks, slopes looked at, and counterexamples: networks that have both slopes +1 and -1.
+    Networks, slopes looked at, and counterexamples: networks that have both slopes +1 and -1.
     """
     patterns = np.array(list(itertools.product((0, 1), repeat=2)), dtype=np.int64)
     first, middle, last = unit_vectors(), orthogonal_matrices(), unit_vectors()
@@ -94,14 +87,8 @@ def search() -> tuple[int, int, int]:
 def best_shallow() -> ExactNetwork:
     """One hidden layer of ReLU that bends by 1, the most it can: it is |x| / 2."""
     half = Fraction(1, 2)
-    return ExactNetwork(
-        (
-            affine([[half], [half], [-half], [-half]]),
-            Activation("relu"),
-            affine([[half, half, half, half]]),
-        ),
-        1,
-    )
+    spread, gather = affine([[half], [half], [-half], [-half]]), affine([[half] * 4])
+    return ExactNetwork((spread, Activation("relu"), gather), 1)
 
 
 def bend(function: Callable[[list[Fraction]], Vector]) -> Fraction:
@@ -140,10 +127,10 @@ def train_bend(
             torch.manual_seed(seed * 1000 + restart)
             network = build_mlp([1], 1, [width] * depth, make)
             with torch.no_grad():
-                for layer in _dense(network):
-                    assert layer.bias is not None
-                    # Spread kinks over the interval: at 0 all of them would coincide.
-                    layer.bias.uniform_(-0.5, 0.5)
+                for layer in network:
+                    if isinstance(layer, Dense) and layer.bias is not None:
+                        # Spread kinks over the interval: at 0 all of them would coincide.
+                        layer.bias.uniform_(-0.5, 0.5)
         optimizer = build_optimizer(network, StiefelOptimizer(lr=0.1, rest_lr=0.01))
         rates = Rates(optimizer, CosineSchedule())
         for step in range(steps):
@@ -155,7 +142,3 @@ def train_bend(
         with torch.no_grad():
             results.append(Bent(float(weights @ network(points)[:, 0]), network))
     return max(results, key=lambda result: result.bend)
-
-
-def _dense(network: Network) -> list[Dense]:
-    return [layer for layer in network if isinstance(layer, Dense)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lipsort_cli.attacks.steps import ascent, inside, project
+from lipsort_cli.attacks.steps import ascent, expand, inside, project
 from lipsort_cli.config.train import Adversarial
 from lipsort_cli.devices import sent
 from lipsort_cli.training.losses import Loss
@@ -51,7 +51,6 @@ def _start(inputs: Tensor, eps: float, norm: str, generator: torch.Generator) ->
     if norm == "linf":
         return (2 * sent(torch.rand(inputs.shape, generator=generator), to) - 1) * eps
     direction = ascent(sent(torch.randn(inputs.shape, generator=generator), to), norm)
-    size = inputs[0].numel()
-    shape = (len(inputs), *[1] * (inputs.dim() - 1))
+    share = expand(sent(torch.rand(len(inputs), generator=generator), to), inputs)
     # The volume within radius r grows as r^d.
-    return direction * eps * sent(torch.rand(shape, generator=generator), to) ** (1 / size)
+    return direction * eps * share ** (1 / inputs[0].numel())

@@ -24,7 +24,7 @@ from lipsort_cli.training.losses import build_loss
 from lipsort_cli.training.radius import best_route, head_gaps, radii
 from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.step_means import StepMeans
-from lipsort_cli.zoo import Ensemble, Network
+from lipsort_cli.zoo import Ensemble, Network, OrderNetwork
 
 EVALUATION_BATCH = 2048
 
@@ -65,7 +65,7 @@ class ClassifierTask(Task):
             training.adversarial, self._forward, self.loss, dataset.bounds
         )
         # Such a network is trained for its worst case, which depends on the labels.
-        self.worst = network.worst
+        self.worst = network if isinstance(network, OrderNetwork) else None
         self.window = StepMeans()
         self.latest: dict[str, float] = {}
         self.best: tuple[float, dict[str, Tensor]] | None = None
@@ -85,8 +85,7 @@ class ClassifierTask(Task):
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:
             # As one process would, before the batch is shared out.
-            generator = self._random(AUGMENTATION, self.at.step)
-            inputs = self.augment(inputs, generator)
+            inputs = self.augment(inputs, self.random(AUGMENTATION, self.at.step))
         count = len(labels)
         part, share = self.team.shard(count)
         inputs, labels = inputs[part], labels[part]
@@ -100,12 +99,9 @@ class ClassifierTask(Task):
         """Indices of this step's examples."""
         epoch, position = divmod(self.at.step, self.steps_an_epoch)
         if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(len(self.labels), generator=self._random(ORDER, epoch))
+            order = torch.randperm(len(self.labels), generator=self.random(ORDER, epoch))
             self._order = epoch, sent(order, self.device)
         return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
-
-    def _random(self, purpose: int, position: int) -> torch.Generator:
-        return torch.Generator().manual_seed(mixed_seed(self.seed, purpose, position))
 
     def _own_seed(self, purpose: int) -> int:
         """Seed of this step's random numbers, of this process' own."""
@@ -211,9 +207,7 @@ class ClassifierTask(Task):
         self.network.eval()
         correct = certified = 0
         for inputs, labels in zip(
-            split.inputs.split(EVALUATION_BATCH),
-            split.labels.split(EVALUATION_BATCH),
-            strict=True,
+            split.inputs.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
         ):
             inputs, labels = inputs.to(self.device), labels.to(self.device)
             if self.worst is not None:
@@ -245,7 +239,6 @@ class ClassifierTask(Task):
     # --- checkpoints --------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Weights, moments, and what was counted since the last line."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

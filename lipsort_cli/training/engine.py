@@ -37,6 +37,7 @@ from lipsort_cli.training.checkpoint import (
 from lipsort_cli.training.distributed import Team
 from lipsort_cli.training.interrupts import StepBoundary
 from lipsort_cli.training.progress import TrainingProgress
+from lipsort_cli.training.seeds import mixed_seed
 from lipsort_cli.training.trackers import About, Trackers
 
 Line = tuple[str, dict[str, Any]]
@@ -57,15 +58,13 @@ class Position:
 class Task(ABC):
     """What is trained. The engine moves :attr:`at` and sets :attr:`team`; a task reads them.
 
-    Args:
-        networks: all that is trained; several processes keep them the same.
-        device: where it is trained.
-        total: steps at most.
-        clip: largest gradient norm of an update; None: no limit.
+    Several processes keep the ``networks`` the same. ``total``: steps at most; ``clip``: largest
+    gradient norm of an update; None: no limit.
     """
 
     rate_keys = "optimizer.lr"
     """The keys to lower where training diverges."""
+    seed: int
 
     def __init__(
         self, networks: Sequence[nn.Module], device: torch.device, total: int, clip: float | None
@@ -131,12 +130,12 @@ class Task(ABC):
         """Share of the run that is done in the middle of the next step, which schedules follow."""
         return min(1.0, (self.at.step + 0.5) / self.total)
 
+    def random(self, purpose: int, position: int) -> torch.Generator:
+        """What is drawn for a purpose at a step or epoch: of the seed, and of nothing else."""
+        return torch.Generator().manual_seed(mixed_seed(self.seed, purpose, position))
+
     def update(
-        self,
-        loss: Tensor,
-        optimizer: Optimizer,
-        network: nn.Module,
-        name: str = "the loss",
+        self, loss: Tensor, optimizer: Optimizer, network: nn.Module, name: str = "the loss"
     ) -> Tensor:
         """Move ``network`` down this process' part of ``loss``; the value of the whole, a scalar.
 
@@ -334,14 +333,8 @@ def _save(task: Task, session: Session) -> None:
     # Collective: every process gives its random states, the leader writes.
     states = task.team.gathered(random_states())
     if task.team.leads:
-        state = {
-            **vars(session.identity),
-            **vars(task.at),
-            "threads": torch.get_num_threads(),
-            "random": states,
-            "task": task.state(),
-        }
-        save_checkpoint(session.directory, state)
+        run = {**vars(session.identity), **vars(task.at), "threads": torch.get_num_threads()}
+        save_checkpoint(session.directory, {**run, "random": states, "task": task.state()})
 
 
 def _restore(task: Task, session: Session) -> bool:

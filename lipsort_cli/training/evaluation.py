@@ -20,7 +20,7 @@ from lipsort_cli.certificates.points import (
     provable_arithmetic,
 )
 from lipsort_cli.certificates.predictions import deviation_radii
-from lipsort_cli.config.train import Evaluation, TrainConfig
+from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import LipsortError
@@ -85,14 +85,10 @@ def evaluate(
     config: TrainConfig,
     device: torch.device,
 ) -> TestFigures:
-    """Measure ``network`` on the test set, and certify its plain form ``plain``.
+    """Measure ``network`` on the test set, on which nothing was selected, and certify ``plain``.
 
-    Args:
-        network: the trained network, on ``device``.
-        plain: the same in plain form, as saved.
-        dataset: its test split is used, and nothing was selected on it.
-        config: the configuration node ``evaluation`` (norm, eps, arithmetic, attack) and ``seed``.
-        device: where the attack runs; on the CPU where this one rounds otherwise than certified.
+    ``plain`` is the network's plain form, as saved. The attack runs on ``device``, or on the CPU
+    where this one rounds otherwise than certified.
 
     Raises:
         LipsortError: an attack fooled a point inside its certified radius: a defect of lipsort.
@@ -107,32 +103,17 @@ def evaluate(
             f"certified in real arithmetic: no error bound of {wanted} is known for tanh and "
             "sigmoid"
         )
-    points = certify_points(
-        plain,
-        test.inputs.numpy(),
-        test.labels.numpy(),
-        norm=config.evaluation.norm,
-        arithmetic=arithmetic,
-    )
-    correct = correct_points(network, test, device)
+    inputs, labels = test.inputs.numpy(), test.labels.numpy()
+    norm, eps = config.evaluation.norm, config.evaluation.eps
+    points = certify_points(plain, inputs, labels, norm=norm, arithmetic=arithmetic)
+    clean = float(correct_points(network, test, device).mean())
     attacked, count = _attacked(network, dataset, config, device, points)
-    return TestFigures(
-        float(correct.mean()),
-        certified_accuracy(points, config.evaluation.eps),
-        attacked,
-        count,
-        points,
-        {} if dataset.scale is None else _in_deviations(plain, test, points, config.evaluation),
-    )
-
-
-def _in_deviations(
-    plain: Network, test: Split, points: CertifiedPoints, config: Evaluation
-) -> dict[str, float]:
-    """Certified accuracy for radii in standard deviations."""
-    labels = test.labels.numpy()
-    radii = deviation_radii(plain, test.inputs.numpy(), labels, norm=config.norm)
-    return certified_accuracy(points._replace(radii=radii), config.eps)
+    deviations = {}
+    if dataset.scale is not None:
+        radii = deviation_radii(plain, inputs, labels, norm=norm)
+        deviations = certified_accuracy(points._replace(radii=radii), eps)
+    certified = certified_accuracy(points, eps)
+    return TestFigures(clean, certified, attacked, count, points, deviations)
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ def spectral_penalty(
 ) -> Tensor:
     """The batch mean of ||df/dx||_2, by power iteration at every example; from below.
 
-    Args: as :func:`jacobian_penalty`; ``iterations`` of J J^T on a random direction. The last left
-        singular vector is held fixed, so that the gradient is that of ||J^T u||.
+    As :func:`jacobian_penalty`; ``iterations`` of J J^T on a random direction. The last left
+    singular vector is held fixed, so that the gradient is that of ||J^T u||.
     """
     u = sent(torch.randn(logits.shape, generator=generator), logits.device).to(logits.dtype)
     for _ in range(iterations):
@@ -33,12 +33,8 @@ def jacobian_penalty(logits: Tensor, inputs: Tensor, generator: torch.Generator)
 
     With v uniform on the unit sphere of R^C, E[C ||v^T J||^2] = ||J||_F^2, so one vector-Jacobian
     product an example suffices (Hoffman, Roberts and Yaida, 2019; double back-propagation goes
-    back to Drucker and LeCun, 1992).
-
-    Args:
-        logits: [N, C], computed from ``inputs`` with gradients.
-        inputs: [N, ...] that requires gradients.
-        generator: of v; on the CPU, so that every device draws the same.
+    back to Drucker and LeCun, 1992). ``logits`` [N, C] are computed with gradients from ``inputs``
+    [N, ...], which require them; ``generator``, on the CPU, so that every device draws the same v.
     """
     v = sent(torch.randn(logits.shape, generator=generator), logits.device).to(logits.dtype)
     v = v / v.norm(dim=1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.progress import (
     BarColumn,
@@ -27,9 +26,7 @@ class TrainingProgress:
     def __init__(
         self, total: int, done: int = 0, unit: str = "step", interval: float = 5.0
     ) -> None:
-        self._total = total
-        self._unit = unit
-        self._interval = interval
+        self._total, self._unit, self._interval = total, unit, interval
         self._spoken = time.monotonic()
         self._bar: Progress | None = None
         if is_interactive():
@@ -50,12 +47,7 @@ class TrainingProgress:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -62,16 +62,10 @@ def head_gaps(head: nn.Module, norm: str) -> Tensor:
 
 @torch.no_grad()
 def radii(logits: Tensor, labels: Tensor, gaps: Tensor, constant: float) -> Tensor:
-    """min_{j != y} (f_y - f_j) / (constant * gap_yj), negative where the class is wrong.
+    """min_{j != y} (f_y - f_j) / (constant * gap_yj) [N], negative where the class is wrong.
 
-    Args:
-        logits: [N, C].
-        labels: [N].
-        gaps: constants of differences of logits [C, C], or one for all (:func:`head_gaps`).
-        constant: of everything before the head.
-
-    Returns:
-        [N], in units of the input.
+    Of logits [N, C] and labels [N], in units of the input. ``gaps``: constants of differences of
+    logits [C, C], or one for all (:func:`head_gaps`); ``constant``: of everything before the head.
     """
     lengths = gaps[labels] if gaps.dim() else gaps
     ahead = logits.gather(1, labels[:, None]) - logits

@@ -142,10 +142,7 @@ def critic_lower(
 
 
 def confidence_lower(
-    critic: SavedCritic,
-    seen: tuple[float, float],
-    held_out: tuple[Rows, Rows],
-    alpha: float,
+    critic: SavedCritic, seen: tuple[float, float], held_out: tuple[Rows, Rows], alpha: float
 ) -> list[Bound]:
     """Lower bounds of W1 between the populations, with confidence 1 - alpha.
 
@@ -222,13 +219,7 @@ def sinkhorn_value(measures: Measures, norm: str, regularisation: float) -> Boun
     a, b = a[i], b[j] * (a.sum() / b.sum())
     cost = costs(measures.x[i], measures.y[j], norm)
     plan = ot.sinkhorn(
-        a,
-        b,
-        cost,
-        regularisation,
-        method="sinkhorn_log",
-        numItermax=2000,
-        warn=False,
+        a, b, cost, regularisation, method="sinkhorn_log", numItermax=2000, warn=False
     )
     method = f"Sinkhorn with regularisation {regularisation:g}: cost of the entropic plan"
     return Bound("value", float(np.vdot(plan, cost)), "empirical", method, SAMPLES)

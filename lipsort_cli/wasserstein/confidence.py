@@ -164,10 +164,7 @@ def paired_differences(
 
 
 def transport_upper(
-    empirical: float,
-    diameters: tuple[float, float],
-    sizes: tuple[int, int],
-    alpha: float,
+    empirical: float, diameters: tuple[float, float], sizes: tuple[int, int], alpha: float
 ) -> float:
     """Upper bound of W1(P, Q), with confidence 1 - alpha, from empirical transport.
 

@@ -115,13 +115,3 @@ def critic_values(
             part = torch.from_numpy(np.asarray(rows[start : start + chunk], np.float32)).to(device)
             parts.append(critic(as_inputs(critic, part)).double().cpu().numpy())
     return np.concatenate(parts)[:, 0]
-
-
-def weighted_gap(
-    f_x: NDArray[np.float64],
-    f_y: NDArray[np.float64],
-    x_weights: NDArray[np.float64] | None,
-    y_weights: NDArray[np.float64] | None,
-) -> float:
-    """sum a f(x) - sum b f(y), weights normalised."""
-    return float(np.average(f_x, weights=x_weights) - np.average(f_y, weights=y_weights))

@@ -34,9 +34,8 @@ EXACT = "exact transport"
 def build_extension(centres: ArrayLike, *, spread: float = 1.0) -> Network:
     """The smallest 1-Lipschitz function that is at least 0 at ``centres``, whose biases are free.
 
-    Args:
-        centres: points [n, d], rounded to float32.
-        spread: size of typical values; only how fast an optimizer moves the biases depends on it.
+    Centres [n, d] are rounded to float32. ``spread``: size of typical values; only how fast an
+    optimizer moves the biases depends on it.
 
     Example:
         >>> build_extension([[0.0], [4.0]])(torch.tensor([[1.0]])).item()
@@ -115,10 +114,7 @@ def potential(dual: Array, cost: Array) -> Array:
 def _carrying(measures: Measures) -> Measures:
     """In memory, without the points that carry no weight: their duals are arbitrary."""
     rows, weights = [], []
-    for points, mass in (
-        (measures.x, measures.x_weights),
-        (measures.y, measures.y_weights),
-    ):
+    for points, mass in ((measures.x, measures.x_weights), (measures.y, measures.y_weights)):
         kept = slice(None) if mass is None else np.flatnonzero(mass)
         rows.append(np.asarray(points[kept]))
         weights.append(None if mass is None else mass[kept])

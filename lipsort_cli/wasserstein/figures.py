@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipsort_cli.figures.style import COLOURS, bins, drawing, picture
+from lipsort_cli.figures.style import COLOURS, bins, drawing, picture, segments
 from lipsort_cli.norms import DUAL, NAMES, ORDER
 from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
@@ -35,16 +35,8 @@ def draw_line(
     with picture(path) as (_, axes):
         density = axes.twinx()
         density.hist(x[:, 0], edges, density=True, color=COLOURS[0], alpha=0.3, label="P")
-        density.hist(
-            y[:, 0],
-            edges,
-            density=True,
-            histtype="stepfilled",
-            facecolor="none",
-            edgecolor=COLOURS[1],
-            hatch="////",
-            label="Q",
-        )
+        hatched = {"facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"}
+        density.hist(y[:, 0], edges, density=True, histtype="stepfilled", label="Q", **hatched)
         density.set_ylabel("density")
         density.grid(False)
         axes.plot(grid[:, 0], values - values.mean(), color=COLOURS[2], label="critic")
@@ -97,13 +89,7 @@ def draw_plane(
         )
         if rays is not None:
             start, end = (ray[:60] for ray in rays)
-            axes.plot(
-                np.stack([start[:, 0], end[:, 0]]),
-                np.stack([start[:, 1], end[:, 1]]),
-                color="0.75",
-                linewidth=0.6,
-                zorder=0,
-            )
+            axes.plot(*segments(start, end), color="0.75", linewidth=0.6, zorder=0)
             middle = (start + end) / 2
             arrows = gradient(middle.astype(np.float32))
             axes.quiver(

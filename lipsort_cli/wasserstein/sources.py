@@ -62,6 +62,8 @@ class Source(Protocol):
     """Where training points lie and how far apart: of points of training alone."""
     fingerprint: dict[str, Any]
     finite: bool
+    box: tuple[float, float] | None
+    """[low, high] that is known to hold every coordinate of both supports, if any is."""
 
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
         """Independent points of those to train on, [count, dim] of each side."""
@@ -70,6 +72,7 @@ class Source(Protocol):
         self, count: int, rng: np.random.Generator, order: tuple[int, ...], step: int
     ) -> tuple[Points, Points]:
         """What step number ``step`` trains on; ``order``: a seed of orders of finite samples."""
+        return self.batch(count, rng)
 
     def check(self, count: int, rng: np.random.Generator) -> Measures:
         """A sample to look at the bounds on while training."""
@@ -82,12 +85,10 @@ class Source(Protocol):
 
     def diameters(self, norm: str) -> tuple[float, float] | None:
         """Diameters of the supports, where they are known to be bounded."""
-
-
-def box_diameters(box: tuple[float, float], dim: int, norm: str) -> tuple[float, float]:
-    """Of two supports in the cube [low, high]^dim."""
-    factor = {"l2": dim**0.5, "l1": float(dim), "linf": 1.0}[norm]
-    return ((box[1] - box[0]) * factor,) * 2
+        if self.box is None:
+            return None
+        factor = {"l2": self.dim**0.5, "l1": float(self.dim), "linf": 1.0}[norm]
+        return ((self.box[1] - self.box[0]) * factor,) * 2
 
 
 def _check_sample(
@@ -123,7 +124,7 @@ def in_passes(rows: int, count: int, step: int, seed: tuple[int, ...]) -> NDArra
     return np.concatenate(parts)
 
 
-class SampleSource:
+class SampleSource(Source):
     """Two finite samples; some rows may be held out from training.
 
     The proven bounds are about all compared rows. Confidence bounds use rows that the critic never
@@ -153,7 +154,6 @@ class SampleSource:
         self.dim = p.dim
         self.shape: tuple[int, ...] = p.shape if p.shape == q.shape else (p.dim,)
         self.truth = truth
-        self._support = support
         self._compared, self._trained, self._unseen = [], [], []
         for key, sample in (("p", p), ("q", q)):
             _check_sample(key, sample, rows, support)
@@ -166,6 +166,8 @@ class SampleSource:
             self._trained.append(np.sort(order[:trained]))
             self._unseen.append(order[trained:])
         p, q = self.samples = aligned(p, q, self._trained)
+        self.weighted = any(sample.weights is not None for sample in self.samples)
+        self.box = None if self.weighted else support
         self._cumulative = [
             None if s.weights is None else np.cumsum(s.weights[index])
             for s, index in zip(self.samples, self._trained, strict=True)
@@ -249,7 +251,7 @@ class SampleSource:
 
         A row that equals a trained one may be a copy, which no bound can tell: it is said.
         """
-        if any(s.weights is not None for s in self.samples) or min(map(len, self._unseen)) < 2:
+        if self.weighted or min(map(len, self._unseen)) < 2:
             return None
         found = []
         for sample, unseen, trained in zip(self.samples, self._unseen, self._trained, strict=True):
@@ -265,12 +267,6 @@ class SampleSource:
             found.append(rows)
         return found[0], found[1]
 
-    def diameters(self, norm: str) -> tuple[float, float] | None:
-        """Of the box that the user says (or the data set is known) to hold every point."""
-        if self._support is None or any(s.weights is not None for s in self.samples):
-            return None
-        return box_diameters(self._support, self.dim, norm)
-
 
 Draw = Callable[[int, np.random.Generator], Points]
 """At most so many points [count, d], in random order."""
@@ -281,7 +277,7 @@ _REPEATED = 0.01
 """Share of held-out rows that may equal trained ones before a word is said."""
 
 
-class SamplerSource:
+class SamplerSource(Source):
     """A pair of distributions known through samplers, such as a generator and its data.
 
     Args:
@@ -316,7 +312,7 @@ class SamplerSource:
         self.name = name
         self.fingerprint = fingerprint or {"name": name}
         self._train, self._compared, self._held_out = train, compared, held_out
-        self._box = box
+        self.box = box
         # A look of its own, so that no later draw depends on it.
         with np.errstate(over="ignore", invalid="ignore"):  # said right below
             x, y = self.batch(_LOOK, np.random.default_rng(0))
@@ -335,12 +331,6 @@ class SamplerSource:
     def batch(self, count: int, rng: np.random.Generator) -> tuple[Points, Points]:
         return _both(self._train, count, rng)
 
-    def step_batch(
-        self, count: int, rng: np.random.Generator, order: tuple[int, ...], step: int
-    ) -> tuple[Points, Points]:
-        """Independent points."""
-        return self.batch(count, rng)
-
     def check(self, count: int, rng: np.random.Generator) -> Measures:
         """Points to train on: what is looked at on the way may steer the training."""
         return Measures(*_both(self._train, count, rng))
@@ -351,12 +341,6 @@ class SamplerSource:
     def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
         """At most ``count`` points a side that nothing was trained on."""
         return None if self._held_out is None else _both(self._held_out, count, rng)
-
-    def diameters(self, norm: str) -> tuple[float, float] | None:
-        """Of the box that is known to hold both supports."""
-        if self._box is None:
-            return None
-        return box_diameters(self._box, self.dim, norm)
 
 
 class SyntheticSource(SamplerSource):

@@ -18,13 +18,7 @@ from lipsort_cli.devices import sent
 from lipsort_cli.optim import Rates, build_optimizer
 from lipsort_cli.training.device import mixed_forward, training_dtype
 from lipsort_cli.training.engine import Line, Task
-from lipsort_cli.wasserstein.critic import (
-    as_inputs,
-    build_critic,
-    critic_values,
-    running_constant,
-    weighted_gap,
-)
+from lipsort_cli.wasserstein.critic import as_inputs, build_critic, critic_values, running_constant
 from lipsort_cli.wasserstein.sources import Measures, Source
 from lipsort_cli.wasserstein.transport import Transport, exact_transport
 from lipsort_cli.zoo import Network
@@ -71,7 +65,9 @@ class CriticTask(Task):
         self.norm, self.training, self.seed = norm, training, seed
         self.dtype = training_dtype(training.precision, device)
         self.rng = stream(seed, TRAIN)
-        self.check = self._check_sample()
+        check = source.check(training.check_points, stream(seed, CHECK))
+        # Read once: it is looked at again and again.
+        self.check = Measures(np.asarray(check.x[:]), np.asarray(check.y[:]), *check[2:])
         self.value: float | Tensor = math.nan
         self.best, self.stalled, self.stopped = -math.inf, 0, ""
         self.lower = math.nan
@@ -93,10 +89,11 @@ class CriticTask(Task):
         """The exact transport of ``measures`` where training has solved it: not here."""
         return None
 
-    def _check_sample(self) -> Measures:
-        sample = self.source.check(self.training.check_points, stream(self.seed, CHECK))
-        # Read once: it is looked at again and again.
-        return Measures(np.asarray(sample.x[:]), np.asarray(sample.y[:]), *sample[2:])
+    def seen(self, count: int, rng: np.random.Generator) -> tuple[float, float]:
+        """The critic's range on ``count`` points of training a side, as torch evaluates it."""
+        points = self.source.batch(count, rng)
+        values = np.concatenate([critic_values(self.network, p, self.device) for p in points])
+        return float(values.min()), float(values.max())
 
     def step(self) -> None:
         self.rates.set(self.progress)
@@ -121,26 +118,19 @@ class CriticTask(Task):
         return self.finished or (step > 0 and step % self.training.check_every == 0)
 
     def look(self) -> Iterator[Line]:
-        """Bounds on the fixed sample."""
         step = self.at.step
         training = self.training
         self.network.eval()
         constant = running_constant(self.network, self.norm)
         f_x = critic_values(self.network, self.check.x, self.device)
         f_y = critic_values(self.network, self.check.y, self.device)
-        gap = weighted_gap(f_x, f_y, self.check.x_weights, self.check.y_weights)
+        p, q = self.check.x_weights, self.check.y_weights
+        gap = float(np.average(f_x, weights=p) - np.average(f_y, weights=q))
         self.lower = gap / constant if constant > 0 else 0.0
         self.history.append((step, self.lower))
-        yield (
-            "check",
-            {
-                "lower": self.lower,
-                "upper": self.upper,
-                "objective": float(self.value),
-                "constant": constant,
-                "lr": float(self.optimizer.param_groups[0]["lr"]),
-            },
-        )
+        found = {"lower": self.lower, "upper": self.upper, "objective": float(self.value)}
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        yield "check", {**found, "constant": constant, "lr": rate}
         if self.stopped:
             return
         if self.upper is not None and self.upper - self.lower <= training.tolerance * self.upper:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from lipsort_cli.config.activations import Activation
@@ -62,8 +63,9 @@ def build_network(
 
     ``transposed``: the transposes of dense weights are in the constraint set.
     """
+    fresh = partial(build_activation, activation)
     if make := getattr(model, "make", None):
-        layers = make(tuple(input_shape), outputs, lambda: build_activation(activation))
+        layers = make(tuple(input_shape), outputs, fresh)
         return Network(layers, input_shape, outputs)
     if isinstance(model, ImageModel):
         return build_image_network(model, activation, constraint, input_shape, outputs)
@@ -72,22 +74,11 @@ def build_network(
     if isinstance(model, DistanceModel):
         return build_distance(model, input_shape, outputs)
     if isinstance(model, EnsembleModel):
+        widths, members = model.widths, model.members
         return build_ensemble(
-            input_shape,
-            outputs,
-            model.widths,
-            lambda: build_activation(activation),
-            model.members,
-            bias=model.bias,
-            dropout=model.dropout,
+            input_shape, outputs, widths, fresh, members, bias=model.bias, dropout=model.dropout
         )
     assert isinstance(model, MlpModel)
     model.fit(math.prod(input_shape), activation.group)
-    return build_mlp(
-        input_shape,
-        outputs,
-        model.widths or [],
-        lambda: build_activation(activation),
-        constraint_maker(constraint, transposed),
-        **mlp_options(model),
-    )
+    sets = constraint_maker(constraint, transposed)
+    return build_mlp(input_shape, outputs, model.widths or [], fresh, sets, **mlp_options(model))

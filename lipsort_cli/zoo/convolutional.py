@@ -13,15 +13,7 @@ from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.models import CnnModel, ImageModel, LenetModel, ResidualCnnModel
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers import (
-    AveragePool,
-    Dense,
-    L2Pool,
-    MaxPool,
-    Residual,
-    Scale,
-    SpaceToDepth,
-)
+from lipsort_cli.layers import AveragePool, Dense, L2Pool, MaxPool, Residual, Scale, SpaceToDepth
 from lipsort_cli.zoo.factories import build_activation, build_constraint, build_convolution
 from lipsort_cli.zoo.network import Network
 
@@ -62,16 +54,9 @@ class Builder:
 
     def convolution(self, out: int, kernel: int, **options: Any) -> nn.Module:
         """A convolution of the model's construction from the channels that there are."""
-        return build_convolution(
-            self.constraint,
-            self.model.convolution,
-            self.shape[0],
-            out,
-            kernel,
-            padding_mode=self.model.padding_mode,
-            bias=self.model.bias,
-            **options,
-        )
+        kind, channels = self.model.convolution, self.shape[0]
+        options |= {"padding_mode": self.model.padding_mode, "bias": self.model.bias}
+        return build_convolution(self.constraint, kind, channels, out, kernel, **options)
 
     def activate(self) -> None:
         """Append an activation over channels, or over features once flat."""
@@ -94,12 +79,11 @@ class Builder:
         out = self.model.channels[stage]
         if way in _POOLS:
             self.add(_POOLS[way]())
-        elif way == "patch" and height % 2 == 0 and width % 2 == 0:
-            self.add(self.convolution(out, 2, stride=2))
-            self.activate()
-        else:
-            self.add(self.convolution(out, 3, stride=2, padding=1))
-            self.activate()
+            return
+        even = way == "patch" and height % 2 == 0 and width % 2 == 0
+        taps, padding = (2, 0) if even else (3, 1)
+        self.add(self.convolution(out, taps, stride=2, padding=padding))
+        self.activate()
 
     def finish(self, outputs: int) -> Network:
         """Flatten, dense layers, scaling, and the dense head."""

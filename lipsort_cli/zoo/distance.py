@@ -18,13 +18,9 @@ from lipsort_cli.zoo.network import Network
 def build_distance(model: DistanceModel, input_shape: Sequence[int], outputs: int) -> Network:
     """Pooling, flatten, a :class:`~lipsort_cli.layers.distance.Distance` a width, and one as head.
 
-    Every logit is 1-Lipschitz in L-infinity, so that a gap of g between two certifies the radius
-    g/2. A largest pixel of a window is as robust as a pixel, at a fraction of the inputs.
-
-    Args:
-        model: the configuration ``model`` (linf_distance or sortnet).
-        input_shape: of one input; [N, *input_shape] goes in, [N, outputs] comes out.
-        outputs: classes.
+    [N, *input_shape] goes in, [N, outputs] comes out. Every logit is 1-Lipschitz in L-infinity, so
+    that a gap of g between two certifies the radius g/2. A largest pixel of a window is as robust
+    as a pixel, at a fraction of the inputs.
 
     Raises:
         UsageError: pooling of inputs that are no images, or are smaller than a window.

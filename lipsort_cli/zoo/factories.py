@@ -62,15 +62,9 @@ def build_convolution(
 ) -> Convolution:
     """A convolution whose kernel is kept in the set of the configuration ``constraint``.
 
-    Args:
-        config: the constraint. ``orthonormal`` makes kernels by ``construction``; ``spectral`` and
-            ``aol`` bound the operator; every other set holds the reshaped kernel.
-        construction: ``orthogonal`` (:class:`OrthogonalConvolution`), ``shift``
-            (:class:`ShiftConvolution`, and the former where the stride is not 1) or ``reshaped``.
-        in_channels: of the input.
-        out_channels: of the output.
-        kernel: taps along each axis.
-        options: as :class:`~lipsort_cli.layers.Convolution`: stride, padding, bias, ...
+    ``orthonormal`` makes kernels by ``construction``: ``orthogonal``, ``shift`` (the former where
+    the stride is not 1) or ``reshaped``; ``spectral`` and ``aol`` bound the operator; every other
+    set holds the reshaped kernel. ``options``: those of :class:`~lipsort_cli.layers.Convolution`.
     """
     if config.name == "orthonormal" and construction != "reshaped":
         shifts = construction == "shift" and options.get("stride", 1) == 1

@@ -51,10 +51,8 @@ class Generator(nn.Module):
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        self.body = body
-        self.latent = latent
+        self.body, self.latent, self.bounded = body, latent, bounded
         self.shape = tuple(shape)
-        self.bounded = bounded
         middle = torch.zeros(self.shape) if centre is None else centre
         self.register_buffer("centre", middle.to(torch.float32).reshape(self.shape).clone())
         self.register_buffer("spread", torch.tensor(float(spread)))
@@ -129,15 +127,11 @@ def build_generator(
     centre: Tensor | None = None,
     spread: float = 1.0,
 ) -> Generator:
-    """The generator of a configuration of the group ``generator``.
+    """The generator of a configuration of the group ``generator``, of samples of ``image_shape``.
 
-    Args:
-        config: its dataclass (``name``, ``latent``, ``output``, and what the kind needs).
-        image_shape: shape of one sample, [C, H, W] or any other (mlp).
-        bounds: the range that all data lies in, where it is known. With ``output=auto``, (0, 1)
-            gives a sigmoid at the end, anything else a linear map.
-        centre: of the data, [*image_shape]; zero where it is not given (linear output).
-        spread: size of the data about its centre (linear output).
+    ``bounds``: the range that all data lies in, where it is known. With ``output=auto``, (0, 1)
+    gives a sigmoid at the end, anything else a linear map. Of that, ``centre`` [*image_shape] is
+    the data's, zero where it is not given, and ``spread`` the size of the data about it.
 
     Raises:
         UsageError: this kind cannot make samples of this shape.
@@ -148,14 +142,8 @@ def build_generator(
         64
     """
     bounded = config.output == "sigmoid" or (config.output == "auto" and bounds == (0.0, 1.0))
-    return Generator(
-        BUILDERS[config.name](config, image_shape),
-        config.latent,
-        image_shape,
-        bounded=bounded,
-        centre=centre,
-        spread=spread,
-    )
+    body, latent = BUILDERS[config.name](config, image_shape), config.latent
+    return Generator(body, latent, image_shape, bounded=bounded, centre=centre, spread=spread)
 
 
 @torch.no_grad()
@@ -181,12 +169,8 @@ def save_generator(
     Raises:
         LipsortError: the file cannot be written.
     """
-    header = {
-        "format": _FORMAT,
-        "config": asdict(config),
-        "shape": list(generator.shape),
-        "bounded": generator.bounded,
-    }
+    shape = {"shape": list(generator.shape), "bounded": generator.bounded}
+    header = {"format": _FORMAT, "config": asdict(config), **shape}
     state = generator.state_dict()
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     write_atomic(Path(path), save(tensors, metadata={"lipsort_generator": json.dumps(header)}))
@@ -212,12 +196,8 @@ def load_generator(path: str | os.PathLike[str]) -> Generator:
     try:
         config: Any = GROUPS["generator"][header["config"]["name"]](**header["config"])
         shape = [int(side) for side in header["shape"]]
-        generator = Generator(
-            BUILDERS[config.name](config, shape),
-            int(config.latent),
-            shape,
-            bounded=bool(header["bounded"]),
-        )
+        body, bounded = BUILDERS[config.name](config, shape), bool(header["bounded"])
+        generator = Generator(body, int(config.latent), shape, bounded=bounded)
         generator.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise LipsortError(

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from torch import Tensor, nn
 
 from lipsort_cli.layers import Normalize
-
-
-class WorstCase(Protocol):
-    """What networks that are trained on bounds of their worst case know of it."""
-
-    def worst_case(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Logits [N, C] less the true one, at their worst within the radius trained for."""
-
-    def holds(self, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
-        """Whether the true class is ahead within ``radius`` [N]."""
 
 
 class Network(nn.Sequential):
@@ -40,19 +29,11 @@ class Network(nn.Sequential):
         """The last layer."""
         return self[len(self) - 1]
 
-    @property
-    def worst(self) -> WorstCase | None:
-        """Its worst case, where it is trained on that and not on its logits; None elsewhere."""
-        return None
-
     def centered(self, inputs: Tensor) -> Network:
         """The same layers behind one that takes off the mean of each channel of ``inputs``.
 
         Distances stay what they are. Large means, which all classes share, otherwise dominate the
         direction that a step of fixed spectral length takes.
-
-        Args:
-            inputs: [N, *input_shape].
         """
         channels = inputs.transpose(0, 1).flatten(1)
         mean = channels.double().mean(1).tolist()

@@ -71,13 +71,9 @@ class Writer:
         """Entries of ``layers``, and what they make of ``x`` [1, ...].
 
         A layer of a plugin may have a method ``plain_layers``, which returns layers from here that
-        compute the same: these stand for it.
-
-        Args:
-            layers: in order; dropout, which does nothing outside training, has no operation, and
-                layers in a row are taken one by one.
-            prefix: of tensor names: ``<prefix>.<i>.weight``, i counting the operations.
-            x: any input of the right shape.
+        compute the same: these stand for it. Dropout, which does nothing outside training, has no
+        operation; layers in a row are taken one by one. Tensors are called ``<prefix>.<i>.weight``,
+        i counting the operations.
 
         Raises:
             NoPlainForm: nothing is known of a layer, or it is not what its kind is.
@@ -126,14 +122,8 @@ class Writer:
                 return [entry if transposed else {**entry, "padding_mode": shape.padding_mode}]
             case Residual():
                 inner, _ = self.operations(layer.layers, f"{name}.layers", x)
-                return [
-                    {
-                        "op": "residual",
-                        "layers": inner,
-                        "skip": float(layer.skip).hex(),
-                        "branch": float(layer.branch).hex(),
-                    }
-                ]
+                factors = {"skip": float(layer.skip).hex(), "branch": float(layer.branch).hex()}
+                return [{"op": "residual", "layers": inner, **factors}]
             case Sum() | Concatenate():
                 branches = [
                     self.operations(branch, f"{name}.branches.{b}", x)[0]  # type: ignore[arg-type]
@@ -286,13 +276,8 @@ def network_graph(network: Network) -> tuple[Graph, dict[str, Tensor]]:
     probe = torch.zeros(1, *network.input_shape, device=device, dtype=kind)
     with evaluating(network):
         operations, _ = writer.operations(network, "layers", probe)
-    graph = {
-        "format": "lipsort-graph",
-        "version": 1,
-        "input_shape": list(network.input_shape),
-        "classes": network.outputs,
-        "layers": operations,
-    }
+    shape = {"input_shape": list(network.input_shape), "classes": network.outputs}
+    graph = {"format": "lipsort-graph", "version": 1, **shape, "layers": operations}
     return graph, writer.tensors
 
 

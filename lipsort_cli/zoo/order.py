@@ -38,11 +38,6 @@ class OrderNetwork(Network):
         self.radius, self.ramp, self.spread = model.radius, model.ramp, model.spread
 
     @property
-    def worst(self) -> OrderNetwork:
-        """Itself."""
-        return self
-
-    @property
     def level(self) -> float:
         """How far every input may move at this moment of training."""
         return self.radius * min(1.0, self.progress / self.ramp if self.ramp else 1.0)
@@ -84,12 +79,7 @@ class OrderNetwork(Network):
 
 
 def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
-    """The network of the configuration ``model`` (order_statistics).
-
-    Args:
-        model: the configuration group.
-        input_shape: of one input; [N, *input_shape] goes in, [N, outputs] comes out.
-        outputs: classes, at least 2.
+    """The network of the configuration ``model``: [N, *input_shape] to [N, outputs], at least 2.
 
     Raises:
         UsageError: windows of inputs that are no images, or that do not cover them.
@@ -109,13 +99,9 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
                 f"apart, and inputs of shape {list(input_shape)}; allowed: images of at least that "
                 "size, each side the window's and a multiple of the stride more"
             )
+        at = {"side": model.side, "stride": model.stride}
         filters = OrderFilter(
-            input_shape,
-            model.filters,
-            side=model.side,
-            stride=model.stride,
-            slope=model.slope,
-            slack=model.slack,
+            input_shape, model.filters, slope=model.slope, slack=model.slack, **at
         )
         layers.append(filters)
         features = filters.out_features

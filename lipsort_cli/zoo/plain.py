@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,29 @@ from lipsort_cli.layers.residual import Concatenate
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.operation import Layer
 
-_PLAIN = {
-    "flatten": nn.Flatten,
-    "relu": nn.ReLU,
-    "abs": AbsoluteValue,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "identity": nn.Identity,
+_PLAIN: dict[str, Callable[[Layer], nn.Module]] = {
+    "flatten": lambda one: nn.Flatten(),
+    "relu": lambda one: nn.ReLU(),
+    "abs": lambda one: AbsoluteValue(),
+    "tanh": lambda one: nn.Tanh(),
+    "sigmoid": lambda one: nn.Sigmoid(),
+    "identity": lambda one: nn.Identity(),
+    "groupsort": lambda one: GroupSort(one.size, _axis(one)),
+    "maxout": lambda one: Maxout(one.size, _axis(one)),
+    "scale": lambda one: Scale(one.numbers[0]),
+    "clip": lambda one: nn.Hardtanh(one.numbers[0], one.numbers[1]),
+    "leaky_relu": lambda one: nn.LeakyReLU(one.numbers[0]),
+    "space_to_depth": lambda one: SpaceToDepth(one.size),
+    "depth_to_space": lambda one: DepthToSpace(one.size),
+    "average_pool": lambda one: AveragePool(one.size, one.stride),
+    "max_pool": lambda one: MaxPool(one.size, one.stride),
+    "l2_pool": lambda one: L2Pool(one.size, one.stride),
 }
+"""Layers without weights, by their operation."""
+
+
+def _axis(layer: Layer) -> int:
+    return 1 if len(layer.shape) == 3 else -1
 
 
 class WeightedSum(nn.Module):
@@ -97,33 +113,12 @@ def _chain(layers: tuple[Layer, ...], dtype: torch.dtype) -> nn.Sequential:
 
 
 def _module(layer: Layer, dtype: torch.dtype) -> nn.Module:
-    axis = 1 if len(layer.shape) == 3 else -1
     match layer.op:
         case op if op in _PLAIN:
-            return _PLAIN[op]()
+            return _PLAIN[op](layer)
         case "normalize":
             half = len(layer.numbers) // 2
             return Normalize(layer.numbers[:half], layer.numbers[half:], dtype)
-        case "groupsort":
-            return GroupSort(layer.size, axis)
-        case "maxout":
-            return Maxout(layer.size, axis)
-        case "scale":
-            return Scale(layer.numbers[0])
-        case "clip":
-            return nn.Hardtanh(layer.numbers[0], layer.numbers[1])
-        case "leaky_relu":
-            return nn.LeakyReLU(layer.numbers[0])
-        case "space_to_depth":
-            return SpaceToDepth(layer.size)
-        case "depth_to_space":
-            return DepthToSpace(layer.size)
-        case "average_pool":
-            return AveragePool(layer.size, layer.stride)
-        case "max_pool":
-            return MaxPool(layer.size, layer.stride)
-        case "l2_pool":
-            return L2Pool(layer.size, layer.stride)
         case "residual":
             return WeightedSum(layer.numbers[0], layer.numbers[1], _chain(layer.parts[0], dtype))
         case "sum" | "concatenate" as op:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from lipsort_cli import data
-from lipsort_cli.commands.estimate_wasserstein import _seen, build_task
+from lipsort_cli.commands.estimate_wasserstein import build_task
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.errors import UsageError
@@ -28,7 +28,7 @@ from lipsort_cli.wasserstein.bounds import SavedCritic, confidence_lower
 from lipsort_cli.wasserstein.build import PAIRS, build_source
 from lipsort_cli.wasserstein.confidence import BOUNDS
 from lipsort_cli.wasserstein.sources import SampleSource, Source
-from lipsort_cli.wasserstein.training import HELD_OUT, CriticTask, stream
+from lipsort_cli.wasserstein.training import EXTRA, HELD_OUT, CriticTask, stream
 
 Compose = Callable[..., Any]
 Rows = np.ndarray
@@ -58,7 +58,7 @@ def fit(config: Any, source: Source, folder: Path) -> tuple[CriticTask, tuple[fl
     folder.mkdir(parents=True)
     task = build_task(config, source, torch.device("cpu"))
     engine.run(task, engine.Session(folder, "estimate-wasserstein"))
-    return task, _seen(task)
+    return task, task.seen(5000, stream(task.seed, EXTRA))
 
 
 def source_of(config: Any) -> Source:

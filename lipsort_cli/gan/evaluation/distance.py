@@ -20,7 +20,6 @@ from lipsort_cli.config.wasserstein import CriticTraining
 from lipsort_cli.training import engine
 from lipsort_cli.wasserstein import bounds as found
 from lipsort_cli.wasserstein.bounds import Bound, SavedCritic
-from lipsort_cli.wasserstein.critic import critic_values
 from lipsort_cli.wasserstein.sources import (
     Measures,
     SamplerSource,
@@ -64,12 +63,10 @@ def fresh_bounds(
 ) -> tuple[Bound, Bound]:
     """Lower bounds of W1 by a critic that is trained here, for ``steps`` steps, to judge ``run``.
 
-    The first one's certificate goes into the folder ``certificate``, with network and samples.
-
-    Returns:
-        A proven one between the unseen samples, and one between their distributions that holds
-        with the given confidence (betting). Both rest on the proven Lipschitz bound of the critic
-        as it was saved; in units of the samples, L2.
+    A proven one between the unseen samples, whose certificate goes into the folder ``certificate``
+    with network and samples, and one between their distributions that holds with the given
+    confidence (betting). Both rest on the proven Lipschitz bound of the critic as it was saved; in
+    units of the samples, L2.
 
     Raises:
         Interrupted: Ctrl-C.
@@ -100,9 +97,7 @@ def fresh_bounds(
                 certificate, path, Measures(*sides.unseen), _NORM, sides.name, "evaluation.samples"
             )
     # Fixed before any of the unseen points is looked at.
-    looked = source.batch(_RANGE, np.random.default_rng([seed, 1]))
-    values = np.concatenate([critic_values(task.network, rows, device) for rows in looked])
-    seen = float(values.min()), float(values.max())
+    seen = task.seen(_RANGE, np.random.default_rng([seed, 1]))
     measures = Measures(*unseen)
     f_x, f_y = critic.values(measures.x), critic.values(measures.y)
     lower = found.critic_lower(critic, f_x, f_y, measures)
@@ -116,10 +111,5 @@ def fresh_bounds(
 
 def _network() -> LipschitzNetwork:
     """The fresh critic: MaxMin between orthonormal weights, moved on the manifold."""
-    return LipschitzNetwork(
-        MlpModel(widths=_WIDTHS),
-        MaxminActivation(),
-        OrthonormalConstraint(),
-        StiefelOptimizer(lr=0.05, rest_lr=0.003),
-        CosineSchedule(),
-    )
+    layers = MlpModel(widths=_WIDTHS), MaxminActivation(), OrthonormalConstraint()
+    return LipschitzNetwork(*layers, StiefelOptimizer(lr=0.05, rest_lr=0.003), CosineSchedule())

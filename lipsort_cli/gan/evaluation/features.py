@@ -191,16 +191,12 @@ def _of_classifier(classifier: Classifier, dataset: Dataset, device: torch.devic
     body = module[:-1]
     embed = _scaled(lambda points: _apply(body, points, device).flatten(1), dataset)
     width = embed(dataset.test.inputs[:1]).shape[1]
+    about = {"origin": classifier.origin, "accuracy": accuracy, "evidence": "empirical"}
     return Features(
         f"last hidden layer ({width} units) of a classifier with {accuracy:.1%} test accuracy",
         embed,
         lambda points: _apply(module, points, device).argmax(1),
-        {
-            "origin": classifier.origin,
-            "accuracy": accuracy,
-            "evidence": "empirical",
-            "features": width,
-        },
+        {**about, "features": width},
     )
 
 

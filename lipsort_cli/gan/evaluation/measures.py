@@ -40,13 +40,8 @@ class Measure:
             }
             for row, value in self.values.items()
         }
-        return {
-            **rows,
-            "evidence": self.evidence,
-            "better": self.better,
-            "title": self.title,
-            "method": self.method,
-        }
+        kind = {"evidence": self.evidence, "better": self.better}
+        return {**rows, **kind, "title": self.title, "method": self.method}
 
 
 Measures = dict[str, Measure]

@@ -13,7 +13,7 @@ from torch import Tensor
 from lipsort_cli.console import console, show_table
 from lipsort_cli.data import Dataset
 from lipsort_cli.directed_text import at_least
-from lipsort_cli.figures.style import COLOURS, drawing, picture
+from lipsort_cli.figures.style import COLOURS, drawing, picture, segments
 from lipsort_cli.gan.evaluation.kernel import Estimate
 from lipsort_cli.gan.evaluation.manifolds import nearest
 from lipsort_cli.gan.evaluation.measures import DATA, GENERATED, Measure
@@ -119,12 +119,7 @@ def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
     with picture(path, width=5.6, height=5.6) as (_, axes):
         axes.scatter(*train[:_POINTS].T, s=5, color="0.7", label="training data")
         axes.scatter(*shown.T, s=5, color=COLOURS[0], alpha=0.6, label="generated")
-        axes.plot(
-            np.stack([few[:, 0], ends[:, 0]]),
-            np.stack([few[:, 1], ends[:, 1]]),
-            color=COLOURS[1],
-            linewidth=0.8,
-        )
+        axes.plot(*segments(few, ends), color=COLOURS[1], linewidth=0.8)
         axes.plot([], [], color=COLOURS[1], label=f"to the nearest example ({len(few)} samples)")
         axes.set_aspect("equal")
         axes.set(xlabel="x1", ylabel="x2", title=f"{dataset.name}: generated samples on the data")
@@ -133,10 +128,7 @@ def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
 
 @drawing
 def draw_quality(
-    path: Path,
-    measures: dict[str, Measure],
-    shares: dict[str, list[float]] | None,
-    title: str,
+    path: Path, measures: dict[str, Measure], shares: dict[str, list[float]] | None, title: str
 ) -> None:
     """Every measure as a pair of bars, each on its own scale; below, the shares of classes."""
     count = len(measures)
@@ -151,20 +143,15 @@ def draw_quality(
             _draw_shares(axes[-1], shares)
         handles = [axes[0].barh(0, 0, color=_COLOUR[row]) for row in (GENERATED, DATA)]
         figure.legend(
-            handles,
-            [_NAME[GENERATED], _NAME[DATA]],
-            loc="outside upper right",
-            ncols=2,
-            fontsize=8,
+            handles, [_NAME[GENERATED], _NAME[DATA]], loc="outside upper right", ncols=2, fontsize=8
         )
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
 
 
 def _draw_measure(axes: Any, measure: Measure) -> None:
-    values = [measure.values[row] for row in (GENERATED, DATA) if row in measure.values]
-    rows = [row for row in (GENERATED, DATA) if row in measure.values]
-    top = max([abs(v.value) + v.standard_error for v in values] + [1e-12])
-    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
+    found = [(row, measure.values[row]) for row in (GENERATED, DATA) if row in measure.values]
+    top = max([abs(v.value) + v.standard_error for _, v in found] + [1e-12])
+    for place, (row, value) in enumerate(found):
         # An unbiased estimate may be negative: a bar has nothing to show then.
         shown = max(value.value, 0.0)
         axes.barh(-place, shown, xerr=value.standard_error or None, color=_COLOUR[row], height=0.8)
@@ -174,13 +161,8 @@ def _draw_measure(axes: Any, measure: Measure) -> None:
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     way = f"\n{measure.better} is better" if measure.better else ""
-    axes.set_ylabel(
-        f"{measure.title}\n({measure.evidence}){way}",
-        rotation=0,
-        ha="right",
-        va="center",
-        fontsize=7.5,
-    )
+    words = f"{measure.title}\n({measure.evidence}){way}"
+    axes.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=7.5)
 
 
 def _draw_shares(axes: Any, shares: dict[str, list[float]]) -> None:

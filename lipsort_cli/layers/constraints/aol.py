@@ -22,7 +22,6 @@ class Aol(WithinSpectralBall):
     """
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """[out, in] parameter to [out, in] of spectral norm at most 1."""
         scale = rescaling(gram(parameter).abs().sum(1))
         # The side of the Gram matrix: rows unless they are more.
         by_rows = parameter.shape[0] <= parameter.shape[1]

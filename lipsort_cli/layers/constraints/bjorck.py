@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
-from lipsort_cli.layers.constraints.polynomials import (
-    bjorck_step,
-    gram,
-    polar_factor,
-)
+from lipsort_cli.layers.constraints.polynomials import bjorck_step, gram, polar_factor
 
 
 class Bjorck(NearOrthonormal):
@@ -46,10 +42,8 @@ class Bjorck(NearOrthonormal):
         super().__init__()
         if order not in (1, 2, 3, 4):
             raise ValueError(f"found order {order}; allowed are 1, 2, 3 and 4")
-        self.order, self.scaling = order, scaling
-        self.iterations = iterations
-        self.loose_iterations = loose_iterations
-        self.loose_share = loose_share
+        self.order, self.iterations, self.scaling = order, iterations, scaling
+        self.loose_iterations, self.loose_share = loose_iterations, loose_share
         self.progress = 1.0
         """Share of the training steps that are done; 1 outside a training loop."""
 
@@ -61,7 +55,6 @@ class Bjorck(NearOrthonormal):
         return self.iterations
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """[out, in] parameter to orthonormal [out, in]."""
         if self.scaling == "size":
             # At least the largest singular value while no entry exceeds 1, which nothing ensures.
             x = parameter / (parameter.numel() ** 0.5)

@@ -64,7 +64,6 @@ class LinfProjection(_RowSums):
 
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
-        """Project each row."""
         parameter.copy_(project_rows_l1(parameter))
 
 
@@ -75,7 +74,6 @@ class LinfForward(_RowSums):
     """
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """[out, in] parameter to its projection [out, in]."""
         return project_rows_l1(parameter)
 
     sample = LinfProjection.sample
@@ -112,7 +110,6 @@ class LinfSoftmax(_RowSums):
         self.sharpness = sharpness
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """Logits [out, 2 in] to weight [out, in]."""
         positive, negative = parameter.softmax(1).chunk(2, 1)
         return positive - negative
 

@@ -25,6 +25,5 @@ class Parseval(NearOrthonormal):
 
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
-        """One step towards the manifold."""
         correction = multiply(gram(parameter), parameter)
         parameter.mul_(1 + self.beta).sub_(correction, alpha=self.beta)

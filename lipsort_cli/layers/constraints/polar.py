@@ -56,14 +56,9 @@ def approximate_polar(x: Tensor, steps: int, dtype: torch.dtype | None = None) -
     Singular values within a factor 100 of the largest end in about [0.7, 1.3] after 3 steps, within
     a factor 1000 in [0.9, 1.1] after 5; smaller ones end below.
 
-    Args:
-        x: [..., m, n]. A zero matrix gives zero.
-        steps: Newton-Schulz steps, at least 1; each costs two products on the smaller Gram side
-            and one with x.
-        dtype: of the products; by default the fastest of the device.
-
-    Returns:
-        [..., m, n] in the dtype of the products.
+    Of x [..., m, n], where a zero matrix gives zero, in the ``dtype`` of the products, by default
+    the fastest of the device. Each of the Newton-Schulz ``steps``, at least 1, costs two products
+    on the smaller Gram side and one with x.
     """
     dtype = fast_dtype(x.device.type) if dtype is None else dtype
     wide = x.shape[-2] <= x.shape[-1]
@@ -90,11 +85,9 @@ def settled(x: Tensor, near: float = 1.0) -> Tensor:
     """The polar factor of [..., m, n] by products whose number does not depend on their values.
 
     What :func:`.polynomials.polar_factor` and the retraction of :mod:`lipsort_cli.optim` measure
-    their way to, for devices on which measuring would wait: every choice is made beforehand.
-
-    Args:
-        x: matrices whose largest singular value is below 1000 times the smallest.
-        near: bounds ||X X^T - I|| (smaller side); the fewer products the smaller it is.
+    their way to, for devices on which measuring would wait: every choice is made beforehand. The
+    largest singular value must be below 1000 times the smallest; ``near`` bounds ||X X^T - I||
+    (smaller side): the fewer products the smaller it is.
     """
     if not near < 0.5:
         return approximate_polar(x, len(POLYNOMIALS) + 3, x.dtype)

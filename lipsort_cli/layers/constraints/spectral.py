@@ -27,7 +27,6 @@ class Spectral(WithinSpectralBall):
         self.register_buffer("vector", torch.empty(0))
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """[out, in] parameter to [out, in] of spectral norm about 1 or less."""
         if not self.training:
             sigma = torch.linalg.matrix_norm(parameter.double(), 2)
             return parameter / sigma.clamp_min(self.least).to(parameter.dtype)

@@ -15,12 +15,10 @@ class Transposed(Constraint):
         self.inner = inner
 
     def forward(self, parameter: Tensor) -> Tensor:
-        """The transposed weight of ``inner``."""
         weight: Tensor = self.inner(parameter)
         return weight.mT
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """The parameter of the transpose."""
         return self.inner.right_inverse(weight.mT)
 
     def sample(self, out_features: int, in_features: int) -> Tensor:

@@ -20,5 +20,4 @@ class Unconstrained(Constraint):
 
     @torch.no_grad()
     def violation(self, weight: Tensor) -> float:
-        """0 for finite weights, NaN otherwise."""
         return 0.0 if bool(torch.isfinite(weight).all()) else float("nan")

@@ -57,7 +57,6 @@ class AolConvolution(Convolution):
         return weight
 
     def kernel(self) -> Tensor:
-        """The rescaled kernel [out, in / groups, k, k]."""
         shape = self.geometry
         folded = fold(grouped(self.parameter, shape.groups), shape.stride)
         scale = rescaling(autocorrelation(folded).abs().sum((2, 3, 4)))

@@ -34,13 +34,7 @@ class Convolution(ConstrainedLayer):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        bias: bool = True,
-        **options: Any,
+        self, in_channels: int, out_channels: int, kernel: int, *, bias: bool = True, **options: Any
     ) -> None:
         super().__init__()
         self.geometry = Geometry(in_channels, out_channels, kernel, **options)
@@ -62,7 +56,6 @@ class Convolution(ConstrainedLayer):
         return self.geometry.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, out, H', W']."""
         shape = self.geometry
         shape.check_input(x.shape[-2], x.shape[-1])
         padding = shape.padding
@@ -88,7 +81,6 @@ class Convolution(ConstrainedLayer):
         return convolution_bound(self.weight, self.geometry, norm)
 
     def sizes(self) -> str:
-        """Channels, kernel, and whatever of the geometry is not as usual."""
         shape = self.geometry
         words = [f"{shape.in_channels}, {shape.out_channels}, kernel={shape.kernel}"]
         values = [(one.name, getattr(shape, one.name), one.default) for one in fields(shape)[3:]]

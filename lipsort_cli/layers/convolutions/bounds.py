@@ -28,11 +28,9 @@ def grouped(weight: Tensor, groups: int) -> Tensor:
 def convolution_bound(weight: Tensor, geometry: Geometry, norm: str) -> float:
     """An upper bound of the norm of a convolution, from ``norm`` (l2, linf, l1) to itself.
 
-    Args:
-        weight: [out, in / groups, k, k], as ``torch.nn.functional.conv2d`` takes it.
-        geometry: stride, dilation, groups.
-        norm: L-infinity and L1 are the largest absolute sums of an output's row and of an input's
-            column; L2 is the smaller of :func:`correlation_bound` and :func:`frequency_bound`.
+    ``weight`` [out, in / groups, k, k] is as ``torch.nn.functional.conv2d`` takes it. L-infinity
+    and L1 are the largest absolute sums of an output's row and of an input's column; L2 is the
+    smaller of :func:`correlation_bound` and :func:`frequency_bound`.
     """
     kernel = grouped(weight.detach().double(), geometry.groups)
     kernel = fold(kernel, geometry.stride, geometry.dilation)
@@ -48,12 +46,9 @@ def convolution_bound(weight: Tensor, geometry: Geometry, norm: str) -> float:
 def autocorrelation(kernel: Tensor) -> Tensor:
     """R_d = sum_t K_t K_(t+d)^T over the smaller side of channels.
 
-    Args:
-        kernel: [groups, out, in, t, t].
-
-    Returns:
-        [groups, n, n, 2 t - 1, 2 t - 1], n = min(out, in), offset d at index d + t - 1. These are
-        the blocks of the operator's Gram matrix, exactly as if computed offset by offset.
+    Of a kernel [groups, out, in, t, t] it is [groups, n, n, 2 t - 1, 2 t - 1], n = min(out, in),
+    offset d at index d + t - 1: the blocks of the operator's Gram matrix, exactly as if computed
+    offset by offset.
     """
     if kernel.shape[1] > kernel.shape[2]:
         kernel = kernel.transpose(1, 2)
@@ -66,8 +61,7 @@ def autocorrelation(kernel: Tensor) -> Tensor:
 def correlation_bound(kernel: Tensor) -> float:
     """S^2 <= 1 + sum_d ||R_d - delta_(d,0) I||: tight for orthogonal convolutions.
 
-    Args:
-        kernel: [groups, out, in, t, t], stride 1.
+    Of a kernel [groups, out, in, t, t] of stride 1.
     """
     square = autocorrelation(kernel)
     middle, n = square.shape[-1] // 2, square.shape[1]
@@ -118,11 +112,7 @@ def frequency_bound(
             power = power @ power
     position = log_scale.argmax()[None]
     half = log_scale.shape[-1]
-    group, row, column = (
-        position // (samples * half),
-        position // half % samples,
-        position % half,
-    )
+    group, row, column = (position // (samples * half), position // half % samples, position % half)
     slack = 1 + 64 * torch.finfo(kernel.dtype).eps * max(kernel.shape[1:3])
     between = 1 / math.cos(math.pi * degree / samples) if degree else 1.0
     bound = (0.5 * log_scale.max()).exp() * (between**2 * slack)

@@ -68,7 +68,6 @@ class OrthogonalConvolution(Convolution):
         self.matrix = nn.Parameter(matrix[0] if shape.groups == 1 else matrix)
 
     def kernel(self) -> Tensor:
-        """The composed kernel [out, in / groups, k, k]."""
         shape = self.geometry
         s = shape.stride
         blocks = self.matrix.view(shape.groups, shape.group_out, shape.group_in, s, s)
@@ -96,10 +95,8 @@ class OrthogonalConvolution(Convolution):
 class Pairs(nn.Module):
     """Unitary filters P + (I - P) z along both axes in turn, ``count`` along each.
 
-    Args:
-        channels: c, of one group.
-        count: taps that are added along each axis.
-        groups: how many such filters stand side by side.
+    So many taps are added along each axis; of c = ``channels`` of one group, and ``groups`` such
+    filters stand side by side.
     """
 
     def __init__(self, channels: int, count: int, groups: int) -> None:

@@ -61,7 +61,6 @@ class ReshapedConvolution(Convolution):
         return [one(part) for one, part in zip(self._sets, self.parts, strict=True)]
 
     def kernel(self) -> Tensor:
-        """The rescaled kernel [out, in / groups, k, k]."""
         weight = torch.cat(self.matrices()).view(self.geometry.weight_shape)
         return weight if self.factor == 1.0 else weight * self.factor
 

@@ -13,6 +13,8 @@ from lipsort_cli.layers.constraints import Constraint, Orthonormal
 from lipsort_cli.layers.convolutions.base import Convolution
 
 _ORTHONORMAL = Orthonormal()
+_TAPS = ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0))
+"""Of each part of the input channels, its rows and columns from the pixel, in order."""
 
 
 class ShiftConvolution(Convolution):
@@ -50,10 +52,6 @@ class ShiftConvolution(Convolution):
         nn.init.orthogonal_(matrix)
         self.matrix = nn.Parameter(matrix)
 
-    def taps(self) -> list[tuple[int, int]]:
-        """Of each part of the input channels, its rows and columns from the pixel, in order."""
-        return [(-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)]
-
     def parts(self) -> list[int]:
         """Channels in each part."""
         fifth = self.geometry.in_channels // 5
@@ -64,7 +62,7 @@ class ShiftConvolution(Convolution):
         size = self.geometry.kernel
         whole = self.matrix.new_zeros(*self.matrix.shape, size, size)
         middle, start = size // 2, 0
-        for (row, column), count in zip(self.taps(), self.parts(), strict=True):
+        for (row, column), count in zip(_TAPS, self.parts(), strict=True):
             at = slice(start, start + count)
             whole[:, at, middle + row * middle, middle + column * middle] = self.matrix[:, at]
             start += count
@@ -73,11 +71,10 @@ class ShiftConvolution(Convolution):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, out, H, W]: the convolution with the kernel, by shifts."""
         self.geometry.check_input(x.shape[-2], x.shape[-1])
+        parts = x.transpose(0, 1).split(self.parts())
         moved = [
             self._moved(part, row * self.reach, column * self.reach)
-            for part, (row, column) in zip(
-                x.transpose(0, 1).split(self.parts()), self.taps(), strict=True
-            )
+            for part, (row, column) in zip(parts, _TAPS, strict=True)
         ]
         return self.mixed(self.matrix, torch.cat(moved).transpose(0, 1))
 

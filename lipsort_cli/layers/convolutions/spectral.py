@@ -43,7 +43,6 @@ class SpectralConvolution(Convolution):
         self.parameter = nn.Parameter(weight.view(shape.weight_shape))
 
     def kernel(self) -> Tensor:
-        """The rescaled kernel [out, in / groups, k, k]."""
         shape = self.geometry
         folded = fold(grouped(self.parameter, shape.groups), shape.stride, shape.dilation)
         squarings = self.iterations if self.training else 8

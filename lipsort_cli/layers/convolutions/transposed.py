@@ -55,17 +55,9 @@ class TransposedConvolution(ConstrainedLayer):
         return self.geometry.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, out, H', W']."""
         shape = self.geometry
-        return nn.functional.conv_transpose2d(
-            x,
-            self.weight,
-            self.bias,
-            shape.stride,
-            shape.padding,
-            groups=shape.groups,
-            dilation=shape.dilation,
-        )
+        taps = (shape.stride, shape.padding, 0, shape.groups, shape.dilation)
+        return nn.functional.conv_transpose2d(x, self.weight, self.bias, *taps)
 
     def sizes(self) -> str:
         """The convolution inside, a layer itself, shows them."""

@@ -10,13 +10,6 @@ from lipsort_cli.reproduction.studies.small_data import SMALL_DATA
 from lipsort_cli.reproduction.studies.theory import THEORY
 
 STUDIES = (
-    EXPRESSIVITY,
-    CLASSIFICATION,
-    SMALL_DATA,
-    ROBUSTNESS_LINF,
-    ROBUSTNESS_L2,
-    GRADIENT_NORM,
-    INTERPRETABLE,
-    GENERATOR_STUDY,
-    THEORY,
+    *(EXPRESSIVITY, CLASSIFICATION, SMALL_DATA, ROBUSTNESS_LINF, ROBUSTNESS_L2),
+    *(GRADIENT_NORM, INTERPRETABLE, GENERATOR_STUDY, THEORY),
 )

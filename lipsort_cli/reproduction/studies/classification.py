@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reproduction.draw import dots
-from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, bound_from, table
+from lipsort_cli.reproduction.outcomes import SIDES, Outcome, Outcomes, at, bound_from, table
 from lipsort_cli.reproduction.statistics import above, below
 from lipsort_cli.reproduction.studies.robustness import certified
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
@@ -32,10 +32,8 @@ def error(outcome: Outcome) -> float:
     return 100 * (1 - float(outcome.results["clean_accuracy"]))
 
 
-@bound_from("above")
-def bound(outcome: Outcome) -> float:
-    """Proven bound of the Lipschitz constant."""
-    return float(outcome.results["lipschitz_bound"])
+bound = bound_from("above")(at("lipschitz_bound"))
+"""Proven bound of the Lipschitz constant."""
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
@@ -48,14 +46,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
          "Proven bound, logarithmic: 1 where weights are constrained, tens to thousands without."),
     ):  # fmt: skip
         path = folder / f"classification_{kind}.png"
-        dots(
-            path,
-            arms,
-            metric,
-            xlabel=label,
-            title="MNIST: " + ("what a constraint costs" if kind == "error" else "what is known"),
-            log=kind == "bound",
-        )
+        title = "MNIST: " + ("what a constraint costs" if kind == "error" else "what is known")
+        dots(path, arms, metric, xlabel=label, title=title, log=kind == "bound")
         pictures.append(Picture(path, caption))
     made = table(
         "MNIST classification: clean error and bound",

@@ -48,14 +48,8 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
             )
         )
         path = folder / f"{name}.png"
-        dots(
-            path,
-            arms,
-            share,
-            xlabel="proven lower bound of W1 / true distance",
-            title=title,
-            reference=(1.0, "true distance"),
-        )
+        label, reference = "proven lower bound of W1 / true distance", (1.0, "true distance")
+        dots(path, arms, share, xlabel=label, title=title, reference=reference)
         text = "the share of the true distance that critics prove. A dot a seed, a bar their mean."
         finding.blocks.append(Picture(path, f"{title}: {text}"))
         for outcome in outcomes.of(f"ours/{name}", activation="fullsort")[:1]:

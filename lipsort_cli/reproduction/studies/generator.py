@@ -10,10 +10,9 @@ from lipsort_cli.reproduction.draw import dots
 from lipsort_cli.reproduction.jobs import Job
 from lipsort_cli.reproduction.outcomes import (
     SIDES,
-    Arm,
     Metric,
-    Outcome,
     Outcomes,
+    at,
     bound_from,
     short,
     table,
@@ -68,28 +67,21 @@ def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
     ]  # fmt: skip
 
 
-@bound_from("below")
-def lower(outcome: Outcome) -> float:
-    """Proven lower bound of W1 between the samples compared."""
-    return float(outcome.results["lower_bound"]["value"])
+lower = bound_from("below")(at("lower_bound", "value"))
+"""Proven lower bound of W1 between the samples compared."""
 
 
 def quality(name: str) -> Metric:
     """A measure of the generated samples."""
-    return lambda outcome: float(outcome.results["quality"]["measures"][name]["generated"]["value"])
+    return at("quality", "measures", name, "generated", "value")
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:
     """Sorting critics see more of the distance; the GroupSort GAN trains no worse than WGAN-GP."""
     critics = outcomes.arms(*DISTANCE)
     path = folder / "generator_distance.png"
-    dots(
-        path,
-        critics,
-        lower,
-        xlabel="proven lower bound of W1 (raw units)",
-        title="A generator against its data: what each critic sees",
-    )
+    title = "A generator against its data: what each critic sees"
+    dots(path, critics, lower, xlabel="proven lower bound of W1 (raw units)", title=title)
     columns = [(title, quality(name), places) for name, title, places in MEASURES]
     blocks: list[Block] = [
         table(
@@ -122,7 +114,7 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
 def _sees_more(outcomes: Outcomes, side: str) -> Check:
     pairs = []
     for arm in outcomes.arms(f"{side}/generator_distance", activation="maxmin"):
-        relu = _same(outcomes, arm).sample(lower)
+        relu = outcomes.beside(arm, lower, activation="relu")
         ratio = _ratio(arm.sample(lower), relu)
         words = f"MaxMin's bound over ReLU's, less 1 {arm['model.widths']}".strip()
         pairs.append((words, ratio, Sample(dict.fromkeys(ratio.by_seed, 1.0)), 0.05))
@@ -132,12 +124,6 @@ def _sees_more(outcomes: Outcomes, side: str) -> Check:
         published="ratio 1.22 (CIFAR-10), 1.20 (STL-10)",
         reason="a generator of few steps differs in its mean, which ReLU critics see as well",
     )  # fmt: skip
-
-
-def _same(outcomes: Outcomes, arm: Arm) -> Arm:
-    found = outcomes.arms(arm.preset, activation="relu")
-    return next((one for one in found if one["model.widths"] == arm["model.widths"]),
-                Arm(arm.preset, (), ()))  # fmt: skip
 
 
 def _ratio(sample: Sample, reference: Sample) -> Sample:

@@ -91,13 +91,8 @@ def _by_depth(arms: list[Arm], path: Path) -> Picture:
             for d in depths
         ]
         drawn.append((label, [float(depth) for depth in depths], samples))
-    curves(
-        path,
-        drawn,
-        xlabel="depth (0: input)",
-        ylabel="gradient norm / that at the head",
-        title="Gradient norm on its way back",
-    )
+    ylabel, title = "gradient norm / that at the head", "Gradient norm on its way back"
+    curves(path, drawn, xlabel="depth (0: input)", ylabel=ylabel, title=title)
     text = "Norm of the margin's gradient by depth, from right (head) to left (input); "
     return Picture(path, text + "curves at 1 coincide.")
 

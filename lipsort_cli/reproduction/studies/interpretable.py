@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lipsort_cli.reports.blocks import Block, Picture
 from lipsort_cli.reproduction.jobs import Job, follow_up
-from lipsort_cli.reproduction.outcomes import SIDES, Metric, Outcomes, short, table
+from lipsort_cli.reproduction.outcomes import SIDES, Metric, Outcomes, at, short, table
 from lipsort_cli.reproduction.study import Check, Finding, Study, ordering
 
 MAIN = tuple(f"{side}/robustness_l2" for side in SIDES)
@@ -33,9 +33,7 @@ def follow(jobs: list[Job], out: Path, mode: str) -> list[Job]:
 
 def figure(position: int, key: str) -> Metric:
     """Alignment or smoothness of the gradients of one of the three (empirical)."""
-    return lambda outcome: float(
-        outcome.file("inspect.json")["input_gradients"]["by_run"][position][key]
-    )
+    return at("input_gradients", "by_run", position, key, file="inspect.json")
 
 
 def judge(outcomes: Outcomes, folder: Path) -> Finding:

@@ -14,7 +14,6 @@ from lipsort_cli.reproduction.outcomes import (
     Arm,
     Column,
     Metric,
-    Outcome,
     Outcomes,
     at,
     bound_from,
@@ -27,9 +26,12 @@ FGSM, NEAREST = "fgsm", "nearest"
 """Names of the attacks that follow a run."""
 
 
-def clean(outcome: Outcome) -> float:
-    """Clean accuracy in percent (empirical)."""
-    return 100 * float(outcome.results["clean_accuracy"])
+def _percent(metric: Metric) -> Metric:
+    return lambda outcome: 100 * metric(outcome)
+
+
+clean = _percent(at("clean_accuracy"))
+"""Clean accuracy in percent (empirical)."""
 
 
 def certified(eps: float) -> Metric:
@@ -45,10 +47,6 @@ def pgd(eps: float) -> Metric:
 def attacked(eps: float) -> Metric:
     """Accuracy under the attacks that follow a run, in percent (empirical)."""
     return _percent(at("attacked_accuracy", "eps", f"{eps}", file="attack.json"))
-
-
-def _percent(metric: Metric) -> Metric:
-    return lambda outcome: 100 * metric(outcome)
 
 
 def attack_further(jobs: list[Job], out: Path, mode: str) -> list[Job]:

@@ -50,17 +50,12 @@ def judge(outcomes: Outcomes, folder: Path) -> Finding:
     arms, bounded = outcomes.arms(*PUBLISHED, OURS), outcomes.arms(BOUNDED)
     path = folder / "small_data.png"
     published, title = outcomes.arms(*PUBLISHED), "Small data: LeNet, as published"
+    label = "clean test error (%)"
     if len({arm[KEY] for arm in published}) > 1:
-        curves(
-            path,
-            _lines(published),
-            xlabel="training images a class",
-            ylabel="clean test error (%)",
-            title=title,
-            log="x",
-        )
+        lines, xlabel = _lines(published), "training images a class"
+        curves(path, lines, xlabel=xlabel, ylabel=label, title=title, log="x")
     else:
-        dots(path, published, error, xlabel="clean test error (%)", title=title)
+        dots(path, published, error, xlabel=label, title=title)
     return Finding(
         _checks(outcomes),
         [
@@ -112,7 +107,7 @@ def _checks(outcomes: Outcomes) -> list[Check]:
     ):
         pairs = [
             (f"unconstrained - orthonormal, {arm['activation']}, {arm[KEY]} a class",
-             _free(outcomes, arm).sample(metric), arm.sample(metric), 0.0)
+             outcomes.beside(arm, metric, constraint="none"), arm.sample(metric), 0.0)
             for arm in outcomes.arms(BOUNDED, constraint="orthonormal")
         ]  # fmt: skip
         checks.append(
@@ -120,12 +115,6 @@ def _checks(outcomes: Outcomes) -> list[Check]:
                      published="qualitative")
         )  # fmt: skip
     return checks
-
-
-def _free(outcomes: Outcomes, arm: Arm) -> Arm:
-    same = {"activation": arm["activation"], KEY: arm[KEY]}
-    found = outcomes.arms(BOUNDED, constraint="none", **same)
-    return found[0] if found else Arm(BOUNDED, (), ())
 
 
 SMALL_DATA = Study(

@@ -60,6 +60,5 @@ THEORY = Study(
     "Theory, executable",
     "What norm-constrained ReLU networks cannot represent, GroupSort networks can.",
     judge,
-    (),
-    follow,
+    follow=follow,
 )
