@@ -7,12 +7,13 @@ meets every size. So it may only say how many rows there are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.imports.model import Node, evaluated
+from lipsort_cli.imports.model import Model, Node, evaluated, package
 from lipsort_cli.imports.states import Value
 
 Marks = NDArray[np.int64]
@@ -26,7 +27,38 @@ _WHOLE = (6, 7)
 """What Cast may make of a size for it to stay one: INT32, INT64."""
 
 
-def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[str, Marks]:
+class Sizes:
+    """Of a model's tensors, for any batch, by onnx's own inference from the nodes alone."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def fixed(self, name: str, axis: int) -> bool:
+        """Whether that axis is known to be of one size, whatever the batch."""
+        dims = self._inferred.get(name, ())
+        return axis < len(dims) and bool(dims[axis].HasField("dim_value"))
+
+    @cached_property
+    def _inferred(self) -> dict[str, Any]:
+        onnx, proto = package(), type(self._model.proto)()
+        proto.CopyFrom(self._model.proto)
+        graph, given = proto.graph, proto.graph.input
+        # What the file itself says of sizes is no evidence.
+        graph.ClearField("value_info")
+        for entry in graph.output:
+            entry.type.tensor_type.ClearField("shape")
+        for entry in given:
+            if entry.name == self._model.input:
+                kind, shape = entry.type.tensor_type.elem_type, ("N", *self._model.shape)
+                entry.type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, shape))
+        graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
+        entries = (*graph.value_info, *given, *graph.output)
+        return {entry.name: entry.type.tensor_type.shape.dim for entry in entries}
+
+
+def marked(
+    node: Node, made: Sequence[Any], known: Mapping[str, Marks], sizes: Sizes
+) -> dict[str, Marks]:
     """The marks of the node's outputs, those that bear any; ``known``: of what came before.
 
     Raises Refused where the network's values are computed with what is marked.
@@ -34,7 +66,7 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
     marks = [known.get(name) for name in node.proto.input]
     values = [isinstance(one, Value) for one in node.inputs]
     if node.op in ("Shape", "Size") and any(values):
-        return {node.outputs[0]: _of_shape(node)}
+        return {node.outputs[0]: _of_shape(node, sizes)}
     if not any(mark is not None for mark in marks):
         return {}
     if any(values):
@@ -66,11 +98,12 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
     }
 
 
-def _of_shape(node: Node) -> Marks:
-    """Of a tensor's shape, whose first axis is the batch; of all axes, where it is not that."""
-    shape = node.value().shape
+def _of_shape(node: Node, sizes: Sizes) -> Marks:
+    """Of a tensor's shape: the batch is its first axis, or in any that may be of another size."""
+    shape, name = node.value().shape, node.proto.input[0]
     if node.op == "Size":
         return np.array(MADE)
-    batch = shape[:1] == (1,)
-    marks = np.array([ITSELF if batch else MADE, *[NONE if batch else MADE] * (len(shape) - 1)])
+    marks = np.array([NONE if sizes.fixed(name, k) else MADE for k in range(len(shape))])
+    if shape[:1] == (1,) and marks[0] == MADE:
+        marks[0] = ITSELF
     return marks[node.get("start", 0) : node.get("end", None)]
