@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.points import evaluate, issued_bounds
+from lipsort_cli.directed_text import confidence
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.graph import Layer, Network
 
@@ -76,7 +77,7 @@ class MarginBound:
     def entry(self) -> dict[str, Any]:
         """As ``generalisation.json`` holds it."""
         found = {key: value for key, value in vars(self).items() if value is not None}
-        return {**found, "vacuous": self.vacuous, "evidence": f"confidence {1 - self.delta:g}"}
+        return {**found, "vacuous": self.vacuous, "evidence": confidence(self.delta)}
 
 
 def margin_bound(
