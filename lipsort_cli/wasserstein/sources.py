@@ -127,7 +127,8 @@ class SampleSource:
     """Two finite samples; some rows may be held out from training.
 
     The proven bounds are about all compared rows. Confidence bounds use rows that the critic never
-    saw, and are given for unweighted samples only: rows then count as independent draws.
+    saw, and are given for unweighted samples only: rows then count as independent draws. Where both
+    samples are known to share rows (not ``independent``), there are none.
     """
 
     finite = True
@@ -143,6 +144,7 @@ class SampleSource:
         holdout: float = 0.0,
         support: tuple[float, float] | None = None,
         truth: float | None = None,
+        independent: bool = True,
     ) -> None:
         if p.dim != q.dim:
             raise UsageError(
@@ -153,7 +155,7 @@ class SampleSource:
         self.dim = p.dim
         self.shape: tuple[int, ...] = p.shape if p.shape == q.shape else (p.dim,)
         self.truth = truth
-        self._support = support
+        self._support, self._independent = support, independent
         self._compared, self._trained, self._unseen = [], [], []
         for key, sample in (("p", p), ("q", q)):
             _check_sample(key, sample, rows, support)
@@ -249,12 +251,14 @@ class SampleSource:
 
         A row that equals a trained one may be a copy, which no bound can tell: it is said.
         """
-        if any(s.weights is not None for s in self.samples) or min(map(len, self._unseen)) < 2:
+        few = min(map(len, self._unseen)) < 2
+        if few or not self._independent or any(s.weights is not None for s in self.samples):
             return None
-        found = []
-        for sample, unseen, trained in zip(self.samples, self._unseen, self._trained, strict=True):
+        found, known = [], set()
+        for sample, trained in zip(self.samples, self._trained, strict=True):
+            known |= set(digests(Selection(sample, trained)))
+        for sample, unseen in zip(self.samples, self._unseen, strict=True):
             rows = Selection(sample, unseen)
-            known = set(digests(Selection(sample, trained)))
             again = sum(digest in known for digest in digests(rows))
             if again > _REPEATED * len(rows):
                 warn(
@@ -267,7 +271,9 @@ class SampleSource:
 
     def diameters(self, norm: str) -> tuple[float, float] | None:
         """Of the box that the user says (or the data set is known) to hold every point."""
-        if self._support is None or any(s.weights is not None for s in self.samples):
+        if self._support is None or not self._independent:
+            return None
+        if any(s.weights is not None for s in self.samples):
             return None
         return box_diameters(self._support, self.dim, norm)
 
