@@ -6,6 +6,7 @@ meets every size. So it may only say how many rows there are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -22,13 +23,18 @@ Marks = NDArray[np.int64]
 NONE, ITSELF, MADE = 0, 1, 2
 """It does not depend on the size of the batch; it is that size; it is computed from it."""
 
+_FEW = 64
+"""Numbers of a constant that may say what shape something gets."""
 _MOVING = ("Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Cast")
 _WHOLE = (6, 7)
 """What Cast may make of a size for it to stay one: INT32, INT64."""
 
 
 class Sizes:
-    """Of a model's tensors, for any batch, by onnx's own inference from the nodes alone."""
+    """Of a model's tensors, for any batch, by onnx's own inference from the nodes alone.
+
+    What is inferred as one number is so for every batch; of the rest nothing is known.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -36,24 +42,53 @@ class Sizes:
     def fixed(self, name: str, axis: int) -> bool:
         """Whether that axis is known to be of one size, whatever the batch."""
         dims = self._inferred.get(name, ())
-        return axis < len(dims) and bool(dims[axis].HasField("dim_value"))
+        return axis < len(dims) and _known(dims[axis])
+
+    def refuse_shared(self, node: Node, made: Sequence[Any]) -> None:
+        """Raises Refused where values of the network are as many for every batch: inputs that come
+        together would share them.
+        """
+        for name, one in zip(node.outputs, made, strict=False):
+            dims = self._inferred.get(name)
+            if isinstance(one, Value) and dims is not None and all(map(_known, dims)):
+                node.refuse(
+                    f"returns {[dim.dim_value for dim in dims]} for a batch of any size: inputs "
+                    "would share it; export with a batch of 1"
+                )
 
     @cached_property
     def _inferred(self) -> dict[str, Any]:
-        onnx, proto = package(), type(self._model.proto)()
-        proto.CopyFrom(self._model.proto)
-        graph, given = proto.graph, proto.graph.input
-        # What the file itself says of sizes is no evidence.
-        graph.ClearField("value_info")
-        for entry in graph.output:
-            entry.type.tensor_type.ClearField("shape")
-        for entry in given:
-            if entry.name == self._model.input:
-                kind, shape = entry.type.tensor_type.elem_type, ("N", *self._model.shape)
-                entry.type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, shape))
-        graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
-        entries = (*graph.value_info, *given, *graph.output)
-        return {entry.name: entry.type.tensor_type.shape.dim for entry in entries}
+        onnx, given = package(), self._model.proto.graph
+        helper, known = onnx.helper, {one.name for one in given.initializer}
+        # What the file itself says of sizes is no evidence, and weights need not be copied.
+        inputs = [
+            helper.make_tensor_value_info(
+                one.name, one.type.tensor_type.elem_type, ("N", *self._model.shape)
+            )
+            if one.name == self._model.input
+            else one
+            for one in given.input
+            if one.name == self._model.input or one.name not in known
+        ]
+        outputs = [helper.make_empty_tensor_value_info(one.name) for one in given.output]
+        tensors = [
+            one
+            if math.prod(one.dims) <= _FEW
+            else onnx.TensorProto(name=one.name, dims=one.dims, data_type=one.data_type)
+            for one in given.initializer
+        ]
+        graph = helper.make_graph(given.node, "sizes", inputs, outputs, tensors)
+        model = helper.make_model(graph, opset_imports=self._model.proto.opset_import)
+        found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return {
+            one.name: one.type.tensor_type.shape.dim
+            for one in (*found.value_info, *inputs, *found.output)
+            if one.type.tensor_type.HasField("shape")
+        }
+
+
+def _known(dim: Any) -> bool:
+    return bool(dim.HasField("dim_value"))
 
 
 def marked(

@@ -68,6 +68,7 @@ def import_network(model: Model, mean: Sequence[float] = (), std: Sequence[float
         node = _node(proto, model, known)
         made = _made(trace, node)
         if not model.fixed:
+            sizes.refuse_shared(node, made)
             marks.update(marked(node, made, marks, sizes))
         # What is not made here may not be used: asking for it is refused by name.
         known.update(zip(node.outputs, made, strict=False))

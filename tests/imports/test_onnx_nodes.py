@@ -308,10 +308,21 @@ def test_batches_of_one_and_any_and_no_other() -> None:
     imported(graph.model())
     mixed = Graph((4,))
     mixed.node("Sub", "x", mixed.node("ReduceMean", "x", axes=[0])[0])
-    with pytest.raises(Refused, match="differ"):
+    with pytest.raises(Refused, match="ReduceMean.*inputs would share it"):
         imported(mixed.model())
+    rare = Graph((4,))
+    rare.node("Relu", rare.node("Sub", "x", np.full(4, 1e3))[0])  # 0 at every input compared
+    rare.node("Add", "x", rare.node("ReduceMax", rare.last, axes=[0])[0])
+    with pytest.raises(Refused, match="ReduceMax.*inputs would share it"):
+        imported(rare.model())
+    alone = Graph((4,))
+    alone.node("Reshape", "x", np.array([1, 4]))
+    with pytest.raises(Refused, match="Reshape.*export with a batch of 1"):
+        imported(alone.model())
     one = Graph((4,))
-    one.node("Reshape", "x", np.array([1, 4]))
+    turned = one.node("Transpose", "x", perm=[1, 0])[0]
+    one.node("BatchNormalization", turned, *np.ones((4, 1)))
+    one.node("Transpose", one.last, perm=[1, 0])
     with pytest.raises(Refused, match="for one input, not for a batch of"):
         imported(one.model())
     fixed = Graph((4,), batch=3)
