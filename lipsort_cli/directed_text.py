@@ -31,6 +31,19 @@ def at_least(value: float, digits: int = 6) -> str:
     return _directed(value, digits, ROUND_FLOOR)
 
 
+def confidence(failure: float) -> str:
+    """The evidence of what fails with a probability of at most ``failure``; it is never certain.
+
+    >>> confidence(0.05), confidence(1e-20)
+    ('confidence 0.95', 'confidence 1 - 1e-20')
+    """
+    value = 1 - failure
+    for text in (f"{value:g}", repr(value)):
+        if abs(float(text) - value) <= 2.0**-52 and float(text) < 1:
+            return f"confidence {text}"
+    return f"confidence 1 - {at_most(failure)}"
+
+
 def share_down(value: float, places: int = 2) -> str:
     """The share ``value`` in per cent, rounded down to ``places`` decimals.
 

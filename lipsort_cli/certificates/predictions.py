@@ -63,8 +63,11 @@ def predict_points(
         radii = deviation_radii(network, array, points.predictions, norm=norm)
         scale = _scale(network)[1]
     if values is not None:
-        # Differences of a binary64 and the float32 nearest to it are exact.
-        off = (np.asarray(values, np.float64) - array).reshape(len(array), -1) / scale
+        # Differences of a number and the float32 nearest to it are exact, also of long doubles;
+        # these are then rounded to binary64, once.
+        wide = np.result_type(values, np.float64)
+        apart = (np.asarray(values, wide) - array).astype(np.float64)
+        off = apart.reshape(len(array), -1) / scale
         radii = np.maximum(down(radii - norm_up(off, norm) * (1 + 2.0**-51)), 0.0)
     row = np.arange(len(array))
     logits = np.where(np.isnan(points.logits), -np.inf, points.logits)

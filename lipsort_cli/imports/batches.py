@@ -6,13 +6,15 @@ meets every size. So it may only say how many rows there are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.imports.model import Node, evaluated
+from lipsort_cli.imports.model import Model, Node, evaluated, package
 from lipsort_cli.imports.states import Value
 
 Marks = NDArray[np.int64]
@@ -28,12 +30,77 @@ _FILLING = {"ConstantOfShape": 0, "Expand": 1}
 _BY_ROW = ("Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Neg", "Identity", "Cast")
 """What computes each row of its output from the same row of its inputs."""
 
+_FEW = 64
+"""Numbers of a constant that may say what shape something gets."""
 _MOVING = ("Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape", "Identity", "Cast")
 _WHOLE = (6, 7)
 """What Cast may make of a size for it to stay one: INT32, INT64."""
 
 
-def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[str, Marks]:
+class Sizes:
+    """Of a model's tensors, for any batch, by onnx's own inference from the nodes alone.
+
+    What is inferred as one number is so for every batch; of the rest nothing is known.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def fixed(self, name: str, axis: int) -> bool:
+        """Whether that axis is known to be of one size, whatever the batch."""
+        dims = self._inferred.get(name, ())
+        return axis < len(dims) and _known(dims[axis])
+
+    def refuse_shared(self, node: Node, made: Sequence[Any]) -> None:
+        """Raises Refused where values of the network are as many for every batch: inputs that come
+        together would share them.
+        """
+        for name, one in zip(node.outputs, made, strict=False):
+            dims = self._inferred.get(name)
+            if isinstance(one, Value) and dims is not None and all(map(_known, dims)):
+                node.refuse(
+                    f"returns {[dim.dim_value for dim in dims]} for a batch of any size: inputs "
+                    "would share it; export with a batch of 1"
+                )
+
+    @cached_property
+    def _inferred(self) -> dict[str, Any]:
+        onnx, given = package(), self._model.proto.graph
+        helper, known = onnx.helper, {one.name for one in given.initializer}
+        # What the file itself says of sizes is no evidence, and weights need not be copied.
+        inputs = [
+            helper.make_tensor_value_info(
+                one.name, one.type.tensor_type.elem_type, ("N", *self._model.shape)
+            )
+            if one.name == self._model.input
+            else one
+            for one in given.input
+            if one.name == self._model.input or one.name not in known
+        ]
+        outputs = [helper.make_empty_tensor_value_info(one.name) for one in given.output]
+        tensors = [
+            one
+            if math.prod(one.dims) <= _FEW
+            else onnx.TensorProto(name=one.name, dims=one.dims, data_type=one.data_type)
+            for one in given.initializer
+        ]
+        graph = helper.make_graph(given.node, "sizes", inputs, outputs, tensors)
+        model = helper.make_model(graph, opset_imports=self._model.proto.opset_import)
+        found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return {
+            one.name: one.type.tensor_type.shape.dim
+            for one in (*found.value_info, *inputs, *found.output)
+            if one.type.tensor_type.HasField("shape")
+        }
+
+
+def _known(dim: Any) -> bool:
+    return bool(dim.HasField("dim_value"))
+
+
+def marked(
+    node: Node, made: Sequence[Any], known: Mapping[str, Marks], sizes: Sizes
+) -> dict[str, Marks]:
     """The marks of the node's outputs, those that bear any; ``known``: of what came before.
 
     Raises Refused where the network's values are computed with what is marked.
@@ -41,7 +108,7 @@ def marked(node: Node, made: Sequence[Any], known: Mapping[str, Marks]) -> dict[
     marks = [known.get(name) for name in node.proto.input]
     values = [isinstance(one, Value) for one in node.inputs]
     if node.op in ("Shape", "Size") and any(values):
-        return {node.outputs[0]: _of_shape(node)}
+        return {node.outputs[0]: _of_shape(node, sizes)}
     if not any(mark is not None for mark in marks):
         return {}
     if any(values):
@@ -112,11 +179,12 @@ def _joins(node: Node, mark: Marks) -> bool:
     return bool(aligned and by_row and (mark == ROWS).all())
 
 
-def _of_shape(node: Node) -> Marks:
-    """Of a tensor's shape, whose first axis is the batch; of all axes, where it is not that."""
-    shape = node.value().shape
+def _of_shape(node: Node, sizes: Sizes) -> Marks:
+    """Of a tensor's shape: the batch is its first axis, or in any that may be of another size."""
+    shape, name = node.value().shape, node.proto.input[0]
     if node.op == "Size":
         return np.array(MADE)
-    batch = shape[:1] == (1,)
-    marks = np.array([ITSELF if batch else MADE, *[NONE if batch else MADE] * (len(shape) - 1)])
+    marks = np.array([NONE if sizes.fixed(name, k) else MADE for k in range(len(shape))])
+    if shape[:1] == (1,) and marks[0] == MADE:
+        marks[0] = ITSELF
     return marks[node.get("start", 0) : node.get("end", None)]

@@ -100,7 +100,10 @@ class Window:
         if auto.startswith("SAME"):
             pairs = []
             for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True):
-                total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+                total = (-(-size // s) - 1) * s + d * (k - 1) + 1 - size
+                if total < -1:
+                    node.refuse(f"auto_pad {auto} that takes away: runtimes disagree about where")
+                total = max(total, 0)
                 small, large = total // 2, total - total // 2
                 pairs.append((small, large) if auto == "SAME_UPPER" else (large, small))
         return cls(list(kernel), strides, dilations, pairs)

@@ -107,6 +107,7 @@ def package() -> Any:
         import onnx.checker
         import onnx.inliner
         import onnx.reference
+        import onnx.shape_inference
     except ImportError:
         raise LipsortError(f"importing networks needs the package onnx: {INSTALL}") from None
     return onnx

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.imports.batches import Marks, marked
+from lipsort_cli.imports.batches import Marks, Sizes, marked
 from lipsort_cli.imports.linear import LINEAR
 from lipsort_cli.imports.model import PLAIN, Model, Node, Refused, attributes, evaluated
 from lipsort_cli.imports.moves import MOVES, Handler
@@ -31,6 +31,8 @@ HINTS = {
         "it divides by what it computes from the input: no constant bounds its slope",
     ),
 }
+_GRAPHS = (5, 10)
+"""Types of attributes that are graphs: AttributeProto.GRAPH and GRAPHS."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ def import_network(model: Model, mean: Sequence[float] = (), std: Sequence[float
         first = trace.state("normalize", [first], first.shape, "", mean=numbers[0], std=numbers[1])
     known[model.input] = Value.whole(first, (1, *model.shape))
     marks: dict[str, Marks] = {}
+    sizes = Sizes(model)
     for proto in model.proto.graph.node:
         node = _node(proto, model, known)
         made = _made(trace, node)
         if not model.fixed:
-            marks.update(marked(node, made, marks))
+            sizes.refuse_shared(node, made)
+            marks.update(marked(node, made, marks, sizes))
         # What is not made here may not be used: asking for it is refused by name.
         known.update(zip(node.outputs, made, strict=False))
     result = known.get(model.output)
@@ -98,14 +102,18 @@ def _node(proto: Any, model: Model, known: dict[str, Value | np.ndarray | None])
 def _made(trace: Trace, node: Node) -> Sequence[Value | np.ndarray | None]:
     """The node's outputs."""
     values = [one for one in node.inputs if isinstance(one, Value)]
+    if any(one.type in _GRAPHS for one in node.proto.attribute):
+        node.refuse("holds a graph of its own, which may use what is computed around it")
     if node.op in ("Shape", "Size") and values:
         shape = np.array(node.value().shape, dtype=np.int64)
         if node.op == "Size":
             return [np.array(shape.prod())]
         return [shape[node.get("start", 0) : node.get("end", None)]]
     if not values:
-        if node.op.startswith("Random") or node.op == "Bernoulli":
+        if node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial"):
             node.refuse("is random")
+        if node.op == "Dropout" and node.input(2) is not None and node.constant(2).any():
+            node.refuse("is in training mode, and random")
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             return evaluated(

@@ -133,12 +133,12 @@ def means(trace: Trace, groups: Value, node: Node) -> Value:
 def global_pool(trace: Trace, node: Node, largest: bool) -> list[Value]:
     """GlobalMaxPool and GlobalAveragePool."""
     value = node.value()
-    channels, *sizes = value.shape[1:]
-    shape = (1, channels, *[1] * len(sizes))
-    groups = value.at(value.places.reshape(1, channels, -1))
+    rows, channels, *sizes = value.shape
+    shape = (rows, channels, *[1] * len(sizes))
+    groups = value.at(value.places.reshape(rows, channels, -1))
     if largest:
         made = extreme_of(trace, groups, node, True)
-    elif len(sizes) == 2 and sizes[0] == sizes[1] and value.shape[0] == 1:
+    elif len(sizes) == 2 and sizes[0] == sizes[1] and rows == 1:
         state = trace.settle(value, natural(value.shape), node.name)
         averaged = pool(trace, state, node, "average_pool", sizes[0], sizes[0])
         trace.means[averaged] = groups
@@ -165,6 +165,8 @@ def windows(node: Node, value: Value) -> tuple[Window, list[np.ndarray], bool]:
         node.refuse(f"a window {kernel} on {list(value.shape)}")
     sizes = value.shape[2:]
     window = Window.of(node, sizes, kernel)
+    if node.get("auto_pad", "").startswith("SAME") and set(window.dilations) != {1}:
+        node.refuse("auto_pad with dilations: runtimes disagree about how much is padded")
     found, over = [], False
     for size, k, s, d, (before, after) in zip(
         sizes, window.kernel, window.strides, window.dilations, window.pads, strict=True

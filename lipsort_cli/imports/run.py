@@ -75,23 +75,23 @@ def compare(
     found = []
     # One by one what the batch is compared with; all of them where there is no batch.
     alone = count if model.fixed else min(_FEW, count)
-    found.append(np.concatenate([run(fed[k : k + 1]) for k in range(alone)]))
+    found += [(1, place, run(fed[place : place + 1])) for place in range(alone)]
     if not model.fixed:
         try:
-            found.append(run(fed[:count]))
+            found.append((count, 0, run(fed[:count])))
         except Exception as error:  # whatever kernels raise
             raise Refused(
                 f"{model.source}: {runtime} runs it for one input, not for a batch of {count}: "
                 f"{first_line(error)}; export it with a batch of 1, or for any"
             ) from error
     worst = 0.0
-    for outputs in found:
-        if outputs.shape != (len(outputs), network.classes):
+    for rows, first, outputs in found:
+        if outputs.shape != (rows, network.classes):
             raise Refused(
-                f"{model.source}: {runtime} returns {list(outputs.shape)} for a batch of {count}; "
+                f"{model.source}: {runtime} returns {list(outputs.shape)} for a batch of {rows}; "
                 "an input's output must be a row of its own"
             )
-        apart = np.abs(outputs - wanted[: len(outputs)]).max()
+        apart = np.abs(outputs - wanted[first : first + rows]).max()
         worst = max(worst, float(apart) / largest) if np.isfinite(apart) else np.inf
     if worst > TOLERANCE:
         raise Refused(

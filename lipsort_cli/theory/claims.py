@@ -218,10 +218,10 @@ def singular_values_become_one(seed: int, quick: bool) -> Claim:
 def universality(quick: bool) -> Claim:
     """The lattice construction on ever finer grids."""
     found = {dim: errors(dim) for dim in ((1, 2) if quick else (1, 2, 3))}
-    holds = all(  # evaluated in binary64
-        one.found <= one.bound + 1e-12 and (after is None or after.found < one.found)
+    holds = all(
+        one.sound and one.found <= one.bound + 1e-12  # evaluated in binary64
         for series in found.values()
-        for one, after in itertools.zip_longest(series, series[1:])
+        for one in series
     )
     listed = "; ".join(
         f"{dim} dimensions: " + ", ".join(f"{e.found:.3f} with {e.points}" for e in series)
@@ -229,10 +229,12 @@ def universality(quick: bool) -> Claim:
     )
     return Claim(
         "universality",
-        "the sup-norm error of GroupSort networks falls as points grow, and is at most 2 h",
+        "GroupSort networks through points err by at most 2 h everywhere, where no input is "
+        "farther than h from a point",
         PROVEN,
         holds,
-        f"measured on a fine grid, {listed}; the bound holds everywhere, both being 1-Lipschitz",
+        "right at the points and 1-Lipschitz in rational numbers, as what it approximates is; "
+        f"measured on a fine grid in binary64 (empirical), {listed}",
     )
 
 

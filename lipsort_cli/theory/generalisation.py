@@ -33,6 +33,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.points import evaluate, issued_bounds
+from lipsort_cli.directed_text import confidence
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.verifier.graph import Layer, Network
@@ -78,7 +79,7 @@ class MarginBound:
     def entry(self) -> dict[str, Any]:
         """As ``generalisation.json`` holds it."""
         found = {key: value for key, value in vars(self).items() if value is not None}
-        return {**found, "vacuous": self.vacuous, "evidence": f"confidence {1 - self.delta:g}"}
+        return {**found, "vacuous": self.vacuous, "evidence": confidence(self.delta)}
 
 
 def margin_bound(

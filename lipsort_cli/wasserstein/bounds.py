@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lipsort_cli.certificates.points import evaluate, lipschitz_bound, load_network
 from lipsort_cli.config.distributions import DatasetDistribution, FilesDistribution
 from lipsort_cli.console import warn
-from lipsort_cli.directed_text import at_least, at_most
+from lipsort_cli.directed_text import at_least, at_most, confidence
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.wasserstein.confidence import BOUNDS, paired_differences, transport_upper
 from lipsort_cli.wasserstein.sources import Measures, Rows
@@ -161,8 +161,7 @@ def confidence_lower(
     for name, bound in BOUNDS.items():
         value = critic.scaled(bound(differences, lowest, highest, alpha, error), 0.0)
         method = f"{name} bound on {len(f_x):,} + {len(f_y):,} points held out, independent draws"
-        evidence = f"confidence {1 - alpha:g}"
-        results.append(Bound("lower", value, evidence, method, POPULATIONS))
+        results.append(Bound("lower", value, confidence(alpha), method, POPULATIONS))
     return results
 
 
@@ -203,7 +202,7 @@ def population_upper(
     """Upper bound for the populations from the samples' transport, bounded supports."""
     value = transport_upper(empirical.value, diameters, sizes, alpha)
     method = "exact transport of the samples plus McDiarmid's term for their bounded supports"
-    return Bound("upper", value, f"confidence {1 - alpha:g}", method, POPULATIONS)
+    return Bound("upper", value, confidence(alpha), method, POPULATIONS)
 
 
 def sinkhorn_value(measures: Measures, norm: str, regularisation: float) -> Bound:

@@ -72,12 +72,16 @@ def build_source(whole: EstimateWassersteinConfig, device: torch.device | None =
     if isinstance(config, FilesDistribution):
         p, q = load_pair(config)
         support = None if config.support is None else (config.support[0], config.support[1])
+        apart = True
     else:
         assert isinstance(config, DatasetDistribution)
         p, q, support = _dataset(config)
+        (first, _, one), (second, _, other) = (s.partition("/") for s in (config.p, config.q))
+        # A whole split holds the rows of each of its classes.
+        apart = first != second or (bool(one and other) and int(one) != int(other))
     return SampleSource(
         p, q, config.name, rng=rng, rows=config.rows, support=support,
-        holdout=whole.evaluation.holdout,
+        holdout=whole.evaluation.holdout, independent=apart,
     )  # fmt: skip
 
 

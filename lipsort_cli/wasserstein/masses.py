@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,9 @@ class Net(NamedTuple):
     unit: int
 
     @property
-    def share(self) -> float:
-        """The share of the mass that is moved, rounded to the nearest."""
-        return self.moved / self.unit
+    def share(self) -> Fraction:
+        """The share of the mass that is moved."""
+        return Fraction(self.moved, self.unit)
 
     def floats(self) -> tuple[Array, Array]:
         """Supply and demand as shares of what is moved, each rounded to the nearest."""
@@ -135,8 +136,8 @@ def on_a_line(
     """W1 of measures on the line, x [n] and y [m], and a potential at their points.
 
     W1 = integral |F - G|: between neighbouring points, the difference of the masses to the left
-    (integers) times the gap. All terms are non-negative: the value errs by 4 u, relatively, and by
-    2^-1074 a term.
+    (integers) times the gap, one quotient of integers: a share alone may be too small for a float.
+    All terms are non-negative: the value errs by 4 u, relatively, and by 2^-1074 a term.
     """
     a, b, unit = in_one_unit(x_weights, y_weights)
     places, inverse = np.unique(np.concatenate([x, y]), return_inverse=True)
@@ -147,7 +148,8 @@ def on_a_line(
     terms, slopes, ahead = [], np.zeros(len(gaps)), 0
     for k, gap in enumerate(gaps.tolist()):
         ahead += masses[k]
-        terms.append(abs(ahead) / unit * gap)
+        above, below = gap.as_integer_ratio()
+        terms.append(abs(ahead) * above / (unit * below))
         slopes[k] = (ahead > 0) - (ahead < 0)
     potential = -np.concatenate([[0.0], np.cumsum(slopes * gaps)])[inverse]
     return math.fsum(terms), potential[: len(x)], potential[len(x) :]

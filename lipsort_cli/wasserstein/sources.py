@@ -128,7 +128,8 @@ class SampleSource(Source):
     """Two finite samples; some rows may be held out from training.
 
     The proven bounds are about all compared rows. Confidence bounds use rows that the critic never
-    saw, and are given for unweighted samples only: rows then count as independent draws.
+    saw, and are given for unweighted samples only: rows then count as independent draws. Where both
+    samples are known to share rows (not ``independent``), there are none.
     """
 
     finite = True
@@ -144,16 +145,15 @@ class SampleSource(Source):
         holdout: float = 0.0,
         support: tuple[float, float] | None = None,
         truth: float | None = None,
+        independent: bool = True,
     ) -> None:
         if p.dim != q.dim:
             raise UsageError(
                 f"distribution: {p.name} has points of {p.dim} coordinates, {q.name} of {q.dim}; "
                 "both samples need the same"
             )
-        self.name = name
-        self.dim = p.dim
+        self.name, self.dim, self.truth = name, p.dim, truth
         self.shape: tuple[int, ...] = p.shape if p.shape == q.shape else (p.dim,)
-        self.truth = truth
         self._compared, self._trained, self._unseen = [], [], []
         for key, sample in (("p", p), ("q", q)):
             _check_sample(key, sample, rows, support)
@@ -167,7 +167,8 @@ class SampleSource(Source):
             self._unseen.append(order[trained:])
         p, q = self.samples = aligned(p, q, self._trained)
         self.weighted = any(sample.weights is not None for sample in self.samples)
-        self.box = None if self.weighted else support
+        self._independent = independent
+        self.box = None if self.weighted or not independent else support
         self._cumulative = [
             None if s.weights is None else np.cumsum(s.weights[index])
             for s, index in zip(self.samples, self._trained, strict=True)
@@ -251,12 +252,14 @@ class SampleSource(Source):
 
         A row that equals a trained one may be a copy, which no bound can tell: it is said.
         """
-        if self.weighted or min(map(len, self._unseen)) < 2:
+        few = min(map(len, self._unseen)) < 2
+        if few or self.weighted or not self._independent:
             return None
-        found = []
-        for sample, unseen, trained in zip(self.samples, self._unseen, self._trained, strict=True):
+        found, known = [], set()
+        for sample, trained in zip(self.samples, self._trained, strict=True):
+            known |= set(digests(Selection(sample, trained)))
+        for sample, unseen in zip(self.samples, self._unseen, strict=True):
             rows = Selection(sample, unseen)
-            known = set(digests(Selection(sample, trained)))
             again = sum(digest in known for digest in digests(rows))
             if again > _REPEATED * len(rows):
                 warn(

@@ -11,6 +11,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -330,8 +331,9 @@ def blocked_upper(
     # atom so light may be in no block. Scaled coordinates are within 1 of the origin's.
     reach = 2.0 * {"l2": math.sqrt(dim), "l1": dim, "linf": 1.0}[norm]
     stray = 8 * (len(a) + len(b) + 2 * blocks) * UNIT
-    bound = (total + stray * reach) * mass.share * (1 + 4 * (blocks + dim + 10) * UNIT)
-    return math.nextafter(math.ldexp(bound, power), math.inf)
+    bound = (total + stray * reach) * (1 + 4 * (blocks + dim + 10) * UNIT)
+    # Neither the share nor what it is multiplied by need be large enough for a float by itself.
+    return math.nextafter(float(Fraction(bound) * mass.share * Fraction(2) ** power), math.inf)
 
 
 def _pieces_of(rows: Rows, index: NDArray[np.int64] | None = None) -> Iterator[Array]:

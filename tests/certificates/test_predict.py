@@ -20,6 +20,7 @@ from lipsort_cli.config.certificates import UnseenData, settled
 from lipsort_cli.data import unseen
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.trained import open_predictor, open_run
+from lipsort_cli.verifier.graph import build_network
 
 SMALL = ["model.widths=[8]", "training.epochs=2", "evaluation.attack.points=0"]
 RNG = np.random.default_rng(0)
@@ -112,6 +113,19 @@ def test_radii_are_about_the_numbers_as_written(runs: Path) -> None:
         )
         gap = Fraction(rounded.radii[row]) - Fraction(about.radii[row])
         assert gap > 0 and gap**2 >= squares and gap**2 < squares * Fraction(11, 10)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="no longer than binary64")
+def test_radii_are_about_long_doubles_as_they_are() -> None:
+    """Two classes half of the difference apart, which binary64 would round by far more."""
+    graph = {"format": "lipsort-graph", "version": 1, "input_shape": [2], "classes": 2}
+    network = build_network(graph | {"layers": [{"op": "identity"}]}, {})
+    far, near = np.longdouble(2) ** 40, np.longdouble(2) ** -14
+    values = np.array([[far + near, far + 2**17]])
+    found = predict_points(
+        network, values.astype(np.float32), norm="linf", arithmetic="real", values=values
+    )
+    assert 0 < Fraction(found.radii[0]) < (2**17 - Fraction(1, 2**14)) / 2
 
 
 def test_columns_are_matched_by_name(runs: Path, tmp_path: Path, capsys: Any) -> None:

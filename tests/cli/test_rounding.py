@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lipsort_cli
-from lipsort_cli.directed_text import at_least, at_most, fixed, share_down
+from lipsort_cli.directed_text import at_least, at_most, confidence, fixed, share_down
 from lipsort_cli.reproduction import studies
 from lipsort_cli.reproduction.statistics import Sample
 
@@ -49,6 +49,20 @@ def test_printed_bounds_enclose_the_exact_value_closely(value: float, digits: in
 def test_known_roundings(value: float, digits: int, low: str, high: str) -> None:
     assert at_least(value, digits) == low
     assert at_most(value, digits) == high
+
+
+@given(st.floats(5e-324, 1, exclude_max=True))
+def test_a_confidence_is_never_overstated(failure: float) -> None:
+    _, _, first = confidence(failure).partition(" ")
+    text, _, rest = first.partition(" - ")
+    shown = Fraction(text) - Fraction(rest or 0)
+    # The number that a user wrote is its nearest double.
+    assert shown < 1 and shown <= 1 - Fraction(failure) + Fraction(1, 2**52)
+
+
+@pytest.mark.parametrize("said", [0.95, 0.9, 0.999, 0.3, 0.9999999, 0.95000001])
+def test_a_confidence_is_said_as_it_was_asked_for(said: float) -> None:
+    assert confidence(1 - said) == f"confidence {said!r}"
 
 
 @given(st.integers(1, 100_000), st.data())

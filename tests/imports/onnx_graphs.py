@@ -59,6 +59,16 @@ class Graph:
         self.last = made[0]
         return made
 
+    def flag(self, value: bool) -> str:
+        """A constant truth value."""
+        return self.constant(np.array(value), np.bool_)
+
+    def inside(self, name: str) -> Any:
+        """A graph that returns what is called ``name`` outside of it."""
+        made = f"inside{len(self.tensors)}.{len(self.nodes)}"
+        info = helper.make_tensor_value_info(made, self.kind, None)
+        return helper.make_graph([helper.make_node("Identity", [name], [made])], "in", [], [info])
+
     def model(self, output: str = "", flat: bool = True) -> Any:
         """The model, its output flattened."""
         last = output or self.last

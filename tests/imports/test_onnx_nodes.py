@@ -241,6 +241,27 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "rows that are counted": (
         (4,), lambda g: g.node("Add", "x", g.node("ReduceSum", rows(g, 1.0), np.array([0]))[0]),
         "Add.*size of the batch"),
+    "the batch's size behind another axis": (
+        (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node("Equal", g.node(
+            "Gather", g.node("Shape", g.node("Unsqueeze", "x", np.array([0]))[0])[0],
+            np.array([1]))[0], np.array([2]))[0], to=1)[0]), "Add.*input 1 is computed from the"),
+    "the batch's size, all inputs in one row": (
+        (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node("Equal", g.node(
+            "Gather", g.node("Shape", g.node("Reshape", "x", np.array([1, -1]))[0])[0],
+            np.array([1]))[0], np.array([8]))[0], to=1)[0]), "Add.*input 1 is computed from the"),
+    "a constant of random zeros": (
+        (4,), lambda g: g.node("Mul", "x", g.node("Dropout", np.ones(4), 0.5, g.flag(True))[0]),
+        "Dropout.*random"),
+    "a graph inside a node": (
+        (4,), lambda g: g.node("Add", "x", g.node("If", g.flag(True), then_branch=g.inside("x"),
+                                                  else_branch=g.inside("x"))[0]),
+        "If.*a graph of its own"),
+    "pads that take away": (
+        (1, 4), lambda g: g.node("Conv", "x", kernel(1, 1, 1), strides=[4], auto_pad="SAME_UPPER"),
+        "Conv.*runtimes disagree"),
+    "pads of spread windows": (
+        (1, 7), lambda g: g.node("MaxPool", "x", kernel_shape=[2], dilations=[2],
+                                 auto_pad="SAME_UPPER"), "MaxPool.*runtimes disagree"),
     "numbers of all inputs, counted": (
         (4,), lambda g: g.node("Add", "x", g.node("Cast", g.node("Size", "x")[0], to=1)[0]),
         "Add.*size of the batch"),
@@ -320,16 +341,50 @@ def test_batches_of_one_and_any_and_no_other() -> None:
     imported(graph.model())
     mixed = Graph((4,))
     mixed.node("Sub", "x", mixed.node("ReduceMean", "x", axes=[0])[0])
-    with pytest.raises(Refused, match="differ"):
+    with pytest.raises(Refused, match="ReduceMean.*inputs would share it"):
         imported(mixed.model())
+    rare = Graph((4,))
+    rare.node("Relu", rare.node("Sub", "x", np.full(4, 1e3))[0])  # 0 at every input compared
+    rare.node("Add", "x", rare.node("ReduceMax", rare.last, axes=[0])[0])
+    with pytest.raises(Refused, match="ReduceMax.*inputs would share it"):
+        imported(rare.model())
+    alone = Graph((4,))
+    alone.node("Reshape", "x", np.array([1, 4]))
+    with pytest.raises(Refused, match="Reshape.*export with a batch of 1"):
+        imported(alone.model())
     one = Graph((4,))
-    one.node("Reshape", "x", np.array([1, 4]))
+    turned = one.node("Transpose", "x", perm=[1, 0])[0]
+    one.node("BatchNormalization", turned, *np.ones((4, 1)))
+    one.node("Transpose", one.last, perm=[1, 0])
     with pytest.raises(Refused, match="for one input, not for a batch of"):
         imported(one.model())
     fixed = Graph((4,), batch=3)
     fixed.node("Relu", "x")
     with pytest.raises(Refused, match="batch of 3; export with a batch of 1"):
         imported(fixed.model())
+
+
+def test_a_batch_that_comes_back_as_one_row_is_refused() -> None:
+    """Its rows are right, as far as there are any."""
+    first = Graph((4,))
+    first.node("Slice", "x", np.array([0]), np.array([1]), np.array([0]))
+    with pytest.raises(Refused, match=r"returns \[1, 4\] for a batch of 6"):
+        imported(first.model())
+    doubled = Graph((4,))
+    doubled.node("Concat", "x", "x", axis=0)
+    doubled.node("Reshape", doubled.last, np.array([-1, 8]))
+    doubled.node("Expand", doubled.last, size(doubled))
+    with pytest.raises(Refused):
+        imported(doubled.model())
+
+
+def test_a_pool_of_several_rows_keeps_them_apart() -> None:
+    """Behind a file's own axis of rows, each has maxima and means of its own."""
+    for op, of in (("GlobalMaxPool", "ReduceMean"), ("GlobalAveragePool", "ReduceMax")):
+        graph = Graph((2, 3, 4, 4), batch=1)
+        graph.node("Reshape", "x", np.array([2, 3, 4, 4]))
+        graph.node(of, graph.node(op, graph.last)[0], axes=[0])
+        imported(graph.model())
 
 
 def test_what_nothing_runs_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:

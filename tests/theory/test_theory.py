@@ -19,7 +19,7 @@ from lipsort_cli.app import run as lipsort
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import read_json
 from lipsort_cli.runs import read_record
-from lipsort_cli.theory import claims, conversions, gradients, relu
+from lipsort_cli.theory import claims, conversions, gradients, lattice, relu
 from lipsort_cli.theory.claims import steep_data
 from lipsort_cli.theory.exact import (
     Activation,
@@ -298,6 +298,19 @@ def test_universality_is_measured_on_the_network_itself() -> None:
     worst = max(abs(float(network(x)[0] - target(x))) for x in places)
     found = {one.points: one for one in errors(1, fine=41)}[4]
     assert found.found == pytest.approx(worst, abs=1e-12) and found.bound == 1 / 4
+
+
+@pytest.mark.parametrize("fault", ["steep", "missed"])
+def test_universality_is_not_proven_by_a_grid_alone(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is called proven rests on rational numbers, not on errors seen in binary64."""
+    broken = {"mixed": lambda *_: False} if fault == "steep" else {"__call__": lambda *_: [F(9)]}
+    for name, method in broken.items():
+        monkeypatch.setattr(ExactNetwork, name, method)
+    monkeypatch.setattr(claims, "errors", lattice.errors.__wrapped__)
+    monkeypatch.setattr(lattice, "SIDES", {1: (2, 4), 2: (2,)})
+    assert not claims.universality(quick=True).holds
 
 
 # --- the command --------------------------------------------------------------------------------

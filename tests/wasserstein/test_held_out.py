@@ -158,6 +158,37 @@ def test_a_data_set(compose: Compose, tmp_path: Path, monkeypatch: pytest.Monkey
     assert_same(config, first, source_of(config), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("parts", "apart"),
+    [
+        (("train/3", "train/8"), True),
+        (("train", "test"), True),
+        (("train/3", "test/3"), True),
+        (("train", "train/3"), False),
+        (("train/03", "train/3"), False),
+        (("test", "test"), False),
+    ],
+)
+def test_parts_that_share_rows_say_nothing_of_populations(
+    parts: tuple[str, str], apart: bool, compose: Compose
+) -> None:
+    words = [f"distribution.{side}={part}" for side, part in zip("pq", parts, strict=True)]
+    source = source_of(compose("distribution=dataset", "distribution.dataset=digits", *words, *MLP))
+    assert (source.diameters("l2") is not None) == apart
+    assert (source.held_out(100, np.random.default_rng(0)) is not None) == apart
+
+
+def test_rows_held_out_that_the_other_side_was_trained_on_are_said(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in "pq":
+        np.save(tmp_path / f"{side}.npy", cloud(0))
+    files = [f"distribution.{side}={tmp_path / side}.npy" for side in "pq"]
+    source = source_of(compose("distribution=files", *files, *MLP, quick=False))
+    source.held_out(100, np.random.default_rng(0))
+    assert "rows held out equal rows that the critic was trained on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("pool", ["null", "30"])
 def test_a_generator_and_its_data(
     pool: str, compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

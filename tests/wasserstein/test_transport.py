@@ -219,3 +219,14 @@ def test_an_atom_lighter_than_a_rounding_counts_where_it_is(norm: str) -> None:
     assert gap > 1e5
     assert Fraction(blocked_upper(x, y, a, norm=norm, size=100)) >= gap * (1 - Fraction(1, 10**12))
     assert Fraction(exact_transport(x, y, a, norm=norm).upper) >= gap * (1 - Fraction(1, 10**12))
+
+
+@pytest.mark.parametrize("light", [3e-322, 3e-320, 1e-300])
+@pytest.mark.parametrize("heavy", [3.0, 7.0])
+def test_a_share_below_the_normal_numbers_is_not_rounded(heavy: float, light: float) -> None:
+    """So far away that it makes a distance all by itself."""
+    x, y, a = np.array([[0.0], [1e300]]), np.zeros((2, 1)), np.array([heavy, light])
+    truth = rational(x[:, 0], y[:, 0], a, None)
+    exact = exact_transport(x, y, a)
+    assert Fraction(exact.lower) <= truth <= Fraction(exact.upper) and exact.width < 1e-12
+    assert truth <= Fraction(blocked_upper(x, y, a, size=1)) <= truth * 2

@@ -217,5 +217,5 @@ def _add_bounds(
         add(
             measures, row, "w1_population_lower", population.value, "W1 of distributions >=",
             f"{words}nothing was trained on; betting bound, by itself; L2 in raw units",
-            evidence=f"confidence {config.confidence:g}",
+            evidence=population.evidence,
         )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipsort_cli import directed_text as words
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
@@ -105,7 +106,7 @@ def fresh_bounds(
         lower = replace(lower, value=certified)
     bounds = found.confidence_lower(critic, seen, unseen, 1 - confidence)
     about = "trivial: the critic is constant", found.POPULATIONS
-    nothing = Bound("lower", 0.0, f"confidence {confidence:g}", *about)
+    nothing = Bound("lower", 0.0, words.confidence(1 - confidence), *about)
     return lower, bounds[0] if bounds else nothing
 
 
