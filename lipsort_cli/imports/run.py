@@ -83,6 +83,7 @@ def compare(
                 f"{model.source}: {runtime} runs it for one input, not for a batch of {count}: "
                 f"{first_line(error)}; export it with a batch of 1, or for any"
             ) from error
+    _refuse_mixing(model, runtime, found, largest)
     worst = 0.0
     for outputs in found:
         if outputs.shape != (len(outputs), network.classes):
@@ -99,6 +100,16 @@ def compare(
             "this importer misunderstands the file, or the file rounds in a way of its own"
         )
     return Agreement(runtime, count, worst)
+
+
+def _refuse_mixing(model: Model, runtime: str, found: list[NDArray[Any]], largest: float) -> None:
+    """Refuse a file whose answers to the same inputs are others in a batch than alone."""
+    alone, together = found[0], found[-1][: len(found[0])]
+    if together.shape == alone.shape and np.abs(together - alone).max() > TOLERANCE * largest:
+        raise Refused(
+            f"{model.source}: {runtime} answers an input otherwise in a batch than alone: its "
+            "outputs depend on the other inputs, for which no radius could be proven"
+        )
 
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]
@@ -174,7 +185,7 @@ def make_run(
     if dataset is None:
         inputs = random_inputs(model.shape, config.points, config.seed)
     else:
-        inputs = fitting(dataset.test.inputs[: config.points].numpy(), imported.network)
+        inputs, _ = fitting(dataset, imported.network, config.points)
     prepared = (inputs - taken[0]) / taken[1] if mean else None
     agreement = compare(model, imported.network, inputs, prepared)
     write_atomic(directory / NETWORK, network_bytes(imported.network))
@@ -214,7 +225,7 @@ def _results(
     }
     if dataset is None or network.classes < 2:
         return found
-    inputs, labels = fitting(dataset.test.inputs.numpy(), network), dataset.test.labels.numpy()
+    inputs, labels = fitting(dataset, network)
     arithmetic = "real" if network.smooth() else "binary32"
     points = certify_points(network, inputs, labels, norm=norm, arithmetic=arithmetic)
     return found | {
