@@ -14,6 +14,7 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.console import plural
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.unseen import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -130,8 +131,8 @@ def fitting(
 
     Inputs are in the network's shape: theirs, or flat where the network takes flat ones.
 
-    Raises UsageError where they do not fit, or have more classes than the network has outputs. One
-    output is no classifier's, and labels are nothing to it.
+    Raises UsageError where they do not fit, have more classes than the network has outputs, or one
+    alone, as pictures without labels. One output is no classifier's, and labels are nothing to it.
     """
     count = points or len(dataset.test.labels)
     inputs = dataset.test.inputs[:count].numpy()
@@ -140,10 +141,10 @@ def fitting(
         raise UsageError(
             f"data: found inputs of shape {list(shape)}; the network takes {list(wanted)}"
         )
-    if 1 < network.classes < dataset.classes:
+    if network.classes > 1 and not 1 < dataset.classes <= network.classes:
         raise UsageError(
-            f"data: found {dataset.name}, of {dataset.classes} classes; allowed: as many classes "
-            f"as the network has outputs, {network.classes}, or fewer"
+            f"data: found {dataset.name}, of {plural(dataset.classes, 'class', 'classes')}; "
+            f"allowed: labels of two or more classes, of which the network has {network.classes}"
         )
     labels = dataset.test.labels[:count].numpy().astype(np.int64)
     return np.ascontiguousarray(inputs.reshape(len(inputs), *wanted)), labels

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.utils import prune
 
@@ -205,8 +206,13 @@ def test_data_of_more_classes_than_outputs_are_refused_everywhere(
         return
     for words in (["import", "net.onnx", "hydra.run.dir=b"], ["certify", "net"], ["attack", "net"],
                   ["inspect", "net"]):  # fmt: skip
-        with pytest.raises(UsageError, match="data: found digits, of 10 classes; .*outputs, 7,"):
+        with pytest.raises(UsageError, match="data: found digits, of 10 classes; .*network has 7"):
             run([*words, "data=digits", "points=5"])
+    Path("flat").mkdir()
+    for k in range(9):
+        Image.fromarray(np.full((8, 8), 20 * k, np.uint8)).save(f"flat/{k}.png")
+    with pytest.raises(UsageError, match="data: found flat, of 1 class; allowed: labels of two"):
+        run(["certify", "net", "data=folder", "data.path=flat"])
 
 
 @NEEDS_SCRIPT
