@@ -269,9 +269,9 @@ def show_table(
     console.print(table)
 
 
-def plural(count: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """A number and its noun; ``nouns`` where an s does not make the plural."""
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def is_interactive() -> bool:

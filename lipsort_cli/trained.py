@@ -14,6 +14,7 @@ from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
+from lipsort_cli.console import plural
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -59,12 +60,12 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
             f"{directory / NETWORK} is missing: {directory} is no finished training run"
         )
     config, dataset = judged_on(directory, data)
-    count = len(dataset.test.labels) if points == 0 else min(points, len(dataset.test.labels))
+    inputs, labels = fitting(dataset, load_network(directory / NETWORK), points)
     return TrainedRun(
         directory,
         config,
-        fitting(dataset.test.inputs[:count].numpy(), load_network(directory / NETWORK)),
-        dataset.test.labels[:count].numpy().astype(np.int64),
+        inputs,
+        labels,
         dataset.bounds,
         dataset.name,
     )
@@ -126,17 +127,30 @@ def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
     return config, run_data(directory, config.data)
 
 
-def fitting(inputs: NDArray[np.float32], network: Network) -> NDArray[np.float32]:
-    """``inputs`` in the network's shape: theirs, or flat where the network takes flat ones.
+def fitting(
+    dataset: Dataset, network: Network, points: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The first ``points`` test points (0: all) as the network takes them, and their labels.
 
-    Raises UsageError where they do not fit.
+    Inputs are in the network's shape: theirs, or flat where the network takes flat ones.
+
+    Raises UsageError where they do not fit, have more classes than the network has outputs, or one
+    alone, as pictures without labels. One output is no classifier's, and labels are nothing to it.
     """
+    count = points or len(dataset.test.labels)
+    inputs = dataset.test.inputs[:count].numpy()
     shape, wanted = inputs.shape[1:], network.input_shape
     if shape != wanted and (len(wanted) > 1 or math.prod(shape) != wanted[0]):
         raise UsageError(
             f"data: found inputs of shape {list(shape)}; the network takes {list(wanted)}"
         )
-    return np.ascontiguousarray(inputs.reshape(len(inputs), *wanted))
+    if network.classes > 1 and not 1 < dataset.classes <= network.classes:
+        raise UsageError(
+            f"data: found {dataset.name}, of {plural(dataset.classes, 'class', 'classes')}; "
+            f"allowed: labels of two or more classes, of which the network has {network.classes}"
+        )
+    labels = dataset.test.labels[:count].numpy().astype(np.int64)
+    return np.ascontiguousarray(inputs.reshape(len(inputs), *wanted)), labels
 
 
 def run_config(directory: Path, command: str) -> Any:

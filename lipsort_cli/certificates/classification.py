@@ -27,6 +27,7 @@ from lipsort_cli.certificates.points import (
     check_labels,
     issued_routes,
     load_network,
+    require_classifier,
 )
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route
@@ -68,8 +69,7 @@ def issue_certificate(
     own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
     ``0..N-1``), ``eps``: radii whose counts are stated.
     """
-    if (network := _network(network_file)).classes < 2:
-        raise UsageError("network: found one output; allowed: two or more, as classifiers have")
+    require_classifier(network := _network(network_file))
     array = check_inputs(network, inputs)
     if not len(array) or not np.isfinite(array).all():
         found = "NaN or infinity" if len(array) else "no rows"

@@ -335,6 +335,12 @@ def certified_accuracy(points: CertifiedPoints, eps: Iterable[float]) -> dict[st
     return {f"{float(value)}": float((points.radii >= value).mean()) for value in eps}
 
 
+def require_classifier(network: Network) -> None:
+    """Raises UsageError for a network of one output, which has no classes."""
+    if network.classes < 2:
+        raise UsageError("network: found one output; allowed: two or more, as classifiers have")
+
+
 def check_labels(labels: Any, count: int, classes: int | None = None) -> NDArray[np.int64]:
     """Labels as int64 ``[count]``, of so many classes; raises UsageError otherwise."""
     target = np.asarray(labels)

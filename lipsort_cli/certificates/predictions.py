@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lipsort_cli.certificates.points import certify_points, check_inputs, issued_routes
+from lipsort_cli.certificates.points import (
+    certify_points,
+    check_inputs,
+    issued_routes,
+    require_classifier,
+)
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verifier.bounds import Route
 from lipsort_cli.verifier.graph import Network
@@ -54,8 +59,7 @@ def predict_points(
     Raises:
         UsageError: a network of one output, inputs of another shape, or no standard deviations.
     """
-    if network.classes < 2:
-        raise UsageError("the network has one output; a classifier needs two or more")
+    require_classifier(network)
     array = check_inputs(network, inputs)
     points = certify_points(network, array, None, norm=norm, arithmetic=arithmetic, routes=routes)
     radii, scale = points.radii, np.ones(())

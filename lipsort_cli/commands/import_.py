@@ -47,11 +47,14 @@ def run(config: ImportConfig, directory: Path) -> None:
     _figures(config, results)
     results_line("Results", directory, "model.safetensors", "results.json", "summary.md")
     known = [] if dataset is not None else ["data=OPTION"]
-    follow_up("lipsort", "certify", directory, *known)
+    # Of one output there is no class to certify.
+    follow_up("lipsort", "certify" if network.classes > 1 else "inspect", directory, *known)
 
 
 def _figures(config: ImportConfig, results: dict[str, Any]) -> None:
     norm = NAMES[config.evaluation.norm]
+    if config.data is not None and "clean_accuracy" not in results:
+        console.print("One output: no classes, so that nothing is said of labels")
     if "clean_accuracy" in results:
         certified = results["certified_accuracy"]
         shares = ", ".join(f"{share_down(v)} at {k}" for k, v in certified["eps"].items())

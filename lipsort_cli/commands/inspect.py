@@ -103,9 +103,8 @@ def _open(directory: Path, config: InspectConfig) -> Subject:
     network = load_network(path)
     if command in CLASSIFIERS:
         own, dataset = judged_on(directory, config.data)
-        test, norm = dataset.test, own.evaluation.norm
-        inputs = torch.from_numpy(fitting(test.inputs[: config.points].numpy(), network))
-        labels = test.labels[: config.points]
+        inputs, labels = map(torch.from_numpy, fitting(dataset, network, config.points))
+        norm = own.evaluation.norm
     elif command == "estimate-wasserstein":
         from lipsort_cli.gan.runs import open_critic
 

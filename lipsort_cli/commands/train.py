@@ -35,8 +35,8 @@ def run(config: TrainConfig, directory: Path) -> None:
     dataset = load(config.data)
     if dataset.classes < 2:
         raise UsageError(
-            f"data: {dataset.name} has one class; a classifier needs at least 2: put the images of "
-            "each class into a subfolder of its own"
+            f"data: {dataset.name} has one class; a classifier needs at least 2: a subfolder of "
+            "pictures for each, or arrays y_train and y_test of labels"
         )
     about = {"device": str(device), "data": dataset.fingerprint}
     with RunRecord.recording(directory, "train", config=config, **about) as record:
@@ -52,7 +52,8 @@ def run(config: TrainConfig, directory: Path) -> None:
             _unproven(task, dataset, directory, str(error))
             return
         plain = load_network(directory / "model.safetensors")
-        console.print("evaluating: certificates and attack on the test set")
+        attack = "" if config.evaluation.attack.points == 0 else " and attack"
+        console.print(f"evaluating: certificates{attack} on the test set")
         evaluation = evaluate(network, plain, dataset, config, device)
         write_json(directory / "results.json", evaluation.results() | _spent(task))
     _draw(config, dataset, evaluation, directory)
@@ -136,13 +137,15 @@ def _draw(config: TrainConfig, dataset: Dataset, evaluation: TestFigures, direct
 def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, directory: Path) -> None:
     norm = NAMES[config.evaluation.norm]
     points = evaluation.points
-    whole = evaluation.attacked_points == len(points.radii)
-    which = "empirical" if whole else f"first {evaluation.attacked_points:,} only"
-    header = ["eps", "certified\n(proven)", f"under attack\n({which})"]
-    rows = []
-    for key, value in evaluation.certified.items():
-        attacked = evaluation.attacked.get(key)
-        rows.append([key, share_down(value), "" if attacked is None else f"{attacked:.2%}"])
+    header = ["eps", "certified\n(proven)"]
+    rows = [[key, share_down(value)] for key, value in evaluation.certified.items()]
+    if evaluation.attacked:
+        count = evaluation.attacked_points
+        which = "empirical" if count == len(points.radii) else f"first {count:,} only"
+        header.append(f"under attack\n({which})")
+        for row in rows:
+            attacked = evaluation.attacked.get(row[0])
+            row.append("" if attacked is None else f"{attacked:.2%}")
     if evaluation.deviations:
         header.append("certified, eps in standard\ndeviations (proven, real)")
         for row in rows:

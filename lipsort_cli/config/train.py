@@ -219,7 +219,7 @@ class Evaluation:
 )
 @node
 class TrainConfig(Session, LipschitzNetwork):
-    """Train a classifier; evaluate it clean, certified and attacked."""
+    """Train a classifier; certify it and attack it."""
 
     data: Any = REQUIRED
     loss: Any = REQUIRED

@@ -11,7 +11,7 @@ import torch
 
 from lipsort_cli.config.data import FolderData
 from lipsort_cli.console import command_line, say
-from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, refuse_unseen
 from lipsort_cli.data.options import few
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
@@ -73,6 +73,10 @@ def load_folder(config: FolderData) -> Dataset:
         start = span.stop
     if "test" not in read:
         read["train"], read["test"] = held_out(read["train"], config.test, f"data.path={root}")
+        refuse_unseen(
+            f"data.path: {root}", names, read["train"],
+            "add pictures, take less for the test (data.test), or make folders train and test",
+        )  # fmt: skip
         if "validation" in read:
             say(f"{root}: no test folder; {len(read['test'])} images of train/ are the test set")
     return make_dataset(

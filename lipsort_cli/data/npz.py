@@ -28,6 +28,8 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, resolved
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
+_LABELS = ["y_train", "y_test"]
+"""Those that a generator does without."""
 _WAY_OUT = f"write one with numpy.savez(path, {', '.join(f'{key}=...' for key in _KEYS)})"
 MOST_CLASSES = 10_000
 """Beyond that, labels are rather identifiers than classes: each would cost an output."""
@@ -38,7 +40,7 @@ def load_npz(config: NpzData) -> Dataset:
 
     Inputs are floats (taken as they are), uint8 or uint16 (pixels, divided by 255 or 65,535; by
     nothing where all are 0 or 1), or bool: of one kind in both splits. Labels are integers from 0
-    to C - 1, each of which ``y_train`` has.
+    to C - 1, each of which ``y_train`` has; without both, all is one class, as generators take it.
 
     Raises:
         UsageError: there is no such file, it is none of NumPy's or damaged, an array is missing,
@@ -52,15 +54,19 @@ def load_npz(config: NpzData) -> Dataset:
             raise UsageError(f"data.path: found {path}, which is no .npz file; {_WAY_OUT}")
         with opened_npz(path) as (archive, names):
             missing = [key for key in _KEYS if key not in names]
-            if missing:
+            if missing and missing != _LABELS:
                 raise UsageError(
                     f"{path}: missing {', '.join(missing)}; found {few(names) or 'no arrays'}; "
                     f"needed are {', '.join(_KEYS)}"
                 )
-            arrays = {key: read_member(archive, key) for key in _KEYS}
+            arrays = {key: read_member(archive, key) for key in _KEYS if key in names}
+    if missing:
+        say(f"{path}: holds no y_train and y_test: inputs without classes, for a generator alone")
+        for key in _LABELS:
+            arrays[key] = np.zeros(len(np.atleast_1d(arrays[key.replace("y", "x")])), np.int64)
     if others := [name for name in names if name not in _KEYS]:
         say(f"{path}: left out, as only {', '.join(_KEYS)} are read: {few(others)}")
-    faults = _faults(arrays)
+    faults = _faults(arrays, labelled=not missing)
     if faults:
         raise UsageError(f"{path}: " + "; ".join(faults))
     view = _view(arrays, path, getattr(config, "channels", "auto"))
@@ -82,6 +88,7 @@ def load_npz(config: NpzData) -> Dataset:
         bounds=(0.0, 1.0) if low >= 0 and high <= 1 else None,
         pixels=view.full is not None or arrays["x_train"].dtype == bool,
         view=view,
+        classes=1 if missing else None,
     )
 
 
@@ -108,7 +115,7 @@ def _refuse_blur(rounded: NDArray[np.float32], values: NDArray[Any], name: str) 
         raise UsageError(f"{name}: input {found[0]} {found[1]}")
 
 
-def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
+def _faults(arrays: dict[str, NDArray[Any]], labelled: bool) -> list[str]:
     faults = []
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
@@ -139,7 +146,9 @@ def _faults(arrays: dict[str, NDArray[Any]]) -> list[str]:
             f"found inputs of shape {arrays['x_train'].shape[1:]} for training and "
             f"{arrays['x_test'].shape[1:]} for the test; they must agree"
         )
-    return faults or _unit_faults(arrays) or _label_faults(arrays["y_train"], arrays["y_test"])
+    if faults := faults or _unit_faults(arrays):
+        return faults
+    return _label_faults(arrays["y_train"], arrays["y_test"]) if labelled else []
 
 
 def _unit_faults(arrays: dict[str, NDArray[Any]]) -> list[str]:

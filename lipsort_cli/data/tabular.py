@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lipsort_cli.config.data import TableData
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.arrow import GAPS, Numbers
-from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part, refuse_unseen
 from lipsort_cli.data.folder import SPLITS, split_of
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.precision import blurred
@@ -72,12 +72,12 @@ def load_table(config: TableData) -> Dataset:
         validation: Split | float = config.validation
     else:
         train, validation, test = _by_column(everything, splits[kept], config)
-    missing = [n for j, n in enumerate(names) if not bool((train.labels == j).any())]
-    if missing:
-        raise UsageError(
-            f"data.label: {path} has no training example of {few(missing)}; leave these rows out, "
-            "or let data.split name a column that says train for some"
-        )
+    refuse_unseen(
+        f"data.label: {path}",
+        names,
+        train,
+        "leave these rows out, or let data.split name a column that says train for some",
+    )
     dataset = make_dataset(
         path.stem,
         train,

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from lipsort_cli.console import plural
 from lipsort_cli.errors import LipsortError, UsageError, first_line
 from lipsort_cli.identity import file_digest
 from lipsort_cli.imports.states import Shape, Value
@@ -123,6 +124,8 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     onnx, path = package(), Path(path)
     if not isfile(path):
         raise UsageError(f"file: found {path}, which is no file")
+    if other := _other(path):
+        raise UsageError(f"file: found {path}, which is {other}; allowed: an ONNX file")
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise Refused(f"{path}: {size} bytes, more than {MOST_BYTES}")
@@ -134,7 +137,35 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     except Exception as error:
         # Protobuf, the checker and the reader of external data raise all sorts.
         raise UsageError(f"file: {path} is no sound ONNX model: {first_line(error):.300}") from None
-    return checked(proto, str(path), file_digest(path), input_shape)
+    try:
+        return checked(proto, str(path), file_digest(path), input_shape)
+    except LipsortError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+_EXPORT = (
+    "in Python, lipsort_cli.from_torch(module, input_shape) takes the module with its weights "
+    "loaded, and torch.onnx.export writes it as ONNX"
+)
+_OTHERS = (
+    (b"PK\x03\x04", f"a zip archive, as torch.save, Keras and NumPy write them ({_EXPORT})"),
+    (b"\x80\x02", f"a pickle, as older versions of torch.save write ({_EXPORT})"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes (tf2onnx converts it)"),
+    (b"\x1f\x8b", "compressed by gzip (unpack it)"),
+    (b"version https://git-lfs", "a pointer of Git LFS (`git lfs pull` gets the file)"),
+)
+"""How files begin that are taken for networks, and what they are."""
+
+
+def _other(path: Path) -> str | None:
+    """What a file is, where its first bytes say that it is no ONNX model, and the way out."""
+    with path.open("rb") as opened:
+        start = opened.read(32)
+    if not start:
+        return "empty"
+    if start[8:9] == b"{":  # behind the length of the header
+        return f"a file of safetensors: weights without the layers that they belong to ({_EXPORT})"
+    return next((words for magic, words in _OTHERS if start.startswith(magic)), None)
 
 
 def checked(proto: Any, source: str, sha256: str, input_shape: Shape | None = None) -> Model:
@@ -144,7 +175,10 @@ def checked(proto: Any, source: str, sha256: str, input_shape: Shape | None = No
     version = max((opset[name] for name in PLAIN if name in opset), default=0)
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST <= version <= newest:
-        raise Refused(f"operator set {version}: allowed are {OLDEST} to {newest}")
+        raise Refused(
+            f"found operator set {version}; allowed: {OLDEST} to {newest}; export it with one of "
+            "these (opset_version), or convert it (onnx.version_converter)"
+        )
     if proto.functions:
         proto = onnx.inliner.inline_local_functions(proto)
     graph = proto.graph
@@ -154,7 +188,8 @@ def checked(proto: Any, source: str, sha256: str, input_shape: Shape | None = No
     inputs = [one for one in graph.input if one.name not in known]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise Refused(
-            f"{len(inputs)} inputs and {len(graph.output)} outputs; a network has one of each"
+            f"found {plural(len(inputs), 'input')} and {plural(len(graph.output), 'output')}; "
+            "allowed: one of each"
         )
     dtype = _number(inputs[0])
     if _number(graph.output[0]) is not dtype:
@@ -180,11 +215,12 @@ def _number(entry: Any) -> type[np.floating[Any]]:
 def _shape(entry: Any, given: Shape | None) -> tuple[Shape, bool]:
     """The shape of one input, and whether batches are of one only."""
     dims = entry.type.tensor_type.shape.dim
+    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]
     if not entry.type.tensor_type.HasField("shape") or len(dims) < 2:
         raise Refused(
-            f"input {entry.name!r} has {len(dims)} axes; the first is the batch, others must follow"
+            f"input {entry.name!r} has shape {_said(sizes)}; allowed: the batch, and other axes "
+            "behind it"
         )
-    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]
     batch, *rest = sizes
     if batch not in (None, 1):
         raise Refused(
@@ -195,12 +231,15 @@ def _shape(entry: Any, given: Shape | None) -> tuple[Shape, bool]:
         len(given) != len(rest)
         or any(own not in (None, size) for own, size in zip(rest, given, strict=True))
     ):
-        raise Refused(f"input {entry.name!r} has shape {_said(rest)}; found {list(given)}")
+        raise UsageError(
+            f"input_shape: found {list(given)}; allowed: {_said(rest)}, which is what the input "
+            f"{entry.name!r} takes"
+        )
     sizes = list(given or rest)
     if not all(sizes):
-        raise Refused(
-            f"input {entry.name!r} has shape {_said(rest)} without the batch; say what it is, as "
-            "in input_shape=[1,28,28]"
+        raise UsageError(
+            f"input_shape: required, and not given; input {entry.name!r} has shape {_said(rest)} "
+            "without the batch: say what it is, as in input_shape=[1,28,28]"
         )
     return tuple(int(size or 0) for size in sizes), batch == 1
 

@@ -84,6 +84,7 @@ def compare(
                 f"{model.source}: {runtime} runs it for one input, not for a batch of {count}: "
                 f"{first_line(error)}; export it with a batch of 1, or for any"
             ) from error
+    _refuse_mixing(model, runtime, found[0][2], found[-1][2], largest)
     worst = 0.0
     for rows, first, outputs in found:
         if outputs.shape != (rows, network.classes):
@@ -100,6 +101,18 @@ def compare(
             "this importer misunderstands the file, or the file rounds in a way of its own"
         )
     return Agreement(runtime, count, worst)
+
+
+def _refuse_mixing(
+    model: Model, runtime: str, alone: NDArray[Any], batch: NDArray[Any], largest: float
+) -> None:
+    """Refuse a file whose answer to the first input is another in a batch than alone."""
+    together = batch[: len(alone)]
+    if together.shape == alone.shape and np.abs(together - alone).max() > TOLERANCE * largest:
+        raise Refused(
+            f"{model.source}: {runtime} answers an input otherwise in a batch than alone: its "
+            "outputs depend on the other inputs, for which no radius could be proven"
+        )
 
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]
@@ -175,7 +188,7 @@ def make_run(
     if dataset is None:
         inputs = random_inputs(model.shape, config.points, config.seed)
     else:
-        inputs = fitting(dataset.test.inputs[: config.points].numpy(), imported.network)
+        inputs, _ = fitting(dataset, imported.network, config.points)
     prepared = (inputs - taken[0]) / taken[1] if mean else None
     agreement = compare(model, imported.network, inputs, prepared)
     write_atomic(directory / NETWORK, network_bytes(imported.network))
@@ -215,7 +228,7 @@ def _results(
     }
     if dataset is None or network.classes < 2:
         return found
-    inputs, labels = fitting(dataset.test.inputs.numpy(), network), dataset.test.labels.numpy()
+    inputs, labels = fitting(dataset, network)
     arithmetic = provable_arithmetic(network)
     points = certify_points(network, inputs, labels, norm=norm, arithmetic=arithmetic)
     return found | {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,7 @@ def from_torch(
     """
     if directory is None:
         directory = Path("outputs", "import", *f"{datetime.now():%Y-%m-%d/%H-%M-%S-%f}".split("/"))
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"module: found {shown(module)}; allowed: a torch.nn.Module")
+    module = _unwrapped(module)
     folder = place("directory", directory, "a new folder").absolute()
     evaluation = ImportEvaluation(norm=norm, eps=sorted(set(numbers("eps", eps))))
     options(evaluation)
@@ -127,9 +128,53 @@ def _filled(folder: Path) -> Iterator[None]:
             raise
 
 
+def _unwrapped(module: Any) -> nn.Module:
+    """``module``, without what only spreads or compiles its work.
+
+    Raises UsageError for what is no module, or none that can be exported.
+    """
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif hasattr(module, "_orig_mod"):  # of torch.compile
+            module = module._orig_mod
+        else:
+            break
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            "module: found one of torch.jit; allowed: the torch.nn.Module that it was made of"
+        )
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"module: found {shown(module)}; allowed: a torch.nn.Module, its weights loaded "
+            "(load_state_dict)"
+        )
+    return module
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy on the CPU, in evaluation."""
+    # Weights that hooks compute (spectral_norm, weight_norm, pruning) are no leaves, which cannot
+    # be copied as they are; the copy's hooks compute them again.
+    held = [value for part in module.modules() for value in vars(part).values()]
+    computed = {
+        id(value): value.detach().clone()
+        for value in held
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    try:
+        return copy.deepcopy(module, computed).cpu().eval().requires_grad_(False)
+    except Exception as error:  # whatever a module holds, weights without values included
+        raise UsageError(
+            f"module: found a {type(module).__name__} that cannot be copied to the CPU: "
+            f"{first_line(error):.200}; allowed: one whose weights have values, and that "
+            "copy.deepcopy copies"
+        ) from error
+
+
 def _frozen(module: nn.Module) -> nn.Module:
     """A copy in evaluation on the CPU, parametrised weights computed once."""
-    frozen = copy.deepcopy(module).cpu().eval()
+    frozen = _copied(module)
     frozen.zero_grad()
     for part in list(frozen.modules()):
         if not parametrize.is_parametrized(part):
@@ -140,17 +185,45 @@ def _frozen(module: nn.Module) -> nn.Module:
         part.__class__ = type(part).__bases__[0]
         del part._modules["parametrizations"]
         for name, value in values.items():
-            part.register_parameter(name, nn.Parameter(value))
-    return frozen.requires_grad_(False)
+            part.register_parameter(name, nn.Parameter(value, requires_grad=False))
+    return frozen
+
+
+def _kind(module: nn.Module) -> torch.dtype:
+    """The type of number that a module computes in."""
+    held = (value.dtype for value in chain(module.parameters(), module.buffers()))
+    return next((dtype for dtype in held if dtype.is_floating_point), torch.float32)
+
+
+def _outputs(module: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """What the module maps ``inputs`` to, in its own type of number.
+
+    Raises UsageError where it does not take them, or returns anything but one tensor.
+    """
+    kind, name, shape = _kind(module), type(module).__name__, list(inputs.shape[1:])
+    try:
+        with torch.no_grad():
+            found = module(inputs.to(kind))
+    except Exception as error:  # whatever a module raises
+        raise UsageError(
+            f"module: {name} fails at {kind} inputs of shape {shape}: {type(error).__name__}: "
+            f"{first_line(error):.300}; allowed: a module that takes [N, *input_shape]"
+        ) from error
+    if not isinstance(found, torch.Tensor):
+        raise UsageError(
+            f"module: {name} returns a {type(found).__name__}; allowed: one tensor [N, classes]; "
+            "wrap it in a module that returns the logits alone"
+        )
+    return found
 
 
 def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     package()
     if find_spec("onnxscript") is None:
         raise LipsortError(f"from_torch needs the package onnxscript: {INSTALL}")
-    kind = next((p.dtype for p in module.parameters()), torch.float32)
     # Two examples: one would be taken for the size of every batch.
-    example = torch.zeros(2, *shape, dtype=kind)
+    example = torch.zeros(2, *shape, dtype=_kind(module))
+    _outputs(module, example)
     batch = {0: torch.export.Dim("batch", min=1)}
     with _quiet():
         try:
@@ -169,11 +242,11 @@ def _exported(module: nn.Module, shape: tuple[int, ...]) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's progress and warnings."""
+    """Without the exporter's progress, warnings and graphs, of which it prints pages."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -183,9 +256,9 @@ def _quiet() -> Iterator[None]:
 def _same(module: nn.Module, own: nn.Module, shape: tuple[int, ...]) -> None:
     """Raises Refused where the imported network is not the module, at random inputs."""
     inputs = torch.from_numpy(random_inputs(shape, 64, 1))
-    kind = next((p.dtype for p in module.parameters()), torch.float32)
+    wanted = _outputs(module, inputs).numpy()
     with torch.no_grad():
-        wanted, found = module(inputs.to(kind)).numpy(), own(inputs).numpy()
+        found = own(inputs).numpy()
     apart = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-30))
     if not apart <= TOLERANCE:
         raise Refused(

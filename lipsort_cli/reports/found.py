@@ -106,7 +106,11 @@ def collect(
                 broken.append(entry)
     if arguments and not runs and not broken:
         given = ", ".join(map(str, arguments))
-        raise UsageError(f"no run in {given}, at any depth: no folder there holds a {RECORD}")
+        raise UsageError(
+            f"no run in {given}, at any depth: no folder there holds a {RECORD} of "
+            f"{', '.join(sorted(known))}; trials of `lipsort tune` count once they are judged "
+            "(lipsort train resume=TRIAL)"
+        )
     runs.sort(key=lambda run: (str(run.record.get("start", "")), str(run.directory)))
     return runs, broken
 

@@ -144,8 +144,10 @@ class ClassifierTask(Task):
         self, logits: Tensor, labels: Tensor, loss: Tensor, share: float, count: int
     ) -> None:
         worst = self.worst is not None
-        radius = worst_margin(logits, labels) if worst else self._radii(logits, labels)
-        counts = torch.stack([(radius > 0).sum(), (radius > self.eps).sum()])
+        # Right is what is ahead, by a radius of 0 too: that of a network of no known constant.
+        margin = worst_margin(logits, labels)
+        radius = margin if worst else self._radii(logits, labels)
+        counts = torch.stack([(margin > 0).sum(), (radius > self.eps).sum()])
         correct, certified = self.team.summed(counts if share else counts * 0).unbind()
         self.window.add("loss", loss, count, times=count)
         self.window.add(WORST if worst else "accuracy", correct, count)
@@ -214,9 +216,9 @@ class ClassifierTask(Task):
                 correct += int(self.worst.holds(inputs, labels, 0.0).sum())
                 certified += int(self.worst.holds(inputs, labels, self.eps).sum())
                 continue
-            radius = self._radii(self.network(inputs), labels)
-            correct += int((radius > 0).sum())
-            certified += int((radius > self.eps).sum())
+            logits = self.network(inputs)
+            correct += int((worst_margin(logits, labels) > 0).sum())
+            certified += int((self._radii(logits, labels) > self.eps).sum())
         n = len(split)
         return {"accuracy": correct / n, ESTIMATE: certified / n}
 

@@ -72,6 +72,12 @@ def test_the_page_is_followed_literally(here: Path) -> None:
     assert values["plugins"] == ["herbarium"] and values["data.plugin"].startswith("herbarium ")
     results = json.loads((here / "third" / "results.json").read_text())
     assert "Softsign" in results["no_certificate"] and "certified_accuracy" not in results
+    # While it trained, it was right as often as afterwards, though nothing bounds its slope.
+    lines = (here / "third" / "metrics.jsonl").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    seen = [line["accuracy"] for line in logged]
+    assert min(seen) > 0.3 and results["clean_accuracy"] > 0.3
+    assert all(line["certified_accuracy_estimate"] == 0 for line in logged)
     # Offered in help and completion, found by its entry point.
     said = run("lipsort_cli", "train", "data=leaves", "--help", folder=here, path=str(site))
     assert "softsign" in said and "leaves (>= 10)" in said

@@ -200,6 +200,19 @@ def test_npz_reports_all_faults_together(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+def test_npz_without_labels_is_for_generators(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only where both are missing: one alone is a slip."""
+    given = {key: value for key, value in arrays().items() if key.startswith("x")}
+    np.savez(tmp_path / "points.npz", **given)
+    data = load(config("npz", path=str(tmp_path / "points.npz")))
+    assert data.classes == 1 and "for a generator alone" in capsys.readouterr().out
+    np.savez(tmp_path / "slip.npz", **given, y_train=arrays()["y_train"])
+    with pytest.raises(UsageError, match="missing y_test"):
+        load(config("npz", path=str(tmp_path / "slip.npz")))
+
+
 def test_npz_missing_foreign_and_pickled_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load(config("npz", path=str(tmp_path / "none.npz")))

@@ -89,6 +89,13 @@ def test_a_flat_folder_is_one_class(tmp_path: Path) -> None:
     assert len(folder_of(tmp_path / "flat", test=0.5).test) == 10
 
 
+def test_a_class_that_is_held_out_whole_is_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        images(tmp_path / "few" / name, 1)
+    with pytest.raises(UsageError, match="few has no training example of [ab]; add pictures"):
+        folder_of(tmp_path / "few")
+
+
 def test_subfolders_are_classes_and_train_and_test_are_splits(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("test", 2)):
         for name in ("b", "a"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
+from torch.nn.utils import prune
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -145,6 +149,124 @@ def test_what_cannot_be_imported_leaves_one_message(
         run(["import", "net.onnx"])
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"PK\x03\x04...", "zip archive, as torch.save.*from_torch"),
+        (b"\x80\x02}...", "pickle.*from_torch"),
+        (b"\x10\0\0\0\0\0\0\0{}              ", "safetensors: weights without the layers"),
+        (b"\x89HDF\r\n", "HDF5.*tf2onnx"),
+        (b"\x1f\x8b\x08", "gzip .unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    ],
+)
+def test_other_files_are_called_what_they_are(tmp_path: Path, content: bytes, words: str) -> None:
+    """Weights without a network above all, with the way to one."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"file: found .*{words}.*allowed: an ONNX file"):
+        read_model(path)
+
+
+def test_a_shape_is_asked_for_and_compared_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.onnx").write_bytes(export(settled("MLP"), dynamo=False))
+    with pytest.raises(
+        UsageError, match=r"net.onnx: input_shape: found \[1, 9, 9\]; allowed: \[1, 8"
+    ):
+        run(["import", "net.onnx", "input_shape=[1,9,9]"])
+    held = io.BytesIO()
+    open_size = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)).eval()
+    torch.onnx.export(
+        open_size, (torch.zeros(1, 1, 8, 8),), held, dynamo=False, input_names=["x"],
+        dynamic_axes={"x": {2: "H", 3: "W"}},
+    )  # fmt: skip
+    Path("open.onnx").write_bytes(held.getvalue())
+    with pytest.raises(UsageError, match="open.onnx: input_shape: required, and not given"):
+        run(["import", "open.onnx"])
+
+
+@pytest.mark.parametrize("outputs", [1, 7])
+def test_data_of_more_classes_than_outputs_are_refused_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: int
+) -> None:
+    """Labels that no output stands for are neither wrong answers nor a traceback."""
+    monkeypatch.chdir(tmp_path)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, outputs)).eval()
+    Path("net.onnx").write_bytes(export(module, dynamo=False))
+    assert run(["import", "net.onnx", "points=5", "hydra.run.dir=net"]) == 0
+    if outputs == 1:
+        for command in ("certify", "attack"):
+            with pytest.raises(UsageError, match="network: found one output; allowed: two or"):
+                run([command, "net", "data=digits", "points=5"])
+        assert run(["inspect", "net", "data=digits", "points=5"]) == 0
+        return
+    for words in (["import", "net.onnx", "hydra.run.dir=b"], ["certify", "net"], ["attack", "net"],
+                  ["inspect", "net"]):  # fmt: skip
+        with pytest.raises(UsageError, match="data: found digits, of 10 classes; .*network has 7"):
+            run([*words, "data=digits", "points=5"])
+    Path("flat").mkdir()
+    for k in range(9):
+        Image.fromarray(np.full((8, 8), 20 * k, np.uint8)).save(f"flat/{k}.png")
+    with pytest.raises(UsageError, match="data: found flat, of 1 class; allowed: labels of two"):
+        run(["certify", "net", "data=folder", "data.path=flat"])
+
+
+@NEEDS_SCRIPT
+@pytest.mark.parametrize("name", ["spectral_norm", "pruned", "wrapped", "compiled"])
+def test_modules_as_they_are_found(tmp_path: Path, name: str) -> None:
+    """Weights that hooks compute, and what is wrapped around a module."""
+    torch.manual_seed(0)
+    module: Any = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    if name == "spectral_norm":
+        nn.utils.spectral_norm(module[0])
+        module(torch.rand(2, 4))
+    elif name == "pruned":
+        prune.l1_unstructured(module[0], "weight", 0.5)
+    else:
+        module = nn.DataParallel(module) if name == "wrapped" else torch.compile(module)
+    lipsort_cli.from_torch(module, (4,), tmp_path / "run")
+    inner = getattr(module, "module", getattr(module, "_orig_mod", module)).eval()
+    inputs = torch.rand(5, 4)
+    assert torch.allclose(lipsort_cli.load(tmp_path / "run")(inputs), inner(inputs), atol=1e-5)
+
+
+class Answers(nn.Module):
+    """A linear map whose answer is put in another form."""
+
+    def __init__(self, form: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.map, self.form = nn.Linear(4, 3), form
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.form(self.map(x))
+
+
+@NEEDS_SCRIPT
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Linear(4, 3).state_dict(), "module: found .*its weights loaded"),
+        (torch.jit.trace(nn.Linear(4, 3), torch.zeros(1, 4)), "module: found one of torch.jit"),
+        (nn.LazyLinear(3), "cannot be copied.*weights have values"),
+        (nn.Linear(4, 3, device="meta"), "cannot be copied.*weights have values"),
+        (nn.Linear(5, 3), r"fails at torch.float32 inputs of shape \[4\]: RuntimeError: mat1"),
+        (nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3).double()), "fails at torch.float32"),
+        (Answers(lambda y: {"logits": y}), "returns a dict; allowed: one tensor"),
+        (Answers(lambda y: (y,)), "returns a tuple; allowed: one tensor"),
+        (Answers(lambda y: y - y.mean(0)), "in a batch than alone"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else None,
+)
+def test_what_is_no_network_is_refused_in_words(tmp_path: Path, module: Any, words: str) -> None:
+    with pytest.raises(LipsortError, match=words):
+        lipsort_cli.from_torch(module, (4,), tmp_path / "run")
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
 @NEEDS_SCRIPT
 def test_from_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parametrised weights, dropout and batch statistics: as they are in evaluation, untouched."""
@@ -172,7 +294,9 @@ def test_from_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @NEEDS_SCRIPT
-def test_what_depends_on_values_is_not_exported(tmp_path: Path) -> None:
+def test_what_depends_on_values_is_not_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Branching(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
@@ -180,6 +304,7 @@ def test_what_depends_on_values_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(LipsortError, match="cannot export Branching"):
         lipsort_cli.from_torch(Branching(), (4,), tmp_path / "a" / "run")
     assert not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == ""  # not the exporter's graphs
     with pytest.raises(UsageError, match="std"):  # seen after the export alone
         lipsort_cli.from_torch(nn.Linear(4, 2), (4,), tmp_path, std=[1.0, 2.0])
     assert not list(tmp_path.iterdir())

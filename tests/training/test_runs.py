@@ -285,6 +285,9 @@ def test_figures_never_claim_more_than_is_proven(
     assert results["evidence"]["lipschitz_bound"] == "proven"
     # Only 20 of 360 points were attacked: the table says so.
     assert "first 20 only" in printed
+    # Of an attack on none there is no column, and no word.
+    train(tmp_path, *quick, "training.epochs=1", "evaluation.attack.points=0", "hydra.run.dir=none")
+    assert "attack" not in capsys.readouterr().out
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert all("certified_accuracy_estimate" in json.loads(line) for line in lines)
 

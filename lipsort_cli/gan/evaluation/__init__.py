@@ -55,7 +55,8 @@ def check(dataset: Dataset, config: GanEvaluation) -> None:
     if min(len(dataset.test), len(dataset.train) // 3) < _FEWEST:
         raise UsageError(
             f"data: {dataset.name} has {len(dataset.train)} training and {len(dataset.test)} test "
-            f"examples; to judge a generator, {3 * _FEWEST} and {_FEWEST} are needed"
+            f"examples; to judge a generator, {3 * _FEWEST} and {_FEWEST} are needed: add some, or "
+            "hold out another share (data.test of folders and tables)"
         )
     if config.classifier is not None:
         chosen_classifier(config.classifier, dataset)
