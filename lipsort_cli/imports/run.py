@@ -84,7 +84,7 @@ def compare(
                 f"{model.source}: {runtime} runs it for one input, not for a batch of {count}: "
                 f"{first_line(error)}; export it with a batch of 1, or for any"
             ) from error
-    _refuse_mixing(model, runtime, found[0][2], found[-1][2], largest)
+        _refuse_mixing(model, runtime, found[0][2], found[-1][2], largest)
     worst = 0.0
     for rows, first, outputs in found:
         if outputs.shape != (rows, network.classes):

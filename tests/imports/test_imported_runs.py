@@ -257,7 +257,8 @@ class Answers(nn.Module):
         (nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3).double()), "fails at torch.float32"),
         (Answers(lambda y: {"logits": y}), "returns a dict; allowed: one tensor"),
         (Answers(lambda y: (y,)), "returns a tuple; allowed: one tensor"),
-        (Answers(lambda y: y - y.mean(0)), "in a batch than alone"),
+        (Answers(lambda y: y - y.mean(0)), "inputs would share it"),
+        (Answers(lambda y: y + y.flip(0)), "in a batch than alone"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else None,
 )

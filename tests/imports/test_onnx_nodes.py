@@ -422,9 +422,9 @@ def test_an_open_shape_must_be_said() -> None:
         opset_imports=[onnx.helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    with pytest.raises(Refused, match=r"\[1, \?, \?\].*input_shape"):
+    with pytest.raises(UsageError, match=r"input_shape: required.*\[1, \?, \?\]"):
         imported(model)
-    with pytest.raises(Refused, match="found"):
+    with pytest.raises(UsageError, match="input_shape: found"):
         imported(model, (2, 3, 3))
     assert imported(model, (1, 3, 3)).network.classes == 9
 
@@ -441,7 +441,7 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "data").unlink()
     for contents in (path.read_bytes(), b"", b"\x00" * 99, b"no model"):
         path.write_bytes(contents)
-        with pytest.raises(UsageError, match=f"file: {path} is no sound ONNX model: "):
+        with pytest.raises(UsageError, match=f"file: .*{path}.*(no sound|empty|allowed: an) "):
             read_model(path)
     with pytest.raises(UsageError, match="missing.onnx, which is no file"):
         read_model(tmp_path / "missing.onnx")
