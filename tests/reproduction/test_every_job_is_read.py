@@ -27,7 +27,10 @@ RESULTS = {
     "clean_accuracy": 0.9, "lipschitz_bound": 1.0, "certified_accuracy": SHARES,
     "attacked_accuracy": SHARES, "lower_bound": {"value": 0.7}, "true": 1.0,
     "quality": {"measures": {key: {"generated": {"value": 0.1}} for key in MEASURES}},
-    "claims": [{"name": "a", "claim": "b", "evidence": "proven", "holds": True, "detail": "c"}],
+    "claims": [
+        {"name": "a", "claim": "b", "evidence": evidence, "holds": True, "detail": "c"}
+        for evidence in ("proven", "empirical")
+    ],
 }  # fmt: skip
 FILES: dict[str, Any] = {
     "results.json": RESULTS,
