@@ -80,7 +80,7 @@ def test_fewer_points_than_were_asked_for_are_said(
     module = importlib.import_module(f"lipsort_cli.commands.{command}")
     trained = SimpleNamespace(labels=range(360), network=None, config=None)
     monkeypatch.setattr(module, "open_run", lambda *_: trained)
-    monkeypatch.setattr(module, "load_network", lambda _: None)
+    monkeypatch.setattr(module, "load_network", lambda _: SimpleNamespace(classes=2))
     monkeypatch.setattr(module, "resolve_claim", stop)
     with pytest.raises(Stop):
         module.run(config(run=str(tmp_path), points=asked), tmp_path)
