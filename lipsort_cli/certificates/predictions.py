@@ -47,6 +47,7 @@ def predict_points(
     units: str = "raw",
     routes: Sequence[Route] | None = None,
     values: NDArray[Any] | None = None,
+    off: NDArray[np.float64] | None = None,
     names: Sequence[str] = (),
 ) -> Predictions:
     """Classes and certified radii of ``inputs``, float ``[N, *input_shape]``.
@@ -54,7 +55,8 @@ def predict_points(
     Every ``x'`` with ``||x' - x|| <= radius`` that the arithmetic represents gets the class of
     ``x``. ``units``: ``raw``, or ``deviations``: ``||(x' - x) / std|| <= radius``, of a network
     whose first layer divides by ``std``, in real arithmetic. ``values``: the numbers that were
-    rounded to ``inputs``; radii are then about these. ``routes``: as :func:`certify_points`.
+    rounded to ``inputs``; radii are then about these, or whatever lies at most ``off`` from them in
+    each component. ``routes``: as :func:`certify_points`.
 
     Raises:
         UsageError: a network of one output, inputs of another shape, or no standard deviations.
@@ -70,9 +72,9 @@ def predict_points(
         # Differences of a number and the float32 nearest to it are exact, also of long doubles;
         # these are then rounded to binary64, once.
         wide = np.result_type(values, np.float64)
-        apart = (np.asarray(values, wide) - array).astype(np.float64)
-        off = apart.reshape(len(array), -1) / scale
-        radii = np.maximum(down(radii - norm_up(off, norm) * (1 + 2.0**-51)), 0.0)
+        apart = np.abs((np.asarray(values, wide) - array).astype(np.float64))
+        moved = (apart if off is None else apart + off).reshape(len(array), -1) / scale
+        radii = np.maximum(down(radii - norm_up(moved, norm) * (1 + 2.0**-50)), 0.0)
     row = np.arange(len(array))
     logits = np.where(np.isnan(points.logits), -np.inf, points.logits)
     first = logits[row, points.predictions]
@@ -101,6 +103,7 @@ def predicted(
                 units=units,
                 routes=routes,
                 values=batch.values.reshape(shape),
+                off=None if batch.off is None else batch.off.reshape(shape),
                 names=predictor.taken.classes,
             ),
         )

@@ -46,8 +46,8 @@ _VALUES = 2**24
 class Batch(NamedTuple):
     """Rows number ``rows`` [k]: ``inputs`` float32 [k, *shape], as the network takes them.
 
-    ``values`` are the numbers as they were written, of the same shape. ``labels`` int64 [k] and
-    ``files`` [k] where there are any.
+    ``values`` are the numbers as they were written, of the same shape, or at most ``off`` from
+    them. ``labels`` int64 [k] and ``files`` [k] where there are any.
     """
 
     rows: NDArray[np.int64]
@@ -55,6 +55,7 @@ class Batch(NamedTuple):
     values: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     files: list[str] | None = None
+    off: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,9 @@ def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
             if words:
                 texts = [word for word, row in zip(words[0], kept, strict=True) if row]
                 labels = _classes(texts, taken, f"{path}, column {label!r}")
-            yield Batch(start + np.flatnonzero(kept), inputs, values, labels)
+            # A decimal, of however many digits, is at most so far from its binary64.
+            off = np.spacing(np.abs(values))
+            yield Batch(start + np.flatnonzero(kept), inputs, values, labels, off=off)
             start += len(kept)
 
     return Unseen(str(path), label is not None, False, (*table.notes, *notes), batches)

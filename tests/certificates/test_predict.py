@@ -14,6 +14,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from lipsort_cli.app import run as lipsort
+from lipsort_cli.certificates import predictions
 from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.certificates.predictions import predict_points
 from lipsort_cli.config.certificates import UnseenData, settled
@@ -113,6 +114,25 @@ def test_radii_are_about_the_numbers_as_written(runs: Path) -> None:
         )
         gap = Fraction(rounded.radii[row]) - Fraction(about.radii[row])
         assert gap > 0 and gap**2 >= squares and gap**2 < squares * Fraction(11, 10)
+
+
+def test_radii_of_a_table_allow_for_decimals_that_binary64_rounds(
+    runs: Path, tmp_path: Path
+) -> None:
+    """What is written is just above 1 + 2^-53, its binary64 is 1 + 2^-52."""
+    predictor = open_predictor(runs / "table")
+    written = "1.000000000000000111022302462516"
+    path = table(tmp_path / "long.csv", {"height": [written], "girth": ["96.5"]})
+    read = unseen.open_unseen(str(path), predictor.taken, settled(UnseenData(), predictor.data))
+    (batch,) = read.batches()
+    assert batch.off is not None
+    apart = abs(Fraction(float(batch.values[0, 0])) - Fraction(written))
+    assert 0 < apart <= Fraction(float(batch.off[0, 0]))
+    exact: Any = {"norm": "linf", "arithmetic": "real", "values": batch.values}
+    ((_, found),) = predictions.predicted(predictor, read, norm="linf", arithmetic="real")
+    about = predict_points(predictor.network, batch.inputs, **exact)
+    gap = Fraction(float(about.radii[0])) - Fraction(float(found.radii[0]))
+    assert found.radii[0] > 0 and gap >= Fraction(float(batch.off.max())) / 2
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="no longer than binary64")
