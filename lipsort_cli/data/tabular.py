@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -164,10 +163,14 @@ def _classes(
     for gap in [name for name in names if name.lower() in GAPS]:
         warn(f"{path}: {labels.count(gap)} rows have the label {gap!r}, which is taken for the "
              "name of a class; remove them if it says that the label is missing")  # fmt: skip
-    for size in sorted(size for size, count in Counter(sizes.values()).items() if count > 1):
-        equal = [repr(name) for name in names if sizes.get(name) == size]
-        warn(f"{path}: the labels {few(equal)} are equal numbers, but as they are written "
-             "differently, different classes; write them alike to make them one")  # fmt: skip
+    alike: dict[Decimal | str, list[str]] = {}
+    for name in names:
+        alike.setdefault(sizes.get(name, "".join(name.casefold().split())), []).append(repr(name))
+    for key, found in alike.items():
+        if len(found) > 1:
+            how = "equal numbers" if isinstance(key, Decimal) else "the same but for case or blanks"
+            warn(f"{path}: the labels {few(found)} are {how}, but as they are written "
+                 "differently, different classes; write them alike to make them one")  # fmt: skip
     if len(names) < 2:
         raise UsageError(
             f"data.label: column {column!r} of {path} holds {few(names) or 'nothing'}; a "

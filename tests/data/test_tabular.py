@@ -180,7 +180,7 @@ def test_a_label_that_may_be_missing_is_said(
     assert "4 rows have the label 'NA', which is taken" in capsys.readouterr().err
 
 
-def test_equal_numbers_that_are_different_classes_are_said(
+def test_labels_alike_that_are_different_classes_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = {"x": [float(i) for i in range(40)], "kind": ["1", "1.0", "01", "1e1"] * 10}
@@ -189,7 +189,12 @@ def test_equal_numbers_that_are_different_classes_are_said(
     assert "the labels '01', '1', '1.0' are equal numbers" in said and "1e1" not in said
     table["kind"] = ["1", "2", "10", "x"] * 10
     read(written(tmp_path / "a.csv", table))
-    assert "equal" not in capsys.readouterr().err
+    assert "labels" not in capsys.readouterr().err
+    table["kind"] = ["Yes", "yes", "no", "n o"] * 10
+    assert read(written(tmp_path / "a.csv", table)).names == ("Yes", "n o", "no", "yes")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the labels 'Yes', 'yes' are the same but for case or blanks" in said
+    assert "the labels 'n o', 'no' are the same" in said
 
 
 def test_labels_in_quotation_marks_are_kept(tmp_path: Path) -> None:
