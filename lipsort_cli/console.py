@@ -271,7 +271,7 @@ def show_table(
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """A number and its noun; ``nouns`` where an s does not make the plural."""
-    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 def is_interactive() -> bool:

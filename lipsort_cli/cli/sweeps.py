@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lipsort_cli.console import command_line, follow_up, results_line, warn
+from lipsort_cli.console import command_line, follow_up, plural, results_line, warn
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.processes import on_stop_signals
 from lipsort_cli.runs import RECORD, read_record
@@ -53,7 +53,7 @@ def farewell(folder: Path) -> None:
     counted = Counter(found.values()).most_common()
     listed = ", ".join(f"{count} {status}" for status, count in counted)
     unfinished = [name for name, status in found.items() if status != "finished"]
-    results_line("Sweep", folder, f"{len(found)} jobs: {listed}")
+    results_line("Sweep", folder, f"{plural(len(found), 'job')}: {listed}")
     if unfinished:
         warn(f"not finished: {', '.join(f'{name} ({found[name]})' for name in unfinished)}")
     if recorded:

@@ -18,7 +18,7 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.commands.points import say_taken
 from lipsort_cli.config.certificates import AttackConfig
-from lipsort_cli.console import console, follow_up, results_line, show_table, warn
+from lipsort_cli.console import console, follow_up, plural, results_line, show_table, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -151,7 +151,7 @@ def _show(config: AttackConfig, trained: TrainedRun, found: Found, directory: Pa
     )
     if len(found.ratios):
         console.print(
-            f"Smallest distance found over certified radius, {len(found.ratios)} points: "
+            f"Smallest distance found over certified radius, {plural(len(found.ratios), 'point')}: "
             f"least {at_least(found.ratios.min(), 7)}, median {np.median(found.ratios):.4g} "
             "(below 1 would be a failure)"
         )

@@ -12,7 +12,7 @@ import torch
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.models import ExtensionModel, MlpModel
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
-from lipsort_cli.console import console, follow_up, results_line, show_table, warn
+from lipsort_cli.console import console, follow_up, plural, results_line, show_table, warn
 from lipsort_cli.directed_text import at_least, at_most
 from lipsort_cli.files import write_json
 from lipsort_cli.norms import DUAL, NAMES
@@ -222,8 +222,9 @@ def _show(config: EstimateWassersteinConfig, results: dict[str, Any], directory:
     for line in _notes(results):
         console.print(line)
     console.print(
-        f"{results['steps']} steps in {results['train_seconds']:.1f} s; Lipschitz constant of the "
-        f"critic at most {at_most(results['lipschitz_bound'], 9)} (proven)"
+        f"{plural(results['steps'], 'step')} in {results['train_seconds']:.1f} s; "
+        "Lipschitz constant of the critic at most "
+        f"{at_most(results['lipschitz_bound'], 9)} (proven)"
     )
     results_line("Results", directory, "results.json", "figures/")
     if "certified_value" in results:

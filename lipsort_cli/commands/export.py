@@ -15,7 +15,7 @@ from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates.claims import require_certified
 from lipsort_cli.certificates.points import evaluate, load_network
 from lipsort_cli.config.certificates import ExportConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, plural, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, write_atomic, write_json
@@ -63,7 +63,7 @@ def run(config: ExportConfig, directory: Path) -> None:
         agreement = compare(network, trained.inputs, outputs)
         report[name] = {"file": path.name, **agreement._asdict(), "within_bound": agreement.within}
         console.print(
-            f"{name}: {path}; outputs on {len(outputs)} points differ by at most "
+            f"{name}: {path}; outputs on {plural(len(outputs), 'point')} differ by at most "
             f"{at_most(agreement.largest_difference, 3)} (empirical), "
             f"{agreement.largest_share_of_bound:.2%} of {allowance}"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.imported import ImportConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, plural, results_line
 from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.imports.model import read_model
@@ -33,8 +33,8 @@ def run(config: ImportConfig, directory: Path) -> None:
     network = imported.network
     shape = "x".join(map(str, network.input_shape))
     console.print(
-        f"{Path(config.file).name}: {sum(1 for _ in network.walk())} layers from {shape} to "
-        f"{network.classes} outputs; {results['parameters']:,} numbers",
+        f"{Path(config.file).name}: {plural(sum(1 for _ in network.walk()), 'layer')} "
+        f"from {shape} to {plural(network.classes, 'output')}; {results['parameters']:,} numbers",
         markup=False,
     )
     console.print(

@@ -18,7 +18,7 @@ from lipsort_cli.certificates.points import (
 )
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
 from lipsort_cli.config.certificates import InspectConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, plural, results_line
 from lipsort_cli.files import write_json
 from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
@@ -68,7 +68,8 @@ def run(config: InspectConfig, directory: Path) -> None:
     subjects = {name: _open(Path(f), config) for name, f in zip(names, folders, strict=True)}
     measured: dict[str, Measured] = {}
     for name, subject in subjects.items():
-        console.print(f"measuring {name}: {len(subject.inputs)} points, {subject.directory}")
+        points = plural(len(subject.inputs), "point")
+        console.print(f"measuring {name}: {points}, {subject.directory}")
         measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]

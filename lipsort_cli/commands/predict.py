@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
 from lipsort_cli.config.certificates import PredictConfig, settled
-from lipsort_cli.console import console, follow_up, located, results_line, say, show_table
+from lipsort_cli.console import console, follow_up, located, plural, results_line, say, show_table
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import UsageError
@@ -212,7 +212,7 @@ def _table(
     show_table(
         ["class", "rows", "certified", "median radius\n(proven)"],
         rows,
-        title=f"{len(radii):,} rows of {located(unseen.name)}, {how}",
+        title=f"{plural(len(radii), 'row')} of {located(unseen.name)}, {how}",
         left=["class"],
     )
     if len(found) > _SHOWN:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from lipsort_cli.console import console, follow_up, results_line, warn
+from lipsort_cli.console import console, follow_up, plural, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.identity import locked
 from lipsort_cli.versions import cores
@@ -105,7 +105,7 @@ def _run(made: Plan, left_out: dict[Path, str], workers: int, out: Path) -> dict
 
     todo = [job for job in made.unfinished if job.directory not in left_out]
     console.print(
-        f"{len(made.studies)} experiments, {len(made.jobs)} jobs, "
+        f"{plural(len(made.studies), 'experiment')}, {plural(len(made.jobs), 'job')}, "
         f"{len(made.jobs) - len(made.unfinished)} of them finished earlier; {workers} at a time; "
         f"into {out}",
         soft_wrap=True,
@@ -128,8 +128,8 @@ def _run(made: Plan, left_out: dict[Path, str], workers: int, out: Path) -> dict
             run(todo, workers, told)
         except KeyboardInterrupt as error:
             raise Interrupted(
-                f"interrupted after {done} of {len(todo)} jobs; the same command goes on from "
-                f"there: what has finished is kept in {out}"
+                f"interrupted after {done} of {plural(len(todo), 'job')}; "
+                f"the same command goes on from there: what has finished is kept in {out}"
             ) from error
     return failed
 
@@ -151,8 +151,8 @@ def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: P
     ]
     hold, fail, missing = map(words.count, (record.HOLDS, record.FAILS, record.MISSING))
     console.print(
-        f"{len(words)} experiments: {hold} hold, {fail} fail, {missing} not measured"
-        + (f"; {len(failed)} jobs failed" if failed else "")
+        f"{plural(len(words), 'experiment')}: {hold} hold, {fail} fail, {missing} not measured"
+        + (f"; {plural(len(failed), 'job')} failed" if failed else "")
         + f"; report written in {time.monotonic() - began:.0f} s"
     )
     results_line("Results", out, "report.html", "report.md", "jobs/")

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from lipsort_cli.arithmetic import judging_device
 from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.train import TrainConfig
-from lipsort_cli.console import console, follow_up, results_line, show_table
+from lipsort_cli.console import console, follow_up, plural, results_line, show_table
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.directed_text import at_most, share_down
@@ -114,7 +114,7 @@ def _headline(config: TrainConfig, dataset: Dataset, task: ClassifierTask) -> st
         f"{_describe(config)}: {parameter_count(task.network):,} parameters; {dataset.name}: "
         f"{len(dataset.train):,} training, {len(dataset.validation):,} validation, "
         f"{len(dataset.test):,} test; "
-        f"{task.total:,} steps on {task.device} in {task.dtype}".replace("torch.", "")
+        f"{plural(task.total, 'step')} on {task.device} in {task.dtype}".replace("torch.", "")
     )
 
 
@@ -151,7 +151,7 @@ def _show(config: TrainConfig, evaluation: TestFigures, seconds: float, director
         for row in rows:
             row.append(share_down(evaluation.deviations[row[0]]))
     by = "".join(f", {words}" for words in [route_words(points.shares())] if words)
-    show_table(header, rows, title=f"Test set, {len(points.radii):,} points, {norm}")
+    show_table(header, rows, title=f"Test set, {plural(len(points.radii), 'point')}, {norm}")
     console.print(f"Accuracy without perturbation {evaluation.clean:.2%} (empirical)")
     console.print(
         f"Lipschitz constant at most {at_most(points.lipschitz, 9)} (proven, {norm} to {norm}); "

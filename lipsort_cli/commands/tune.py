@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.tune import TuneConfig
-from lipsort_cli.console import command_line, console, follow_up, results_line, show_table
+from lipsort_cli.console import command_line, console, follow_up, plural, results_line, show_table
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
 from lipsort_cli.files import paths_from, write_csv, write_json
@@ -46,7 +46,8 @@ def run(config: TuneConfig, directory: Path) -> None:
 def _search(study: Study, config: TuneConfig, directory: Path) -> None:
     earlier = len(study.trials) - len(study.in_state("running"))
     console.print(
-        f"searching {', '.join(one.key for one in study.space.dimensions)}: {config.trials} trials"
+        f"searching {', '.join(one.key for one in study.space.dimensions)}: "
+        f"{plural(config.trials, 'trial')}"
         + (f", {earlier} of them done earlier" if earlier else "")
         + f"; {config.workers} at a time; for "
         + " and ".join(
@@ -77,7 +78,7 @@ def _search(study: Study, config: TuneConfig, directory: Path) -> None:
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"interrupted after {len(study.in_state(*_ENDED))} of "
-                f"{config.trials} trials; go on with "
+                f"{plural(config.trials, 'trial')}; go on with "
                 f"`lipsort tune {command_line(('resume', directory))}`"
             ) from error
 
@@ -133,7 +134,7 @@ def _write(study: Study, config: TuneConfig, directory: Path) -> None:
 def _draw(study: Study, directory: Path) -> None:
     complete, front = study.in_state("complete"), study.front()
     figures = directory / "figures"
-    title = f"{len(complete)} trials on validation data"
+    title = f"{plural(len(complete), 'trial')} on validation data"
     if len(study.goals) == 1:
         goal = study.goals[0]
         points = {trial.number: trial.values[0] for trial in complete}

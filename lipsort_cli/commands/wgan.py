@@ -11,7 +11,7 @@ import torch
 
 from lipsort_cli.certificates.points import lipschitz_bound, load_network
 from lipsort_cli.config.wgan import WganConfig
-from lipsort_cli.console import console, follow_up, results_line
+from lipsort_cli.console import console, follow_up, plural, results_line
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
@@ -139,7 +139,7 @@ def _headline(config: WganConfig, task: GanTask) -> str:
         f"generator {config.generator.name}, {sizes[0]:,} parameters; critic "
         f"{config.critic.name}, {sizes[1]:,}; {dataset.name}: "
         f"{len(dataset.train):,} training examples of shape {list(dataset.input_shape)}; "
-        f"{training.steps:,} steps{limit} on {task.device} in {task.dtype}"
+        f"{plural(training.steps, 'step')}{limit} on {task.device} in {task.dtype}"
     ).replace("torch.", "")
 
 

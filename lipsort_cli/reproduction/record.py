@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.console import plural
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import make_folder, read_json, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Picture, Table
@@ -160,7 +161,7 @@ def _verdict(check: dict[str, Any] | None, missing: int) -> str:
         return "-"
     word = check["verdict"]
     reason = f" ({check['reason']})" if check["reason"] and word != HOLDS else ""
-    jobs = f", {missing} jobs missing" if missing else ""
+    jobs = f", {plural(missing, 'job')} missing" if missing else ""
     return f"{word}{reason}{jobs}: {check['measured']}"
 
 
@@ -170,7 +171,7 @@ def section(one: dict[str, Any], folder: Path) -> list[Block]:
         Heading(f"{one['number']}. {one['title']}"),
         Paragraph(
             f"{one['claim']} Made by `{one['command']}` at commit {str(one['commit'])[:10]}: "
-            f"{one['jobs']} jobs, {one['cpu_minutes']:.1f} minutes of {one['processor']}."
+            f"{plural(one['jobs'], 'job')}, {one['cpu_minutes']:.1f} minutes of {one['processor']}."
         ),
     ]
     if one["missing"]:
