@@ -53,7 +53,7 @@ def test_a_report_of_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     for side in ("as published", "ours"):
         assert f"holds, {side}: MaxMin is certified further" in shown
-    assert "1 experiments: 1 hold" in shown
+    assert "1 experiment: 1 hold" in shown
     text = (tmp_path / "report.md").read_text()
     for words in ("| holds |", "54.46", "62.8", "95% lower limit 10", "over 3 seeds", "12 jobs"):
         assert words in text, words
@@ -77,7 +77,7 @@ def test_one_seed_and_missing_jobs_do_not_hold(tmp_path: Path) -> None:
     planned = made(tmp_path / "two", 0.1)
     (planned.jobs[0].directory / MARK).unlink()
     assert conclude(planned, tmp_path / "two") == 1
-    assert "1 jobs missing" in (tmp_path / "two" / "report.md").read_text()
+    assert "1 job missing" in (tmp_path / "two" / "report.md").read_text()
 
 
 def test_damaged_results_are_a_message(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_absent_data_leave_out_what_needs_them_and_no_more(
     shown = " ".join((captured.err + captured.out).split())
     assert "32 jobs, 0 of them finished earlier" in shown
     assert "16 jobs are left out: CIFAR10 is not here; set data.root" in shown
-    assert "1 experiments: 0 hold, 0 fail, 1 not measured; 16 jobs failed" in shown
+    assert "1 experiment: 0 hold, 0 fail, 1 not measured; 16 jobs failed" in shown
     assert "set data.root" in (tmp_path / "report.md").read_text()
 
 
