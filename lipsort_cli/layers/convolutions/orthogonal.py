@@ -82,9 +82,11 @@ class OrthogonalConvolution(Convolution):
         if shape.kernel != shape.stride or shape.padding or shape.groups > 1 or shape.dilation > 1:
             return super().forward(x)
         shape.check_input(x.shape[-2], x.shape[-1])
-        height, width = (size - size % shape.stride for size in x.shape[-2:])
-        windows = nn.functional.pixel_unshuffle(x[..., :height, :width], shape.stride)
-        return self.mixed(self.matrix, windows)
+        stride = shape.stride
+        height, width = (size - size % stride for size in x.shape[-2:])
+        windows = x[..., :height, :width].unflatten(3, (-1, stride)).unflatten(2, (-1, stride))
+        # Channels and pixels of a window first: [C, s, s, N, H', W'], in one pass over memory.
+        return self.mixed(self.matrix, windows.permute(1, 3, 5, 0, 2, 4).flatten(0, 2))
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:
         """H and the V's: orthonormal."""

@@ -76,7 +76,7 @@ class ShiftConvolution(Convolution):
             self._moved(part, row * self.reach, column * self.reach)
             for part, (row, column) in zip(parts, _TAPS, strict=True)
         ]
-        return self.mixed(self.matrix, torch.cat(moved).transpose(0, 1))
+        return self.mixed(self.matrix, torch.cat(moved))
 
     def _moved(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """The images whose pixel (i, j) is x's at (i + rows, j + columns), one of them 0."""
