@@ -60,7 +60,8 @@ def pgd(
         generator: of the random starts.
 
     Returns:
-        ``fooled`` [N] bool and the perturbed inputs [N, ...] with the smallest margin found.
+        ``fooled`` [N] bool and the perturbed inputs [N, ...] with the smallest margin found, which
+        the rounding of a sum may put that much outside of the ball.
     """
     best = inputs.clone()
     best_margin = torch.full((len(inputs),), torch.inf, device=inputs.device)
