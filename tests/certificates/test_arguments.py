@@ -25,6 +25,7 @@ from lipsort_cli.app import run as command
 from lipsort_cli.errors import ArgumentError, LipsortError, UsageError
 from lipsort_cli.layers import (
     AveragePool,
+    Concatenate,
     Dense,
     DepthToSpace,
     GroupSort,
@@ -504,6 +505,12 @@ def altered(kind: str) -> nn.Module:
         module[1].forward = lambda x: x.sort().values  # type: ignore[method-assign]
     if kind == "hook":
         module[1].register_forward_hook(lambda *_: None)
+    if kind in ("residual", "branch"):
+        chain: list[nn.Module] = [nn.Identity()]
+        box = Residual(chain) if kind == "residual" else Concatenate([chain])
+        module.insert(1, box)
+        inside = box.layers if kind == "residual" else box.branches[0]
+        inside.register_forward_hook(lambda *_: None)
     if kind == "pre-hook":
         module.register_forward_pre_hook(lambda *_: None)
     if kind == "parametrization":
@@ -514,7 +521,8 @@ def altered(kind: str) -> nn.Module:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("class", "layer _Rare: found with its own forward"), ("forward", "its own forward"),
-     ("hook", "forward hooks"), ("pre-hook", "forward pre-hooks"),
+     ("hook", "forward hooks"), ("residual", "Sequential: found with forward hooks"),
+     ("branch", "Sequential: found with forward hooks"), ("pre-hook", "forward pre-hooks"),
      ("parametrization", "the parametrization _Odd")],
 )  # fmt: skip
 def test_layers_with_something_of_their_own_are_named(kind: str, words: str) -> None:
