@@ -531,6 +531,18 @@ def test_layers_with_something_of_their_own_are_named(kind: str, words: str) -> 
         lipsort.predict(altered(kind), ROWS)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_no_certificate_is_about_are_a_usage_error(
+    value: float, tmp_path: Path
+) -> None:
+    weighted, scaled = network(), nn.Sequential(Normalize([0.0] * 2, [1.0] * 2), Dense(2, 2))
+    with torch.no_grad():
+        weighted[2].bias[0] = scaled[0].std[0] = value
+    for module, words in ((weighted, r"layers\[2\].bias: "), (scaled, r"layers\[0\].std")):
+        with pytest.raises(UsageError, match=f"network: {words}"):
+            lipsort.certify(module, ROWS, directory=tmp_path)
+
+
 def test_a_subclass_that_computes_the_same_is_taken_and_left_in_its_mode() -> None:
     module = _Chain()
     module.eval()
