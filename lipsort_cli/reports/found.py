@@ -266,7 +266,7 @@ def _measured(prefix: str, values: dict[str, Any]) -> list[Figure]:
         kept = ("attacked_accuracy", "median_distance_over_radius")
         about = {key: values.get(key) for key in ("norm", "arithmetic", "points")}
         merged = {
-            key: {**about, **value} if isinstance(value, dict) else value
+            key: about | (value if isinstance(value, dict) else {"value": value})
             for key, value in values.items()
             if key in kept
         }

@@ -423,6 +423,7 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", results=trained(0.5))
     (run / "attack.json").write_text(
         json.dumps({"norm": "l2", "arithmetic": "real", "points": 7,
+                    "median_distance_over_radius": 1.5,
                     "attacked_accuracy": {"evidence": "empirical", "eps": {"0.5": 0.6}}})
     )  # fmt: skip
     issued(run, {
@@ -434,6 +435,8 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
     (row,) = tables([tmp_path], tmp_path / "out").rows
     values = {name: (spread.mean, e, d) for (name, e, d), spread in row.figures.items()}
     assert values["attack.attacked_accuracy.l2.0.5"] == (0.6, "empirical", "real, 7 points")
+    median = values["attack.median_distance_over_radius"]
+    assert median == (1.5, "empirical", "real, L2, 7 points")
     assert values["certificate.certified_accuracy.linf.0.25"] == (
         0.5, "proven", "real, 2 points, as issued",
     )  # fmt: skip
