@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lipsort_cli.attacks.search import Findings, edge_search
 from lipsort_cli.certificates.points import evaluate, issued_bounds
 from lipsort_cli.layers.margins import worst_margin
 from lipsort_cli.verifier.graph import Network
+from lipsort_cli.verifier.operation import LayerBound
 from lipsort_cli.zoo.plain import plain_module
 
 CHUNK = 500
@@ -47,7 +49,11 @@ class Campaign:
         """What AutoAttack finds suspicious: gradients that vanish, what only Square has found."""
         self.dtype = torch.float32 if arithmetic == "binary32" else torch.float64
         self.module = plain_module(network, self.dtype)
-        self.layer_bounds = issued_bounds(network, norm)
+
+    @cached_property
+    def layer_bounds(self) -> Sequence[LayerBound]:
+        """In the norm of the attack."""
+        return issued_bounds(self.network, self.norm)
 
     @certified_arithmetic()
     def fooled(self, inputs: Tensor, labels: Tensor) -> Tensor:

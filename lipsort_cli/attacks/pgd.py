@@ -60,7 +60,8 @@ def pgd(
         generator: of the random starts.
 
     Returns:
-        ``fooled`` [N] bool and the perturbed inputs [N, ...] with the smallest margin found.
+        ``fooled`` [N] bool and the perturbed inputs [N, ...] with the smallest margin found; the
+        sum's rounding may put them that much outside.
     """
     best = inputs.clone()
     best_margin = torch.full((len(inputs),), torch.inf, device=inputs.device)
@@ -89,5 +90,4 @@ def pgd(
             delta = project(delta, eps, norm, inputs, bounds)
         with torch.no_grad():
             keep(inputs + delta, worst_margin(network(inputs + delta), labels))
-    # Not a strict margin is not a robust one: ties and NaN count as fooled.
-    return ~(best_margin > 0), best
+    return ~(best_margin > 0), best  # ties and NaN are no robust margins

@@ -59,9 +59,12 @@ def generalisation(
 
 def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     """Training and test accuracy of a run, their gap (empirical), and the margin bound."""
+    import torch
+
     from lipsort_cli.certificates.points import evaluate, load_network
     from lipsort_cli.data import load
     from lipsort_cli.files import read_json
+    from lipsort_cli.layers.margins import worst_margin
     from lipsort_cli.theory.generalisation import margin_bound
     from lipsort_cli.trained import open_run
 
@@ -70,7 +73,9 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     train = load(trained.config.data).train
     inputs, labels = train.inputs.numpy(), train.labels.numpy()
     bound = margin_bound(network, inputs, labels, delta)
-    seen = float((evaluate(network, inputs, "real").logits.argmax(1) == labels).mean())
+    logits = torch.from_numpy(evaluate(network, inputs, "real").logits)
+    # As of the test set: ties are errors.
+    seen = float((worst_margin(logits, train.labels) > 0).double().mean())
     unseen = read_json(directory / "results.json").get("clean_accuracy")
     if not isinstance(unseen, float):
         raise LipsortError(

@@ -44,8 +44,8 @@ def _neighbours(x: Tensor, group: int) -> Tensor:
 
 
 def _winners(x: Tensor, group: int) -> Tensor:
-    """Whether another than the first unit of each group is the largest, [N, groups, positions]."""
-    return _units(x).unflatten(1, (-1, group)).argmax(2) > 0
+    """Which unit of each group is the largest, 0 being the first, [N, groups, positions]."""
+    return _units(x).unflatten(1, (-1, group)).argmax(2)
 
 
 def _saturated(slope: Tensor, largest: float) -> Tensor:
@@ -90,8 +90,8 @@ def activities(network: nn.Module, inputs: Tensor) -> list[Activity]:
     def look(name: str, layer: nn.Module, x: Tensor) -> None:
         measure = _measure(layer)
         assert measure is not None
-        on = measure[1](layer, x).flatten(1)
-        always, never = on.all(0), ~on.any(0)
+        states = measure[1](layer, x).flatten(1)
+        on = states > 0
         off = isinstance(layer, nn.ReLU)
         found.append(
             Activity(
@@ -99,8 +99,8 @@ def activities(network: nn.Module, inputs: Tensor) -> list[Activity]:
                 type(layer).__name__,
                 measure[0],
                 float(on.float().mean()),
-                float((always | never).float().mean()),
-                float(never.float().mean()) if off else None,
+                float((states == states[:1]).all(0).float().mean()),
+                float((~on.any(0)).float().mean()) if off else None,
                 float((on.float().mean(0) >= 0.8).float().mean()),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.inspection.activity import Activity, activities
 from lipsort_cli.inspection.jacobian import jacobians
 from lipsort_cli.inspection.operators import LINEAR, Spectrum, layer_spectra
+from lipsort_cli.layers.constants import lipschitz_constant
 from lipsort_cli.norms import DUAL
 
 Array = NDArray[np.float64]
@@ -29,7 +31,8 @@ class Measured:
     ``sigma[d]`` [N, k_d]: singular values of the outputs' Jacobian at each depth, descending;
     ``norms`` [N, D + 1] of the margin's gradient, dual to ``norm``; ``gradients`` [N, *shape] of
     the margin with respect to the input; ``scaling``: product of the known scalings;
-    ``all_linear``: every layer with weights is linear.
+    ``all_linear``: every layer with weights is linear; ``others``: product of the L2 constants of
+    the layers without weights, scalings and pools among them; NaN where one has none.
     """
 
     layers: list[Spectrum]
@@ -42,6 +45,7 @@ class Measured:
     scaling: float
     norm: str
     all_linear: bool = True
+    others: float = 1.0
 
     @property
     def kept(self) -> Array:
@@ -52,14 +56,14 @@ class Measured:
 
     @property
     def layer_product(self) -> float:
-        """Product of the layers' largest singular values and the scalings, as computed.
+        """Product of the layers' largest singular values and the others' constants, as computed.
 
         NaN where layers are not all in a row (inside branches a product means nothing), or not all
         linear: distances and potentials have no singular values.
         """
         if not self.all_linear or any("." in layer.name for layer in self.layers):
             return float("nan")
-        return float(np.prod([layer.values[0] for layer in self.layers]) * self.scaling)
+        return float(np.prod([layer.values[0] for layer in self.layers]) * self.others)
 
 
 @certified_arithmetic()
@@ -91,7 +95,18 @@ def measure(
         found.scaling,
         norm,
         all(_is_linear(module) for module in network.modules()),
+        _others(network),
     )
+
+
+def _others(network: nn.Sequential) -> float:
+    """Product of the L2 constants of the layers in a row that have no singular values."""
+    try:
+        return math.prod(
+            lipschitz_constant(one, "l2") for one in network if not isinstance(one, LINEAR)
+        )
+    except TypeError:
+        return math.nan
 
 
 def _is_linear(module: nn.Module) -> bool:

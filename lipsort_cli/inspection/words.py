@@ -63,10 +63,10 @@ def of_layers(measured: Measured) -> str:
     high, low = float(top.values[0]), float(bottom.values[-1])
     partly = [layer.name for layer in layers if not layer.complete]
     note = f" (of layer {', '.join(partly)} only the largest were computed)" if partly else ""
-    if abs(high - 1) < _NEAR and abs(low - 1) < _NEAR:
+    if not partly and abs(high - 1) < _NEAR and abs(low - 1) < _NEAR:
         return (
             f"All singular values of the {plural(len(layers), 'layer')} lie within "
-            f"{max(abs(high - 1), abs(low - 1)):.1g} of 1{note}: the layers are orthonormal, and "
+            f"{at_most(max(abs(high - 1), abs(low - 1)), 1)} of 1: the layers are orthonormal, and "
             "none of them shrinks a signal or a gradient on its side of fewer dimensions."
         )
     values = np.concatenate([layer.values for layer in layers])
@@ -82,8 +82,8 @@ def of_layers(measured: Measured) -> str:
     if high <= 1 + _NEAR:
         return f"{text}: no layer stretches, but directions that one shrinks are lost to the next."
     return (
-        f"{text}: layers stretch in L2, and the L2 constant that follows from them, the product of "
-        f"the largest, is {product:.3g}."
+        f"{text}: layers stretch in L2, and the L2 constant that follows, the product of the "
+        f"largest and of the other layers' constants, is {product:.3g}."
     )
 
 
@@ -178,7 +178,8 @@ def of_activations(measured: Measured) -> str:
     if kinds[0] == ACTIVE and dead:
         text += f"; {max(dead):.0%} of the units of some layer are off at every point"
     meaning = {
-        ACTIVE: "do the same at every point, and where units are off their gradient is lost",
+        ACTIVE: "do the same at every point"
+        + (", and where units are off their gradient is lost" if dead else ""),
         SWAPPED: "are in the same order at every point; sorting loses no gradient either way",
         FOLDED: "fold at every point or at none; folding loses no gradient",
         SWITCHED: "are won by the same unit at every point; the others get no gradient",

@@ -11,13 +11,13 @@ from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
 
+from lipsort_cli.certificates.claims import OWN
 from lipsort_cli.config.tree import leaves
 from lipsort_cli.console import command_line
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json, read_yaml, resolved
 from lipsort_cli.identity import check_weights, file_digest, holder
 from lipsort_cli.metrics import read_log
-from lipsort_cli.norms import route_words
 from lipsort_cli.reports.values import PROVEN, Figure, figures
 from lipsort_cli.runs import RECORD, RESULTS, read_record
 from lipsort_cli.verifier.format import content_digest
@@ -162,9 +162,11 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         default = f"continue with `lipsort {command} resume={directory}`"
         return Broken(directory, command, status, advice.get(status, default))
     try:
-        if not (own := figures(read_json(directory / RESULTS), command)):
+        config, later = dict(leaves(_configuration(directory))), _later(directory)
+        norm = str(config.get("evaluation.norm", config.get("norm", "")))
+        results = read_json(directory / RESULTS)
+        if not (own := figures(results, command, norm)):
             raise LipsortError(f"{RESULTS} holds no figures")
-        config, later = _configuration(directory), _later(directory)
         _refuse_changed(directory, record, later.get("certificate"))
     except LipsortError as error:
         return Broken(directory, command, "finished", str(error))
@@ -173,8 +175,8 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
             Figure(f"{prefix}.{one.name}", one.value, one.evidence, one.detail)
             for one in _of_file(prefix, values)
         ]
-    log, radii = log_of(directory), _radii(later.get("certificate"))
-    return Run(directory, command, record, dict(leaves(config)), own, log, radii)
+    log, radii = log_of(directory), _radii(later.get("certificate"), results)
+    return Run(directory, command, record, config, own, log, radii)
 
 
 def _configuration(directory: Path) -> dict[str, Any]:
@@ -226,14 +228,25 @@ def _refuse_changed(directory: Path, record: dict[str, Any], certificate: Any) -
         )
 
 
-def _radii(certificate: Any) -> dict[str, list[float]]:
-    """The radius of each point, 0 where it is classified wrongly, as the certificate has them."""
+def _radii(certificate: Any, results: dict[str, Any]) -> dict[str, list[float]]:
+    """The radius of each test point, 0 where it is classified wrongly, by a certificate of all."""
     try:
-        texts = certificate["points"]["radius"]
+        claim, texts = certificate["claim"], certificate["points"]["radius"]
+        of_run = results["certified_accuracy"]
+        asked = of_run["norm"], of_run["arithmetic"], of_run["points"]
+        if (claim["norm"], claim["arithmetic"], len(texts)) != asked or _elsewhere(certificate):
+            return {}
         radii = sorted(float.fromhex(text) for text in texts)
-        return {str(certificate["claim"]["norm"]): radii} if radii and radii[0] >= 0 else {}
+        return {str(claim["norm"]): radii} if radii and radii[0] >= 0 else {}
     except (KeyError, TypeError, ValueError, OverflowError):
         return {}
+
+
+def _elsewhere(certificate: dict[str, Any]) -> str:
+    """Where the points of a certificate are from, unless they are of the run's test set."""
+    data = certificate.get("data")
+    source = str(data.get("source", "")) if isinstance(data, dict) else ""
+    return "" if ", test set" in source and not source.endswith(OWN) else source
 
 
 def _of_file(prefix: str, values: Any) -> list[Figure]:
@@ -253,7 +266,7 @@ def _measured(prefix: str, values: dict[str, Any]) -> list[Figure]:
         kept = ("attacked_accuracy", "median_distance_over_radius")
         about = {key: values.get(key) for key in ("norm", "arithmetic", "points")}
         merged = {
-            key: {**about, **value} if isinstance(value, dict) else value
+            key: about | (value if isinstance(value, dict) else {"value": value})
             for key, value in values.items()
             if key in kept
         }
@@ -270,23 +283,15 @@ def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
         claim, summary = values["claim"], values["summary"]
         count = len(values["points"]["index"])
         detail = f"{claim['arithmetic']}, {count:,} points, as issued"
-        if words := route_words(_shares(values)):
-            detail += f", {words}"
+        if source := _elsewhere(values):
+            detail += f", {source}"
+        # Labels that are predictions make no accuracy.
+        what = "certified_share" if source.endswith(OWN) else "certified_accuracy"
         for entry in summary["certified_at"]:
-            name = f"certified_accuracy.{claim['norm']}.{float.fromhex(entry['eps'])}"
+            name = f"{what}.{claim['norm']}.{float.fromhex(entry['eps'])}"
             yield Figure(name, entry["count"] / count, "proven", detail)
     except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
         return
-
-
-def _shares(certificate: dict[str, Any]) -> dict[str, float]:
-    """The share of certified points that each route of a certificate proves."""
-    points = certificate["points"]
-    routes = [(r.get("inputs", r["norm"]), r["norm"]) for r in certificate.get("routes", ())]
-    names = [str(norm) if inputs == norm else f"{inputs}-{norm}" for inputs, norm in routes]
-    pairs = zip(points.get("route", ()), points.get("radius", ()), strict=False)
-    used = [names[place] for place, radius in pairs if float.fromhex(radius) > 0]
-    return {name: used.count(name) / len(used) for name in names if name in used}
 
 
 def log_of(directory: Path) -> list[dict[str, Any]]:

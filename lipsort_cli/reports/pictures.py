@@ -108,7 +108,7 @@ def _accuracy(rows: Sequence[Row], path: Path, norm: str) -> Iterator[Picture]:
         path,
         f"Filled markers: certified accuracy (proven), {joined}; bands: least to "
         f"most over seeds. Hollow markers: accuracy under attack (empirical), which no "
-        f"certificate can exceed. {best}{_hidden(rows)}",
+        f"certificate of the same points can exceed. {best}{_hidden(rows)}",
     )
 
 

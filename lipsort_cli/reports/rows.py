@@ -76,6 +76,8 @@ class Comparison:
     columns: list[Column]
     repeated: list[Run] = field(default_factory=list)
     """Runs that another, newer one repeats: same configuration, same seed."""
+    pooled: list[str] = field(default_factory=list)
+    """Keys in which runs of one row differ."""
 
 
 def identity(run: Run) -> dict[str, Any]:
@@ -109,7 +111,8 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(_text(item) for item in value) + "]"
     if isinstance(value, float):
-        return f"{value:g}"
+        # Every digit: runs whose texts agree are averaged.
+        return repr(value).removesuffix(".0")
     return json.dumps(value)
 
 
@@ -135,8 +138,7 @@ def compare(
         chosen = [key for key in keys if any(fnmatchcase(key, p) for p in meant)]
     rows: dict[tuple[str, ...], list[int]] = {}
     for index, one in enumerate(identities):
-        key = tuple(_text(one.get(name, _ABSENT)) for name in chosen)
-        rows.setdefault(key, []).append(index)
+        rows.setdefault(_values(one, chosen), []).append(index)
     differing = _differing(chosen, list(rows), keep_all=group is not None)
     # ``activation.name`` is ``activation``, where that is not a key as well.
     names = {column: chosen[column].removesuffix(".name") for column in differing}
@@ -149,7 +151,16 @@ def compare(
         settings = {short[c]: values[c] for c in differing}
         found.append(Row(settings, kept, _spreads(kept)))
     columns = list(dict.fromkeys(column for row in found for column in row.figures))
-    return Comparison(command, found, columns, repeated)
+    pooled = [
+        key for key in keys
+        if any(len({_values(identities[i], [key]) for i in row}) > 1 for row in rows.values())
+    ]  # fmt: skip
+    return Comparison(command, found, columns, repeated, pooled)
+
+
+def _values(own: dict[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    """What ``keys`` are in the identity of a run, as text."""
+    return tuple(_text(own.get(key, _ABSENT)) for key in keys)
 
 
 def _differing(

@@ -94,12 +94,10 @@ def _main_table(
     right = frozenset(range(1 + len(settings), len(header)))
     notes = [said]
     if any(len(row.runs) > 1 for row in comparison.rows):
-        pooled = "all runs of a row"
-        if config.group is None:
-            pooled = f"runs that differ only in {' and '.join(config.pool)}"
         notes.append(
-            f"Mean over {pooled} \N{PLUS-MINUS SIGN} {SPREADS[config.spread]}; means of proven "
-            "figures are rounded to the safe side."
+            f"Mean over runs that differ only in {', '.join(comparison.pooled)} "
+            f"\N{PLUS-MINUS SIGN} {SPREADS[config.spread]}; means of proven figures are rounded to "
+            "the safe side."
         )
         if any(column[1].startswith("confidence") for column in chosen):
             notes.append("A confidence bound holds for its run; a mean of several has none.")

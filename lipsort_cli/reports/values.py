@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lipsort_cli.directed_text import at_least, at_most, share_down
-from lipsort_cli.norms import route_words
+from lipsort_cli.norms import NAMES
 
 COUNT, TIME, GIVEN, UNSTATED = "count", "measured", "known", "evidence not stated"
 PROVEN = ("proven", "confidence")
@@ -29,6 +29,11 @@ _KINDS = {
     },
 }
 """What kind of number a figure is where the file itself does not say, by command."""
+_IN_A_NORM = (
+    *("lipschitz_bound", "certified_value", "true", "estimate", "lower_bound", "upper_bound"),
+    *("population_lower_bound", "population_upper_bound"),
+)
+"""Figures of the norm that a run is about, which do not name it themselves."""
 _LOWER_IS_BETTER = ("seconds", "lipschitz_bound", "upper_bound", "loss", "error", "parameters")
 
 
@@ -84,10 +89,10 @@ def shown(name: str, value: float, evidence: str, digits: int = 6) -> str:
     return f"{value:.{digits}g}"
 
 
-def figures(results: Any, command: str = "") -> list[Figure]:
+def figures(results: Any, command: str = "", norm: str = "") -> list[Figure]:
     """All figures of the ``results.json`` of ``command``, in the file's order.
 
-    What is no finite number is passed over.
+    ``norm``: what the run is about. What is no finite number is passed over.
     """
     if not isinstance(results, dict):
         return []
@@ -96,7 +101,9 @@ def figures(results: Any, command: str = "") -> list[Figure]:
     found: list[Figure] = []
     for key, value in results.items():
         if key != "evidence":
-            found += _figures(str(key), value, str(stated.get(key, "")), "")
+            own = norm if key in _IN_A_NORM else ""
+            entry = {"norm": own} | value if isinstance(value, dict) else value
+            found += _figures(str(key), entry, str(stated.get(key, "")), NAMES.get(own, ""))
     return found
 
 
@@ -127,14 +134,12 @@ def _figures(name: str, value: Any, evidence: str, detail: str) -> Iterator[Figu
 def _detail(entry: dict[str, Any]) -> str:
     """What a figure holds for, in words, from the entries that stand beside it."""
     points = entry.get("points")
-    words = [entry.get("arithmetic"), entry.get("attack"), entry.get("about")]
-    said = [word for word in words if isinstance(word, str)]
-    routes = entry.get("routes")
-    if isinstance(routes, dict) and all(_is_figure(share) for share in routes.values()):
-        said += [words for words in [route_words(routes)] if words]
+    said = [entry.get(key) for key in ("arithmetic", "attack", "about")]
+    if "eps" not in entry:  # the names of shares say their norm
+        said.append(NAMES.get(str(entry.get("norm"))))
     if isinstance(points, int) and not isinstance(points, bool):
         said.append(f"{points:,} points")
-    return ", ".join(said)
+    return ", ".join(word for word in said if isinstance(word, str))
 
 
 def _kind(name: str) -> str:

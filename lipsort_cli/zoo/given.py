@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lipsort_cli.errors import UsageError
+from lipsort_cli.verifier.errors import Refused
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import Network, network_bytes, network_graph
 from lipsort_cli.zoo.operations import Altered, NoPlainForm
@@ -19,8 +20,9 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
     """The content of a ``model.safetensors`` for a module of lipsort's layers.
 
     Raises:
-        UsageError: a layer has no plain form, its weights are not float32, ``shape``, of one input,
-            does not fit, or the module computes something else than its layers one after the other.
+        UsageError: a layer has no plain form, its weights are not float32 or not finite, ``shape``,
+            of one input, does not fit, or the module computes something else than its layers one
+            after the other.
     """
     kinds = {str(p.dtype) for p in module.parameters()} - {"torch.float32"}
     if kinds:
@@ -47,6 +49,9 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         raise UsageError(
             f"network: found {layer}; allowed: layers of lipsort's; {_ELSE}"
         ) from error
+    except Refused as error:
+        field = error.field.removeprefix("network.graph.")
+        raise UsageError(f"network: {field}: {error.reason}") from None
     except (TypeError, RuntimeError, IndexError, ValueError, AttributeError) as error:
         raise UsageError(f"network: {error}; inputs are of shape {list(shape)}") from error
 

@@ -121,12 +121,12 @@ class Writer:
                 }
                 return [entry if transposed else {**entry, "padding_mode": shape.padding_mode}]
             case Residual():
-                inner, _ = self.operations(layer.layers, f"{name}.layers", x)
+                inner, _ = self.operations([layer.layers], f"{name}.layers", x)
                 factors = {"skip": float(layer.skip).hex(), "branch": float(layer.branch).hex()}
                 return [{"op": "residual", "layers": inner, **factors}]
             case Sum() | Concatenate():
                 branches = [
-                    self.operations(branch, f"{name}.branches.{b}", x)[0]  # type: ignore[arg-type]
+                    self.operations([branch], f"{name}.branches.{b}", x)[0]
                     for b, branch in enumerate(layer.branches)
                 ]
                 return [{"op": type(layer).__name__.lower(), "branches": branches}]

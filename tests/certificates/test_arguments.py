@@ -25,6 +25,7 @@ from lipsort_cli.app import run as command
 from lipsort_cli.errors import ArgumentError, LipsortError, UsageError
 from lipsort_cli.layers import (
     AveragePool,
+    Concatenate,
     Dense,
     DepthToSpace,
     GroupSort,
@@ -504,6 +505,12 @@ def altered(kind: str) -> nn.Module:
         module[1].forward = lambda x: x.sort().values  # type: ignore[method-assign]
     if kind == "hook":
         module[1].register_forward_hook(lambda *_: None)
+    if kind in ("residual", "branch"):
+        chain: list[nn.Module] = [nn.Identity()]
+        box = Residual(chain) if kind == "residual" else Concatenate([chain])
+        module.insert(1, box)
+        inside = box.layers if kind == "residual" else box.branches[0]
+        inside.register_forward_hook(lambda *_: None)
     if kind == "pre-hook":
         module.register_forward_pre_hook(lambda *_: None)
     if kind == "parametrization":
@@ -514,13 +521,26 @@ def altered(kind: str) -> nn.Module:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("class", "layer _Rare: found with its own forward"), ("forward", "its own forward"),
-     ("hook", "forward hooks"), ("pre-hook", "forward pre-hooks"),
+     ("hook", "forward hooks"), ("residual", "Sequential: found with forward hooks"),
+     ("branch", "Sequential: found with forward hooks"), ("pre-hook", "forward pre-hooks"),
      ("parametrization", "the parametrization _Odd")],
 )  # fmt: skip
 def test_layers_with_something_of_their_own_are_named(kind: str, words: str) -> None:
     """Though at random inputs they compute the same."""
     with pytest.raises(UsageError, match=f"network: .*{words}.*allowed"):
         lipsort.predict(altered(kind), ROWS)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_no_certificate_is_about_are_a_usage_error(
+    value: float, tmp_path: Path
+) -> None:
+    weighted, scaled = network(), nn.Sequential(Normalize([0.0] * 2, [1.0] * 2), Dense(2, 2))
+    with torch.no_grad():
+        weighted[2].bias[0] = scaled[0].std[0] = value
+    for module, words in ((weighted, r"layers\[2\].bias: "), (scaled, r"layers\[0\].std")):
+        with pytest.raises(UsageError, match=f"network: {words}"):
+            lipsort.certify(module, ROWS, directory=tmp_path)
 
 
 def test_a_subclass_that_computes_the_same_is_taken_and_left_in_its_mode() -> None:

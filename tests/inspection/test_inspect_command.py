@@ -18,8 +18,9 @@ from lipsort_cli.commands.inspect import _names
 from lipsort_cli.config.schema import find
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.inspection import words
+from lipsort_cli.inspection.activity import activities
 from lipsort_cli.inspection.measure import Measured, alignment, measure, smoothness
-from lipsort_cli.layers import MaxMin
+from lipsort_cli.layers import AveragePool, MaxMin, Maxout, MaxPool, Scale
 from lipsort_cli.trained import run_config
 from lipsort_cli.zoo import build_mlp
 from lipsort_cli.zoo.plain import OrderedDistance
@@ -235,6 +236,19 @@ def test_a_norm_kept_on_average_is_not_called_preserved() -> None:
     assert "preserves" not in words.of_gradient(dataclasses.replace(found, norms=uneven))
 
 
+def test_groups_won_by_several_units_are_not_called_linear() -> None:
+    (found,) = activities(nn.Sequential(Maxout(3)), torch.eye(3)[1:])
+    assert found.share == 1 and found.linear == 0
+    (found,) = activities(nn.Sequential(Maxout(3)), torch.eye(3)[[1, 1]])
+    assert found.share == found.linear == 1
+
+
+def test_only_units_that_are_off_lose_their_gradient() -> None:
+    for activation, lost in ((nn.ReLU(), True), (nn.LeakyReLU(), False)):
+        found = looked_at(plain(orthonormal(12, 12, 1), torch.ones(3, 12), activation=activation))
+        assert ("gradient is lost" in words.of_activations(found)) is lost
+
+
 def test_distance_layers_have_no_product() -> None:
     found = looked_at(nn.Sequential(OrderedDistance(torch.randn(3, 12), None, 0.5)))
     assert np.isnan(found.layer_product)
@@ -249,6 +263,26 @@ def test_branches_have_no_product() -> None:
     assert np.isnan(found.layer_product)
     assert "has branches" in words.of_layers(found)
     assert "product" not in words.of_jacobian(found)
+
+
+def test_layers_known_in_part_are_not_called_orthonormal() -> None:
+    """Of a large convolution the largest singular values are near 1 whatever the others are."""
+    found = looked_at(plain(orthonormal(12, 12, 1), orthonormal(3, 12, 2), activation=MaxMin()))
+    first = dataclasses.replace(found.layers[0], complete=False)
+    partly = words.of_layers(dataclasses.replace(found, layers=[first, found.layers[1]]))
+    assert "orthonormal" not in partly and "only the largest were computed" in partly
+
+
+@pytest.mark.parametrize(
+    ("pools", "constant"),
+    [([MaxPool(2, 1)], 2.0), ([AveragePool(2), Scale(2.0)], 1.0), ([nn.Sigmoid()], 0.25)],
+)
+def test_the_product_counts_layers_without_weights(pools: list[nn.Module], constant: float) -> None:
+    x = torch.rand(3, 1, 4, 4)
+    size = nn.Sequential(*pools)(x).flatten(1).shape[1]
+    head = plain(orthonormal(2, size, 1))
+    found = measure(nn.Sequential(*pools, nn.Flatten(), *head).requires_grad_(False), x)
+    assert found.layer_product == pytest.approx(constant, rel=1e-5)
 
 
 def test_networks_that_differ_in_much_have_short_names(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from lipsort_cli.certificates.claims import OWN
 from lipsort_cli.errors import UsageError
 from lipsort_cli.reports.blocks import Paragraph, Table
 from lipsort_cli.reports.build import Report, build_report
@@ -215,6 +216,42 @@ def test_different_evidence_is_never_one_column(tmp_path: Path) -> None:
     assert "(n=1)" in text and "(%, empirical)" in text and "10 points (%, proven)" in text
 
 
+def test_seeds_stay_together_however_their_radii_were_proven(tmp_path: Path) -> None:
+    """Which route proves how many radii is chance, and says nothing of what was proven."""
+    for seed, share in enumerate((0.98, 0.97, 1.0)):
+        results = trained(0.5 + seed / 10)
+        results["certified_accuracy"]["routes"] = {"l2": share, "linf": 1 - share}
+        make_run(tmp_path / str(seed), results=results, seed=seed)
+    (row,) = tables([tmp_path], tmp_path / "out").rows
+    (found,) = (f for (name, *_), f in row.figures.items() if name == "certified_accuracy.l2.0.5")
+    assert len(found.values) == 3
+
+
+def test_settings_that_are_almost_equal_are_other_rows(tmp_path: Path) -> None:
+    for name, rate in (("a", 0.12345671), ("b", 0.12345672)):
+        make_run(tmp_path / name, results=trained(0.5), optimizer__lr=rate)
+    report = tables([tmp_path], tmp_path / "out")
+    assert {row.settings["optimizer.lr"] for row in report.rows} == {"0.12345671", "0.12345672"}
+
+
+def test_figures_of_different_norms_are_never_one_column(tmp_path: Path) -> None:
+    """A Lipschitz constant or a distance means nothing without its norm."""
+    bound = {"value": 1.0, "evidence": "proven", "about": "the two samples compared"}
+    for norm in ("l2", "l1"):
+        run = tmp_path / norm
+        make_run(run / "train", results=trained(0.5), evaluation__norm=norm)
+        make_run(run / "w1", command="estimate-wasserstein", norm=norm,
+                 results={"lower_bound": bound, "lipschitz_bound": 1.0})  # fmt: skip
+    rows = tables([tmp_path], tmp_path / "out", group=["activation"]).rows
+    assert [len(row.runs) for row in rows] == [2, 2]
+    for row in rows:
+        columns = [c for c in row.figures if c[0] in ("lipschitz_bound", "lower_bound")]
+        assert {c[2].rpartition(", ")[2] for c in columns} == {"L2", "L1"}
+        assert all(len(row.figures[c].values) == 1 for c in columns)
+    text = (tmp_path / "out/report.md").read_text()
+    assert "differ only in evaluation.norm" in text and "differ only in norm" in text
+
+
 # --- what is missing or broken ----------------------------------------------------------------
 
 
@@ -386,6 +423,7 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", results=trained(0.5))
     (run / "attack.json").write_text(
         json.dumps({"norm": "l2", "arithmetic": "real", "points": 7,
+                    "median_distance_over_radius": 1.5,
                     "attacked_accuracy": {"evidence": "empirical", "eps": {"0.5": 0.6}}})
     )  # fmt: skip
     issued(run, {
@@ -397,11 +435,34 @@ def test_later_commands_figures_join_those_of_the_run(tmp_path: Path) -> None:
     (row,) = tables([tmp_path], tmp_path / "out").rows
     values = {name: (spread.mean, e, d) for (name, e, d), spread in row.figures.items()}
     assert values["attack.attacked_accuracy.l2.0.5"] == (0.6, "empirical", "real, 7 points")
+    median = values["attack.median_distance_over_radius"]
+    assert median == (1.5, "empirical", "real, L2, 7 points")
     assert values["certificate.certified_accuracy.linf.0.25"] == (
-        0.5, "proven", "real, 2 points, as issued, layers bounded in L2",
+        0.5, "proven", "real, 2 points, as issued",
     )  # fmt: skip
     (run / "certificate.json").write_text('{"claim": 3}')
     tables([tmp_path], tmp_path / "out")
+
+
+def test_a_certificate_of_other_points_is_not_one_of_the_test_set(tmp_path: Path) -> None:
+    """Whoever takes a network's own predictions for labels finds no wrong ones among them."""
+    sources = {"python": "arrays in Python", "own": f"arrays in Python; labels are {OWN}"}
+    for name, source in sources.items():
+        issued(make_run(tmp_path / name, results=trained(0.5)), {
+            "claim": {"norm": "l2", "arithmetic": "real"},
+            "data": {"source": source},
+            "points": {"index": [0, 1]},
+            "summary": {"certified_at": [{"eps": (0.25).hex(), "count": 2}]},
+        })  # fmt: skip
+    found = {
+        run.directory.name: [f for f in run.figures if f.name.startswith("certificate.")]
+        for run in collect([tmp_path], ["train"])[0]
+    }
+    assert [f.name for f in found["own"]] == ["certificate.certified_share.l2.0.25"]
+    assert [f.name for f in found["python"]] == ["certificate.certified_accuracy.l2.0.25"]
+    assert all(
+        f.detail == f"real, 2 points, as issued, {sources[n]}" for n in found for f in found[n]
+    )
 
 
 def test_the_curve_is_drawn_from_the_radii_of_all_points(
@@ -412,11 +473,20 @@ def test_the_curve_is_drawn_from_the_radii_of_all_points(
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(pictures, "draw_accuracy", lambda *_, **options: drawn.update(options))
     radii = [0.0, 0.25, 0.5, 1.0]
-    for name, known in (("all", radii), ("none", None)):
-        run = make_run(tmp_path / name, results=trained(0.5), activation__name=name)
+    few = radii[:2]
+    sources = {"all": "d, test set", "few": "d, test set", "others": "arrays in Python",
+               "own": f"d, test set; labels are {OWN}"}  # fmt: skip
+    for name, known in (
+        *(("all", radii), ("none", None)),
+        *(("few", few), ("others", radii), ("own", radii), ("real", radii)),
+    ):
+        results = trained(0.5)
+        results["certified_accuracy"]["points"] = 4
+        run = make_run(tmp_path / name, results=results, activation__name=name)
         if known is not None:
             certificate = {
-                "claim": {"norm": "l2", "arithmetic": "binary32"},
+                "claim": {"norm": "l2", "arithmetic": "real" if name == "real" else "binary32"},
+                "data": {"source": sources.get(name, "")},
                 "points": {"index": [0, 1, 2, 3], "radius": [r.hex() for r in known]},
                 "summary": {"certified_at": []},
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates.points import load_network
+from lipsort_cli.commands.generalisation import _bounded
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Dense, MaxMin
 from lipsort_cli.layers.constraints import Unconstrained
@@ -125,6 +127,19 @@ def test_biases_and_unknown_operations_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"found sigmoid.*not cover; allowed: dense"):
         margin_bound(plain(shifted, tmp_path), x, y)
     assert MaxMin  # a sort is covered: see the norms above
+
+
+def test_ties_are_errors_in_training_as_on_the_test_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain(linear(0.0), tmp_path)
+    x, y = map(torch.from_numpy, separable(20))
+    (tmp_path / "results.json").write_text('{"clean_accuracy": 0.0}')
+    run = SimpleNamespace(network=tmp_path / "model.safetensors", config=SimpleNamespace(data=None))
+    monkeypatch.setattr("lipsort_cli.trained.open_run", lambda *_: run)
+    data = SimpleNamespace(train=SimpleNamespace(inputs=x, labels=y))
+    monkeypatch.setattr("lipsort_cli.data.load", lambda _: data)
+    assert _bounded(tmp_path, 0.05)["gap"] == 0
 
 
 def test_command_on_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
