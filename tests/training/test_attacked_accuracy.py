@@ -9,6 +9,7 @@ from lipsort_cli.certificates.points import certify_points
 from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.data.dataset import Dataset, Split
 from lipsort_cli.layers import Dense, Normalize
+from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.training.evaluation import evaluate
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import Network, network_bytes
@@ -37,3 +38,19 @@ def test_no_attack_at_a_certified_radius_succeeds(norm: str, arithmetic: str) ->
     config.evaluation.eps = [1.01 * max(config.evaluation.eps)]
     beyond = evaluate(network, plain, dataset, config, torch.device("cpu"))
     assert [*beyond.attacked.values()] == [0]
+
+
+@pytest.mark.parametrize("arithmetic", ["real", "binary64"])
+def test_what_float32_ties_is_not_certified_beyond_clean(arithmetic: str) -> None:
+    """1 + 2^-25 is 1 in float32: a tie there, and a margin in the arithmetic of the certificate."""
+    layer = Dense(2, 2, bias=False, constraint=Unconstrained())
+    with torch.no_grad():
+        layer.parameter.copy_(torch.tensor([[1.0, 2.0**-25], [1.0, 0.0]]))
+    network = Network([layer], (2,), 2)
+    plain = parse_network(network_bytes(network))
+    test = Split(torch.ones(1, 2), torch.zeros(1, dtype=torch.int64))
+    dataset = Dataset("points", test, test, test, 2, None)
+    config = TrainConfig(model=None, activation=None, constraint=None, data=None, loss=None)
+    config.evaluation.arithmetic, config.evaluation.eps = arithmetic, [1e-9]
+    found = evaluate(network, plain, dataset, config, torch.device("cpu"))
+    assert found.certified == {"1e-09": 1.0} and found.clean == 1.0
