@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from os.path import isdir, isfile
 from typing import Any
@@ -34,7 +35,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         return _many(command, overrides, positional, query)
     if not command.takes:
         if command.argument and len(positional) == 1:
-            value = f"{command.argument}={quoted(positional[0])}"
+            value = f"{command.argument}={_swept(_parts(positional[0]))}"
             return [value if text is positional[0] else text for text in overrides]
         if positional:
             raise UsageError(
@@ -49,7 +50,7 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         # The last is what it works on, unless it is a run and nothing else says what that is.
         alone = len(positional) + len(named) == 1 and isfile(resolved(positional[0]) / RECORD)
         if not alone:
-            value = f"{command.argument}={quoted(positional[-1])}"
+            value = f"{command.argument}={_swept(_parts(positional[-1]))}"
             overrides = [value if text is positional[-1] else text for text in overrides]
             positional = positional[:-1]
     if len(positional) + len(named) > 1:
@@ -61,8 +62,20 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
         argument = path_of(named[0])
     if query and argument is None:
         return rest
-    directory = finding.find_run(argument, command.takes, senseless=command.senseless)
-    return [f"run={quoted(str(directory))}", *rest]
+    wanted: list[str | None] = [None] if argument is None else [*_parts(argument)]
+    found = [finding.find_run(one, command.takes, senseless=command.senseless) for one in wanted]
+    return [f"run={_swept(map(str, found))}", *rest]
+
+
+def _parts(text: str) -> list[str]:
+    """The paths that an argument names: ``A,B`` two, for a sweep, where these are there."""
+    parts = [text] if there(text) else text.split(",")
+    return parts if all(map(there, parts)) else [text]
+
+
+def _swept(paths: Iterable[str]) -> str:
+    """Them as values of Hydra's, of a sweep where they are several."""
+    return ",".join(map(quoted, paths))
 
 
 def _instead(command: Command, positional: list[str]) -> tuple[Instead, ...]:

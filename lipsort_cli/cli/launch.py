@@ -24,14 +24,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lipsort_cli import finding, runs
 from lipsort_cli.cli import job, resume, tuning, words, workers
 from lipsort_cli.cli.arguments import with_runs
-from lipsort_cli.cli.sweeps import broken_off, left_on_a_signal
+from lipsort_cli.cli.sweeps import broken_off, go_on, left_on_a_signal
 from lipsort_cli.config import plugins
 from lipsort_cli.config.compose import Composer, known_to_hydra
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.tree import config_root
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.console import command_line
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import too_long, write_error
 from lipsort_cli.identity import described, digest
 from lipsort_cli.processes import Place, place
@@ -92,7 +92,7 @@ def _composed(command: Command, options: argparse.Namespace, overrides: list[str
             finding.usable_folder("hydra.sweep.dir", str(config.hydra.sweep.dir or ""))
             # What Hydra would save of each job is saved when the job has been let in.
             saved = config.hydra.output_subdir
-            with left_on_a_signal(command.name, str(config.hydra.launcher.get("_target_"))):
+            with left_on_a_signal(command, str(config.hydra.launcher.get("_target_"))):
                 _hydra(command, options, [*overrides, "hydra.output_subdir=null"], saved)
         else:
             _single(command, config)
@@ -175,9 +175,9 @@ def _hydra(
     try:
         tree = str(config_root())
         hydra.main(version_base="1.3", config_path=tree, config_name=command.key)(task)()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not task.errors:
-            raise
+            raise Interrupted(f"interrupted{go_on(command)}") from error
     except OSError as error:  # of Hydra itself, which makes the sweep's directory
         raise write_error(Path(str(error.filename or "the run directory")), error) from error
     except Exception as error:

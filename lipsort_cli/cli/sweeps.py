@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from lipsort_cli.config.registry import Command
 from lipsort_cli.console import command_line, follow_up, plural, results_line, warn
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.processes import on_stop_signals
@@ -68,8 +69,16 @@ def broken_off(failed: Path) -> None:
         farewell(folder)
 
 
+def go_on(command: Command) -> str:
+    """How the sweep that this process has begun is gone on with, behind other words."""
+    if Farewell.folder is None or command.takes or command.many:
+        return ""
+    line = command_line("lipsort", command.name, "-m", ("resume", Farewell.folder))
+    return f"; go on with `{line}`"
+
+
 @contextlib.contextmanager
-def left_on_a_signal(command: str, launcher: str) -> Iterator[None]:
+def left_on_a_signal(command: Command, launcher: str) -> Iterator[None]:
     """End this process at once on a signal to stop, where jobs run in other processes.
 
     They notice, and leave what can be resumed; a launcher that is interrupted would kill them.
@@ -79,11 +88,7 @@ def left_on_a_signal(command: str, launcher: str) -> Iterator[None]:
         return
 
     def leave(*_: object) -> None:
-        folder = Farewell.folder
-        again = ""
-        if folder is not None:
-            again = f"; go on with `lipsort {command} -m {command_line(('resume', folder))}`"
-        warn(f"interrupted: jobs that run leave a checkpoint after their step{again}")
+        warn(f"interrupted: jobs that run leave a checkpoint after their step{go_on(command)}")
         os._exit(130)
 
     with on_stop_signals(leave):

@@ -50,8 +50,9 @@ def with_command(words: list[str]) -> list[str]:
 
 def require_searchable(config: DictConfig) -> None:
     """Refuse what is no search before the folder is named that it would have been made in."""
-    from lipsort_cli.tune.study import searched
+    from lipsort_cli.tune.study import optuna_package, searched
 
+    optuna_package()
     searched(to_typed(config, "tune"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from os.path import exists
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Annotated
 from typer import Argument, Option
 
 from lipsort_cli.errors import UsageError
+
+_NO_FOLDER = re.compile(r"=|^(claim|lemma|theorem|proposition)?[ _-]?\d[\d.]*$", re.IGNORECASE)
+"""What is an override of other commands, or the number of a theorem: 1, 2.3, theorem3."""
 
 
 def theory(
@@ -30,8 +34,11 @@ def theory(
     """
     from lipsort_cli.finding import usable_folder
 
-    if folder is not None and "=" in folder.name and not exists(folder):
-        raise UsageError(f"found {folder}; allowed: --quick, and one folder")
+    if folder is not None and _NO_FOLDER.search(folder.name) and not exists(folder):
+        raise UsageError(
+            f"found {folder}; allowed: --quick, and one folder to write to, whose name is no "
+            "number; claims are checked all together"
+        )
     now = datetime.now()
     default = Path("outputs/theory", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S-%f"))
     return run(default if folder is None else usable_folder("FOLDER", str(folder)), quick)

@@ -12,6 +12,7 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.train import TrainConfig
 from lipsort_cli.console import console, follow_up, plural, results_line, show_table
 from lipsort_cli.data import Dataset, load
+from lipsort_cli.data.classes import warn_of_test
 from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.directed_text import at_most, share_down
 from lipsort_cli.errors import UsageError
@@ -41,6 +42,7 @@ def run(config: TrainConfig, directory: Path) -> None:
     about = {"device": str(device), "data": dataset.fingerprint}
     with RunRecord.recording(directory, "train", config=config, **about) as record:
         warn_of_scales(dataset)
+        warn_of_test(dataset)
         task = build_task(config, dataset, device)
         console.print(_headline(config, dataset, task))
         if not engine.run(task, engine.Session.of(config, record)):

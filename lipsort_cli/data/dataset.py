@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,6 @@ from lipsort_cli.config.data import Subset
 from lipsort_cli.config.registry import Option, resolve
 from lipsort_cli.config.schema import option_of
 from lipsort_cli.console import plural
-from lipsort_cli.data.options import few
 from lipsort_cli.data.pictures import ArrayView
 from lipsort_cli.errors import LipsortError, UsageError
 
@@ -181,13 +179,6 @@ def make_dataset(
         train, validation = _divided(train, chosen, 0)
     splits = train, validation, test
     return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
-
-
-def refuse_unseen(source: str, names: Sequence[str], train: Split, way_out: str) -> None:
-    """Raises UsageError where a class has no training example left once others are held out."""
-    unseen = [n for j, n in enumerate(names) if not bool((train.labels == j).any())]
-    if unseen:
-        raise UsageError(f"{source} has no training example of {few(unseen)}; {way_out}")
 
 
 def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:

@@ -11,7 +11,8 @@ import torch
 
 from lipsort_cli.config.data import FolderData
 from lipsort_cli.console import command_line, say
-from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, refuse_unseen
+from lipsort_cli.data.classes import refuse_unseen, warn_of_alike
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.options import few
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
@@ -51,9 +52,13 @@ def load_folder(config: FolderData) -> Dataset:
     """
     root = resolved(config.path)
     if not root.is_dir():
-        raise UsageError(f"data.path: found {config.path}, which is no folder")
+        lacking = "which is no folder" if root.exists() else "which does not exist"
+        raise UsageError(
+            f"data.path: found {config.path}, {lacking}; allowed: a folder of pictures"
+        )
     parts = {split: _Part.of(folder) for split, folder in _splits(root).items()}
     names = _classes(parts)
+    warn_of_alike(root, names)
     folders = {part.folder for part in parts.values()}
     beside = [] if root in folders else sorted(set(root.iterdir()) - folders)
     if words := skipped_words(sum((part.skipped for part in parts.values()), beside), root):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,8 @@ from numpy.typing import NDArray
 from lipsort_cli.config.data import TableData
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.arrow import GAPS, Numbers
-from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part, refuse_unseen
+from lipsort_cli.data.classes import refuse_unseen, sizes_of, warn_of_alike
+from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
 from lipsort_cli.data.folder import SPLITS, split_of
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.precision import blurred
@@ -28,9 +27,6 @@ MOST_CLASSES = 1000
 """Beyond that, labels are rather identifiers or quantities than classes."""
 APART = 100.0
 """Standard deviations whose ratio is larger get a warning: one radius cannot suit both columns."""
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
-"""Labels that are numbers."""
 
 FARTHEST = 2.0**60
 """What a certificate's graph takes as the mean of a column; as its deviation, the inverse too."""
@@ -49,8 +45,9 @@ def load_table(config: TableData) -> Dataset:
     """
     path = resolved(config.path)
     if path.suffix.lower() not in TABLES or not path.is_file():
+        lacking = "" if path.exists() else "no such file; "
         raise UsageError(
-            f"data.path: found {config.path}; needed is a file, one of {', '.join(TABLES)}"
+            f"data.path: found {config.path}; {lacking}needed is a file, one of {', '.join(TABLES)}"
         )
     table = open_table(path, Options.of(config, "data", (config.label, config.split)))
     for note in table.notes:
@@ -152,7 +149,7 @@ def _classes(
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Names of the classes, in order (numbers by size), and the class of each row."""
     names = sorted(set(labels))
-    sizes = {name: Decimal(name) for name in names if _NUMBER.fullmatch(name)}
+    sizes = sizes_of(names)
     if len(sizes) == len(names):
         names.sort(key=sizes.__getitem__)
     if len(names) > min(MOST_CLASSES, max(20, len(labels) // 2)):
@@ -163,14 +160,7 @@ def _classes(
     for gap in [name for name in names if name.lower() in GAPS]:
         warn(f"{path}: {labels.count(gap)} rows have the label {gap!r}, which is taken for the "
              "name of a class; remove them if it says that the label is missing")  # fmt: skip
-    alike: dict[Decimal | str, list[str]] = {}
-    for name in names:
-        alike.setdefault(sizes.get(name, "".join(name.casefold().split())), []).append(repr(name))
-    for key, found in alike.items():
-        if len(found) > 1:
-            how = "equal numbers" if isinstance(key, Decimal) else "the same but for case or blanks"
-            warn(f"{path}: the labels {few(found)} are {how}, but as they are written "
-                 "differently, different classes; write them alike to make them one")  # fmt: skip
+    warn_of_alike(path, names)
     if len(names) < 2:
         raise UsageError(
             f"data.label: column {column!r} of {path} holds {few(names) or 'nothing'}; a "

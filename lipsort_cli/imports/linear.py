@@ -250,6 +250,9 @@ def batch_normalization(trace: Trace, node: Node) -> list[Value]:
     if not node.get("spatial", 1):
         node.refuse("normalises every pixel on its own")
     gamma, beta, mean, variance = (node.numbers(place) for place in (1, 2, 3, 4))
+    channels = value.shape[1:2]
+    if found := [a.shape for a in (gamma, beta, mean, variance) if a.shape != channels]:
+        node.refuse(f"has constants of shape {list(found[0])}; allowed: {list(channels)}")
     if (variance + node.get("epsilon", 1e-5) <= 0).any():
         node.refuse("a variance is negative")
     scale = gamma / np.sqrt(variance + node.get("epsilon", 1e-5))

@@ -123,7 +123,8 @@ def read_model(path: str | Path, input_shape: Shape | None = None) -> Model:
     """
     onnx, path = package(), Path(path)
     if not isfile(path):
-        raise UsageError(f"file: found {path}, which is no file")
+        lacking = "which is no file" if path.exists() else "which does not exist"
+        raise UsageError(f"file: found {path}, {lacking}; allowed: an ONNX file")
     if other := _other(path):
         raise UsageError(f"file: found {path}, which is {other}; allowed: an ONNX file")
     size = path.stat().st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lipsort_cli.errors import first_line
 from lipsort_cli.imports.batches import Marks, Sizes, marked
 from lipsort_cli.imports.linear import LINEAR
 from lipsort_cli.imports.model import PLAIN, Model, Node, Refused, attributes, evaluated
@@ -31,6 +33,12 @@ HINTS = {
         "it divides by what it computes from the input: no constant bounds its slope",
     ),
 }
+_QUANTISED = re.compile("Q[A-Z]|.*([Qq]uantize|Integer)")
+"""Operations of quantised networks, of ONNX and of ONNX Runtime."""
+_ROUNDED = (
+    "rounds what it computes to whole numbers: it jumps, and no constant bounds that; import the "
+    "network as it was before quantisation"
+)
 _GRAPHS = (5, 10)
 """Types of attributes that are graphs: AttributeProto.GRAPH and GRAPHS."""
 
@@ -87,6 +95,8 @@ def import_network(model: Model, mean: Sequence[float] = (), std: Sequence[float
 def _node(proto: Any, model: Model, known: dict[str, Value | np.ndarray | None]) -> Node:
     name = proto.name or (proto.output[0] if proto.output else "")
     if proto.domain not in PLAIN:
+        if _QUANTISED.match(proto.op_type):
+            raise Refused(f"node {name!r} ({proto.domain}.{proto.op_type}): {_ROUNDED}")
         raise Refused(f"node {name!r}: {proto.domain}.{proto.op_type} is not an operation of ONNX")
     for needed in proto.input:
         if needed not in known:
@@ -120,8 +130,13 @@ def _made(trace: Trace, node: Node) -> Sequence[Value | np.ndarray | None]:
                 node, [None if one is None else np.asarray(one) for one in node.inputs]
             )
     if node.op not in UNDERSTOOD:
+        if _QUANTISED.match(node.op):
+            node.refuse(_ROUNDED)
         node.refuse(HINTS.get(node.op, f"not understood; understood are {', '.join(understood())}"))
-    return UNDERSTOOD[node.op](trace, node)
+    try:
+        return UNDERSTOOD[node.op](trace, node)
+    except (ValueError, IndexError) as error:  # of NumPy, for what the checker lets pass
+        node.refuse(f"its inputs do not fit together: {first_line(error):.200}")
 
 
 def understood() -> list[str]:

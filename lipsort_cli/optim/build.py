@@ -38,6 +38,9 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig | None = None) -
             rest by torch's; with the others everything moves by that one and is brought back into
             its set after each step.
 
+    Raises:
+        ArgumentError: the network has nothing to train.
+
     Example:
         >>> from lipsort_cli.layers import Dense
         >>> layer = Dense(5, 3)
@@ -57,6 +60,11 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig | None = None) -
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     if rest:
         parts.append(_elsewhere(rest, config))
+    if not parts:
+        raise ArgumentError(
+            f"network: found nothing to train in {type(network).__name__}; allowed: networks with "
+            "parameters that require gradients"
+        )
     optimizer = parts[0] if len(parts) == 1 else Combined(parts)
     if layers:
         _retract_after_steps(optimizer, layers)

@@ -99,7 +99,7 @@ class Study:
     """
 
     def __init__(self, folder: Path, space: Space, goals: tuple[Goal, ...], seed: int) -> None:
-        self.optuna: Any = _optuna()
+        self.optuna: Any = optuna_package()
         self.folder, self.space, self.goals, self.seed = folder, space, goals, seed
         self.trials: list[Trial] = []
         with warnings.catch_warnings():
@@ -234,7 +234,8 @@ def _read(folder: Path) -> Iterator[Trial]:
         yield trial
 
 
-def _optuna() -> Any:
+def optuna_package() -> Any:
+    """Optuna, quiet. Raises UsageError where it is not installed."""
     try:
         import optuna
     except ImportError as error:

@@ -13,6 +13,8 @@ import yaml
 from command_line import lipsort, train
 from hydra._internal.hydra import Hydra
 
+from lipsort_cli.cli import job
+from lipsort_cli.cli.sweeps import Farewell
 from lipsort_cli.config import compose
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json
@@ -306,6 +308,22 @@ def test_a_second_interrupt_names_the_command_that_resumes(
     message = capsys.readouterr().err
     assert "`lipsort train resume=here`" in message
     assert read_json(train_calls.directories[0] / "run.json")["status"] == "interrupted"
+
+
+def test_an_interrupt_before_a_sweeps_first_record_says_how_it_goes_on(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Farewell, "folder", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "carry_out", stop)
+        assert lipsort(patch, "train", "-m", "seed=0,1", "hydra.sweep.dir=o") == 130
+    said = "lipsort: interrupted; go on with `lipsort train -m resume=o`"
+    assert capsys.readouterr().err.strip() == said
+    assert lipsort(monkeypatch, "train", "-m", "resume=o") == 0
+    assert [config.seed for config in train_calls.configs] == [0, 1]
 
 
 @pytest.mark.parametrize(

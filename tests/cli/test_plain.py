@@ -53,6 +53,8 @@ def test_an_unknown_option_is_one_line_and_exit_code_2(
         (["reproduce", "--sedes", "1"], "did you mean --seeds?"),
         (["zoo", "nets"], "group: found 'nets'; allowed: model"),
         (["theory", "seed=3"], "found seed=3; allowed: --quick, and one folder"),
+        (["theory", "1"], "found 1; allowed: --quick, and one folder to write to"),
+        (["theory", "theorem3.2"], "claims are checked all together"),
     ],
 )
 def test_what_is_wrong_is_said_as_everywhere(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lipsort_cli.cli.arguments import with_runs
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import COMMANDS, Command
 from lipsort_cli.errors import LipsortError, UsageError
@@ -81,6 +82,22 @@ def test_a_run_is_an_argument_or_the_newest(
     assert [c.run for c in train_calls.configs] == [str(newest), str(odd)]
     assert (newest / ".hydra/config.yaml").read_text() == "of the training run\n"
     assert (newest / ".hydra/peek/config.yaml").exists()
+
+
+def test_paths_with_a_comma_between_them_are_a_sweep(
+    train_calls: Any, inspector: Command, tmp_path: Path
+) -> None:
+    runs = [str(_finished(tmp_path / name)) for name in ("a", "b")]
+    launch(inspector, ["-m", "a,b", "hydra.sweep.dir=s"])
+    assert [config.run for config in train_calls.configs] == runs
+    with pytest.raises(UsageError, match="add -m to sweep"):
+        launch(inspector, ["a,b"])
+    with pytest.raises(UsageError, match="a,c: no such directory"):
+        launch(inspector, ["-m", "a,c"])
+    for word, meant in (("A.onnx,B.onnx", "'A.onnx','B.onnx'"), ("A.onnx,C", "'A.onnx,C'")):
+        for name in ("A.onnx", "B.onnx"):
+            (tmp_path / name).touch()
+        assert with_runs(COMMANDS["import"], [word], False) == [f"file={meant}"]
 
 
 def test_a_refused_command_writes_nothing(

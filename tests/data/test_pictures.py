@@ -456,3 +456,20 @@ def test_a_link_that_leads_up_brings_no_pictures_of_other_folders(tmp_path: Path
     (tmp_path / "a" / "up").symlink_to(tmp_path, target_is_directory=True)
     found, _ = listed(tmp_path / "a", deep=True)
     assert [path.name for path in found] == ["1.png"]
+
+
+def test_folders_alike_that_are_different_classes_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "x", *(f"{name}/{i}.png" for name in ("Cat", "cat") for i in range(4)))
+    assert load_folder(config(root)).names == ("Cat", "cat")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the labels 'Cat', 'cat' are the same but for case" in said
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="far, which does not exist"):
+        load_folder(config(tmp_path / "far"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file, which is no folder"):
+        load_folder(config(tmp_path / "file"))

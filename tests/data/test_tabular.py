@@ -19,6 +19,7 @@ from lipsort_cli.config.constraints import OrthonormalConstraint
 from lipsort_cli.config.data import TableData
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.data import Dataset, load
+from lipsort_cli.data.classes import warn_of_test
 from lipsort_cli.data.tabular import warn_of_scales
 from lipsort_cli.errors import UsageError
 from lipsort_cli.zoo import build_network, save_network
@@ -193,8 +194,32 @@ def test_labels_alike_that_are_different_classes_are_said(
     table["kind"] = ["Yes", "yes", "no", "n o"] * 10
     assert read(written(tmp_path / "a.csv", table)).names == ("Yes", "n o", "no", "yes")
     said = " ".join(capsys.readouterr().err.split())
-    assert "the labels 'Yes', 'yes' are the same but for case or blanks" in said
+    assert "the labels 'Yes', 'yes' are the same but for case, blanks or" in said
     assert "the labels 'n o', 'no' are the same" in said
+    table["kind"] = ["grün", "gru\u0308n", "rot", "blau"] * 10
+    assert len(read(written(tmp_path / "a.csv", table)).names) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "are the same but for case, blanks or the encoding of letters" in said
+
+
+def test_what_the_test_split_hides_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = rows()
+    warn_of_test(read(written(tmp_path / "a.csv", table)))
+    assert not capsys.readouterr().err
+    twice = {name: values * 2 for name, values in table.items()}
+    data = read(written(tmp_path / "b.csv", twice))
+    trained = {tuple(row) for row in data.train.inputs.tolist()}
+    shared = sum(tuple(row) in trained for row in data.test.inputs.tolist())
+    warn_of_test(data)
+    said = " ".join(capsys.readouterr().err.split())
+    assert shared and f"that are training examples too: {shared} of 20; figures" in said
+    table["part"] = ["test" if kind == "cat" else "train" for kind in table["kind"]]
+    table["part"][0] = "train"
+    warn_of_test(read(written(tmp_path / "c.csv", table), split="part"))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the test split has no example of a bird, small, dog" in said
 
 
 def test_labels_in_quotation_marks_are_kept(tmp_path: Path) -> None:
@@ -216,8 +241,12 @@ def test_the_label_is_no_column_to_choose(tmp_path: Path) -> None:
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path / "a.xlsx", tmp_path):
-        with pytest.raises(UsageError, match=r"data\.path: found .*needed is a file"):
+        lacking = "" if path.exists() else "no such file; "
+        with pytest.raises(UsageError, match=rf"data\.path: found \S+; {lacking}needed is a file"):
             read(path)
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(UsageError, match="empty table"):
+        read(tmp_path / "empty.csv")
     (tmp_path / "junk.parquet").write_text("junk")
     with pytest.raises(UsageError, match="cannot be read"):
         read(tmp_path / "junk.parquet")

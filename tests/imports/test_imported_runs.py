@@ -136,7 +136,7 @@ def test_what_cannot_be_imported_leaves_one_message(
     Path("net.onnx").write_bytes(export(softmax.eval(), dynamo=False))
     with pytest.raises(Refused, match=r"net.onnx: node '/2/Softmax' \(Softmax\): a margin"):
         run(["import", "net.onnx"])
-    with pytest.raises(UsageError, match="missing.onnx, which is no file"):
+    with pytest.raises(UsageError, match="missing.onnx, which does not exist"):
         run(["import", "missing.onnx"])
     with pytest.raises(UsageError, match="file: required"):
         run(["import"])

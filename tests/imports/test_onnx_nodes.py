@@ -300,6 +300,17 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "batch norm that trains": (
         (4,), lambda g: g.node("BatchNormalization", "x", *(np.abs(kernel(4, 4)) + 0.1),
                                training_mode=1, outputs=3), "BatchNormalization.*training"),
+    "batch norm of other channels": (
+        (4,), lambda g: g.node("BatchNormalization", "x", *(np.abs(kernel(4, 3)) + 0.1)),
+        r"BatchNormalization.*shape \[3\]; allowed: \[4\]"),
+    "batch norm of one channel for all": (
+        (4,), lambda g: g.node("BatchNormalization", "x", *(np.abs(kernel(4, 1)) + 0.1)),
+        r"BatchNormalization.*shape \[1\]; allowed: \[4\]"),
+    "shapes that do not broadcast": (
+        (4,), lambda g: g.node("Mul", "x", kernel(3)), "Mul.*do not fit together"),
+    "quantised": (
+        (4,), lambda g: g.node("DynamicQuantizeLinear", "x", outputs=3),
+        "DynamicQuantizeLinear.*before quantisation"),
 }  # fmt: skip
 
 
@@ -443,7 +454,7 @@ def test_files(tmp_path: Path) -> None:
         path.write_bytes(contents)
         with pytest.raises(UsageError, match=f"file: .*{path}.*(no sound|empty|allowed: an) "):
             read_model(path)
-    with pytest.raises(UsageError, match="missing.onnx, which is no file"):
+    with pytest.raises(UsageError, match="missing.onnx, which does not exist"):
         read_model(tmp_path / "missing.onnx")
 
 

@@ -156,6 +156,8 @@ def test_keeping_ends_with_the_handle_and_needs_constraints() -> None:
     assert layer.lipschitz("l2") > 1.1
     with pytest.raises(ValueError, match="found no layer with a constraint"):
         keep_constraints(optimizer, nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="network: found nothing to train in ReLU"):
+        build_optimizer(nn.ReLU())
 
 
 def test_the_readme_says_how() -> None:

@@ -192,13 +192,13 @@ def test_data_that_are_missing_are_found_before_anything_is_made(
 
 
 def test_nothing_is_made_where_optuna_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UsageError, match="Optuna is not installed"):
         app.run(["tune", "train", "seed=1,2"])
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and not capsys.readouterr().out
 
 
 def _lipsort(folder: Path, *words: str) -> subprocess.Popen[str]:
