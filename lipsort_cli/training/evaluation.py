@@ -157,6 +157,8 @@ def _attacked(
     for eps, following in zip(ascending, [*ascending[1:], math.inf], strict=True):
         generator = torch.Generator().manual_seed(config.seed)
         for index in (~fooled & (radii[:count] < following)).nonzero()[:, 0].split(BATCH):
+            if not len(index):  # all have fallen
+                continue
             inputs, labels = dataset.test.inputs[index], dataset.test.labels[index]
             # What is added to an input is rounded, and has to end within the radius all the same.
             lost = 8 * torch.finfo(inputs.dtype).eps * (eps + float(lengths(inputs, norm).max()))
