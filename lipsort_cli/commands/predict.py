@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,14 +20,15 @@ from lipsort_cli.config.certificates import PredictConfig, settled
 from lipsort_cli.console import console, follow_up, located, plural, results_line, say, show_table
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.files import make_folder, replacing, write_json
+from lipsort_cli.files import make_folder, read_json, replacing, write_json
 from lipsort_cli.norms import NAMES
 from lipsort_cli.trained import open_predictor
 
 Columns = dict[str, list[Any]]
 
+SUMMARY = "predictions.json"
 _UNITS = {"raw": "raw input units", "deviations": "standard deviations of each column"}
 _SHOWN = 12
 """Classes that a table on screen lists."""
@@ -67,6 +68,7 @@ def run(config: PredictConfig, directory: Path) -> None:
     arithmetic = "real" if config.units == "deviations" else arithmetic
     seen = Seen()
     make_folder(directory)
+    earlier = _earlier(directory)
     path = directory / f"predictions.{config.format}"
     with replacing(path) as file, _WRITERS[config.format](file, unseen) as write:
         for batch, found in predicted(
@@ -76,7 +78,17 @@ def run(config: PredictConfig, directory: Path) -> None:
             seen.add(batch, found)
         if not seen.rows:
             raise UsageError(f"data.path: {unseen.name} holds no rows to predict")
+    if earlier not in (None, unseen.name):
+        say(f"replaced: the predictions of {earlier}; hydra.run.dir=FOLDER keeps both")
     _report(config, norm, arithmetic, predictor.taken.classes, unseen, seen, directory)
+
+
+def _earlier(directory: Path) -> Any:
+    """Whose predictions the folder holds, where it says so."""
+    with suppress(LipsortError):
+        summary = read_json(directory / SUMMARY)
+        return summary.get("data") if isinstance(summary, dict) else None
+    return None
 
 
 def _columns(batch: Batch, found: Predictions) -> Columns:
@@ -168,7 +180,7 @@ def _report(
     }
     if seen.labelled:
         summary |= {"accuracy": seen.right / seen.labelled, "labelled": seen.labelled}
-    write_json(directory / "predictions.json", summary)
+    write_json(directory / SUMMARY, summary)
     draw_robustness(
         directory / "figures" / "predictions.png",
         radii,
@@ -188,7 +200,7 @@ def _report(
         f"Within its radius ({_UNITS[config.units]}, {NAMES[norm]}) a row's class cannot change, "
         f"in {arithmetic} arithmetic (proven); 0: nothing is certified"
     )
-    files = "with predictions.json and figures/predictions.png"
+    files = f"with {SUMMARY} and figures/predictions.png"
     results_line("Predictions", directory / f"predictions.{config.format}", files)
     certified = (Path(config.run) / CERTIFICATE).is_file()
     follow_up("lipsort", "attack" if certified else "certify", Path(config.run))

@@ -296,6 +296,16 @@ def test_a_failure_half_way_leaves_the_old_predictions(runs: Path, tmp_path: Pat
     assert not list(tmp_path.glob(".predictions*"))
 
 
+def test_other_data_replace_predictions_with_a_word(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, word in (("a.npy", False), ("a.npy", False), ("b.npy", True)):
+        np.save(tmp_path / name, RNG.normal(size=(3, 5)))
+        predicted(runs / "numbers", tmp_path / name, out=tmp_path / "out")
+        found = "replaced: the predictions of" in " ".join(capsys.readouterr().out.split())
+        assert found is word
+
+
 def test_rows_are_read_a_batch_at_a_time(runs: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "new.npy", RNG.normal(size=(5000, 5)))
     predictor = open_predictor(runs / "numbers")
