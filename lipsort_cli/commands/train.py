@@ -42,11 +42,11 @@ def run(config: TrainConfig, directory: Path) -> None:
     about = {"device": str(device), "data": dataset.fingerprint}
     with RunRecord.recording(directory, "train", config=config, **about) as record:
         warn_of_scales(dataset)
-        warn_of_test(dataset)
         task = build_task(config, dataset, device)
         console.print(_headline(config, dataset, task))
         if not engine.run(task, engine.Session.of(config, record)):
             return
+        warn_of_test(dataset)  # a search's trials end before: they see nothing of the test split
         network = task.network
         try:
             save_network(network, directory / "model.safetensors")

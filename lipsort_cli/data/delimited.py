@@ -88,7 +88,7 @@ def read_layout(path: Path, options: Options) -> Layout:
     delimiter = _delimiter(path)
     look = list(islice(_rows(path, delimiter), LOOK))
     rows = [[field.strip() for field in fields] for _, _, fields in look]
-    if not rows:
+    if not rows and not any(line.strip() for _, line in _lines(path)):
         raise UsageError(f"{path}: found an empty table; allowed: at least one row")
     single = delimiter is None and rows[1:] and all(
         len(row) == 1 and _is_number(row[0], ".") for row in rows[1:]

@@ -120,7 +120,7 @@ def test_weights(tmp_path: Path) -> None:
         ("a.csv", "1,2\n3,x\n", "line 2, column 2: found 'x'"),
         ("a.csv", "1,2\n3\n", "line 2: found 1 values, line 1 has 2"),
         ("a.csv", "1,2\n3,nan\n", "line 2, column 2: found a gap; distribution.gaps=drop"),
-        ("a.csv", "", "at least two points"),
+        ("a.csv", "", "found an empty table"),
         ("a.csv", "1,2\n", "at least two points"),
         ("a.npy", "nonsense", "cannot be read"),
         ("a.npz", "nonsense", "cannot be read"),

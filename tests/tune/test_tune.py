@@ -69,7 +69,7 @@ def test_no_trial_looks_at_the_test_set(
     monkeypatch.setattr(train, "load", lambda data: _sealed(load(data)))
     found = serve({"command": "train", "overrides": [*QUICK], "directory": str(tmp_path / "b")})
     assert (found["status"], found["error"]) == (
-        "failed", "inputs of the test set was looked at"
+        "failed", "labels of the test set was looked at"
     )  # fmt: skip
 
 
