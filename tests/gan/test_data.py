@@ -120,7 +120,7 @@ def test_images_are_cut_scaled_and_coloured_as_asked(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"data\.path: .* no folder"):
+    with pytest.raises(UsageError, match=r"data\.path: .*does not exist"):
         folder_of(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no images"):
