@@ -79,7 +79,7 @@ def run(config: PredictConfig, directory: Path) -> None:
         if not seen.rows:
             raise UsageError(f"data.path: {unseen.name} holds no rows to predict")
     if earlier not in (None, unseen.name):
-        say(f"replaced: the predictions of {earlier}; hydra.run.dir=FOLDER keeps both")
+        say(f"replaced: the predictions of {earlier}; hydra.run.dir=FOLDER would keep both")
     _report(config, norm, arithmetic, predictor.taken.classes, unseen, seen, directory)
 
 
