@@ -211,7 +211,8 @@ def singular_values_become_one(seed: int, quick: bool) -> Claim:
         PROVEN,
         holds,
         f"{rewritten} MaxMin networks with singular values 0 and 1/2, rewritten in rational "
-        f"numbers: every weight orthonormal exactly, equal at {points} points",
+        f"numbers: every weight orthonormal exactly, equal at {points} points; at others: proof "
+        "in lipsort_cli/theory/gradients.py",
     )
 
 
