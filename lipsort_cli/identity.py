@@ -68,26 +68,26 @@ def described(config: Any) -> dict[str, Any]:
 
     Where an option is a plugin's, with the SHA-256 of its code.
     """
-    flat = _flat(config) | plugins.sources(config)
-    return {key: flat[key] for key in sorted(flat) if key not in CHANGEABLE}
+    values = flat(config) | plugins.sources(config)
+    return {key: values[key] for key in sorted(values) if key not in CHANGEABLE}
 
 
 def places(config: Any) -> dict[str, Any]:
     """Where the data of a configuration lie, by dotted key."""
-    flat = _flat(config)
-    return {key: flat[key] for key in PLACES if key in flat}
+    values = flat(config)
+    return {key: values[key] for key in PLACES if key in values}
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """All values of a configuration by dotted key, as JSON gives them back: tuples are lists."""
     nodes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
-    # As JSON gives it back: a tuple is a list.
     return {k: list(v) if isinstance(v, tuple) else v for k, v in leaves(dict(nodes), prefix)}
 
 
 def data_described(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The digests in a fingerprint by dotted key, names left out; all values where it has none."""
-    flat = _flat(fingerprint, "data.")
-    return {key: value for key, value in flat.items() if key.endswith("sha256")} or flat
+    values = flat(fingerprint, "data.")
+    return {key: value for key, value in values.items() if key.endswith("sha256")} or values
 
 
 def digest(values: Mapping[str, Any]) -> str:

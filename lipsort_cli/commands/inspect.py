@@ -17,9 +17,9 @@ from lipsort_cli.certificates.points import (
     route_constant,
 )
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
+from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import InspectConfig
 from lipsort_cli.console import console, follow_up, plural, results_line
-from lipsort_cli.files import write_json
 from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -87,11 +87,11 @@ def run(config: InspectConfig, directory: Path) -> None:
         result["compared"] = [
             {"name": name, "run": str(subjects[name].directory), **about[name]} for name in names
         ]
-    write_json(directory / "inspect.json", result)
+    write_result(directory / "inspect.json", result, config)
     captions = _captions(subjects[first], config.pictures)
     drawn = draw_all(directory / "figures", measured, logs, captions)
     result["figures"] = [f"figures/{name}" for name in drawn]
-    write_json(directory / "inspect.json", result)
+    write_result(directory / "inspect.json", result, config)
     _show(about, gradients, drawn, subjects, directory)
 
 

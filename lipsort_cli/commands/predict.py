@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.predictions import Predictions, predicted
+from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import PredictConfig, settled
 from lipsort_cli.console import console, follow_up, located, plural, results_line, say, show_table
 from lipsort_cli.data.unseen import Batch, Unseen, open_unseen
 from lipsort_cli.directed_text import at_least, share_down
-from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
-from lipsort_cli.files import make_folder, read_json, replacing, write_json
+from lipsort_cli.files import make_folder, replacing
 from lipsort_cli.norms import NAMES
 from lipsort_cli.trained import open_predictor
 
@@ -68,7 +69,6 @@ def run(config: PredictConfig, directory: Path) -> None:
     arithmetic = "real" if config.units == "deviations" else arithmetic
     seen = Seen()
     make_folder(directory)
-    earlier = _earlier(directory)
     path = directory / f"predictions.{config.format}"
     with replacing(path) as file, _WRITERS[config.format](file, unseen) as write:
         for batch, found in predicted(
@@ -78,17 +78,7 @@ def run(config: PredictConfig, directory: Path) -> None:
             seen.add(batch, found)
         if not seen.rows:
             raise UsageError(f"data.path: {unseen.name} holds no rows to predict")
-    if earlier not in (None, unseen.name):
-        say(f"replaced: the predictions of {earlier}; hydra.run.dir=FOLDER would keep both")
     _report(config, norm, arithmetic, predictor.taken.classes, unseen, seen, directory)
-
-
-def _earlier(directory: Path) -> Any:
-    """Whose predictions the folder holds, where it says so."""
-    with suppress(LipsortError):
-        summary = read_json(directory / SUMMARY)
-        return summary.get("data") if isinstance(summary, dict) else None
-    return None
 
 
 def _columns(batch: Batch, found: Predictions) -> Columns:
@@ -180,7 +170,7 @@ def _report(
     }
     if seen.labelled:
         summary |= {"accuracy": seen.right / seen.labelled, "labelled": seen.labelled}
-    write_json(directory / SUMMARY, summary)
+    write_result(directory / SUMMARY, summary, config)
     draw_robustness(
         directory / "figures" / "predictions.png",
         radii,

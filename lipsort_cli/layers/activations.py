@@ -149,6 +149,8 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     if dim == 1 and not x.is_contiguous() and x.transpose(0, 1).is_contiguous():
         # Channels come first in memory, as a product over them leaves images: sorted as they lie.
         return group_sort(x.transpose(0, 1), group_size, 0).transpose(0, 1)
+    if dim == 1 and channels_lie_last(x):
+        return group_sort(x.movedim(1, -1), group_size, -1).movedim(-1, 1)
     if group_size not in _NETWORKS and group_size == features:
         return _sort(x, dim)
     groups = x.unflatten(dim, (features // group_size, group_size))
@@ -157,6 +159,11 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
     else:
         sorted_groups = _sort(groups, dim + 1)
     return sorted_groups.flatten(dim, dim + 1)
+
+
+def channels_lie_last(x: Tensor) -> bool:
+    """Whether a pixel's channels of images [N, C, H, W] lie side by side in memory."""
+    return x.dim() == 4 and not x.is_contiguous() and x.movedim(1, -1).is_contiguous()
 
 
 def check_group_size(features: int, group_size: int) -> None:

@@ -12,6 +12,7 @@ from torch.optim import Adam, Optimizer
 
 from lipsort_cli.optim.eager import eager
 from lipsort_cli.optim.stiefel import first_basis, manifold_step_, stiefel_step_, subspace_step_
+from lipsort_cli.optim.wide import is_wide, wide_step_
 
 Group = dict[str, Any]
 Closure = Callable[[], Any]
@@ -112,7 +113,7 @@ class Stiefel(_ByParameter, _OnManifold):
         if "basis" in state:
             move = state["count"] // interval
             subspace_step_(*arguments, state["basis"], lr, polar_steps, move)
-        else:
+        elif not (is_wide(parameter) and wide_step_(*arguments, lr, polar_steps)):
             stiefel_step_(*arguments, lr, polar_steps)
 
 

@@ -18,7 +18,8 @@ _TARGET = 1e-6
 """What truncating the retraction's series may leave of ||W W^T - I||."""
 
 
-def _symmetric(x: Tensor) -> Tensor:
+def symmetric(x: Tensor) -> Tensor:
+    """The symmetric part of square matrices [..., n, n]."""
     return (x + x.mT) / 2
 
 
@@ -30,7 +31,7 @@ def tangent_projection(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> T
     """
     w, m = weight.to(dtype), ambient.to(dtype)
     side = m @ w.mT if w.shape[-2] <= w.shape[-1] else w.mT @ m
-    return ambient - multiply(_symmetric(side), w).to(ambient.dtype)
+    return ambient - multiply(symmetric(side), w).to(ambient.dtype)
 
 
 def retract(moved: Tensor, dtype: torch.dtype, near: float = 1.0) -> Tensor:
@@ -51,10 +52,10 @@ def retract(moved: Tensor, dtype: torch.dtype, near: float = 1.0) -> Tensor:
     for _ in range(8):
         square = gram(x)
         error = torch.eye(square.shape[-1], dtype=x.dtype, device=x.device) - square
-        size = _spectral_size(error)
+        size = spectral_size(error)
         if not size < 0.5:
             return polar_factor(x)
-        terms = _terms(size)
+        terms = terms_needed(size)
         if terms == 0:
             return x
         # A product of size s rounds to about s * unit: the fast dtype where that is affordable.
@@ -75,7 +76,7 @@ def retract(moved: Tensor, dtype: torch.dtype, near: float = 1.0) -> Tensor:
     return polar_factor(x)
 
 
-def _spectral_size(error: Tensor) -> float:
+def spectral_size(error: Tensor) -> float:
     """About the largest ||E||_2 of symmetric matrices [..., n, n], rather above.
 
     Four power iterations and a third more. The row-sum norm would be a bound, but a tenfold one at
@@ -83,7 +84,7 @@ def _spectral_size(error: Tensor) -> float:
     by the next step.
     """
     if error.dim() > 2:
-        return _spectral_sizes(error)
+        return _sizes(error)
     vector = error[error.square().sum(1).argmax()]
     size = vector.norm()
     for _ in range(4):
@@ -92,8 +93,8 @@ def _spectral_size(error: Tensor) -> float:
     return 4 / 3 * float(size)
 
 
-def _spectral_sizes(error: Tensor) -> float:
-    """:func:`_spectral_size` of a batch: its largest."""
+def _sizes(error: Tensor) -> float:
+    """:func:`spectral_size` of a batch: its largest."""
     rows = error.square().sum(-1).argmax(-1)[..., None, None]
     vector = error.gather(-2, rows.expand(*rows.shape[:-1], error.shape[-1])).mT
     size = vector.norm(dim=-2, keepdim=True)
@@ -103,8 +104,11 @@ def _spectral_sizes(error: Tensor) -> float:
     return 4 / 3 * float(size.max())
 
 
-def _terms(size: float) -> int:
-    """Fewest terms of the series, at most 4, that leave less than the target."""
+def terms_needed(size: float) -> int:
+    """Fewest terms of the series of (I - E)^(-1/2), at most 4, that leave less than the target.
+
+    Of ||E|| = ``size``; 1e-6 of ||W W^T - I|| is the target.
+    """
     for terms in range(4):
         if 2 * inverse_sqrt_coefficient(terms + 1) * size ** (terms + 1) <= _TARGET:
             return terms
@@ -173,12 +177,12 @@ def second_order_step_(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> b
     """
     w, m = weight.to(dtype), ambient.to(dtype)
     side = m @ w.mT if w.shape[-2] <= w.shape[-1] else m.mT @ w
-    symmetric = _symmetric(side)
-    part = (side - symmetric / 2) @ symmetric
+    normal = symmetric(side)
+    part = (side - normal / 2) @ normal
     lengthening = gram(m) - part - part.mT
     if not float(lengthening.norm()) <= _SHORT:
         return False
-    away = multiply(symmetric + lengthening / 2, w)  # before the weight moves: w may be it
+    away = multiply(normal + lengthening / 2, w)  # before the weight moves: w may be it
     weight.add_(ambient).sub_(away)
     return True
 

@@ -86,6 +86,21 @@ def test_certify_verify_export(run: Path) -> None:
     assert onnx.returncode == 0, onnx.stdout
 
 
+@pytest.mark.parametrize("command", ["attack", "inspect"])
+def test_what_a_result_replaces_is_said(run: Path, tmp_path: Path, command: str) -> None:
+    said = []
+    for settings in (["points=5"], ["points=5"], ["points=6", "norm=linf"]):
+        out = f"hydra.run.dir={tmp_path}"
+        done = lipsort(command, "run", *settings, out, cwd=run.parent)
+        assert done.returncode == 0, done.stderr
+        said.append(re.findall("replaced: .*", done.stdout))
+    result = json.loads((tmp_path / f"{command}.json").read_text())
+    assert result["settings"]["points"] == 6 and result["settings"]["norm"] == "linf"
+    assert said[:2] == [[], []], "one question asked twice replaces nothing"
+    held = f"{command}.json of norm=null (now linf), points=5 (now 6)"
+    assert said[2] == [f"replaced: {held}; hydra.run.dir=FOLDER would keep both"]
+
+
 def test_attack(run: Path) -> None:
     done = lipsort("attack", "run", "points=40", cwd=run.parent)
     assert done.returncode == 0, done.stderr

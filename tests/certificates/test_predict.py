@@ -296,14 +296,19 @@ def test_a_failure_half_way_leaves_the_old_predictions(runs: Path, tmp_path: Pat
     assert not list(tmp_path.glob(".predictions*"))
 
 
-def test_other_data_replace_predictions_with_a_word(
+def test_other_data_and_settings_replace_predictions_with_a_word(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, word in (("a.npy", False), ("a.npy", False), ("b.npy", True)):
+    for name, options, expected in (
+        ("a.npy", (), ""),
+        ("a.npy", (), ""),
+        ("b.npy", (), "predictions.json of data.path="),
+        ("b.npy", ("norm=linf",), "predictions.json of norm=null (now linf)"),
+    ):
         np.save(tmp_path / name, RNG.normal(size=(3, 5)))
-        predicted(runs / "numbers", tmp_path / name, out=tmp_path / "out")
-        found = "replaced: the predictions of" in " ".join(capsys.readouterr().out.split())
-        assert found is word
+        predicted(runs / "numbers", tmp_path / name, *options, out=tmp_path / "out")
+        _, *said = " ".join(capsys.readouterr().out.split()).split("replaced: ")
+        assert [words.startswith(expected) for words in said] == [True] * bool(expected)
 
 
 def test_rows_are_read_a_batch_at_a_time(runs: Path, tmp_path: Path) -> None:

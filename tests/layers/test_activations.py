@@ -30,13 +30,15 @@ def test_the_feature_axis_may_be_any(dim: int) -> None:
 
 
 @pytest.mark.parametrize("group_size", [2, 4, 3, 12])
-def test_channels_that_come_first_in_memory_stay_there(group_size: int) -> None:
-    x = torch.randn(12, 3, 4, 5).transpose(0, 1).requires_grad_()
+@pytest.mark.parametrize("axis", [0, -1])
+def test_channels_that_come_first_or_last_in_memory_stay_there(group_size: int, axis: int) -> None:
+    images = torch.randn(3, 12, 4, 5)
+    x = images.movedim(1, axis).contiguous().movedim(axis, 1).requires_grad_()
     weight = torch.randn(3, 12, 4, 5)
     found = group_sort(x, group_size, 1)
     (gradient,) = torch.autograd.grad((found * weight).sum(), x)
-    assert found.transpose(0, 1).is_contiguous()
-    plain = x.detach().contiguous().requires_grad_()
+    assert found.movedim(1, axis).is_contiguous()
+    plain = images.requires_grad_()
     expected = group_sort(plain, group_size, 1)
     assert torch.equal(found, expected)
     assert torch.equal(gradient, torch.autograd.grad((expected * weight).sum(), plain)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from lipsort_cli.layers import (
     SpectralConvolution,
     TransposedConvolution,
 )
+from lipsort_cli.layers.activations import channels_lie_last
 from lipsort_cli.layers.constraints import (
     Bjorck,
     LinfProjection,
@@ -155,12 +157,38 @@ def same_function(layer: Convolution, x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(("stride", "sides"), [(1, (5, 4)), (2, (6, 8)), (2, (7, 5)), (3, (9, 4))])
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("last", [True, False])
 def test_windows_side_by_side_are_a_product(
-    stride: int, sides: tuple[int, int], bias: bool
+    stride: int, sides: tuple[int, int], bias: bool, last: bool
 ) -> None:
     torch.manual_seed(0)
     layer = OrthogonalConvolution(3, 5, stride, stride=stride, bias=bias).double()
-    same_function(layer, torch.randn(2, 3, *sides, dtype=torch.double))
+    form = torch.channels_last if last else torch.contiguous_format
+    x = torch.randn(2, 3, *sides, dtype=torch.double).contiguous(memory_format=form)
+    same_function(layer, x)
+    assert channels_lie_last(layer(x)) == last
+
+
+@pytest.mark.parametrize("channels", [7, 8, 12])
+@pytest.mark.parametrize("options", [
+    {"padding": 1}, {"padding": 1, "padding_mode": "circular"}, {"stride": 2}, {"dilation": 2},
+    {"groups": 1, "bias": False},
+], ids=str)  # fmt: skip
+def test_channels_last_in_memory_are_the_same_convolution(
+    channels: int, options: dict[str, Any]
+) -> None:
+    """In single precision, to rounding, of inputs as they lie and under vmap."""
+    torch.manual_seed(0)
+    layer = ReshapedConvolution(channels, 16, 3, **options)
+    x = torch.randn(3, channels, 8, 8)
+    expected = copy.deepcopy(layer).double()(x.double())
+    for form in (torch.contiguous_format, torch.channels_last):
+        found = layer(x.contiguous(memory_format=form))
+        assert torch.allclose(found.double(), expected, atol=1e-5)
+        if form == torch.contiguous_format:
+            assert channels_lie_last(found) == (channels >= 8)
+    each = torch.vmap(lambda one: layer(one[None])[0])(x)
+    assert torch.allclose(each.double(), expected, atol=1e-5)
 
 
 def test_shifts_refuse_what_they_cannot_do() -> None:

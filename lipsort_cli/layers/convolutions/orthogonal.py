@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers.activations import channels_lie_last
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 from lipsort_cli.layers.convolutions.base import Convolution
 
@@ -84,6 +85,13 @@ class OrthogonalConvolution(Convolution):
         shape.check_input(x.shape[-2], x.shape[-1])
         stride = shape.stride
         height, width = (size - size % stride for size in x.shape[-2:])
+        if channels_lie_last(x):
+            # [N, H', W', s, s, C], whose last axis is copied as it lies.
+            windows = x.movedim(1, -1)[:, :height, :width]
+            windows = windows.unflatten(2, (-1, stride)).unflatten(1, (-1, stride))
+            rows = windows.transpose(2, 3).flatten(3)
+            matrix = self.matrix.view(-1, shape.in_channels, stride, stride).permute(0, 2, 3, 1)
+            return nn.functional.linear(rows, matrix.flatten(1), self.bias).movedim(-1, 1)
         windows = x[..., :height, :width].unflatten(3, (-1, stride)).unflatten(2, (-1, stride))
         # Channels and pixels of a window first: [C, s, s, N, H', W'], in one pass over memory.
         return self.mixed(self.matrix, windows.permute(1, 3, 5, 0, 2, 4).flatten(0, 2))
