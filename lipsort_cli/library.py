@@ -95,7 +95,7 @@ def certify(
     everything from them again.
 
     Args:
-        network: a module, a run, or a file.
+        network: a module (as it answers in evaluation mode), a run, or a file.
         inputs: as :func:`predict` takes arrays; None: the test points of a run.
         labels: whole numbers [N]; None: the network's own predictions.
         directory: where the files go; None: into the run.
@@ -176,7 +176,7 @@ def predict(
     """Class, runner-up, margin and certified radius of each input, as `lipsort predict` gives.
 
     Args:
-        network: a module, a run, or a file.
+        network: a module (as it answers in evaluation mode), a run, or a file.
         inputs: an array, tensor or lists [N, *input_shape] in raw units, nothing masked: floats
             (of 16 bits and truth values too, which are taken exactly), or the pixels of a run on
             pixels. Whole numbers in lists are floats. Of a run or a file also the path of new

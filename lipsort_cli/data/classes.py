@@ -17,6 +17,8 @@ from lipsort_cli.errors import UsageError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
 """Labels that are numbers."""
+_SKEWED = 0.2
+"""Part of the way from equal shares to a single class from which figures need a word."""
 _HOW = "the same but for case, blanks or the encoding of letters"
 
 
@@ -47,8 +49,9 @@ def refuse_unseen(source: str, names: Sequence[str], train: Split, way_out: str)
 
 
 def warn_of_test(dataset: Dataset) -> None:
-    """Warn of what a figure of the test split would hide: classes and examples that it has not.
+    """Warn of what a figure of the test split would hide: classes, and examples of its own.
 
+    That is a class that it lacks, and one that most of it is (0.6 of two, 0.28 of ten classes).
     An example is in both splits where its inputs are the same, whatever its labels.
     """
     test = dataset.test
@@ -57,6 +60,12 @@ def warn_of_test(dataset: Dataset) -> None:
         warn(
             f"{dataset.name}: the test split has no example of {few(absent)}: its figures say "
             "nothing of them"
+        )
+    label, share = int(counts.argmax()), float(counts.max()) / len(test)
+    if share >= _SKEWED + (1 - _SKEWED) / dataset.classes:
+        warn(
+            f"{dataset.name}: {share:.1%} of the test split is {dataset.class_name(label)}: an "
+            "answer that never looks at its input has this accuracy; judge accuracies by it"
         )
     trained = {hash(row.tobytes()) for row in dataset.train.inputs.numpy()}
     shared = sum(hash(row.tobytes()) in trained for row in test.inputs.numpy())

@@ -220,6 +220,20 @@ def test_what_the_test_split_hides_is_said(
     warn_of_test(read(written(tmp_path / "c.csv", table), split="part"))
     said = " ".join(capsys.readouterr().err.split())
     assert "the test split has no example of a bird, small, dog" in said
+    assert "100.0% of the test split is cat" in said
+
+
+@pytest.mark.parametrize(("rest", "said"), [(1, True), (7, True), (9, False), (20, False)])
+def test_a_class_that_most_of_the_test_split_is_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rest: int, said: bool
+) -> None:
+    kinds = ["a"] * 12 + ["b"] * rest
+    table = {"x": range(len(kinds) + 2), "kind": [*kinds, "a", "b"]}
+    table["part"] = ["test"] * len(kinds) + ["train"] * 2
+    warn_of_test(read(written(tmp_path / "a.csv", table), split="part"))
+    found = " ".join(capsys.readouterr().err.split())
+    share = 12 / (12 + rest)
+    assert (f"{share:.1%} of the test split is a: an answer that never looks" in found) == said
 
 
 def test_labels_in_quotation_marks_are_kept(tmp_path: Path) -> None:
