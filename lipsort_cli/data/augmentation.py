@@ -27,6 +27,10 @@ class Augment:
     trained for its worst case in L-infinity loses the greys that smoothing puts around strokes.
     ``crop`` shifts by whole pixels up to so many along each axis. What enters from outside is 0.
     With ``flip``, each image is mirrored left to right with probability 1/2.
+
+    A network of known constant has little room, and spends some of it on images that are moved
+    further than those it is judged by: ``plain_epochs`` at the end, where steps are short, give it
+    back.
     """
 
     def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:
@@ -38,11 +42,14 @@ class Augment:
                 "[channels, height, width] can be moved; leave every amplitude at 0 and flip false"
             )
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """[N, C, H, W] to the same; random numbers come from ``generator`` (on the CPU)."""
-        if self.config.moves:
+    def __call__(self, images: Tensor, generator: torch.Generator, *, moved: bool = True) -> Tensor:
+        """[N, C, H, W] to the same; random numbers come from ``generator`` (on the CPU).
+
+        Without ``moved`` they are mirrored at most.
+        """
+        if moved and self.config.moves:
             images = self._moved(images, generator)
-        if self.config.crop:
+        if moved and self.config.crop:
             images = _cropped(images, self.config.crop, generator)
         if self.config.flip:
             mirrored = torch.rand(len(images), generator=generator) < 0.5

@@ -85,7 +85,8 @@ class ClassifierTask(Task):
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:
             # As one process would, before the batch is shared out.
-            inputs = self.augment(inputs, self.random(AUGMENTATION, self.at.step))
+            moved = self.epoch < self.training.epochs - self.augment.config.plain_epochs
+            inputs = self.augment(inputs, self.random(AUGMENTATION, self.at.step), moved=moved)
         count = len(labels)
         part, share = self.team.shard(count)
         inputs, labels = inputs[part], labels[part]
