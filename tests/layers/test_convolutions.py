@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -189,6 +192,32 @@ def test_channels_last_in_memory_are_the_same_convolution(
             assert channels_lie_last(found) == (channels >= 8)
     each = torch.vmap(lambda one: layer(one[None])[0])(x)
     assert torch.allclose(each.double(), expected, atol=1e-5)
+
+
+_ONE_TAP = """
+import copy, torch
+from lipsort_cli.layers import ReshapedConvolution
+for channels in (4, 8, 12):
+    layer = ReshapedConvolution(channels, 16, 1, stride=2)
+    x = torch.randn(2, 12, 12, channels).movedim(-1, 1)
+    for _ in range(30):
+        layer.zero_grad()
+        layer(x).sum().backward()
+    exact = copy.deepcopy(layer).double()
+    exact.zero_grad()
+    exact(x.double()).sum().backward()
+    for one, other in zip(layer.parameters(), exact.parameters()):
+        assert torch.allclose(one.grad.double(), other.grad, atol=1e-4)
+"""
+
+
+def test_one_tap_with_a_stride_writes_within_bounds() -> None:
+    """In a process of its own: torch's own gradient of few channels that lie last ends it."""
+    checked = os.environ | {"MALLOC_CHECK_": "3", "GLIBC_TUNABLES": "glibc.malloc.check=3"}
+    done = subprocess.run(
+        [sys.executable, "-c", _ONE_TAP], env=checked, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_shifts_refuse_what_they_cannot_do() -> None:
