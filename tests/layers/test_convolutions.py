@@ -22,6 +22,8 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import (
     AolConvolution,
     Convolution,
+    Dense,
+    L2Pool,
     OrthogonalConvolution,
     ReshapedConvolution,
     ShiftConvolution,
@@ -39,6 +41,7 @@ from lipsort_cli.layers.constraints import (
 )
 from lipsort_cli.layers.convolutions.bounds import autocorrelation, frequency_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry, fold, unfold
+from lipsort_cli.layers.extension import Extension
 from lipsort_cli.optim import build_optimizer
 
 
@@ -218,6 +221,29 @@ def test_one_tap_with_a_stride_writes_within_bounds() -> None:
         [sys.executable, "-c", _ONE_TAP], env=checked, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["kernel", "windows", "shift"])
+def test_one_image_alone_is_a_batch_of_one(name: str) -> None:
+    """As of ``torch.nn.Conv2d``; with as many rows as channels, which could be taken for them."""
+    torch.manual_seed(0)
+    layer: Convolution = {
+        "kernel": lambda: ReshapedConvolution(8, 8, 3, padding=1),
+        "windows": lambda: OrthogonalConvolution(8, 8, 2, stride=2),
+        "shift": lambda: ShiftConvolution(8, 8, 3, padding=1),
+    }[name]()
+    x = torch.randn(8, 8, 8)
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [
+    OrthogonalConvolution(8, 4, 3, padding=1), ShiftConvolution(8, 4, 3, padding=1), L2Pool(2),
+    torch.nn.Sequential(torch.nn.Flatten(), Dense(128, 4)),
+    torch.nn.Sequential(torch.nn.Flatten(), Extension(torch.zeros(3, 128))),
+], ids=lambda layer: type(layer).__name__)  # fmt: skip
+def test_shapes_are_found_without_numbers(layer: torch.nn.Module) -> None:
+    expected = layer(torch.zeros(2, 8, 4, 4)).shape
+    assert copy.deepcopy(layer).to("meta")(torch.zeros(2, 8, 4, 4, device="meta")).shape == expected
 
 
 def test_shifts_refuse_what_they_cannot_do() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import truth
+from lipsort_cli.devices import without_autocast
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.bounds import convolution_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry
@@ -59,8 +60,7 @@ class Convolution(ConstrainedLayer):
     @property
     def weight(self) -> Tensor:
         """The constrained kernel [out, in / groups, k, k], in the parameters' own accuracy."""
-        device = next(self.parameters()).device.type
-        with torch.autocast(device, enabled=False):
+        with without_autocast(next(self.parameters()).device):
             return self.kernel()
 
     @property
