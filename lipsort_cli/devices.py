@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -37,6 +38,13 @@ def reads_freely(device: torch.device) -> bool:
     one number waits until all of it is done, so that no step of training reads any there.
     """
     return device.type == "cpu"
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A block in the tensors' own accuracy, on a device that has shapes alone (meta) too."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:

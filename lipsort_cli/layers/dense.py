@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import instance, truth
+from lipsort_cli.devices import without_autocast
 from lipsort_cli.layers.base import ConstrainedLayer, check_features, matrix_norm_bound
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 
@@ -53,7 +54,7 @@ class Dense(ConstrainedLayer):
     def weight(self) -> Tensor:
         """The constrained weight [out, in]."""
         # A constraint holds to the accuracy it is computed in: never in autocast's.
-        with torch.autocast(next(self.parameters()).device.type, enabled=False):
+        with without_autocast(next(self.parameters()).device):
             weight: Tensor = self.constraint(self.parameter)
         return weight
 

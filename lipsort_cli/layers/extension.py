@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import shown
-from lipsort_cli.devices import reads_freely
+from lipsort_cli.devices import reads_freely, without_autocast
 from lipsort_cli.errors import ArgumentError
 
 _CANDIDATES = 4
@@ -66,7 +66,7 @@ class Extension(nn.Module):
         self.parameter.copy_(bias / self.unit)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             x = x.to(self.centres.dtype)
             if torch.compiler.is_compiling():  # no choice that depends on values can be exported
                 return self._all(x)

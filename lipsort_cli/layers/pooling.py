@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import whole
+from lipsort_cli.devices import without_autocast
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.base import in_norm
 
@@ -105,7 +106,7 @@ class L2Pool(Pool):
 
     def forward(self, x: Tensor) -> Tensor:
         # Squares under autocast's bfloat16 would lose half their digits.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             values = x if x.dtype == torch.double else x.float()
             total = nn.functional.avg_pool2d(
                 values.square(), self.kernel, self.stride, divisor_override=1

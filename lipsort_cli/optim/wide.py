@@ -39,11 +39,14 @@ def wide_step_(weight: Tensor, momentum: Tensor, lr: float, polar_steps: int) ->
     """Move ``weight`` [..., m, n] by spectral length ``lr`` against ``momentum``, in place.
 
     With S = M W^T, C = W W^T and s the symmetric part of S, the tangent part of the momentum is
-    T = M - s W, and T W^T = S - s C =: K. The direction is D = P T with P the polynomial in T T^T
-    that :func:`~lipsort_cli.layers.constraints.polar.approximate_polar` applies, its tangent part
+    T = M - s W, and K = T W^T. The direction is D = P T with P the polynomial in T T^T that
+    :func:`~lipsort_cli.layers.constraints.polar.approximate_polar` applies, its tangent part
     D - q W, q the symmetric part of P K. So X = A W + B T with A = I + lr q and B = -lr P, whose
-    Gram matrix N = X X^T is known from C, K and T T^T; W <- N^(-1/2) X. Six products with n, where
-    the other form takes sixteen; the same step up to rounding.
+    Gram matrix N = X X^T is known from C, K and T T^T; W <- N^(-1/2) X. Seven products with n,
+    where the other form takes sixteen; the same step up to rounding.
+
+    K would be S - s C without one of them, but of a momentum that is all but normal to the manifold
+    T is rounding, which P makes as long as any direction: N has to be that of the T at hand.
 
     Returns:
         Whether the step was taken: not where N is far from I, as for a weight that is not
@@ -54,11 +57,10 @@ def wide_step_(weight: Tensor, momentum: Tensor, lr: float, polar_steps: int) ->
     tiny = torch.finfo(w.dtype).tiny
     # Largest entry 1 first, so that no square under- or overflows.
     m = m / m.abs().amax((-2, -1), keepdim=True).clamp_min(tiny)
-    side = m @ w.mT
-    normal = symmetric(side)
+    normal = symmetric(m @ w.mT)
     tangent = m - normal @ w
     gram, square = w @ w.mT, tangent @ tangent.mT
-    inner = side - normal @ gram
+    inner = tangent @ w.mT
     polynomial = polar_polynomial(square, polar_steps)
     eye = torch.eye(w.shape[-2], dtype=w.dtype, device=w.device)
     # A tangent step of singular values s lengthens W to sqrt(1 + lr^2 s^2); s is about 1.

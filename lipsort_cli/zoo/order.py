@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.config.distance import OrderModel
+from lipsort_cli.devices import without_autocast
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Normalize
 from lipsort_cli.layers.order import Versus, WeightedOrder, signs
@@ -62,7 +63,7 @@ class OrderNetwork(Network):
         if self.spread:
             level = level * (1 - self.spread * torch.rand(len(inputs), 1, device=inputs.device))
         found = self._signs(inputs, level)
-        with torch.autocast(inputs.device.type, enabled=False):
+        with without_autocast(inputs.device):
             return head.worst_case(*found, labels)
 
     @torch.no_grad()

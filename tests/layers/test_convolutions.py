@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +22,8 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import (
     AolConvolution,
     Convolution,
+    Dense,
+    L2Pool,
     OrthogonalConvolution,
     ReshapedConvolution,
     ShiftConvolution,
@@ -36,6 +41,7 @@ from lipsort_cli.layers.constraints import (
 )
 from lipsort_cli.layers.convolutions.bounds import autocorrelation, frequency_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry, fold, unfold
+from lipsort_cli.layers.extension import Extension
 from lipsort_cli.optim import build_optimizer
 
 
@@ -189,6 +195,55 @@ def test_channels_last_in_memory_are_the_same_convolution(
             assert channels_lie_last(found) == (channels >= 8)
     each = torch.vmap(lambda one: layer(one[None])[0])(x)
     assert torch.allclose(each.double(), expected, atol=1e-5)
+
+
+_ONE_TAP = """
+import copy, torch
+from lipsort_cli.layers import ReshapedConvolution
+for channels in (4, 8, 12):
+    layer = ReshapedConvolution(channels, 16, 1, stride=2)
+    x = torch.randn(2, 12, 12, channels).movedim(-1, 1)
+    for _ in range(30):
+        layer.zero_grad()
+        layer(x).sum().backward()
+    exact = copy.deepcopy(layer).double()
+    exact.zero_grad()
+    exact(x.double()).sum().backward()
+    for one, other in zip(layer.parameters(), exact.parameters()):
+        assert torch.allclose(one.grad.double(), other.grad, atol=1e-4)
+"""
+
+
+def test_one_tap_with_a_stride_writes_within_bounds() -> None:
+    """In a process of its own: torch's own gradient of few channels that lie last ends it."""
+    checked = os.environ | {"MALLOC_CHECK_": "3", "GLIBC_TUNABLES": "glibc.malloc.check=3"}
+    done = subprocess.run(
+        [sys.executable, "-c", _ONE_TAP], env=checked, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["kernel", "windows", "shift"])
+def test_one_image_alone_is_a_batch_of_one(name: str) -> None:
+    """As of ``torch.nn.Conv2d``; with as many rows as channels, which could be taken for them."""
+    torch.manual_seed(0)
+    layer: Convolution = {
+        "kernel": lambda: ReshapedConvolution(8, 8, 3, padding=1),
+        "windows": lambda: OrthogonalConvolution(8, 8, 2, stride=2),
+        "shift": lambda: ShiftConvolution(8, 8, 3, padding=1),
+    }[name]()
+    x = torch.randn(8, 8, 8)
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [
+    OrthogonalConvolution(8, 4, 3, padding=1), ShiftConvolution(8, 4, 3, padding=1), L2Pool(2),
+    torch.nn.Sequential(torch.nn.Flatten(), Dense(128, 4)),
+    torch.nn.Sequential(torch.nn.Flatten(), Extension(torch.zeros(3, 128))),
+], ids=lambda layer: type(layer).__name__)  # fmt: skip
+def test_shapes_are_found_without_numbers(layer: torch.nn.Module) -> None:
+    expected = layer(torch.zeros(2, 8, 4, 4)).shape
+    assert copy.deepcopy(layer).to("meta")(torch.zeros(2, 8, 4, 4, device="meta")).shape == expected
 
 
 def test_shifts_refuse_what_they_cannot_do() -> None:

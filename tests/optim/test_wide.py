@@ -53,6 +53,26 @@ def test_errors_of_single_precision_do_not_add_up(shape: tuple[int, int]) -> Non
         assert orthonormality_error(weight) <= 5e-6
 
 
+@pytest.mark.parametrize("shape", [(130, 600), (2, 600, 130)], ids=str)
+@pytest.mark.parametrize("lr", [1e-4, 1e-2, 0.1])
+@pytest.mark.parametrize("share", [0, 1e-6, 1e-3])
+def test_what_rounding_leaves_of_a_normal_momentum_stays_on_the_manifold(
+    shape: tuple[int, ...], lr: float, share: float
+) -> None:
+    """Momentum W, or S W of a symmetric S, has no tangent part but rounding."""
+    torch.manual_seed(0)
+    weight = orthonormal(*shape).float()
+    tall = shape[-2] > shape[-1]
+    side = torch.randn(*shape[:-2], 130, 130)
+    side = side + side.mT
+    for normal in (weight.clone(), weight @ side if tall else side @ weight):
+        found = weight.clone()
+        assert wide_step_(found, normal + share * torch.randn(shape), lr, 3)
+        assert orthonormality_error(found) <= 5e-6
+        length = torch.linalg.matrix_norm((found - weight).double(), 2).max()
+        assert length <= 2 * lr
+
+
 @pytest.mark.parametrize("momentum", [float("nan"), float("inf"), 1.0])
 def test_what_it_cannot_retract_is_untouched(momentum: float) -> None:
     weight = orthonormal(4, 30) * (1 if momentum != 1 else 1.5)

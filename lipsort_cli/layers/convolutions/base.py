@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import truth
+from lipsort_cli.devices import without_autocast
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.bounds import convolution_bound
 from lipsort_cli.layers.convolutions.geometry import Geometry
@@ -59,8 +60,7 @@ class Convolution(ConstrainedLayer):
     @property
     def weight(self) -> Tensor:
         """The constrained kernel [out, in / groups, k, k], in the parameters' own accuracy."""
-        device = next(self.parameters()).device.type
-        with torch.autocast(device, enabled=False):
+        with without_autocast(next(self.parameters()).device):
             return self.kernel()
 
     @property
@@ -70,16 +70,20 @@ class Convolution(ConstrainedLayer):
     def forward(self, x: Tensor) -> Tensor:
         shape = self.geometry
         shape.check_input(x.shape[-2], x.shape[-1])
-        padding = shape.padding
+        padding, stride = shape.padding, shape.stride
         if shape.padding_mode == "circular" and padding:
             x = nn.functional.pad(x, (padding,) * 4, mode="circular")
             padding = 0
+        if shape.kernel == 1 and not padding:
+            # What one tap reads: with a stride of its own oneDNN 3.14 and older write the weight's
+            # gradient out of bounds where channels lie last (uxlfoundation/oneDNN, issue 6035).
+            x, stride = x[..., ::stride, ::stride], 1
         weight = self.weight
         if channels_go_last(x):
             # As ``torch.channels_last`` has it, which torch.vmap does not know by this name.
             x, weight = (one.movedim(1, -1).contiguous().movedim(-1, 1) for one in (x, weight))
         return nn.functional.conv2d(
-            x, weight, self.bias, shape.stride, padding, shape.dilation, shape.groups
+            x, weight, self.bias, stride, padding, shape.dilation, shape.groups
         )
 
     def mixed(self, matrix: Tensor, x: Tensor) -> Tensor:

@@ -80,7 +80,8 @@ class OrthogonalConvolution(Convolution):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, out, H', W']; windows side by side are one product of matrices."""
         shape = self.geometry
-        if shape.kernel != shape.stride or shape.padding or shape.groups > 1 or shape.dilation > 1:
+        apart = shape.kernel != shape.stride or shape.padding or shape.dilation > 1
+        if apart or shape.groups > 1 or x.dim() != 4:
             return super().forward(x)
         shape.check_input(x.shape[-2], x.shape[-1])
         stride = shape.stride

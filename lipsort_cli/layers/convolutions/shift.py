@@ -70,6 +70,8 @@ class ShiftConvolution(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to [N, out, H, W]: the convolution with the kernel, by shifts."""
+        if x.dim() != 4:  # one image alone
+            return super().forward(x)
         self.geometry.check_input(x.shape[-2], x.shape[-1])
         parts = x.transpose(0, 1).split(self.parts())
         moved = [
