@@ -42,9 +42,10 @@ def draw_line(
     values = critic(grid)
     with picture(path) as (_, axes):
         density = axes.twinx()
-        solid = {"color": COLOURS[0], "alpha": 0.3}
-        hatched = {"facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"}
-        hatched["histtype"] = "stepfilled"
+        solid: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.3}
+        hatched: dict[str, Any] = {
+            "histtype": "stepfilled", "facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"
+        }  # fmt: skip
         for points, mass, name, look in zip((x, y), weights, "PQ", (solid, hatched), strict=True):
             density.hist(points[:, 0], edges, density=True, weights=mass, label=name, **look)
         density.set_ylabel("density")
