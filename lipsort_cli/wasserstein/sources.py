@@ -269,6 +269,20 @@ class SampleSource(Source):
             found.append(rows)
         return found[0], found[1]
 
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Those of the box. Of rows that are copies the same is said as of those held out."""
+        found = super().diameters(norm)
+        if found is None or min(map(len, self._unseen)) >= 2:  # :meth:`held_out` has looked
+            return found
+        for sample, index in zip(self.samples, self._compared, strict=True):
+            again = len(index) - len(set(digests(Selection(sample, index))))
+            if again > _REPEATED * len(index):
+                warn(
+                    f"{sample.name}: {again:,} of {len(index):,} rows equal others of it; if these "
+                    "are copies, not draws, its bounds for the populations do not hold"
+                )
+        return found
+
 
 Draw = Callable[[int, np.random.Generator], Points]
 """At most so many points [count, d], in random order."""
