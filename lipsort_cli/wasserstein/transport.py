@@ -303,16 +303,7 @@ def blocked_upper(
     mass = net(digests(x), digests(y), whole(x_weights, len(x)), whole(y_weights, len(y)))
     if not mass.moved:
         return 0.0
-    origin = next(_pieces_of(x, mass.sources[:1]))
-    with np.errstate(over="ignore"):
-        width = max(
-            float(np.abs(piece - origin).max())
-            for rows, index in ((x, mass.sources), (y, mass.sinks))
-            for piece in _pieces_of(rows, index)
-        )
-    if not math.isfinite(width):
-        raise LipsortError(_INFINITE)
-    power = math.frexp(width)[1]
+    power = math.frexp(_extent(x, y, mass))[1]
     a, b = mass.floats()
     dim = int(np.prod(np.shape(x)[1:], dtype=int))
     blocks = max(1, math.ceil(max(len(a), len(b)) / size))
@@ -342,6 +333,24 @@ def blocked_upper(
     bound = (total + stray * reach) * (1 + 4 * (blocks + dim + 10) * UNIT)
     # Neither the share nor what it is multiplied by need be large enough for a float by itself.
     return math.nextafter(float(Fraction(bound) * mass.share * Fraction(2) ** power), math.inf)
+
+
+def _extent(x: Rows, y: Rows, mass: Net) -> float:
+    """How far coordinates of what is moved are from the first point's, at most.
+
+    Raises:
+        LipsortError: it is not finite.
+    """
+    origin = next(_pieces_of(x, mass.sources[:1]))
+    with np.errstate(over="ignore"):
+        extent = max(
+            float(np.abs(piece - origin).max())
+            for rows, index in ((x, mass.sources), (y, mass.sinks))
+            for piece in _pieces_of(rows, index)
+        )
+    if not math.isfinite(extent):
+        raise LipsortError(_INFINITE)
+    return extent
 
 
 def _pieces_of(rows: Rows, index: NDArray[np.int64] | None = None) -> Iterator[Array]:
