@@ -103,10 +103,11 @@ def test_known_values() -> None:
 
 
 def test_near_components_among_far_ones_are_integrated() -> None:
-    # F - G is 1/4, 0 and -1/4 over lengths of 4, 8 and 4 standard deviations, once in 200,000 of
+    # F - G is 1/4, 0 and -1/4 over lengths of 4, 8 and 4 standard deviations, once in 4,000,000 of
     # them, and has the same sum of either sign.
     std = 0.0005
-    pair = AxisMixture(1, [-100, 0, 0.008, 100], [-100, 0.002, 0.006, 100], [1] * 4, [1] * 4, std)
+    p, q = [-1000, 0, 0.008, 1000], [-1000, 0.002, 0.006, 1000]
+    pair = AxisMixture(1, p, q, [1] * 4, [1] * 4, std)
     near = AxisMixture(1, [0, 0.008], [0.002, 0.006], [1, 1], [1, 1], std)
     assert pair.truth() == pytest.approx(near.truth() / 2, rel=1e-6)
     assert pair.truth() == pytest.approx(0.001, rel=1e-3)
