@@ -139,6 +139,8 @@ def _of_training(task: CriticTask) -> dict[str, Any]:
         results["stopped_by"] = task.stopped
     if source.truth is not None:
         results["true"] = source.truth
+        # Fresh points are drawn of a pair; of finite samples it is their own that is known.
+        results["true_about"] = found.SAMPLES if source.finite else found.POPULATIONS
     if "shift" in source.fingerprint:
         results["shift"] = source.fingerprint["shift"]
     return results
@@ -201,7 +203,7 @@ def _notes(results: dict[str, Any]) -> list[str]:
             "Each confidence bound holds with its confidence by itself, not all of them jointly"
         )
     if "true" in results:
-        found.append(f"True distance of the populations: {results['true']:.6g}")
+        found.append(f"True distance of {results['true_about']}: {results['true']:.6g}")
         lower = results["lower_bound"]
         if results["true"] > 0:
             share = at_least(lower["value"] / results["true"], 5)

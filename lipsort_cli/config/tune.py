@@ -19,6 +19,15 @@ EXAMPLE = "optimizer.lr=log(1e-3,1)"
 SILENT = {"validation": "data.validation", "diagnostics": "training.diagnostics_every"}
 """Keys with which nothing is logged of a split where they are 0."""
 
+HOLDS_OUT = {
+    "train": ("data.test",),
+    "estimate-wasserstein": (
+        "seed", "evaluation.holdout", "distribution.p", "distribution.q", "distribution.rows"
+    ),
+}  # fmt: skip
+"""Keys of commands that decide which rows are held out. Were one searched, trials would learn from
+rows that the best of them is judged on."""
+
 
 @command(
     "tune",

@@ -48,17 +48,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Test:
-    """A one-sided t-test: is the mean over seeds above ``margin``, beyond its spread?
+    """A one-sided t-test: is the mean over seeds beyond ``margin``, further than its spread?
 
-    ``lower`` = mean - t(0.95, n - 1) * s / sqrt(n) is the lower end of a one-sided 95% interval of
-    the mean, with Student's t: with three seeds, 2.92 standard errors below it.
+    ``limit`` = mean -+ t(0.95, n - 1) * s / sqrt(n) is the end of a one-sided 95% interval of the
+    mean, with Student's t: with three seeds, 2.92 standard errors from it. It is the lower end
+    where the mean is to be above the margin, the upper one (``under``) where it is to be below.
     """
 
     mean: float
     deviation: float
     count: int
     margin: float
-    lower: float
+    limit: float
+    under: bool = False
 
     @property
     def tested(self) -> bool:
@@ -67,36 +69,43 @@ class Test:
 
     @property
     def holds(self) -> bool:
-        """Whether the lower end is above the margin; NaN is not."""
-        return self.tested and self.lower > self.margin
+        """Whether the limit is beyond the margin; NaN is not."""
+        beyond = self.limit < self.margin if self.under else self.limit > self.margin
+        return self.tested and beyond
 
     def words(self, what: str) -> str:
         """Exactly what was tested, with its figures."""
         if not self.tested:
             return f"{what}: {self.mean:.4g}; not tested, one seed has no spread"
-        sign = ">" if self.holds else "not >"
+        end, sign = ("upper", "<") if self.under else ("lower", ">")
+        sign = sign if self.holds else f"not {sign}"
         return (
             f"{what}: mean {self.mean:.4g}, standard deviation {self.deviation:.2g} over "
-            f"{self.count} seeds, 95% lower limit {self.lower:.4g} {sign} {self.margin:g}"
+            f"{self.count} seeds, 95% {end} limit {self.limit:.4g} {sign} {self.margin:g}"
         )
+
+
+def _test(sample: Sample, margin: float, *, under: bool) -> Test:
+    n = len(sample.by_seed)
+    if n == 0:
+        return Test(math.nan, math.nan, 0, margin, math.nan, under)
+    width = 0.0
+    if n > 1:
+        from scipy.stats import t
+
+        width = float(t.ppf(LEVEL, n - 1)) * sample.deviation / math.sqrt(n)
+    limit = sample.mean + (width if under else -width)
+    return Test(sample.mean, sample.deviation, n, margin, limit, under)
 
 
 def above(sample: Sample, margin: float) -> Test:
     """Test that the mean of ``sample`` is greater than ``margin``."""
-    n = len(sample.by_seed)
-    if n == 0:
-        return Test(math.nan, math.nan, 0, margin, math.nan)
-    lower = sample.mean
-    if n > 1:
-        from scipy.stats import t
-
-        lower -= float(t.ppf(LEVEL, n - 1)) * sample.deviation / math.sqrt(n)
-    return Test(sample.mean, sample.deviation, n, margin, lower)
+    return _test(sample, margin, under=False)
 
 
 def below(sample: Sample, margin: float) -> Test:
-    """Test that the mean is less than ``margin``: that its negative is greater than -margin."""
-    return above(Sample({seed: -value for seed, value in sample.by_seed.items()}), -margin)
+    """Test that the mean of ``sample`` is less than ``margin``."""
+    return _test(sample, margin, under=True)
 
 
 def greater(first: Sample, second: Sample, margin: float = 0.0) -> Test:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.tune import EXAMPLE, SILENT
+from lipsort_cli.config.tune import EXAMPLE, HOLDS_OUT, SILENT
 from lipsort_cli.errors import UsageError
 
 ALLOWED = "log(1e-3,1), interval(0,1), int(log(8,512)), range(1,9), choice(a,b) or a,b"
@@ -95,6 +95,11 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
             faults.append(f"found {word!r}; allowed: {ALLOWED} ({str(error).splitlines()[-1]})")
     keys = [one.key for one in dimensions]
     faults += [f"{key}: found twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+    faults += [
+        f"{key}: found several values; allowed: one, as it decides which rows are held out, and "
+        "those that the best trial is judged on would be some that others learned from"
+        for key in HOLDS_OUT.get(command, ()) if key in keys
+    ]  # fmt: skip
     if not dimensions and not faults:
         # In place of its key, if that is there with one value; else behind the command.
         place = next((w for w in words if w.startswith("optimizer.lr=")), command)

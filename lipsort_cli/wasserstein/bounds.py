@@ -184,7 +184,9 @@ def sample_transport(
         exact = known or exact_transport(*measures, norm=norm)
         words = f"exact transport of {n:,} + {m:,} points"
         if exact.width > TIGHT:
-            words = f"transport of {n:,} + {m:,} points, known to {exact.width:.1g} of it only"
+            words = (
+                f"transport of {n:,} + {m:,} points, known to {at_most(exact.width, 1)} of it only"
+            )
         return [
             Bound("upper", exact.upper, "proven", f"{words}, its coupling", SAMPLES),
             Bound("lower", max(0.0, exact.lower), "proven", f"{words}, its dual", SAMPLES),

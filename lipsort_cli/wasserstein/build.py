@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,10 +32,10 @@ from lipsort_cli.wasserstein.sources import (
     SamplerSource,
     SampleSource,
     Source,
-    SyntheticSource,
     rows_once,
     rows_with_replacement,
 )
+from lipsort_cli.wasserstein.synthetic import SyntheticSource
 from lipsort_cli.wasserstein.training import SPLIT, stream
 
 PAIRS: dict[str, Callable[[Any], Pair]] = {
@@ -88,15 +89,18 @@ def build_source(whole: EstimateWassersteinConfig, device: torch.device | None =
 def _cloud(config: TranslatedCloudDistribution, norm: str) -> SampleSource:
     """Uniform measures on a Gaussian cloud and on its translate.
 
-    W1 = ||t||, as for any measure and its translate. Coordinates are multiples of 2^-12, so that
-    the translate is exact in float32.
+    W1 = ||t||, as for any measure and its translate. Coordinates are multiples of 2^-12, or of a
+    larger power of two where float32 has no room for these, so that the translate is exact.
     """
     pair = TranslatedGaussians(config.dim, config.shift, config.std)
-    grid = 2.0**12
     order = {"l1": 1, "l2": 2, "linf": np.inf}[norm]
     with np.errstate(over="ignore"):  # infinities are refused with the samples
-        cloud = np.round(pair.sample_p(config.points, np.random.default_rng(0)) * grid) / grid
-        step = np.round(np.full(config.dim, config.shift / config.dim**0.5) * grid) / grid
+        cloud = pair.sample_p(config.points, np.random.default_rng(0)).astype(np.float64)
+        step = np.full(config.dim, config.shift / config.dim**0.5)
+        # float32 has 24 bits; one of them is for what both roundings add.
+        bits = math.frexp(float(np.abs(cloud).max() + np.abs(step).max()))[1]
+        grid = math.ldexp(1.0, min(12, 23 - bits))
+        cloud, step = np.round(cloud * grid) / grid, np.round(step * grid) / grid
         p, q = cloud.astype(np.float32), (cloud + step).astype(np.float32)
     return SampleSource(
         make_samples(p, None, name="cloud"),

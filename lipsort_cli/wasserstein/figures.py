@@ -13,19 +13,27 @@ from numpy.typing import NDArray
 from lipsort_cli.figures.style import COLOURS, bins, drawing, picture, segments
 from lipsort_cli.norms import DUAL, NAMES, ORDER
 from lipsort_cli.wasserstein.critic import critic_values
-from lipsort_cli.wasserstein.sources import Measures, SyntheticSource
+from lipsort_cli.wasserstein.sources import Measures
+from lipsort_cli.wasserstein.synthetic import SyntheticSource
 from lipsort_cli.wasserstein.training import CriticTask, input_gradients
 from lipsort_cli.wasserstein.transport import costs, normalised
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[NDArray[np.float32]], Array]
+Weights = tuple[Array | None, Array | None]
 
 
 @drawing
 def draw_line(
-    path: Path, x: Array, y: Array, critic: Evaluate, potential: Evaluate | None, title: str
+    path: Path,
+    x: Array,
+    y: Array,
+    critic: Evaluate,
+    potential: Evaluate | None,
+    title: str,
+    weights: Weights = (None, None),
 ) -> None:
-    """The potential over both densities, for points x [n, 1] and y [m, 1]."""
+    """The potential over both densities, for points x [n, 1] and y [m, 1], weighted or not."""
     edges = bins(np.concatenate([x[:, 0], y[:, 0]]))
     width = edges[1] - edges[0]
     edges = np.concatenate([edges[0] - width * np.arange(9, 0, -1), edges,
@@ -34,9 +42,12 @@ def draw_line(
     values = critic(grid)
     with picture(path) as (_, axes):
         density = axes.twinx()
-        density.hist(x[:, 0], edges, density=True, color=COLOURS[0], alpha=0.3, label="P")
-        hatched = {"facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"}
-        density.hist(y[:, 0], edges, density=True, histtype="stepfilled", label="Q", **hatched)
+        solid: dict[str, Any] = {"color": COLOURS[0], "alpha": 0.3}
+        hatched: dict[str, Any] = {
+            "histtype": "stepfilled", "facecolor": "none", "edgecolor": COLOURS[1], "hatch": "////"
+        }  # fmt: skip
+        for points, mass, name, look in zip((x, y), weights, "PQ", (solid, hatched), strict=True):
+            density.hist(points[:, 0], edges, density=True, weights=mass, label=name, **look)
         density.set_ylabel("density")
         density.grid(False)
         axes.plot(grid[:, 0], values - values.mean(), color=COLOURS[2], label="critic")
@@ -145,15 +156,21 @@ def draw_gradient_norms(path: Path, norms: Array, dual: str, title: str) -> None
 
 
 @drawing
-def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
-    """Histograms of the critic on both samples: the distance of their means is the bound."""
+def draw_values(
+    path: Path, f_x: Array, f_y: Array, title: str, weights: Weights = (None, None)
+) -> None:
+    """Histograms of the critic on both samples: the distance of their means is its value.
+
+    Of weighted samples both are weighted.
+    """
     edges = bins(np.concatenate([f_x, f_y]))
     with picture(path) as (_, axes):
         # Filled and hatched, dashed and dotted: half-transparent colours look alike in grey.
-        for values, colour, name, hatch, line in (
-            (f_x, COLOURS[0], "P", None, "--"),
-            (f_y, COLOURS[1], "Q", "////", ":"),
+        for values, mass, colour, name, hatch, line in (
+            (f_x, weights[0], COLOURS[0], "P", None, "--"),
+            (f_y, weights[1], COLOURS[1], "Q", "////", ":"),
         ):
+            mean = float(np.average(values, weights=mass))
             axes.hist(
                 values,
                 edges,
@@ -161,12 +178,13 @@ def draw_values(path: Path, f_x: Array, f_y: Array, title: str) -> None:
                 edgecolor=None if hatch is None else colour,
                 hatch=hatch,
                 histtype="stepfilled",
-                label=f"{name}: mean {values.mean():.4g}",
+                weights=None if mass is None else mass * (len(mass) / mass.sum()),
+                label=f"{name}: mean {mean:.4g}",
             )
-            axes.axvline(values.mean(), color="0.2", linestyle=line, linewidth=1.5)
+            axes.axvline(mean, color="0.2", linestyle=line, linewidth=1.5)
         axes.set(
             xlabel="f (lines: means; their difference is the critic's value)",
-            ylabel="points",
+            ylabel="points" + ("" if all(w is None for w in weights) else ", by their weights"),
             title=title,
         )
         axes.legend()
@@ -204,15 +222,16 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
 
     x, y = (np.asarray(rows, dtype=np.float64) for rows in check[:2])
     start, end = transport_rays(check, norm)
+    weights = check.x_weights, check.y_weights
 
-    def draw(name: str, function: Any, *arguments: Any) -> None:
-        function(folder / f"{name}.png", *arguments, title)
+    def draw(name: str, function: Any, *arguments: Any, **options: Any) -> None:
+        function(folder / f"{name}.png", *arguments, title, **options)
 
     potential = None
     if isinstance(source, SyntheticSource) and (source.dim == 1 or norm == "l2"):
         potential = source.pair.potential
     if source.dim == 1:
-        draw("potential", draw_line, x, y, critic, potential)
+        draw("potential", draw_line, x, y, critic, potential, weights=weights)
     elif source.dim == 2:
         draw("potential", draw_plane, x, y, critic, gradient, (start, end), potential)
     if task.history and task.at.step:
@@ -226,4 +245,5 @@ def draw_all(folder: Path, task: CriticTask, title: str) -> None:
         slopes = gradient(inside[moved].astype(np.float32))
         norms = np.linalg.norm(slopes, order, axis=1)
         draw("gradient_norms", draw_gradient_norms, norms, name)
-    draw("critic_values", draw_values, critic(check.x[:]), critic(check.y[:]))
+    found = critic(check.x[:]), critic(check.y[:])
+    draw("critic_values", draw_values, *found, weights=weights)

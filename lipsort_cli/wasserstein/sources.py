@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.console import warn
-from lipsort_cli.data.distributions.base import Pair
 from lipsort_cli.data.points import Samples, aligned, centre_and_spread
 from lipsort_cli.errors import UsageError
 from lipsort_cli.wasserstein.transport import Rows, digests
@@ -270,11 +269,26 @@ class SampleSource(Source):
             found.append(rows)
         return found[0], found[1]
 
+    def diameters(self, norm: str) -> tuple[float, float] | None:
+        """Those of the box. Of rows that are copies the same is said as of those held out."""
+        found = super().diameters(norm)
+        if found is None or min(map(len, self._unseen)) >= 2:  # :meth:`held_out` has looked
+            return found
+        for sample, index in zip(self.samples, self._compared, strict=True):
+            again = len(index) - len(set(digests(Selection(sample, index))))
+            if again > _REPEATED * len(index):
+                warn(
+                    f"{sample.name}: {again:,} of {len(index):,} rows equal others of it; if these "
+                    "are copies, not draws, its bounds for the populations do not hold"
+                )
+        return found
+
 
 Draw = Callable[[int, np.random.Generator], Points]
 """At most so many points [count, d], in random order."""
 
-_LOOK = 2000
+LOOK = 2000
+"""Points a side of what is looked at before anything is trained."""
 
 _REPEATED = 0.01
 """Share of held-out rows that may equal trained ones before a word is said."""
@@ -318,7 +332,7 @@ class SamplerSource(Source):
         self.box = box
         # A look of its own, so that no later draw depends on it.
         with np.errstate(over="ignore", invalid="ignore"):  # said right below
-            x, y = self.batch(_LOOK, np.random.default_rng(0))
+            x, y = self.batch(LOOK, np.random.default_rng(0))
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise UsageError(
                 f"distribution: {name} draws points that are no finite float32 numbers; allowed: "
@@ -344,22 +358,6 @@ class SamplerSource(Source):
     def held_out(self, count: int, rng: np.random.Generator) -> tuple[Rows, Rows] | None:
         """At most ``count`` points a side that nothing was trained on."""
         return None if self._held_out is None else _both(self._held_out, count, rng)
-
-
-class SyntheticSource(SamplerSource):
-    """A pair of distributions with fresh points every time."""
-
-    def __init__(self, pair: Pair, name: str, norm: str) -> None:
-        draws = pair.sample_p, pair.sample_q
-        fingerprint = {"name": name, "dim": pair.dim}
-        super().__init__(name, draws, draws, draws, fingerprint=fingerprint)
-        self.pair, self.truth = pair, pair.truth(norm)
-        union = np.concatenate(self.batch(_LOOK, np.random.default_rng(0))).astype(np.float64)
-        self.centre = np.zeros(pair.dim)  # sampled means would shift symmetric pairs off centre
-        self.spread = float(np.sqrt(union.var(0).sum()))
-
-    def diameters(self, norm: str) -> tuple[float, float] | None:
-        return self.pair.diameters(norm)
 
 
 def _both(draws: tuple[Draw, Draw], count: int, rng: np.random.Generator) -> tuple[Points, Points]:

@@ -33,6 +33,9 @@ TIGHT = 1e-6
 """Relative width up to which the interval of a transport problem is called exact."""
 
 
+_INFINITE = "transport: a distance between samples is not finite"
+
+
 class Rows(Protocol):
     """Points [n, d], in memory or on disk; float32, or float64 where that would round them."""
 
@@ -108,8 +111,10 @@ def exact_transport(
     low = np.minimum(x_points.min(0), y_points.min(0))
     high = np.maximum(x_points.max(0), y_points.max(0))
     varying = np.flatnonzero(high > low)
-    if not np.isfinite(high - low).all():
-        raise LipsortError("exact transport: a distance between samples is not finite")
+    with np.errstate(over="ignore"):
+        bounded = bool(np.isfinite(high - low).all())
+    if not bounded:
+        raise LipsortError(_INFINITE)
     if len(varying) < 2:
         column = int(varying[0]) if len(varying) else 0
         return _line(x_points[:, column], y_points[:, column], *weights)
@@ -198,7 +203,7 @@ def _solved(
             np.ldexp(-dual_y, power),
         ), math.ldexp(float(moves.max()), power)
     except OverflowError:
-        raise LipsortError("exact transport: a distance between samples is not finite") from None
+        raise LipsortError(_INFINITE) from None
 
 
 def _dual_value(cost: Array, among: Array, v: Array, mass: Net, error: float) -> float:
@@ -298,13 +303,7 @@ def blocked_upper(
     mass = net(digests(x), digests(y), whole(x_weights, len(x)), whole(y_weights, len(y)))
     if not mass.moved:
         return 0.0
-    origin = next(_pieces_of(x, mass.sources[:1]))
-    width = max(
-        float(np.abs(piece - origin).max())
-        for rows, index in ((x, mass.sources), (y, mass.sinks))
-        for piece in _pieces_of(rows, index)
-    )
-    power = math.frexp(width)[1]
+    power = math.frexp(_extent(x, y, mass))[1]
     a, b = mass.floats()
     dim = int(np.prod(np.shape(x)[1:], dtype=int))
     blocks = max(1, math.ceil(max(len(a), len(b)) / size))
@@ -334,6 +333,24 @@ def blocked_upper(
     bound = (total + stray * reach) * (1 + 4 * (blocks + dim + 10) * UNIT)
     # Neither the share nor what it is multiplied by need be large enough for a float by itself.
     return math.nextafter(float(Fraction(bound) * mass.share * Fraction(2) ** power), math.inf)
+
+
+def _extent(x: Rows, y: Rows, mass: Net) -> float:
+    """How far coordinates of what is moved are from the first point's, at most.
+
+    Raises:
+        LipsortError: it is not finite.
+    """
+    origin = next(_pieces_of(x, mass.sources[:1]))
+    with np.errstate(over="ignore"):
+        extent = max(
+            float(np.abs(piece - origin).max())
+            for rows, index in ((x, mass.sources), (y, mass.sinks))
+            for piece in _pieces_of(rows, index)
+        )
+    if not math.isfinite(extent):
+        raise LipsortError(_INFINITE)
+    return extent
 
 
 def _pieces_of(rows: Rows, index: NDArray[np.int64] | None = None) -> Iterator[Array]:

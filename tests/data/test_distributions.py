@@ -102,6 +102,26 @@ def test_known_values() -> None:
     assert ScaledGaussians(dim=1).truth() == pytest.approx(np.sqrt(2 / np.pi))
 
 
+def test_near_components_among_far_ones_are_integrated() -> None:
+    # F - G is 1/4, 0 and -1/4 over lengths of 4, 8 and 4 standard deviations, once in 4,000,000 of
+    # them, and has the same sum of either sign.
+    std = 0.0005
+    p, q = [-1000, 0, 0.008, 1000], [-1000, 0.002, 0.006, 1000]
+    pair = AxisMixture(1, p, q, [1] * 4, [1] * 4, std)
+    near = AxisMixture(1, [0, 0.008], [0.002, 0.006], [1, 1], [1, 1], std)
+    assert pair.truth() == pytest.approx(near.truth() / 2, rel=1e-6)
+    assert pair.truth() == pytest.approx(0.001, rel=1e-3)
+    points = np.linspace(-0.002, 0.01, 4001, dtype=np.float32)[:, None]
+    slopes = np.diff(pair.potential(points)) / np.diff(points[:, 0].astype(float))
+    assert slopes[points[1:, 0] < 0.002].max() < -0.99 and slopes[-1000:].min() > 0.99
+
+
+@pytest.mark.parametrize("means", [[1.0], [0.0, 1.0]])
+def test_components_narrower_than_float64_tells_apart_are_atoms(means: list[float]) -> None:
+    pair = AxisMixture(1, means, [3.0], [1] * len(means), [1], 1e-30)
+    assert pair.truth() == pytest.approx(3.0 - np.mean(means))
+
+
 def test_faults_are_named() -> None:
     with pytest.raises(UsageError, match="spacing"):
         Cones(spacing=1.5)

@@ -22,7 +22,7 @@ def test_closed_form_of_three_seeds() -> None:
     assert (test.mean, test.deviation, test.count) == (2.0, 1.0, 3)
     # Student's t with two degrees of freedom: 0.95 = 1/2 + t / (2 sqrt(2 + t^2)).
     t = math.sqrt(2 * 0.9**2 / (1 - 0.9**2))
-    assert test.lower == pytest.approx(2.0 - t / math.sqrt(3))
+    assert test.limit == pytest.approx(2.0 - t / math.sqrt(3))
     assert test.holds
     assert not above(sample(1.0, 2.0, 3.0), 0.5).holds
 
@@ -54,10 +54,20 @@ def test_lower_limit_is_below_the_mean_and_moves_with_the_values(
     values: list[float], shift: float
 ) -> None:
     test = above(sample(*values), 0.0)
-    assert test.lower <= test.mean + 1e-6
+    assert test.limit <= test.mean + 1e-6
     moved = above(sample(*(v + shift for v in values)), 0.0)
-    assert moved.lower == pytest.approx(test.lower + shift, abs=1e-3, rel=1e-6)
-    assert below(sample(*values), 0.0).lower <= -test.mean + 1e-6
+    assert moved.limit == pytest.approx(test.limit + shift, abs=1e-3, rel=1e-6)
+
+
+def test_a_claim_of_less_is_tested_and_said_as_such() -> None:
+    found = sample(0.86, 0.87, 0.88)
+    less = below(found, 0.98)
+    assert less.holds and not below(found, 0.87).holds
+    assert less.limit - less.mean == pytest.approx(less.mean - above(found, 0.0).limit)
+    assert less.words("kept").startswith("kept: mean 0.87, ")
+    assert less.words("kept").endswith("95% upper limit 0.8869 < 0.98")
+    assert below(found, 0.5).words("kept").endswith("0.8869 not < 0.5")
+    assert not below(sample(math.nan, 1.0), 9).holds
 
 
 def test_text_of_a_sample() -> None:

@@ -189,3 +189,27 @@ def test_a_critic_that_is_constant_in_float32_costs_no_result(shop: Any, tmp_pat
     assert done.code == 0 and "Traceback" not in done.err, done.err
     assert (tmp_path / "o/results.json").is_file()
     assert (tmp_path / "o/figures/critic_values.png").is_file()
+
+
+def test_the_means_of_weighted_samples_are_weighted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.axes import Axes
+
+    lines, heights = [], []
+    draw_line, draw_bars = Axes.axvline, Axes.hist
+    monkeypatch.setattr(
+        Axes, "axvline", lambda self, x, **look: [lines.append(x), draw_line(self, x, **look)][1]
+    )
+
+    def hist(self: Axes, *given: Any, **look: Any) -> Any:
+        found = draw_bars(self, *given, **look)
+        heights.append(found[0])
+        return found
+
+    monkeypatch.setattr(Axes, "hist", hist)
+    p, q = np.array([0.0, 1.0]), np.array([0.0, 0.5, 1.0])
+    weights = np.array([3.0, 1.0]), np.array([0.0, 0.0, 2.0])
+    assert wasserstein.draw_values(tmp_path / "v.png", p, q, "t", weights)
+    assert lines == [0.25, 1.0]
+    assert [h[h > 0].tolist() for h in heights] == [[1.5, 0.5], [3.0]]

@@ -83,6 +83,21 @@ def test_what_cannot_be_searched_is_said(words: list[str], said: str) -> None:
         read("train", words)
 
 
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        ("train", "data.test=0.1,0.2"),
+        ("estimate-wasserstein", "seed=0,1"),
+        ("estimate-wasserstein", "evaluation.holdout=interval(0.1,0.5)"),
+        ("estimate-wasserstein", "distribution.rows=10,20"),
+    ],
+)
+def test_which_rows_are_held_out_is_not_searched(command: str, word: str) -> None:
+    key = word.partition("=")[0]
+    with pytest.raises(UsageError, match=f"{key}: found several.*decides which rows are held out"):
+        read(command, [word])
+
+
 def test_every_value_is_checked_beforehand() -> None:
     with pytest.raises(UsageError, match="model.widths"):
         read("train", ["seed=range(0,5)", "model.widths=choice([64],[65])"])

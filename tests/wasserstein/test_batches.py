@@ -94,3 +94,18 @@ def test_as_many_as_there_are_is_all_of_them() -> None:
     x, y = source.step_batch(30, np.random.default_rng(0), (0, 7), 3)
     assert len(x) == 24 and len(np.unique(x)) == 24
     assert len(y) == 30 and len(np.unique(y)) == 30
+
+
+@pytest.mark.parametrize("copies", [1, 30])
+def test_copies_are_said_where_no_rows_are_held_out(
+    copies: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    p, q = (np.repeat(rng.random((60, 3)), copies, axis=0) for _ in range(2))
+    samples = [make_samples(rows, None, name="rows") for rows in (p, q)]
+    source = SampleSource(*samples, "copies", rng=rng, support=(0.0, 1.0))
+    capsys.readouterr()
+    assert source.held_out(0, rng) is None
+    assert source.diameters("linf") == (1.0, 1.0)
+    said = "bounds for the populations do not hold"
+    assert " ".join(capsys.readouterr().err.split()).count(said) == (2 if copies > 1 else 0)

@@ -92,6 +92,17 @@ def test_a_run_shorter_than_the_time_between_looks_is_looked_at_once(
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_the_screen_says_what_a_known_distance_is_of(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("distribution.dim=3", "distribution.points=30", "training.steps=2")
+    results = estimate(compose("distribution=translated_cloud", *words), tmp_path)
+    assert results["true_about"] == "the two samples compared"
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"True distance of the two samples compared: {results['true']:.6g}" in shown
+
+
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("norm", ["linf", "l1"])
 def test_other_ground_metrics(norm: str, compose: Compose, tmp_path: Path) -> None:
     config = compose(

@@ -230,3 +230,10 @@ def test_a_share_below_the_normal_numbers_is_not_rounded(heavy: float, light: fl
     exact = exact_transport(x, y, a)
     assert Fraction(exact.lower) <= truth <= Fraction(exact.upper) and exact.width < 1e-12
     assert truth <= Fraction(blocked_upper(x, y, a, size=1)) <= truth * 2
+
+
+def test_distances_beyond_binary64_are_refused_in_blocks_too() -> None:
+    x, y = np.array([[1.5e308, 0.0], [1.0, 2.0]]), np.array([[-1.5e308, 1.0], [0.0, 2.0]])
+    for bounded in (exact_transport, blocked_upper):
+        with pytest.raises(LipsortError, match="not finite"):
+            bounded(x, y)
