@@ -75,7 +75,9 @@ def override_like(command: str, text: str) -> Instead | None:
         if key.name != name:
             continue
         found = _value(value, key.kind, key.field.metadata)
-        if found is not None and not _same(f"{name}={found}", text):
+        decimal = float in (key.kind, *typing.get_args(key.kind))
+        same = _same(f"{name}={found}", text) if decimal else f"{name}={found}" == text
+        if found is not None and not same:
             return text, [f"{name}={found}"]
         several = re.fullmatch(r"\[([^\[\]]+)\]", value)
         if several and typing.get_origin(key.kind) is not list:
