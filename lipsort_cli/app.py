@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lipsort_cli.cli.plain import PLAIN
-from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import LipsortError, first_line
 
 
@@ -82,6 +80,10 @@ def main() -> None:
     except SystemExit as end:
         code = end.code
         raise
+    except KeyboardInterrupt:  # while what says so in colour is loaded
+        code = 130
+        print("lipsort: interrupted", file=sys.stderr)
+        sys.exit(code)
 
 
 def _is_the_script() -> bool:
@@ -160,6 +162,8 @@ def _known(arguments: list[str]) -> None:
     """Refuse a command or an option that does not exist, naming those that do."""
     from difflib import get_close_matches
 
+    from lipsort_cli.cli.plain import PLAIN
+    from lipsort_cli.config.schema import COMMANDS
     from lipsort_cli.errors import UsageError
 
     name, equals, _ = arguments[0].partition("=")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -336,7 +337,16 @@ def follow_up(*words: str | Path | tuple[str, str | Path]) -> None:
     console.print(f"next: {command_line(*words)}", soft_wrap=True)
 
 
+_PICTURE = re.compile(r"figures/[^ ]+")
+"""A single picture among the files of a result."""
+
+
 def results_line(what: str, folder: str | Path, *files: str) -> None:
-    """Print where results lie: ``what: FOLDER (FILES)``."""
-    listed = f" ({', '.join(files)})" if files else ""
+    """Print where results lie: ``what: FOLDER (FILES)``, without pictures that were not drawn.
+
+    ``folder`` may be the file that the others lie beside.
+    """
+    home = Path(folder) if os.path.isdir(folder) else Path(folder).parent
+    there = [name for name in files if not _PICTURE.fullmatch(name) or (home / name).exists()]
+    listed = f" ({', '.join(there)})" if there else ""
     console.print(f"{what}: {located(folder)}{listed}", soft_wrap=True)

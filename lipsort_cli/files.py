@@ -126,8 +126,11 @@ def resolved(path: str | Path) -> Path:
     """A path that a person wrote: ``~`` is a home folder, a relative one may lie where they stood.
 
     Raises:
-        UsageError: ``~name`` is nobody's home.
+        UsageError: ``~name`` is nobody's home; or nothing is written, as of an empty variable of
+            a shell.
     """
+    if path == "":
+        raise UsageError("found an empty path; allowed: a path, such as . for this folder")
     try:
         found = Path(path).expanduser()
     except RuntimeError as error:
@@ -142,7 +145,7 @@ def there(word: str) -> bool:
     """Whether a word that a person wrote is the path of something that is there."""
     try:
         return os.path.exists(resolved(word))
-    except UsageError:  # nobody's home
+    except UsageError:  # nobody's home, or nothing
         return False
 
 

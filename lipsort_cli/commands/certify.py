@@ -108,5 +108,5 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
         attacked={},
         eps=eps,
     )
-    results_line("Certificate", issued.path, "with points.csv and figures/certificate.png")
+    results_line("Certificate", issued.path, "with points.csv", "figures/certificate.png")
     follow_up("lipsort", "verify", issued.path)

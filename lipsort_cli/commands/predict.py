@@ -190,8 +190,8 @@ def _report(
         f"Within its radius ({_UNITS[config.units]}, {NAMES[norm]}) a row's class cannot change, "
         f"in {arithmetic} arithmetic (proven); 0: nothing is certified"
     )
-    files = f"with {SUMMARY} and figures/predictions.png"
-    results_line("Predictions", directory / f"predictions.{config.format}", files)
+    files = f"with {SUMMARY}", "figures/predictions.png"
+    results_line("Predictions", directory / f"predictions.{config.format}", *files)
     certified = (Path(config.run) / CERTIFICATE).is_file()
     follow_up("lipsort", "attack" if certified else "certify", Path(config.run))
 

@@ -172,7 +172,7 @@ def own_data(path: str) -> list[str]:
         return ["data=table", f"data.path={word(path)}", "data.label=COLUMN"]
     if ending == ".npz":
         return ["data=npz", f"data.path={word(path)}"]
-    return ["data=folder", f"data.path={word(path)}"] if isdir(resolved(path)) else []
+    return ["data=folder", f"data.path={word(path)}"] if path and isdir(resolved(path)) else []
 
 
 def _unknown_key(

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 from lipsort_cli.config import catalog
 from lipsort_cli.config.validate import value_faults
 from lipsort_cli.errors import Instead
@@ -72,7 +75,9 @@ def override_like(command: str, text: str) -> Instead | None:
         if key.name != name:
             continue
         found = _value(value, key.kind, key.field.metadata)
-        if found is not None and f"{name}={found}" != text:
+        decimal = float in (key.kind, *typing.get_args(key.kind))
+        same = _same(f"{name}={found}", text) if decimal else f"{name}={found}" == text
+        if found is not None and not same:
             return text, [f"{name}={found}"]
         several = re.fullmatch(r"\[([^\[\]]+)\]", value)
         if several and typing.get_origin(key.kind) is not list:
@@ -80,6 +85,16 @@ def override_like(command: str, text: str) -> Instead | None:
             if all(one is not None for one in each):
                 return text, ["-m", f"{name}={','.join(map(str, each))}"]
     return None
+
+
+def _same(override: str, other: str) -> bool:
+    """Whether two overrides are one, however their numbers are written: 5 and 5.0."""
+    parser = OverridesParser.create()
+    try:
+        one, two = (parser.parse_override(text).value() for text in (override, other))
+    except HydraException:
+        return override == other
+    return bool(one == two)
 
 
 def _value(text: str, kind: Any, metadata: Any) -> str | None:

@@ -81,6 +81,9 @@ def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
                 + (f" ({reason})" if reason else "")
             )
         return
+    if metadata.get("path") and value == "":
+        yield f"{key}: found nothing; allowed: a path, such as . for this folder"
+        return
     pattern = metadata.get("pattern")
     if pattern is not None and isinstance(value, str) and not re.fullmatch(pattern, value):
         yield f"{key}: found {value!r}; allowed: {metadata['help']}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsort_cli.config.data import TableOptions
+from lipsort_cli.data.letters import as_written
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import list_override, setting
 
@@ -45,6 +46,14 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
+def said_of(names: Sequence[str], written: Sequence[str], place: str) -> tuple[str, ...]:
+    """What is said of those of ``names`` that ``place`` has in another encoding of letters."""
+    others = [one for name, one in zip(names, written, strict=True) if name != one]
+    if not others:
+        return ()
+    return (f"{place}: the same names in another encoding of letters: {few(others)}",)
+
+
 _CALLED = {"index", "level_0", "id", "idx", "no", "nr", "row", "row_id", "rowid", "row_nr"}
 """Names of columns that number rows, in any order, when they hold different whole numbers."""
 _FEW = (3, 10)
@@ -68,13 +77,14 @@ def index_columns(
     index = {j for j, name in enumerate(names) if re.fullmatch(r"Unnamed: \d+", name)}
     if not names[0] or (names[0] in ("index", "level_0") and _counts(columns[0]) in (0, 1)):
         index.add(0)
+    apart = as_written(options.apart, names)
     doubtful = [
         j for j, name in enumerate(names)
-        if name and j not in index and name not in options.apart
+        if name and j not in index and name not in apart
         and len(rows) >= _FEW[min(j, 1)]
         and (_counts(columns[j]) is not None or (name.lower() in _CALLED and _differ(columns[j])))
     ]  # fmt: skip
-    others = [n for j, n in enumerate(names) if j not in index and n not in options.apart]
+    others = [n for j, n in enumerate(names) if j not in index and n not in apart]
     if doubtful and len(others) > 1 and options.columns is None:
         column, key = names[doubtful[0]], options.key
         rest = [name for name in others if name != column]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import say
-from lipsort_cli.data.options import Options, few
+from lipsort_cli.data.letters import as_written
+from lipsort_cli.data.options import Options, few, said_of
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
 from lipsort_cli.data.points import (
     DoubleRows,
@@ -222,14 +223,17 @@ def _table(
 
 def _matched(table: Table, like: Samples) -> tuple[str, ...]:
     """The columns of ``table`` in the order that ``like`` has them."""
-    wanted = like.names or ()
+    given = like.names or ()
+    wanted = tuple(as_written(given, table.names))
     if set(wanted) != set(table.names):
         both = [name for name in wanted if name in table.names]
         choose = f"; {list_override('distribution.columns', both)} compares what both have"
         raise UsageError(
             f"{table.path} has the columns {', '.join(table.names)}, {like.name} "
-            f"{', '.join(wanted)}; columns are matched by name" + (choose if both else "")
+            f"{', '.join(given)}; columns are matched by name" + (choose if both else "")
         )
+    for note in said_of(given, wanted, str(table.path)):
+        say(note)
     if wanted != table.names:
         say(f"{table.path}: columns put in the order of {like.name}: {', '.join(wanted)}")
     return wanted

@@ -20,6 +20,7 @@ import numpy as np
 
 from lipsort_cli.data.arrow import BadValue, Numbers, numbers
 from lipsort_cli.data.delimited import LOOK, read_layout
+from lipsort_cli.data.letters import as_written
 from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import readable, refuse_bomb
@@ -51,6 +52,7 @@ class Table:
         Raises:
             UsageError: the table has no such column, or one is named twice.
         """
+        columns = as_written(columns, self.names)
         for name in columns:
             if name not in self.names:
                 raise UsageError(

@@ -16,6 +16,7 @@ from lipsort_cli.data.arrow import GAPS, Numbers
 from lipsort_cli.data.classes import refuse_unseen, sizes_of, warn_of_alike
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
 from lipsort_cli.data.folder import SPLITS, split_of
+from lipsort_cli.data.letters import as_written
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.precision import blurred
 from lipsort_cli.data.tables import TABLES, Table, open_table
@@ -90,19 +91,21 @@ def load_table(config: TableData) -> Dataset:
 
 def _inputs(table: Table, config: TableData) -> list[str]:
     """Names of the columns that are inputs."""
-    special = [name for name in (config.label, config.split) if name is not None]
+    given = [name for name in (config.label, config.split) if name is not None]
+    special = as_written(given, table.names)
     for key, name in (("label", config.label), ("split", config.split)):
         if name is not None:
             table.positions([name], f"data.{key}")
     chosen = config.columns
     if chosen is None:
         chosen = [name for name in table.names if name not in special]
+    chosen = as_written(chosen, table.names)
     for name in special:
         if name in chosen:
             raise UsageError(f"data.columns: found {name!r}, which is the label or the split")
     if not chosen:
         raise UsageError(f"data.path: {table.path} has no columns but {few(special)}")
-    return list(chosen)
+    return chosen
 
 
 def _read(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.data.options import few
+from lipsort_cli.data.letters import as_written
+from lipsort_cli.data.options import few, said_of
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import setting
 
@@ -66,6 +67,7 @@ def columns_of(
             f"trained on {taken.shape[0]} columns"
             + (f": {few(taken.features)}" if taken.features else "")
         )
+    given, wanted = wanted, as_written(wanted, names)
     missing = [name for name in wanted if name not in names]
     if missing:
         raise UsageError(
@@ -73,7 +75,7 @@ def columns_of(
             f"{few(names)}; {key}=[...] names the columns that stand for "
             f"{few(taken.features or wanted)}, in this order"
         )
-    notes = []
+    notes = [*said_of(given, wanted, place)]
     if chosen is None and not taken.features:
         notes.append(f"{place}: the run's data had no names; columns are taken by position")
     elif wanted != [name for name in names if name in wanted]:

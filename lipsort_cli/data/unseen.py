@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.certificates import Settled
 from lipsort_cli.console import plural, warn
+from lipsort_cli.data.letters import as_written
 from lipsort_cli.data.options import Options, few
 from lipsort_cli.data.pictures import (
     APART,
@@ -104,6 +105,7 @@ def _place(options: Settled) -> str:
 def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64]:
     """The numbers of classes that are named; -1 where nothing is."""
     known = {"": -1} | {name: number for number, name in enumerate(taken.classes)}
+    words = as_written(words, list(known))
     for word in words:
         if word not in known:
             raise UsageError(
@@ -126,11 +128,14 @@ def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
     if chosen.columns is None and taken.features:
         chosen = replace(chosen, columns=taken.features)
     table = open_table(path, chosen)
-    label = options.label
+    label, own = (
+        None if given is None else as_written([given], table.names)[0]
+        for given in (options.label, options.own_label)
+    )  # fmt: skip
     if label is not None:
         table.positions([label], setting(options.group, "label"))
-    elif options.own_label in set(table.names) - set(taken.features):
-        label = options.own_label
+    elif own in set(table.names) - set(as_written(taken.features, table.names)):
+        label = own
     known = [name for name in table.names if name != label]
     names, notes = columns_of(known, str(path), taken, options.columns, options.group)
     key = setting(options.group, "columns")
@@ -338,6 +343,6 @@ def _listed(
     notes = (words,) if words else ()
     inside = [file.relative_to(folder).parts[0] for file in files]
     subfolders = {name for name in inside if (folder / name).is_dir() and not hidden(name)}
-    if not subfolders & set(taken.classes):
+    if not set(as_written(subfolders, taken.classes)) & set(taken.classes):
         return files, None, notes
     return files, _classes(inside, taken, f"{place}: {folder}"), notes

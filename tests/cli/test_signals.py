@@ -52,3 +52,23 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
     assert message.startswith("lipsort: interrupted at once; continue from the last")
     assert message.endswith("`lipsort train resume=run`\n")
     assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("module", ["rich.console", "lipsort_cli.console", "lipsort_cli.cli.plain"])
+def test_ctrl_c_while_the_command_is_being_loaded_leaves_no_traceback(
+    module: str, tmp_path: Path
+) -> None:
+    script = f"""
+import sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from lipsort_cli.app import main
+main()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script, "zoo"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stderr) == (130, "lipsort: interrupted\n")
