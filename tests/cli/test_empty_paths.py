@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command_line import lipsort
 
 from lipsort_cli.config.meant import override_like
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
-from tests.command_line import lipsort
 
 FILES = "estimate-wasserstein distribution=files"
 
