@@ -187,7 +187,7 @@ def test_data_that_are_missing_are_found_before_anything_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LipsortError, match=said) as refused:
-        app.run(["tune", *words, "seed=1,2"])
+        app.run(["tune", *words, "optimizer.lr=0.1,0.2"])
     assert "trial" not in str(refused.value) and not list(tmp_path.iterdir())
 
 
