@@ -124,8 +124,11 @@ class Augmentation:
         0, "largest shift by whole pixels, without smoothing", minimum=0, maximum=1024
     )
     flip: bool = option(False, "mirror half of the images left to right")
-    plain_epochs: int = option(
-        0, "last epochs of training, whose images are mirrored at most", minimum=0
+    plain: float = option(
+        0.0,
+        "share of the epochs, the last, whose images are mirrored at most",
+        minimum=0,
+        maximum=1,
     )
 
     @property
@@ -241,17 +244,11 @@ class TrainConfig(Session, LipschitzNetwork):
                 "augmentation.sampling: found nearest with nothing that moves between pixels; set "
                 "augmentation.shift, rotation, zoom, shear or elastic, or leave it at bilinear"
             )
-        if plain := moves.plain_epochs:
-            if not (moves.moves or moves.crop):
-                yield (
-                    f"augmentation.plain_epochs: found {plain} with nothing that moves images; set "
-                    "augmentation.crop, shift, rotation, zoom, shear or elastic, or leave it at 0"
-                )
-            if plain >= self.training.epochs:
-                yield (
-                    f"augmentation.plain_epochs: found {plain} of training.epochs="
-                    f"{self.training.epochs}; allowed: fewer"
-                )
+        if moves.plain and not (moves.moves or moves.crop):
+            yield (
+                f"augmentation.plain: found {moves.plain} with nothing that moves images; set "
+                "augmentation.crop, shift, rotation, zoom, shear or elastic, or leave it at 0"
+            )
         if isinstance(self.model, EnsembleModel):
             if self.constraint.name != "orthonormal":
                 yield (

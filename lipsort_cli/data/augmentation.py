@@ -29,8 +29,8 @@ class Augment:
     With ``flip``, each image is mirrored left to right with probability 1/2.
 
     A network of known constant has little room, and spends some of it on images that are moved
-    further than those it is judged by: ``plain_epochs`` at the end, where steps are short, give it
-    back.
+    further than those it is judged by: the ``plain`` epochs at the end, where steps are short, give
+    it back.
     """
 
     def __init__(self, config: Augmentation, input_shape: tuple[int, ...]) -> None:

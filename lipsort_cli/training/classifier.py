@@ -57,6 +57,7 @@ class ClassifierTask(Task):
         self.norm, self.eps = config.evaluation.norm, max(config.evaluation.eps)
         self.dtype = training_dtype(training.precision, device)
         self.augment = Augment(config.augmentation, dataset.input_shape)
+        self.plain_epochs = round(config.augmentation.plain * training.epochs)
         self.inputs = dataset.train.inputs.to(device)
         self.labels = dataset.train.labels.to(device)
         self.batch_size = min(training.batch_size, len(self.labels))
@@ -85,7 +86,7 @@ class ClassifierTask(Task):
         inputs, labels = self.inputs[index], self.labels[index]
         if self.augment.active:
             # As one process would, before the batch is shared out.
-            moved = self.epoch < self.training.epochs - self.augment.config.plain_epochs
+            moved = self.epoch < self.training.epochs - self.plain_epochs
             inputs = self.augment(inputs, self.random(AUGMENTATION, self.at.step), moved=moved)
         count = len(labels)
         part, share = self.team.shard(count)

@@ -86,7 +86,7 @@ def test_the_generator_decides(images: torch.Tensor, change: dict[str, object]) 
 
 
 def test_plain_images_are_mirrored_at_most(images: torch.Tensor) -> None:
-    moves = {"shift": 1.0, "elastic": 1.0, "crop": 2, "flip": True, "plain_epochs": 1}
+    moves = {"shift": 1.0, "elastic": 1.0, "crop": 2, "flip": True, "plain": 0.5}
     augment = Augment(Augmentation(**{**STILL, **moves}), SHAPE)
     plain = augment(images, torch.Generator().manual_seed(5), moved=False)
     assert torch.equal(plain, augmented(images, 5, flip=True))
@@ -106,21 +106,16 @@ def test_the_last_epochs_of_a_run_are_plain(
     monkeypatch.setattr(Augment, "__call__", noted)
     train(
         "model.widths=[8]", "training.epochs=5", "training.batch_size=700", "threads=1",
-        "evaluation.attack.points=0", "augmentation.crop=1", "augmentation.plain_epochs=2",
+        "evaluation.attack.points=0", "augmentation.crop=1", "augmentation.plain=0.4",
         f"hydra.run.dir={tmp_path}",
     )  # fmt: skip
     epoch = len(asked) // 5
     assert epoch > 1 and asked == [True] * (3 * epoch) + [False] * (2 * epoch)
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    (["augmentation.flip=true", "augmentation.plain_epochs=1"], "found 1 with nothing that moves"),
-    (["augmentation.crop=1", "augmentation.plain_epochs=3", "training.epochs=3"],
-     "found 3 of training.epochs=3; allowed: fewer"),
-], ids=str)  # fmt: skip
-def test_plain_epochs_of_nothing_or_of_all_are_refused(given: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=f"augmentation.plain_epochs: {message}"):
-        train(*given)
+def test_plain_epochs_of_nothing_that_moves_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"augmentation.plain: found 0.5 with nothing that moves"):
+        train("augmentation.flip=true", "augmentation.plain=0.5")
 
 
 def test_points_that_are_no_images_are_refused() -> None:
