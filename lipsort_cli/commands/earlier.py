@@ -33,16 +33,12 @@ def _replaced(path: Path, settings: dict[str, Any]) -> str:
         held = read_json(path)
         earlier = held.get(SETTINGS) if isinstance(held, dict) else None
         if not isinstance(earlier, dict):
-            return "an earlier call" if path.exists() else ""
-        keys = [key for key in sorted({**earlier, **settings}) if _differ(earlier, settings, key)]
+            return "an earlier call"
+        keys = [k for k in sorted({**earlier, **settings}) if earlier.get(k) != settings.get(k)]
         words = [f"{key}={_shown(earlier, key)} (now {_shown(settings, key)})" for key in keys]
         more = f" and {len(words) - _SHOWN} other settings" if len(words) > _SHOWN else ""
         return ", ".join(words[:_SHOWN]) + more
     return ""
-
-
-def _differ(earlier: dict[str, Any], settings: dict[str, Any], key: str) -> bool:
-    return key not in earlier or key not in settings or earlier[key] != settings[key]
 
 
 def _shown(settings: dict[str, Any], key: str) -> str:

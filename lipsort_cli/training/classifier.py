@@ -57,7 +57,9 @@ class ClassifierTask(Task):
         self.norm, self.eps = config.evaluation.norm, max(config.evaluation.eps)
         self.dtype = training_dtype(training.precision, device)
         self.augment = Augment(config.augmentation, dataset.input_shape)
-        self.plain_epochs = round(config.augmentation.plain * training.epochs)
+        # Never all of them: what moves images is asked for.
+        plain = round(config.augmentation.plain * training.epochs)
+        self.plain_epochs = min(plain, training.epochs - 1)
         self.inputs = dataset.train.inputs.to(device)
         self.labels = dataset.train.labels.to(device)
         self.batch_size = min(training.batch_size, len(self.labels))

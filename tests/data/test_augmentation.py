@@ -9,7 +9,11 @@ import pytest
 import torch
 from command_line import train
 
+from lipsort_cli.commands.train import build_task
+from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.train import Augmentation
+from lipsort_cli.config.typed import to_typed
+from lipsort_cli.data import load
 from lipsort_cli.data.augmentation import Augment
 from lipsort_cli.errors import UsageError
 
@@ -111,6 +115,17 @@ def test_the_last_epochs_of_a_run_are_plain(
     )  # fmt: skip
     epoch = len(asked) // 5
     assert epoch > 1 and asked == [True] * (3 * epoch) + [False] * (2 * epoch)
+
+
+@pytest.mark.parametrize(("epochs", "plain", "expected"), [
+    (40, 0.25, 10), (1, 0.25, 0), (5, 0.99, 4), (10, 0.0, 0),
+])  # fmt: skip
+def test_how_many_epochs_are_plain(epochs: int, plain: float, expected: int) -> None:
+    words = [f"training.epochs={epochs}", "augmentation.crop=1", f"augmentation.plain={plain}"]
+    with Composer("train") as composer:
+        config = to_typed(composer.compose(words), "train")
+    task = build_task(config, load(config.data), torch.device("cpu"))
+    assert task.plain_epochs == expected
 
 
 def test_plain_epochs_of_nothing_that_moves_are_refused() -> None:

@@ -22,8 +22,9 @@ _VECTOR = 8
 def channels_go_last(x: Tensor) -> bool:
     """Whether images [N, C, H, W] are convolved with the channels last in memory.
 
-    So oneDNN's kernels for float32 take two thirds of the time, and what follows finds them so
-    (:func:`lipsort_cli.layers.activations.group_sort`). Only the order of sums differs.
+    oneDNN's kernels for float32 are quicker so (``benchmarks/convolution_step.py``), and what
+    follows finds them so (:func:`lipsort_cli.layers.activations.group_sort`). Only the order of
+    sums differs.
     """
     return x.device.type == "cpu" and x.dtype != torch.float64 and x.shape[1] >= _VECTOR
 
