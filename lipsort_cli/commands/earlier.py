@@ -18,13 +18,18 @@ _SHOWN = 3
 """Settings that a message names."""
 
 
-def write_result(path: Path, result: dict[str, Any], config: Any) -> None:
-    """Write ``result`` with the settings of ``config``, and say whose it replaces."""
+def write_result(
+    path: Path, result: dict[str, Any], config: Any, elsewhere: str | None = None
+) -> None:
+    """Write ``result`` with the settings of ``config``, and say whose it replaces.
+
+    ``elsewhere``: what is typed for another folder, where that is not ``hydra.run.dir``.
+    """
     settings = flat(config)
     replaced = _replaced(path, settings)
     write_json(path, result | {SETTINGS: settings})
     if replaced:
-        say(f"replaced: {path.name} of {replaced}; {spelled()} would keep both")
+        say(f"replaced: {path.name} of {replaced}; {elsewhere or spelled()} would keep both")
 
 
 def _replaced(path: Path, settings: dict[str, Any]) -> str:

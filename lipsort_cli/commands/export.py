@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from lipsort_cli.arithmetic import certified_arithmetic
 from lipsort_cli.certificates.claims import require_certified
 from lipsort_cli.certificates.points import evaluate, load_network
+from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import ExportConfig
 from lipsort_cli.console import console, follow_up, plural, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, write_atomic, write_json
+from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, write_atomic
 from lipsort_cli.runs import read_record
 from lipsort_cli.trained import CLASSIFIERS, open_run
 from lipsort_cli.verifier.errors import Unsupported
@@ -77,7 +78,7 @@ def run(config: ExportConfig, directory: Path) -> None:
     copied = [name for name in COMPANIONS if (trained.directory / name).is_file()]
     for name in copied:
         write_atomic(target / name, read_bytes(trained.directory / name, LARGEST_WEIGHTS))
-    write_json(target / "export.json", report)
+    write_result(target / "export.json", report, config)
     _last_words(trained, target, config.formats, "certificate.json" in copied)
 
 

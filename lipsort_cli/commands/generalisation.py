@@ -29,15 +29,17 @@ def generalisation(
     if not 0 < delta < 1:
         raise UsageError(f"--delta: found {delta:g}; allowed: > 0 and < 1")
 
+    from lipsort_cli.commands.earlier import write_result
     from lipsort_cli.directed_text import at_most
-    from lipsort_cli.files import make_folder, write_json
+    from lipsort_cli.files import make_folder
     from lipsort_cli.finding import find_run, usable_folder
 
     directory = find_run(run, ("train",))
     folder = directory if out is None else usable_folder("--out", out)
     found = _bounded(directory, delta)
     make_folder(folder)
-    write_json(folder / "generalisation.json", found)
+    asked = {"run": str(directory), "delta": delta}
+    write_result(folder / "generalisation.json", found, asked, "--out FOLDER")
     bound = found["bound"]
     says = "it says nothing: above 1" if bound["vacuous"] else f"at margin {bound['margin']:.3g}"
     console.print(

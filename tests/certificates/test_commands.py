@@ -23,6 +23,7 @@ from lipsort_cli.config.certificates import (
     CertifyConfig,
     ExportConfig,
 )
+from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.trained import open_predictor, open_run, resolve_claim
 from lipsort_cli.verifier.__main__ import main as verify_main
@@ -30,6 +31,7 @@ from lipsort_cli.verifier.__main__ import main as verify_main
 TRAIN = [
     "train",
     "model.widths=[16,16]",
+    "model.bias=false",
     "training.epochs=3",
     "evaluation.attack.points=0",
     "evaluation.eps=[0.1,0.3]",
@@ -86,19 +88,60 @@ def test_certify_verify_export(run: Path) -> None:
     assert onnx.returncode == 0, onnx.stdout
 
 
-@pytest.mark.parametrize("command", ["attack", "inspect"])
+SECOND_LOOKS = {
+    # What is asked twice, then another question, and the message's words on the difference.
+    "certify": (["points=5"], ["points=6"], "a certificate of another claim is refused"),
+    "attack": (
+        ["points=5"],
+        ["points=6", "norm=linf"],
+        "attack.json of norm=null (now linf), points=5 (now 6); hydra.run.dir=FOLDER",
+    ),
+    "inspect": (
+        ["points=5"],
+        ["points=6", "norm=linf"],
+        "inspect.json of norm=null (now linf), points=5 (now 6); hydra.run.dir=FOLDER",
+    ),
+    "export": (
+        ["points=5", "formats=[safetensors]"],
+        ["points=6", "formats=[safetensors]"],
+        "export.json of points=5 (now 6); hydra.run.dir=FOLDER",
+    ),
+    "predict": (
+        ["data=new.npy"],
+        ["data=new.npy", "norm=linf"],
+        "predictions.json of norm=null (now linf); hydra.run.dir=FOLDER",
+    ),
+    "generalisation": (
+        ["--delta", "0.1"],
+        ["--delta", "0.2"],
+        "generalisation.json of delta=0.1 (now 0.2); --out FOLDER",
+    ),
+}
+"""Every command that writes into the run it looks at, where nothing else is said."""
+
+
+def test_second_looks_are_all_there() -> None:
+    looks = {one.name for one in COMMANDS.values() if one.takes}
+    assert set(SECOND_LOOKS) == looks | {"generalisation"}
+
+
+@pytest.mark.parametrize("command", SECOND_LOOKS)
 def test_what_a_result_replaces_is_said(run: Path, tmp_path: Path, command: str) -> None:
-    said = []
-    for settings in (["points=5"], ["points=5"], ["points=6", "norm=linf"]):
-        out = f"hydra.run.dir={tmp_path}"
-        done = lipsort(command, "run", *settings, out, cwd=run.parent)
-        assert done.returncode == 0, done.stderr
-        said.append(re.findall("replaced: .*", done.stdout))
-    result = json.loads((tmp_path / f"{command}.json").read_text())
-    assert result["settings"]["points"] == 6 and result["settings"]["norm"] == "linf"
-    assert said[:2] == [[], []], "one question asked twice replaces nothing"
-    held = f"{command}.json of norm=null (now linf), points=5 (now 6)"
-    assert said[2] == [f"replaced: {held}; hydra.run.dir=FOLDER would keep both"]
+    same, other, difference = SECOND_LOOKS[command]
+    folder = tmp_path / "run"
+    earlier = shutil.ignore_patterns("certificate*", "export", "attack.json", "inspect.json")
+    shutil.copytree(run, folder, ignore=earlier)
+    np.save(tmp_path / "new.npy", np.zeros((2, 1, 8, 8), np.float32))
+    first, again, then = (
+        lipsort(command, "run", *words, cwd=tmp_path) for words in (same, same, other)
+    )
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "replaced" not in first.stdout + again.stdout, "one question asked twice"
+    if command == "certify":
+        assert then.returncode == 2 and "replace=true" in then.stderr
+        return
+    assert then.returncode == 0, then.stderr
+    assert re.findall("replaced: .*", then.stdout) == [f"replaced: {difference} would keep both"]
 
 
 def test_attack(run: Path) -> None:
