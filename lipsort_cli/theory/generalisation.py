@@ -5,7 +5,12 @@ networks x -> A_L f_{L-1}(... f_1(A_1 x)) whose f_i are r_i-Lipschitz with f_i(0
 norms ||A_i|| <= s_i, row norms sum_j ||row_j(A_i)||_2 <= b_i and no dimension above W, the outputs
 on n inputs X (Frobenius norm ||X||) have covering numbers
 
-    ln N(e) <= ||X||^2 ln(2 W^2) / e^2 * (prod_i s_i r_i)^2 * (sum_i (b_i / s_i)^(2/3))^3.
+    ln N(e) <= 2 ||X||^2 ln(2 W^2) / e^2 * (prod_i s_i r_i)^2 * (sum_i (b_i / s_i)^(2/3))^3.
+
+Their theorem leaves the 2 out: it adds up u ln(2 W^2) over the layers, u = (b ||F|| / e)^2, where
+their Lemma 3.2 has ceil(u) ln(2 W^2). For u <= 1 the one matrix 0 is a cover; else ceil(u) <= 2 u.
+(What covers layer i need not have norm s_i, but may be moved to the nearest matrix of Frobenius
+norm at most s_i ||F||, which all that it covers have: no distance grows.)
 
 The margin f_y - max_{j != y} f_j moves by at most sqrt(2) times the output's L2 distance, and the
 ramp from 1 (margin <= 0) to 0 (margin >= g) has slope 1/g. So the losses have ln N(e) <= R / e^2
@@ -115,7 +120,7 @@ def margin_bound(
         # From the largest margin downwards: a smaller g has fewer failures and more complexity.
         k = math.floor(_GRID["margin"] * math.log2(top)) - step
         margin = 2.0 ** (k / _GRID["margin"])
-        root = math.sqrt(2 * math.log(2 * width**2)) * spread / margin
+        root = math.sqrt(2 * 2 * math.log(2 * width**2)) * spread / margin
         complexity = 2 * _rademacher(root, n)
         allowed = logs + _cost(k)
         sampling = 3 * math.sqrt((math.log(2 / delta) + allowed) / (2 * n))

@@ -54,7 +54,7 @@ def test_formula_of_a_linear_network(tmp_path: Path) -> None:
     # The same by hand: one layer, spectral norm sqrt(2), two rows of length 1, W = 6.
     size = float(np.linalg.norm(x.astype(np.float64)))
     s, b = math.sqrt(2), 2.0
-    root = math.sqrt(2 * math.log(2 * 36)) * size * s * (b / s) / found.margin
+    root = math.sqrt(4 * math.log(2 * 36)) * size * s * (b / s) / found.margin
     assert found.complexity >= 2 * min(1.0, 12 * root / 1000) * 0.999
     assert found.value == pytest.approx(found.empirical + found.complexity + found.sampling)
     assert found.sampling >= 3 * math.sqrt(math.log(2 / delta) / 2000)
