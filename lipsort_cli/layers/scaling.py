@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.arguments import numbers, real, shown
 from lipsort_cli.errors import ArgumentError
+from lipsort_cli.layers.base import misfit
 
 
 class Scale(nn.Module):
@@ -54,6 +55,8 @@ class Normalize(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:2] != self.mean.shape:
+            raise misfit(x, f"[N, {len(self.mean)}, ...]")
         shape = (1, -1) + (1,) * (x.dim() - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)
 
