@@ -60,7 +60,8 @@ class _SortingNetwork(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
-        return _exchanged(gradient, *ctx.saved_tensors, ctx.dim, -1), None
+        (kept,) = ctx.saved_tensors
+        return _exchanged(gradient, kept, ctx.dim, -1), None
 
 
 class _ForwardToo(_SortingNetwork):
@@ -68,7 +69,8 @@ class _ForwardToo(_SortingNetwork):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, None]:
-        return _exchanged(tangent, *ctx.saved_tensors, ctx.dim, 1), None
+        (kept,) = ctx.saved_tensors
+        return _exchanged(tangent, kept, ctx.dim, 1), None
 
 
 def _exchanged(x: Tensor, kept: Tensor, dim: int, step: int) -> Tensor:

@@ -51,7 +51,7 @@ class Normalize(nn.Module):
             self.register_buffer(key, made)
         if len(self.mean) != len(self.std):
             raise ArgumentError(
-                f"std: found {len(self.std)} numbers; allowed: as many as of mean, {len(self.mean)}"
+                f"std: found {len(self.std)} of them; allowed: as many as of mean, {len(self.mean)}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
