@@ -117,7 +117,7 @@ def execute(command: Command, typed: Any, directory: Path, files: Saved | None =
     """
     keep_memory()
     asked = getattr(typed, "objective", None)
-    objective.check(asked)
+    objective.check(command, asked)
     for warning in validate.warnings(typed):
         warn(warning)
 

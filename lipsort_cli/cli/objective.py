@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.registry import Command
+from lipsort_cli.config.tune import LOGGED
+from lipsort_cli.console import warn
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
 from lipsort_cli.metrics import last_figures
@@ -41,16 +43,23 @@ def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, 
     return values[0] if isinstance(keys, str) else values
 
 
-def check(keys: Any) -> None:
-    """Refuse what can be no figure's key.
+def check(command: Command, keys: Any) -> None:
+    """Refuse what can be no figure's key; warn of figures that nothing may be chosen by.
 
     Raises:
         UsageError: neither a key nor a list of them.
     """
     listed = [keys] if isinstance(keys, str) else keys
-    if keys is None or (
-        isinstance(listed, list) and listed and all(isinstance(k, str) and k for k in listed)
-    ):
+    if keys is None:
+        return
+    if isinstance(listed, list) and listed and all(isinstance(k, str) and k for k in listed):
+        logged = LOGGED.get(command.name, ("train",))
+        if judged := [key for key in listed if key.partition(".")[0] not in logged]:
+            warn(
+                f"objective: found {', '.join(judged)}, of data that the result is judged on: "
+                "what a sweep chooses by it looks better there than it is; a figure of "
+                f"{' or '.join(logged)}, as SPLIT.NAME, leaves that data unseen"
+            )
         return
     raise UsageError(
         f"objective: found {keys!r}; allowed: a figure's key such as validation.accuracy, or a "

@@ -37,7 +37,7 @@ def run(config: TuneConfig, directory: Path) -> None:
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
         _search(study, config, directory)
         if not study.in_state("complete"):
-            raise LipsortError(f"none of {len(study.trials)} trials came to its end")
+            raise LipsortError(f"none of {plural(len(study.trials), 'trial')} came to its end")
         _write(study, config, directory)
     _draw(study, directory)
     _show(study, config, directory)

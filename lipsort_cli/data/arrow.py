@@ -18,6 +18,9 @@ GAPS = (
 )
 """What stands for a missing number in a text file, in any case."""
 
+TRUTH = ("true", "false")
+"""Truth values in a text file, in any case."""
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -55,6 +58,8 @@ def numbers(array: Any, decimal: str = ".") -> Numbers:
         kind = array.type
     if pa.types.is_decimal(kind):
         array, kind, decimal = pc.cast(array, pa.string()), pa.string(), "."
+    if pa.types.is_string_view(kind):
+        array, kind = pc.cast(array, pa.string()), pa.string()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _parsed(array, decimal)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
@@ -82,9 +87,22 @@ def _parsed(array: Any, decimal: str) -> Numbers:
     try:
         hi = np.array(pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        raise _first_bad(text) from None
+        if (bits := _bits(text, gap)) is None:
+            raise _first_bad(text) from None
+        hi = bits
     lo, rounded = _left_out(text, hi)
     return Numbers(hi, lo, np.asarray(gap.to_numpy(zero_copy_only=False)), rounded)
+
+
+def _bits(text: Any, gap: Any) -> NDArray[np.float64] | None:
+    """Truth values as 1 and 0, as those of Parquet and of arrays; None where others are there."""
+    import pyarrow.compute as pc
+
+    true, false = (pc.equal(pc.utf8_lower(text), word) for word in TRUTH)
+    if not pc.all(pc.or_(gap, pc.or_(true, false))).as_py():
+        return None
+    values = pc.if_else(gap, np.nan, pc.if_else(true, 1.0, 0.0))
+    return np.array(values.to_numpy(zero_copy_only=False))
 
 
 def _first_bad(text: Any) -> BadValue:

@@ -199,8 +199,7 @@ def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:
         if len(members) < count:
             raise UsageError(
                 f"data.train_per_class: found {count}, but class {dataset.class_name(label)} of "
-                f"{dataset.name} has "
-                f"{len(members)} training examples; allowed: at most "
+                f"{dataset.name} has {plural(len(members), 'training example')}; allowed: at most "
                 f"{int(torch.bincount(labels, minlength=dataset.classes).min())}"
             )
         chosen.append(members[order[:count]])

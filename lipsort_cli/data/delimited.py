@@ -16,8 +16,8 @@ from itertools import chain, dropwhile, islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.console import say
-from lipsort_cli.data.arrow import GAPS
+from lipsort_cli.console import plural, say
+from lipsort_cli.data.arrow import GAPS, TRUTH
 from lipsort_cli.data.options import Options, few, index_columns
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import setting
@@ -68,7 +68,7 @@ class Layout:
             for number, _, fields in batch:
                 if len(fields) != width:
                     raise UsageError(
-                        f"{self.path}, line {number}: found {len(fields)} values, line "
+                        f"{self.path}, line {number}: found {plural(len(fields), 'value')}, line "
                         f"{next(_rows(self.path, self.delimiter))[0]} has {width}; every line "
                         "needs as many"
                     )
@@ -239,6 +239,8 @@ def _trailing(rows: list[list[str]], delimiter: str | None) -> bool:
 
 def _is_number(text: str, decimal: str) -> bool:
     text = text.strip()
+    if text.lower() in TRUTH:
+        return True
     if decimal == ",":
         text = text.replace(".", "x").replace(",", ".")
     try:
@@ -286,8 +288,9 @@ def _refuse_shifted(path: Path, rows: list[list[str]], decimal: str) -> None:
     counts = any(first == [str(start + j) for j in range(len(first))] for start in (0, 1))
     if not counts and any(_is_number(text, decimal) or text.lower() in GAPS for text in first):
         raise UsageError(
-            f"{path}: found {len(rows[0])} names of columns above {len(rows[1])} values a line; "
-            "allowed: as many, or one name less where the first column counts or names the rows"
+            f"{path}: found {plural(len(rows[0]), 'name')} of columns above lines of "
+            f"{len(rows[1])}; allowed: as many, or one name less where the first column "
+            "counts or names the rows"
         )
 
 
@@ -329,7 +332,7 @@ def _header(path: Path, rows: list[list[str]], decimal: str, options: Options) -
 
 def _regular(row: list[str], decimal: str) -> bool:
     """Whether numbers rise in equal steps."""
-    if not all(_is_number(text, decimal) for text in row):
+    if not all(_is_number(text, decimal) and text.lower() not in TRUTH for text in row):
         return False
     steps = [b - a for a, b in pairwise(Decimal(text.replace(decimal, ".")) for text in row)]
     return min(steps) > 0 and min(steps) == max(steps)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lipsort_cli.config.data import FolderData
-from lipsort_cli.console import command_line, say
+from lipsort_cli.console import command_line, plural, say
 from lipsort_cli.data.classes import refuse_unseen, warn_of_alike
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
 from lipsort_cli.data.options import few
@@ -83,7 +83,8 @@ def load_folder(config: FolderData) -> Dataset:
             "add pictures, take less for the test (data.test), or make folders train and test",
         )  # fmt: skip
         if "validation" in read:
-            say(f"{root}: no test folder; {len(read['test'])} images of train/ are the test set")
+            held = plural(len(read["test"]), "image")
+            say(f"{root}: no test folder; the test set has {held} of train/")
     return make_dataset(
         root.resolve().name,
         read["train"],

@@ -132,8 +132,8 @@ def _faults(arrays: dict[str, NDArray[Any]], labelled: bool) -> list[str]:
             faults.append(f"x_{split}: found shape {x.shape}; needed is [N, ...], nothing empty")
         if x.ndim and y.shape != x.shape[:1]:
             faults.append(f"y_{split}: found shape {y.shape}; needed is {list(x.shape[:1])}")
-        if y.dtype.kind not in "iu":
-            faults.append(f"y_{split}: found {y.dtype}; needed are integers")
+        if y.dtype.kind not in "biu":
+            faults.append(f"y_{split}: found {y.dtype}; needed are integers or bool")
         elif y.size and int(y.min()) < 0:
             faults.append(f"y_{split}: found label {int(y.min())}; labels count from 0")
         elif y.size and int(y.max()) >= MOST_CLASSES:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.console import say, warn
+from lipsort_cli.console import plural, say, warn
 from lipsort_cli.data.arrow import DECIMAL
 from lipsort_cli.data.pictures import (
     ArrayView,
@@ -143,8 +143,8 @@ def make_samples(
         points = points[:, None]
     if len(points) < 2 or int(np.prod(points.shape[1:], dtype=np.int64)) == 0:
         raise UsageError(
-            f"{option}: {name} holds {len(points)} points of shape {list(points.shape[1:])}; "
-            "at least two points, of at least one coordinate, are needed"
+            f"{option}: {name} holds {plural(len(points), 'point')} of shape "
+            f"{list(points.shape[1:])}; at least two points, of at least one coordinate, are needed"
         )
     view = _view(points, name)
     digest = hashlib.sha256(repr((points.shape, points.dtype.str)).encode())

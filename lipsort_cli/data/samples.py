@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.config.distributions import FilesDistribution
-from lipsort_cli.console import say
+from lipsort_cli.console import plural, say
 from lipsort_cli.data.letters import as_written
 from lipsort_cli.data.options import Options, few, said_of
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
@@ -196,8 +196,8 @@ def _images(path: Path, options: Files) -> Rows:
     deeper = listed(path, deep=True)[0]
     if len(deeper) > len(files):
         raise UsageError(
-            f"{path}: {len(deeper) - len(files)} images lie in subfolders of it; a sample is one "
-            "folder: move them, or name a subfolder"
+            f"{path}: found {plural(len(deeper) - len(files), 'image')} in subfolders; a sample "
+            "is one folder: move them, or name a subfolder"
         )
     if words := skipped_words(skipped, path):
         say(words)
@@ -272,7 +272,8 @@ def _weights(location: str, count: int, option: str, options: Files) -> NDArray[
     except ValueError as error:
         raise UsageError(f"{option}: {location}: {error}; save float64 instead") from error
     if array.size != count:
-        raise UsageError(f"{option}: {location} holds {array.size} weights for {count} points")
+        found = f"{plural(array.size, 'weight')} for {plural(count, 'point')}"
+        raise UsageError(f"{option}: {location} holds {found}")
     array = array.reshape(-1)
     # A sum that overflows would turn every share into 0 or NaN.
     with np.errstate(over="ignore"):

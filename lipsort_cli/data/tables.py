@@ -107,12 +107,14 @@ class Table:
             return found
         except BadValue as error:
             comma = self.decimal == "." and re.fullmatch(r"'[-+]?\d+,\d+'", error.value)
+            thousands = re.fullmatch(r"'[-+]?\d{1,3}([., ]\d{3})+([.,]\d+)?'", error.value)
             raise UsageError(
                 f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
                 f"found {error.value}; allowed: numbers only"
                 + ("" if self.named else ", after at most one line of column names")
                 + f"; {setting(key, 'columns', '[...]')} takes other columns"
                 + (f", {setting(key, 'decimal', 'comma')} reads decimal commas" if comma else "")
+                + ("; remove separators of thousands" if thousands else "")
             ) from None
 
     def _called(self, column: int) -> str:
@@ -164,7 +166,21 @@ def _refuse_twice(path: Path, names: Sequence[str]) -> None:
         raise UsageError(f"{path}: found more than one column {twice!r}; rename them")
 
 
+_OTHERS = {
+    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+    b"PK\3\4": "an archive or a spreadsheet; save it as CSV",
+    **dict.fromkeys((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+                    "a compressed file; unpack it first"),
+}  # fmt: skip
+"""What files that are no text begin with."""
+
+
 def _text(path: Path, options: Options) -> Table:
+    with path.open("rb") as file:
+        start = file.read(8)
+    for sign, found in _OTHERS.items():
+        if start.startswith(sign):
+            raise UsageError(f"{path}: found {found}")
     layout = read_layout(path, options)
     names = tuple(layout.names[j] for j in layout.kept)
     _refuse_twice(path, names)

@@ -30,6 +30,7 @@ from lipsort_cli.config.wgan import (
     SpectralNormCritic,
     WganConfig,
 )
+from lipsort_cli.console import plural
 from lipsort_cli.devices import sent
 from lipsort_cli.errors import UsageError
 from lipsort_cli.gan.centring import RunningCentre, with_running_centres, without_centres
@@ -204,8 +205,8 @@ def _check_image(channels: Sequence[int], shape: Sequence[int]) -> None:
     most = int(math.log2(min(shape[1:])))
     if len(channels) > most:
         raise UsageError(
-            f"critic.channels: found {len(channels)} convolutions; an image of "
-            f"{shape[1]}x{shape[2]} pixels can be halved {most} times: give fewer"
+            f"critic.channels: found {plural(len(channels), 'convolution')}; an image of "
+            f"{shape[1]}x{shape[2]} pixels can be halved {plural(most, 'time')}: give fewer"
         )
 
 

@@ -20,6 +20,7 @@ from lipsort_cli.certificates.points import (
     lipschitz_bound,
     provable_arithmetic,
 )
+from lipsort_cli.console import plural
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.files import write_atomic, write_json
@@ -171,7 +172,8 @@ def scaling(values: Sequence[float], shape: Sequence[int], key: str) -> NDArray[
     """
     if len(values) not in (1, shape[0]):
         raise UsageError(
-            f"{key}: found {len(values)} numbers; allowed: one, or {shape[0]}, one a channel"
+            f"{key}: found {plural(len(values), 'number')}; allowed: one, or {shape[0]}, one a "
+            "channel"
         )
     return np.array(values, np.float32).reshape(-1, *[1] * (len(shape) - 1))
 

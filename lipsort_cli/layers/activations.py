@@ -55,18 +55,31 @@ class _SortingNetwork(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(output[1])
+        ctx.save_for_forward(output[1])
         ctx.dim = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (kept,) = ctx.saved_tensors
-        parts = _parts(gradient, ctx.dim)
-        for (i, j), keep in zip(
-            reversed(_NETWORKS[len(parts)]), reversed(kept.unbind(0)), strict=True
-        ):
-            low, high = parts[i], parts[j]
-            parts[i], parts[j] = torch.lerp(high, low, keep), torch.lerp(low, high, keep)
-        return _joined(parts, ctx.dim, gradient), None
+        return _exchanged(gradient, kept, ctx.dim, -1), None
+
+
+class _ForwardToo(_SortingNetwork):
+    """The same with derivatives in forward mode, which torch.compile knows nothing of."""
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return _exchanged(tangent, kept, ctx.dim, 1), None
+
+
+def _exchanged(x: Tensor, kept: Tensor, dim: int, step: int) -> Tensor:
+    """``x`` after the exchanges that were ``kept``, or with ``step`` -1 before them."""
+    parts = _parts(x, dim)
+    for (i, j), keep in list(zip(_NETWORKS[len(parts)], kept.unbind(0), strict=True))[::step]:
+        low, high = parts[i], parts[j]
+        parts[i], parts[j] = torch.lerp(high, low, keep), torch.lerp(low, high, keep)
+    return _joined(parts, dim, x)
 
 
 def _parts(x: Tensor, dim: int) -> list[Tensor]:
@@ -155,7 +168,8 @@ def group_sort(x: Tensor, group_size: int, dim: int = -1) -> Tensor:
         return _sort(x, dim)
     groups = x.unflatten(dim, (features // group_size, group_size))
     if group_size in _NETWORKS:
-        sorted_groups, _ = _SortingNetwork.apply(groups, dim + 1)
+        rule = _SortingNetwork if torch.compiler.is_compiling() else _ForwardToo
+        sorted_groups, _ = rule.apply(groups, dim + 1)
     else:
         sorted_groups = _sort(groups, dim + 1)
     return sorted_groups.flatten(dim, dim + 1)

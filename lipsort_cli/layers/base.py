@@ -111,6 +111,11 @@ def check_features(in_features: int, out_features: int) -> None:
     whole("out_features", out_features)
 
 
+def misfit(x: Tensor, allowed: str) -> ArgumentError:
+    """What is raised where an input has another shape than the layer takes."""
+    return ArgumentError(f"x: found {shown(x)}; allowed: {allowed}")
+
+
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """``network`` in evaluation mode, and in its own again when the block ends."""

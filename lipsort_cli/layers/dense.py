@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.arguments import instance, truth
 from lipsort_cli.devices import without_autocast
-from lipsort_cli.layers.base import ConstrainedLayer, check_features, matrix_norm_bound
+from lipsort_cli.layers.base import ConstrainedLayer, check_features, matrix_norm_bound, misfit
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
 
 
@@ -24,7 +24,7 @@ class Dense(ConstrainedLayer):
             :attr:`parameter`, its weight :attr:`weight`, computed afresh at every access, so that
             it is never stale.
 
-    Shapes: [..., in] to [..., out].
+    Shapes: [..., in] to [..., out]; another one raises ArgumentError.
 
     Example:
         >>> layer = Dense(4, 2)
@@ -59,6 +59,8 @@ class Dense(ConstrainedLayer):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1:] != (self.in_features,):
+            raise misfit(x, f"[..., {self.in_features}]")
         return nn.functional.linear(x, self.weight, self.bias)
 
     def constrained(self) -> Sequence[tuple[Constraint, nn.Parameter]]:

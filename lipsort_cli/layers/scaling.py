@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.arguments import numbers, real, shown
 from lipsort_cli.errors import ArgumentError
+from lipsort_cli.layers.base import misfit
 
 
 class Scale(nn.Module):
@@ -50,10 +51,12 @@ class Normalize(nn.Module):
             self.register_buffer(key, made)
         if len(self.mean) != len(self.std):
             raise ArgumentError(
-                f"std: found {len(self.std)} numbers; allowed: as many as of mean, {len(self.mean)}"
+                f"std: found {len(self.std)} of them; allowed: as many as of mean, {len(self.mean)}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1:2] != self.mean.shape:
+            raise misfit(x, f"[N, {len(self.mean)}, ...]")
         shape = (1, -1) + (1,) * (x.dim() - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)
 

@@ -147,8 +147,9 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         record = read_record(directory)
     except LipsortError as error:
         present = (directory / RECORD).exists()
-        why = str(error) if present else f"no {RECORD}: it ended before it began"
-        return Broken(directory, _job(directory), "unreadable" if present else "not begun", why)
+        why = str(error) if present else f"no {RECORD}: stopped before it was written, or removed"
+        status = "unreadable" if present else "without a record"
+        return Broken(directory, _job(directory), status, why)
     command = record["command"]
     if command not in commands:
         return None

@@ -50,7 +50,7 @@ def _where(runs: Sequence[Run]) -> str:
     if hosts == {socket.gethostname()}:
         words.append(processor())
     elif len(hosts) > 1:
-        words.append(f"{len(hosts)} machines")
+        words.append(plural(len(hosts), "machine"))
     return f"Run on: {'; '.join(word for word in words if word)}."
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from lipsort_cli.console import plural
 from lipsort_cli.layers import AbsoluteValue, Dense, GroupSort
 from lipsort_cli.layers.constraints import Unconstrained
 from lipsort_cli.zoo.network import Network
@@ -74,7 +75,7 @@ class Activation:
         if self.kind == "relu":
             return [max(v, Fraction(0)) for v in x]
         if len(x) % self.size:
-            raise ValueError(f"found {len(x)} features for groups of {self.size}")
+            raise ValueError(f"found {plural(len(x), 'feature')} for groups of {self.size}")
         parts = (x[i : i + self.size] for i in range(0, len(x), self.size))
         return [v for part in parts for v in sorted(part)]
 
@@ -98,7 +99,9 @@ class ExactNetwork:
         """Outputs at x [inputs], exactly."""
         values = [Fraction(v) for v in x]
         if len(values) != self.inputs:
-            raise ValueError(f"found {len(values)} inputs; the network takes {self.inputs}")
+            raise ValueError(
+                f"found {len(values)}; the network takes {plural(self.inputs, 'input')}"
+            )
         for layer in self.layers:
             values = layer(values)
         return values

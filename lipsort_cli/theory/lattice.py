@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lipsort_cli.console import plural
 from lipsort_cli.errors import UsageError
 from lipsort_cli.theory.exact import Activation, Affine, ExactNetwork, Layer, Select, Vector, dot
 
@@ -81,7 +82,8 @@ def _checked(
 ) -> tuple[list[Vector], Vector]:
     if not len(points) or not len(points[0]) or len(points) != len(values):
         raise UsageError(
-            f"found {len(points)} points and {len(values)} values; at least one of each is needed, "
+            f"found {plural(len(points), 'point')} and {plural(len(values), 'value')}; at least "
+            "one of each is needed, "
             "and as many values as points"
         )
     if len({len(point) for point in points}) > 1:

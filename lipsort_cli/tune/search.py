@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.console import warn
+from lipsort_cli.console import plural, warn
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.identity import holder
 from lipsort_cli.reproduction.jobs import Job
@@ -128,7 +128,8 @@ class Search:
         failed = self.study.in_state("failed")
         if len(failed) >= min(HOPELESS, self.total) and not self.study.in_state("complete"):
             raise LipsortError(
-                f"all {len(failed)} trials so far failed, the first: {failed[0].error} (log: "
+                f"{plural(len(failed), 'trial')} failed, none came to its end: {failed[0].error} "
+                "(log: "
                 f"{self.study.directory(failed[0]) / 'log.txt'})"
             )
         warn(f"trial {trial.number} ({' '.join(trial.words)}) failed: {trial.error}")

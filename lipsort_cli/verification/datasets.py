@@ -87,7 +87,7 @@ def certified_points(path: Path, certificate: dict[str, Any]) -> Points:
     except Exception as error:  # whatever a damaged file makes its reader stumble over
         raise Misused("--data", f"{path}: {str(error)[:200]}") from None
     index, stored = certificate["points"]["index"], certificate["data"]
-    reason = f"{path} holds {len(found.inputs)} points, and the certificate names later ones"
+    reason = f"the certificate names points beyond the {len(found.inputs)} that {path} holds"
     require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
     points = Points(found.inputs[index], found.labels[index])
     for name, column in points._asdict().items():

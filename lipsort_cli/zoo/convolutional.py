@@ -12,6 +12,7 @@ from torch import nn
 from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.models import CnnModel, ImageModel, LenetModel, ResidualCnnModel
+from lipsort_cli.console import plural
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import AveragePool, Dense, L2Pool, MaxPool, Residual, Scale, SpaceToDepth
 from lipsort_cli.zoo.factories import build_activation, build_constraint, build_convolution
@@ -67,7 +68,7 @@ class Builder:
         height, width = self.shape[1:]
         if min(height, width) < 2:
             raise UsageError(
-                f"model.channels: found {len(self.model.channels)} stages; an image of "
+                f"model.channels: found {plural(len(self.model.channels), 'stage')}; an image of "
                 f"{self.input_shape[1]}x{self.input_shape[2]} pixels is {height}x{width} after "
                 f"{stage} of them and cannot be halved: give fewer"
             )

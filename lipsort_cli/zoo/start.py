@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.console import plural
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import ConstrainedLayer, Dense, ReshapedConvolution
 from lipsort_cli.layers.constraints import Constraint
@@ -41,7 +42,7 @@ def start_from(network: nn.Module, saved: Saved, name: str) -> None:
             layer.bias.data.copy_(torch.from_numpy(source.bias.copy()))  # type: ignore[union-attr]
     if len(own) != len(given):
         raise UsageError(
-            f"start: {name} has {len(given)} layers with weights, this network {len(own)}"
+            f"start: {name} has {plural(len(given), 'layer')} with weights, this network {len(own)}"
         )
 
 

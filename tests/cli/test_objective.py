@@ -73,6 +73,24 @@ def test_what_is_no_figure_is_refused_with_those_that_are(train_calls: Any) -> N
     assert train_calls.configs == []
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        *((key, True) for key in ("clean_accuracy", "certified_accuracy.l2.0.1")),
+        *((key, False) for key in ("validation.accuracy", "train.loss", "diagnostics.x")),
+    ],
+)
+def test_what_chooses_by_the_test_set_says_so(
+    key: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for keys in (key, [key], ["validation.accuracy", key]):
+        objective.check(COMMANDS["train"], keys)
+        warned = f"objective: found {key}, of data that the result is judged on"
+        assert (warned in capsys.readouterr().err) == said
+    objective.check(COMMANDS["train"], None)
+    assert not capsys.readouterr().err
+
+
 def test_optuna_finds_the_best(train_calls: Any, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     train_calls.action = _results

@@ -118,7 +118,7 @@ def test_weights(tmp_path: Path) -> None:
     "name, content, words",
     [
         ("a.csv", "1,2\n3,x\n", "line 2, column 2: found 'x'"),
-        ("a.csv", "1,2\n3\n", "line 2: found 1 values, line 1 has 2"),
+        ("a.csv", "1,2\n3\n", "line 2: found 1 value, line 1 has 2"),
         ("a.csv", "1,2\n3,nan\n", "line 2, column 2: found a gap; distribution.gaps=drop"),
         ("a.csv", "", "found an empty table"),
         ("a.csv", "1,2\n", "at least two points"),

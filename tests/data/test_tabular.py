@@ -16,7 +16,7 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.certificates.predictions import deviation_radii
 from lipsort_cli.config.activations import MaxminActivation
 from lipsort_cli.config.constraints import OrthonormalConstraint
-from lipsort_cli.config.data import TableData
+from lipsort_cli.config.data import NpzData, TableData
 from lipsort_cli.config.models import MlpModel
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.classes import warn_of_test
@@ -52,6 +52,27 @@ def written(path: Path, table: dict[str, list[Any]], sep: str = ",") -> Path:
 def read(path: Path, **options: Any) -> Dataset:
     given = {"label": "kind", "test": 0.25, **options}
     return load(TableData(path=str(path), **given))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.parquet", "a.npz", "text.parquet"])
+def test_truth_values_are_0_and_1_in_every_reader(tmp_path: Path, name: str) -> None:
+    table = rows()
+    table["tall"] = [value > 25 for value in table["height"]]
+    table["kind"] = [kind == "cat" for kind in table["kind"]]
+    expected = np.array(table["tall"], np.float32)
+    if name == "a.npz":
+        x, y = np.array(table["tall"])[:, None], np.array(table["kind"])
+        np.savez(tmp_path / name, x_train=x, y_train=y, x_test=x, y_test=y)
+        data = load(NpzData(path=str(tmp_path / name), validation=0))
+        assert data.train.labels.tolist() == y.tolist()
+        assert data.train.inputs[:, 0].tolist() == expected.tolist()
+        return
+    if name == "text.parquet":
+        table["tall"] = [str(value).upper() for value in table["tall"]]
+    data = read(written(tmp_path / name, table, "," if name == "a.csv" else "\t"), validation=0)
+    assert data.names == ("False", "True")
+    found = torch.cat([data.train.inputs, data.test.inputs])[:, 2]
+    assert sorted(found.tolist()) == sorted(expected.tolist())
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])

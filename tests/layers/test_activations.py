@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.func import jacrev
+from torch.func import jacfwd, jacrev, jvp
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import AbsoluteValue, FullSort, GroupSort, MaxMin, Maxout, group_sort
@@ -140,6 +140,18 @@ def test_works_under_function_transforms(group_size: int) -> None:
     batched = torch.vmap(jacrev(lambda row: group_sort(row, group_size)))(x)
     single = torch.stack([jacrev(lambda row: group_sort(row, group_size))(row) for row in x])
     assert torch.equal(batched, single)
+
+
+@pytest.mark.parametrize("group_size", SIZES)
+def test_derivatives_in_forward_mode_are_those_backwards(group_size: int) -> None:
+    x = torch.randint(-1, 2, (2, 2 * group_size)).double()  # nearly every group has ties
+
+    def sort(z: torch.Tensor) -> torch.Tensor:
+        return group_sort(z, group_size)
+
+    assert torch.equal(jacfwd(sort)(x), jacrev(sort)(x))
+    value, tangent = jvp(sort, (x,), (x,))
+    assert torch.equal(value, tangent)
 
 
 def test_group_of_one_is_the_identity() -> None:

@@ -90,7 +90,7 @@ def layers(
                     **{"stride": stride, "padding": padding, "padding_mode": mode},
                     **{"dilation": dilation, "groups": groups},
                 )
-                layer.geometry.check_input(SIDE, SIDE)
+                layer.geometry.check_input(torch.empty(inputs, SIDE, SIDE))
             except UsageError:
                 continue
             yield layer

@@ -58,7 +58,7 @@ def test_broken_runs_are_listed_with_the_reason(sweep: Path, tmp_path: Path) -> 
         "empty": "finished",
         "cut": "finished",
         "torn": "unreadable",
-        "early": "not begun",
+        "early": "without a record",
         "unconfigured": "finished",
         "partly": "finished",
         "listed": "finished",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.config.wgan import GanEvaluation
-from lipsort_cli.console import console
+from lipsort_cli.console import console, plural
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.gan.evaluation.distance import Sides, fresh_bounds
@@ -128,7 +128,7 @@ def evaluate(
         _add_bounds(measures, rows, config, seed, device, directory)
     quality: dict[str, Any] = {
         "samples": len(rows.generated),
-        "against": f"{len(rows.test)} examples of the test split",
+        "against": f"{plural(len(rows.test), 'example')} of the test split",
         "features": features.about,
         "measures": {key: measure.entry() for key, measure in measures.items()},
     }

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lipsort_cli.console import plural
 from lipsort_cli.gan.evaluation.features import Features
 from lipsort_cli.gan.evaluation.kernel import Estimate, kernel_distance
 from lipsort_cli.gan.evaluation.manifolds import nearest, precision_recall
@@ -131,8 +132,8 @@ def add_nearest(
     distances = nearest(some, train.flatten(1).to(device)).distances[:, 0]
     add(
         measures, row, "nearest_training", float(distances.median()), "nearest training example",
-        f"median L2 distance of {len(some)} samples to their nearest training example; for the row "
-        "of data, of test examples; far below it: the generator repeats training examples",
+        f"median L2 distance of {plural(len(some), 'sample')} to the nearest training example; for "
+        "the row of data, of test examples; far below it: the generator repeats training examples",
         better=None,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import torch
 from rich import box
 from torch import Tensor
 
-from lipsort_cli.console import console, show_table
+from lipsort_cli.console import console, plural, show_table
 from lipsort_cli.data import Dataset
 from lipsort_cli.directed_text import at_least
 from lipsort_cli.figures.style import COLOURS, drawing, picture, segments
@@ -120,7 +120,8 @@ def _draw_points(path: Path, sample: Tensor, dataset: Dataset, device: torch.dev
         axes.scatter(*train[:_POINTS].T, s=5, color="0.7", label="training data")
         axes.scatter(*shown.T, s=5, color=COLOURS[0], alpha=0.6, label="generated")
         axes.plot(*segments(few, ends), color=COLOURS[1], linewidth=0.8)
-        axes.plot([], [], color=COLOURS[1], label=f"to the nearest example ({len(few)} samples)")
+        label = f"to the nearest example ({plural(len(few), 'sample')})"
+        axes.plot([], [], color=COLOURS[1], label=label)
         axes.set_aspect("equal")
         axes.set(xlabel="x1", ylabel="x2", title=f"{dataset.name}: generated samples on the data")
         axes.legend(loc="upper right", fontsize=8)

@@ -70,7 +70,7 @@ class Convolution(ConstrainedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = self.geometry
-        shape.check_input(x.shape[-2], x.shape[-1])
+        shape.check_input(x)
         padding, stride = shape.padding, shape.stride
         if shape.padding_mode == "circular" and padding:
             x = nn.functional.pad(x, (padding,) * 4, mode="circular")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.arguments import whole
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers.base import misfit
 
 PADDING_MODES = ("zeros", "circular")
 
@@ -75,12 +76,20 @@ class Geometry:
         """Output pixels along an axis of ``size`` input pixels."""
         return (size + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
-    def check_input(self, height: int, width: int) -> None:
-        """Refuse an input that the kernel does not fit, or that circular padding covers twice.
+    def check_input(self, x: Tensor) -> None:
+        """Refuse an input of other channels, or that the kernel or circular padding does not fit.
 
         With circular padding the bound holds where windows are distinct modulo the image: where the
         stride divides the size and there are size / stride outputs.
         """
+        check_channels(x, self.in_channels)
+        height, width = x.shape[-2:]
+        circular = self.padding_mode == "circular"
+        if circular and self.padding > min(height, width):
+            raise UsageError(
+                f"circular padding of {self.padding} is wider than the image: found "
+                f"{height}x{width} pixels; allowed: at least {self.padding} along both axes"
+            )
         for size in (height, width):
             found = self.output_size(size)
             if found < 1:
@@ -88,13 +97,19 @@ class Geometry:
                     f"a convolution of kernel {self.kernel}, dilation {self.dilation} and padding "
                     f"{self.padding} does not fit {height}x{width} pixels"
                 )
-            if self.padding_mode == "circular" and found * self.stride != size:
+            if circular and found * self.stride != size:
                 raise UsageError(
                     f"circular padding of {self.padding} with kernel {self.kernel} and stride "
                     f"{self.stride} makes {found} windows of {size} pixels; it needs a size "
                     f"divisible by the stride and size / stride windows (padding "
                     f"{self.dilation * (self.kernel - 1) // 2} for an odd kernel of stride 1)"
                 )
+
+
+def check_channels(x: Tensor, channels: int) -> None:
+    """Refuse what is no batch of images of so many channels, nor one image; ArgumentError."""
+    if x.dim() not in (3, 4) or x.shape[-3] != channels:
+        raise misfit(x, f"[N, {channels}, H, W], or one image [{channels}, H, W]")
 
 
 def fold(weight: Tensor, stride: int, dilation: int = 1) -> Tensor:

@@ -72,7 +72,7 @@ class ShiftConvolution(Convolution):
         """[N, C, H, W] to [N, out, H, W]: the convolution with the kernel, by shifts."""
         if x.dim() != 4:  # one image alone
             return super().forward(x)
-        self.geometry.check_input(x.shape[-2], x.shape[-1])
+        self.geometry.check_input(x)
         parts = x.transpose(0, 1).split(self.parts())
         moved = [
             self._moved(part, row * self.reach, column * self.reach)
@@ -87,6 +87,8 @@ class ShiftConvolution(Convolution):
         if self.geometry.padding_mode == "circular":
             # Along one axis: a second one would be copied as well.
             return x.roll(-rows, 2) if rows else x.roll(-columns, 3)
+        height, width = x.shape[-2:]  # of a smaller image nothing is left
+        rows, columns = max(-height, min(rows, height)), max(-width, min(columns, width))
         # Cut on one side, zeros on the other.
         return nn.functional.pad(x, (-columns, columns, -rows, rows))
 

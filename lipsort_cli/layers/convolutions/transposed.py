@@ -9,6 +9,7 @@ from lipsort_cli.arguments import instance, truth
 from lipsort_cli.errors import ArgumentError, UsageError
 from lipsort_cli.layers.base import ConstrainedLayer
 from lipsort_cli.layers.convolutions.base import Convolution
+from lipsort_cli.layers.convolutions.geometry import check_channels
 
 
 class TransposedConvolution(ConstrainedLayer):
@@ -56,6 +57,7 @@ class TransposedConvolution(ConstrainedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = self.geometry
+        check_channels(x, shape.out_channels)
         taps = (shape.stride, shape.padding, 0, shape.groups, shape.dilation)
         return nn.functional.conv_transpose2d(x, self.weight, self.bias, *taps)
 
