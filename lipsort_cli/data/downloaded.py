@@ -95,7 +95,7 @@ def _torchvision(
         raise LipsortError(_damaged(label, root, error)) from error
     expected = _COUNTS.get(label, (len(data),) * 2)[part != "train"]
     if len(data) != expected or len(targets) != expected:
-        reason = f"found {len(data)} and {len(targets)} labels, expected {expected}"
+        reason = f"found {len(data)} images and {len(targets)} labels, expected {expected}"
         raise LipsortError(_damaged(label, root, reason))
     return _named(Split(data, targets), dataset, label)
 
