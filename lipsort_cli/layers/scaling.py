@@ -31,7 +31,7 @@ class Scale(nn.Module):
 
 
 class Normalize(nn.Module):
-    """y = (x - mean) / std per channel of [N, C, ...]; constant max(1 / std).
+    """y = (x - mean) / std per channel of [N, C, ...], or one of each for all; constant max(1 / std).
 
     Part of the network, so that certificates stay in units of the raw input.
     """
@@ -55,7 +55,7 @@ class Normalize(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1:2] != self.mean.shape:
+        if len(self.mean) > 1 and x.shape[1:2] != self.mean.shape:
             raise misfit(x, f"[N, {len(self.mean)}, ...]")
         shape = (1, -1) + (1,) * (x.dim() - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)

@@ -226,7 +226,7 @@ def test_lattice_takes_floats_and_becomes_a_network() -> None:
         ([[0.0], [1.0]], [0, 2], "linf", r"values\[0\] and values\[1\] differ by 2"),
         ([[0.0, 0.0], [1.0, 1.0]], [0, 1.5], "l2", "no 1-Lipschitz function"),
         ([[1.0], [1.0]], [0, 0], "l1", "same point"),
-        ([[0.0], [1.0]], [0], "l2", "2 points and 1 values"),
+        ([[0.0], [1.0]], [0], "l2", "2 points and 1 value;"),
         ([], [], "l2", "at least one"),
         ([[0.0], [1.0, 2.0]], [0, 0], "l2", "dimensions"),
         ([[float("nan")]], [0], "l2", "finite"),
