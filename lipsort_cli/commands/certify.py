@@ -47,7 +47,8 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
     run = open_critic(config.run, config.points)
     say_taken(config.points, max(len(run.samples.x), len(run.samples.y)), "the larger sample")
     norm = run.norm if config.norm is None else config.norm
-    claim = Claim("w1_lower_bound", norm, "real", len(run.samples.x), ())
+    counts = len(run.samples.x) + len(run.samples.y)
+    claim = Claim("w1_lower_bound", norm, "real", counts, ())
     protect(directory, run.network, claim, replace=config.replace)
     value = certificate(directory, run.network, run.samples, norm, run.name)
     console.print(
