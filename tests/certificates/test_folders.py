@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,26 @@ def test_fewer_of_a_critics_samples_are_another_claim(tmp_path: Path) -> None:
     protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 8, ()), replace=False)
     with pytest.raises(UsageError, match="points 8 .asked: 6."):
         protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 6, ()), replace=False)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.write_bytes(b""),
+    ],
+    ids=["a folder", "a pipe", "a link to nothing", "a link to itself", "empty"],
+)
+def test_a_table_that_is_there_says_the_same(made: Callable[[Path], None], issued: Path) -> None:
+    """What is no file now may be one for whoever reads it later."""
+    (issued / "points.csv").unlink()
+    assert lipsort_cli.verify(issued).status == "VALID"
+    made(issued / "points.csv")
+    verdict = lipsort_cli.verify(issued)
+    assert (verdict.status, verdict.field) == ("INVALID", "points.csv")
 
 
 DAMAGED = {
