@@ -28,8 +28,8 @@ class Claim(NamedTuple):
     """What is claimed, for how many points, and the radii ``eps`` whose counts are stated.
 
     ``inputs`` and ``labels`` tell the points of a classifier from others: the first digits of their
-    SHA-256; of a critic nothing, and ``points`` are those of both samples. ``network``: the first
-    digits of its file's; :func:`protect` knows them.
+    SHA-256; of a critic nothing, and ``points`` are those of the larger sample, which says how many
+    of each were taken. ``network``: the first digits of its file's; :func:`protect` knows them.
     """
 
     kind: str
@@ -141,7 +141,7 @@ def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bo
 
 
 def _counted(content: dict[str, Any]) -> int:
-    return sum(content[side]["count"] for side in "xy")
+    return max(content[side]["count"] for side in "xy")
 
 
 def _text(value: object) -> str:

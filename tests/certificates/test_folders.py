@@ -97,9 +97,9 @@ def test_fewer_of_a_critics_samples_are_another_claim(tmp_path: Path) -> None:
     """Also where only the second sample is the larger one."""
     network = save(mlp(3, (12, 16, 1)), tmp_path / "model.safetensors")
     issue_w1_certificate(tmp_path, network, POINTS[:3], POINTS + 1)
-    protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 8, ()), replace=False)
-    with pytest.raises(UsageError, match="points 8 .asked: 6."):
-        protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 6, ()), replace=False)
+    protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 5, ()), replace=False)
+    with pytest.raises(UsageError, match="points 5 .asked: 3."):
+        protect(tmp_path, network, Claim("w1_lower_bound", "l2", "real", 3, ()), replace=False)
 
 
 @pytest.mark.parametrize(
