@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipsort_cli.certificates.files import CERTIFICATE, NETWORK
+from lipsort_cli.certificates.files import CERTIFICATE, NETWORK, name_beside
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
 from lipsort_cli.identity import file_digest
@@ -28,7 +28,8 @@ class Claim(NamedTuple):
     """What is claimed, for how many points, and the radii ``eps`` whose counts are stated.
 
     ``inputs`` and ``labels`` tell the points of a classifier from others: the first digits of their
-    SHA-256; of a critic nothing.
+    SHA-256; of a critic nothing, and ``points`` are those of the larger sample, which says how many
+    of each were taken. ``network``: the first digits of its file's; :func:`protect` knows them.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Claim(NamedTuple):
     eps: tuple[float, ...]
     inputs: str = ""
     labels: str = ""
+    network: str = ""
 
     @classmethod
     def of_points(
@@ -64,7 +66,7 @@ class Claim(NamedTuple):
 
 def read_claim(path: Path) -> Claim:
     """The claim of a certificate of any kind. Raises LipsortError when it is damaged."""
-    content = read_json(path)
+    content = read_json(path, most=LARGEST_TEXT)
     try:
         claim: dict[str, Any] = content["claim"]
         stated = content.get("summary", {}).get("certified_at", [])
@@ -74,12 +76,13 @@ def read_claim(path: Path) -> Claim:
             content["kind"],
             claim["norm"],
             claim["arithmetic"],
-            len(content["points"]["index"]) if "points" in content else content["x"]["count"],
+            len(content["points"]["index"]) if "points" in content else _counted(content),
             tuple(float.fromhex(entry["eps"]) for entry in stated),
             data.get("inputs_sha256", "")[:_SHORT],
             OWN if own else data.get("labels_sha256", "")[:_SHORT],
+            content["network"]["file_sha256"][:_SHORT],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LipsortError(f"{path}: no certificate of this version ({error!r})") from None
 
 
@@ -111,7 +114,7 @@ def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bo
     Raises:
         UsageError: the folder holds another run, another network, or another claim's certificate.
     """
-    own = isinstance(network, Path) and directory.resolve() == network.parent.resolve()
+    own = name_beside(network, directory)
     if not own and (directory / RECORD).exists():
         key = spelled("hydra.run.dir", "directory")
         raise UsageError(
@@ -122,7 +125,8 @@ def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bo
         return
     if path.exists():
         try:
-            found = read_claim(path).differences(claim)
+            asked = claim._replace(network=(_digest(network) or "")[:_SHORT])
+            found = read_claim(path).differences(asked)
         except LipsortError as error:
             found = f"what cannot be read ({error})"
         found = f"a certificate of another claim: {found}" if found else ""
@@ -134,6 +138,10 @@ def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bo
             f"{path} holds {found}; choose another folder with {spelled()}, or overwrite it with "
             + spelled("replace=true", "replace=True")
         )
+
+
+def _counted(content: dict[str, Any]) -> int:
+    return max(content[side]["count"] for side in "xy")
 
 
 def _text(value: object) -> str:

@@ -77,6 +77,8 @@ def issue_certificate(
     if labels is not None:
         labels = check_labels(labels, len(array), network.classes)
     encoding, encoded = encode_inputs(array)
+    files: Files = {}
+    stored = store_network(files, directory, network_file)
     points, routes, route = _certified(network, array, labels, norm, arithmetic)
     target = points.predictions if labels is None else labels
     counts = {
@@ -85,7 +87,6 @@ def issue_certificate(
         "certified": int((points.radii > 0).sum()),
     }
     statement = classification_statement(norm, arithmetic, *counts.values())
-    files: Files = {}
     certificate: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -94,7 +95,7 @@ def issue_certificate(
         "statement": statement,
         "assumptions": assumptions(network, arithmetic),
         "summary": {**counts, "certified_at": _certified_at(points, eps)},
-        "network": network_entry(network, store_network(files, directory, network_file)),
+        "network": network_entry(network, stored),
         "routes": route_entries(network, routes, body=True),
         "lipschitz": {"network": points.lipschitz.hex()},
         "data": {

@@ -14,31 +14,57 @@ from numpy.typing import NDArray
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, replacing
+from lipsort_cli.quoting import spelled
 from lipsort_cli.verifier.bounds import Route, chain_constant
-from lipsort_cli.verifier.format import content_digest, parse_certificate
+from lipsort_cli.verifier.errors import Invalid
+from lipsort_cli.verifier.format import content_digest, file_name, parse_certificate
 from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.operation import LayerBound
 from lipsort_cli.verifier.radii import split
 from lipsort_cli.verifier.rounding import Binary64
 from lipsort_cli.verifier.strictjson import sha256
 from lipsort_cli.verifier.tensors import LARGEST_FILE, pixels
+from lipsort_cli.verifier.verify import TABLE
 
 CERTIFICATE = "certificate.json"
 NETWORK = "model.safetensors"
 DATA = "certificate-data.safetensors"
-
+MOST_POINTS = 1 << 20
+"""Points whose columns, as text, a verifier reads."""
+_HEADER = 1024
+"""Bytes that a file of samples has besides their numbers."""
 
 Files = dict[str, bytes]
 """What a certificate's folder is to hold, by name: written together, the certificate last."""
 
 
+def name_beside(network: Path | bytes, directory: Path) -> str:
+    """The name of a network's file, or link, that lies in ``directory``; empty for any other.
+
+    Raises:
+        UsageError: a certificate has a file of this name itself, or could not name it.
+    """
+    if isinstance(network, bytes) or network.parent.resolve() != directory.resolve():
+        return ""
+    own, name = (CERTIFICATE, TABLE, DATA), network.name
+    try:
+        if name not in own:
+            return str(file_name(name, "network"))
+    except Invalid:
+        pass
+    raise UsageError(
+        f"network: found {str(network)!r}; allowed in the folder of its certificate: a name of at "
+        "most 200 letters from A to Z, digits, '.', '_' and '-' that begins with a letter or "
+        f"digit, and none of {', '.join(own)}; rename it, or choose another folder with {spelled()}"
+    )
+
+
 def store_network(files: Files, directory: Path, network: Path | bytes) -> dict[str, str]:
     """The certificate's ``network.file`` entries; what is not in ``directory`` yet is added."""
-    there = isinstance(network, Path) and network.resolve().parent == directory.resolve()
     contents = network if isinstance(network, bytes) else read_bytes(network, LARGEST_WEIGHTS)
-    name = network.name if there and isinstance(network, Path) else NETWORK
-    if not there:
-        files[name] = contents
+    name = name_beside(network, directory)
+    if not name:
+        files[name := NETWORK] = contents
     return {"file": name, "file_sha256": sha256(contents)}
 
 
@@ -90,7 +116,7 @@ def _layer_entries(bounds: Sequence[LayerBound]) -> list[dict[str, Any]]:
 
 def require_storable(points: int, arrays: Iterable[NDArray[Any]]) -> None:
     """Refuse, before anything is proven, data that no verifier would read: with what would fit."""
-    size = sum(array.nbytes for array in arrays)
+    size = sum(array.nbytes for array in arrays) + _HEADER
     if size > LARGEST_FILE:
         raise UsageError(
             f"points: found {points:,}, {size:,} bytes of them; allowed: at most {LARGEST_FILE:,} "
@@ -111,15 +137,20 @@ def encode_inputs(inputs: NDArray[np.floating[Any]]) -> tuple[str, NDArray[Any]]
     """The smallest exact encoding: eight-bit pixels where the floats are those, else the floats.
 
     Raises:
-        UsageError: even that is too large.
+        UsageError: even that, with labels, is too large; or there are too many points.
     """
+    if len(inputs) > MOST_POINTS:
+        raise UsageError(
+            f"points: found {len(inputs):,}; allowed: at most {MOST_POINTS:,} in one certificate"
+        )
     encoding, encoded = str(inputs.dtype), inputs
     if inputs.dtype == np.float32 and inputs.size and inputs.min() >= 0 and inputs.max() <= 1:
         levels = np.rint(inputs * np.float32(255)).astype(np.uint8)
         # By bits: -0.0 equals 0.0, and has another digest.
         if pixels(levels).tobytes() == inputs.tobytes():
             encoding, encoded = "uint8/255", levels
-    require_storable(len(inputs), [encoded])
+    labels = np.broadcast_to(np.int64(0), len(inputs))
+    require_storable(len(inputs), [encoded, labels])
     return encoding, encoded
 
 

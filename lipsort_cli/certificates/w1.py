@@ -64,10 +64,11 @@ def issue_w1_certificate(
         raise UsageError(f"a critic has one output, {network_path} has {network.classes}")
     tensors = _tensors(network, {"x": (x, x_weights), "y": (y, y_weights)})
     require_storable(max(len(tensors["x"]), len(tensors["y"])), tensors.values())
+    files: Files = {}
+    stored = store_network(files, directory, network_path)
     routes = [best_route(network, norm)]
     value = w1_lower_bound(network, tensors, norm, routes, GUARD)
     value = max(0.0, float(down(value * (1 - SLACK))))
-    files: Files = {}
     lipschitz = float(network_constant(network, routes, norm, Binary64()).value)
     path = store_certificate(
         files,
@@ -86,7 +87,7 @@ def issue_w1_certificate(
             },
             "statement": w1_statement(norm, value, len(tensors["x"]), len(tensors["y"])),
             "assumptions": assumptions(network, "real"),
-            "network": network_entry(network, store_network(files, directory, network_path)),
+            "network": network_entry(network, stored),
             "routes": route_entries(network, routes, body=False),
             "lipschitz": {"network": lipschitz.hex()},
             "data": {**store_tensors(files, tensors), "source": source},

@@ -45,9 +45,10 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
             "arithmetic: leave it out"
         )
     run = open_critic(config.run, config.points)
-    say_taken(config.points, max(len(run.samples.x), len(run.samples.y)), "the larger sample")
+    larger = max(len(run.samples.x), len(run.samples.y))
+    say_taken(config.points, larger, "the larger sample")
     norm = run.norm if config.norm is None else config.norm
-    claim = Claim("w1_lower_bound", norm, "real", len(run.samples.x), ())
+    claim = Claim("w1_lower_bound", norm, "real", larger, ())
     protect(directory, run.network, claim, replace=config.replace)
     value = certificate(directory, run.network, run.samples, norm, run.name)
     console.print(

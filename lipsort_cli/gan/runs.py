@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import paths_from
 from lipsort_cli.finding import find_run
 from lipsort_cli.gan.evaluation import SIDES, draw_rows
+from lipsort_cli.identity import data_described, differences
 from lipsort_cli.runs import read_record, started_in
 from lipsort_cli.trained import NETWORK, run_config, run_data
 from lipsort_cli.wasserstein.build import build_source
@@ -105,6 +106,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     else:
         with paths_from(started_in(directory)):
             source = build_source(config)
+        _require_same(directory, source.fingerprint)
         samples = source.compared(config.evaluation.points, stream(config.seed, COMPARED))
         name, norm = source.name, config.norm
     if not network.is_file():
@@ -112,6 +114,17 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
     if points:
         samples = Measures._make(None if part is None else part[:points] for part in samples)
     return CriticRun(directory, network, samples, norm, name)
+
+
+def _require_same(directory: Path, fingerprint: dict[str, Any]) -> None:
+    """Refuse samples that have changed since: a figure of others would look like the run's own."""
+    recorded = read_record(directory).get("data") or {}
+    lines = differences(data_described(fingerprint), data_described(recorded))
+    if lines:
+        raise LipsortError(
+            f"the samples are not those that {directory} is about; put the original data back, or "
+            "estimate anew on these:\n  " + "\n  ".join(lines)
+        )
 
 
 def _judged(directory: Path, config: WganConfig) -> Measures:

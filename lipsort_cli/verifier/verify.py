@@ -95,7 +95,7 @@ def _verify(
     else:
         given = data(certificate) if data else stored_points(contents, stored["encoding"])
         claims = check_classification(certificate, network, given)
-        if (path.parent / TABLE).is_file():
+        if os.path.lexists(path.parent / TABLE):
             check_table(certificate, read_bytes(path.parent / TABLE, TABLE, LARGEST_TEXT))
     lines = [_constant_line(certificate)]
     if exact:

@@ -253,7 +253,7 @@ def cases() -> Iterator[Any]:
     yield "predict", (network(), Path("new.npy")), {}, "for a module", "module and path"
     yield "predict", ("run", "gone.csv"), {}, "gone.csv", "no such data"
     yield "predict", ("run", ""), {}, "inputs: found ''", "no data"
-    yield "certify", (network(1), ROWS, LABELS), {"directory": "issued"}, "another network", "new"
+    yield "certify", (network(1), ROWS, LABELS), {"directory": "issued"}, "claim: network", "new"
     yield ("certify", (network(), ROWS, LABELS), {"directory": "issued", "norm": "l1"},
            "norm l2 .asked: l1.*directory=FOLDER.*replace=True", "another norm")  # fmt: skip
     yield "certify", (network(), -ROWS, LABELS), {"directory": "issued"}, "inputs .*asked", "points"

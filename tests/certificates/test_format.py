@@ -15,12 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipsort_cli.certificates.classification import issue_certificate
+from lipsort_cli.certificates.files import MOST_POINTS
 from lipsort_cli.certificates.points import evaluate
 from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.errors import UsageError
 from lipsort_cli.verification import verify
 from lipsort_cli.verifier.errors import Invalid
-from lipsort_cli.verifier.strictjson import MOST_LISTS, parse, parse_hex
+from lipsort_cli.verifier.strictjson import (
+    LARGEST_TEXT,
+    MOST_LISTS,
+    MOST_VALUES,
+    parse,
+    parse_hex,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -210,11 +217,23 @@ def test_more_points_than_a_certificate_holds_are_refused_before_they_are_proven
     inputs = np.random.default_rng(0).normal(size=(50, 1, 3, 4)).astype(np.float32)
     for classes in (4, 1):
         path = save(mlp(widths=(12, 16, classes)), tmp_path / "model.safetensors")
-        size = 2400 * (1 if classes == 4 else 2)
+        # Labels or the other sample, and a header.
+        size = 2400 + (400 if classes == 4 else 2400) + 1024
         with pytest.raises(UsageError, match=rf"found 50, {size:,} bytes of them.*points=") as kept:
             if classes == 4:
                 issue_certificate(tmp_path, path, inputs)
             else:
                 issue_w1_certificate(tmp_path, path, inputs, inputs)
         assert f"points={50 * 1000 // size}" in str(kept.value)
+    monkeypatch.undo()
+    monkeypatch.setattr("lipsort_cli.certificates.files.MOST_POINTS", 49)
+    path = save(mlp(), tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="points: found 50; allowed: at most 49"):
+        issue_certificate(tmp_path, path, inputs)
     assert not (tmp_path / "certificate.json").exists()
+
+
+def test_as_many_points_as_are_issued_are_read() -> None:
+    """Every column has a comma a point; SHA-256, radius and five more numbers are the text."""
+    assert 7 * MOST_POINTS < MOST_VALUES
+    assert 200 * MOST_POINTS < LARGEST_TEXT

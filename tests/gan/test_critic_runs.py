@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import COMMANDS, find
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import LipsortError, UsageError
+from lipsort_cli.gan.runs import open_critic
 from lipsort_cli.verifier.verify import verify
 
 JUDGED = ["evaluation.samples=40", "evaluation.transport_points=20", "evaluation.sliced=5"]
@@ -91,3 +93,34 @@ def test_commands_take_every_kind_of_run_or_say_why_not() -> None:
     made = {name for name, one in COMMANDS.items() if one.objective}
     for name in ("certify", "attack", "export", "inspect"):
         assert set(COMMANDS[name].takes) >= made or COMMANDS[name].senseless, name
+
+
+def test_samples_that_have_changed_since_are_refused(tmp_path: Path) -> None:
+    """Proven of others, a distance would look like the run's own."""
+    rng, run = np.random.default_rng(0), tmp_path / "run"
+    kept = {"p": rng.normal(size=(20, 3)), "q": rng.normal(size=(15, 3)), "w": rng.random(20)}
+
+    def write(**changed: np.ndarray) -> None:
+        for name, array in {**kept, **changed}.items():
+            np.save(tmp_path / f"{name}.npy", array)
+
+    write()
+    sides = [f"distribution.{side}={tmp_path / side}.npy" for side in "pq"]
+    sides.append(f"distribution.p_weights={tmp_path / 'w.npy'}")
+    command("estimate-wasserstein", "distribution=files", *sides, "training.steps=3", "threads=1",
+            "model.widths=[16]", f"hydra.run.dir={run}")  # fmt: skip
+    assert len(open_critic(run).samples.x) == 20
+    moved = {"p": kept["p"] + [[0, 0, 1]], "q": kept["q"] * 2}
+    for changed in (
+        *({name: array} for name, array in moved.items()),
+        {"p": kept["p"][::-1]},
+        {"q": kept["q"][:-1]},
+        {"p": kept["q"], "q": kept["p"], "w": kept["w"][:15]},
+        {"w": kept["w"] + 1},
+    ):
+        write(**changed)
+        with pytest.raises(LipsortError, match="(?s)not those that .*found .*, allowed"):
+            open_critic(run)
+    write()
+    command("certify", str(run), f"hydra.run.dir={tmp_path / 'issued'}")
+    assert verify(tmp_path / "issued").status == "VALID"
