@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import numbers, real, shown
+from lipsort_cli.console import plural
 from lipsort_cli.errors import ArgumentError
 from lipsort_cli.layers.base import misfit
 
@@ -31,7 +32,7 @@ class Scale(nn.Module):
 
 
 class Normalize(nn.Module):
-    """y = (x - mean) / std per channel of [N, C, ...], or one of each for all; constant max(1 / std).
+    """y = (x - mean) / std per channel of [N, C, ...], or by one for all; constant max(1 / std).
 
     Part of the network, so that certificates stay in units of the raw input.
     """
@@ -51,7 +52,8 @@ class Normalize(nn.Module):
             self.register_buffer(key, made)
         if len(self.mean) != len(self.std):
             raise ArgumentError(
-                f"std: found {len(self.std)} of them; allowed: as many as of mean, {len(self.mean)}"
+                f"std: found {plural(len(self.std), 'number')}; allowed: as many as of mean, "
+                f"{len(self.mean)}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
