@@ -137,7 +137,7 @@ _COUNTED = re.compile(r"\{(?:[^{}]*\b)?len\([^{}]*\)(?::,)?\} [a-z]+s\b")
 """A number of things, called by a plural whatever the number is."""
 
 _SEVERAL = {
-    "commands/attack.py", "commands/certify.py", "config/typed.py", "data/npz.py",
+    "config/typed.py", "data/npz.py",
     "data/precision.py", "data/tabular.py", "reproduction/studies/theory.py",
     "wasserstein/bounds.py", "wasserstein/sources.py",  # several there, or one of several
     "data/downloaded.py", "gan/evaluation/manifolds.py",  # two numbers

@@ -73,7 +73,7 @@ def run(config: AttackConfig, directory: Path) -> None:
     if len(found.failures):
         worst = int(found.failures[0])
         raise LipsortError(
-            f"soundness failure: {len(found.failures)} points lose their label within their "
+            f"soundness failure: {plural(len(found.failures), 'point')} changed label within the "
             f"certified radius; the first is point {worst}, at distance {found.nearest[worst]!r} "
             f"with radius {points.radii[worst]!r}; see {directory / 'attack.csv'} and report it"
         )
@@ -148,7 +148,8 @@ def _show(config: AttackConfig, trained: TrainedRun, found: Found, directory: Pa
     show_table(
         ["radius", "certified (proven)", "under attack (empirical)"],
         [(f"{eps}", share_down(safe), f"{held:.2%}") for eps, safe, held in found.shares],
-        title=f"{len(found.nearest):,} test points, {found.points.norm}, {found.points.arithmetic}",
+        title=f"{plural(len(found.nearest), 'test point')}, {found.points.norm}, "
+        f"{found.points.arithmetic}",
     )
     if len(found.ratios):
         console.print(

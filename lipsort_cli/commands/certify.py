@@ -11,7 +11,7 @@ from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
 from lipsort_cli.commands.points import say_taken
 from lipsort_cli.config.certificates import CertifyConfig
-from lipsort_cli.console import console, follow_up, results_line, show_table
+from lipsort_cli.console import console, follow_up, plural, results_line, show_table
 from lipsort_cli.directed_text import at_least, at_most, share_down
 from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
@@ -52,8 +52,8 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
     protect(directory, run.network, claim, replace=config.replace)
     value = certificate(directory, run.network, run.samples, norm, run.name)
     console.print(
-        f"W1 of the two samples, {len(run.samples.x):,} and {len(run.samples.y):,} points, in "
-        f"{norm}: at least {at_least(value)} (proven, in real arithmetic)"
+        f"W1 of the two samples, {len(run.samples.x):,} and {plural(len(run.samples.y), 'point')}, "
+        f"in {norm}: at least {at_least(value)} (proven, in real arithmetic)"
     )
     results_line("Certificate", directory / CERTIFICATE, "with certificate-data.safetensors")
     follow_up("lipsort", "verify", directory / CERTIFICATE)
@@ -76,7 +76,7 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
         norm=norm,
         arithmetic=arithmetic,
         eps=eps,
-        source=f"{trained.name}, test set, first {len(trained.labels)} points",
+        source=f"{trained.name}, test set, first {plural(len(trained.labels), 'point')}",
     )
     points = issued.points
     clean = float((points.predictions == trained.labels).mean())
@@ -88,7 +88,7 @@ def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     show_table(
         header,
         [(key, *(share_down(shares[key]) for shares in columns)) for key in columns[0]],
-        title=f"{len(points.radii):,} test points, {norm}, {arithmetic} arithmetic",
+        title=f"{plural(len(points.radii), 'test point')}, {norm}, {arithmetic} arithmetic",
     )
     console.print(issued.statement)
     if len(columns) > 1:
