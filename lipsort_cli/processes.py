@@ -79,7 +79,7 @@ def ending_with(parent: int) -> Iterator[None]:
         ended.set()
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Parameters of glibc's ``mallopt``."""
 
 
@@ -89,32 +89,11 @@ def keep_memory() -> None:
     glibc gives blocks of a few hundred kilobytes back when they are freed, and every page of the
     next one is then a page fault: a tenth of the time of a small network's steps.
     """
-    _mallopt({_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 128 << 20, _MMAP_MAX: 1 << 16})
-
-
-@contextmanager
-def keeping_all_memory() -> Iterator[None]:
-    """Let all that is freed while the block runs stay, and go back at its end.
-
-    For steps that free what the next one takes again: blocks of 32 MiB and more, as a batch's
-    images after a convolution, would be mapped anew each time.
-    """
-    _mallopt({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})
-    try:
-        yield
-    finally:
-        keep_memory()
-        if sys.platform == "linux":
-            with suppress(OSError, AttributeError):
-                ctypes.CDLL(None).malloc_trim(0)
-
-
-def _mallopt(values: Mapping[int, int]) -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             libc = ctypes.CDLL(None)
-            for parameter, value in values.items():
-                libc.mallopt(parameter, value)
+            libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+            libc.mallopt(_TRIM_THRESHOLD, 128 << 20)
 
 
 def collect_garbage() -> None:

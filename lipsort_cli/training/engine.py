@@ -27,7 +27,6 @@ from lipsort_cli.devices import UNREAD, reads_freely
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
 from lipsort_cli.identity import Identity, described
 from lipsort_cli.metrics import MetricsLog
-from lipsort_cli.processes import keeping_all_memory
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.checkpoint import (
     load_checkpoint,
@@ -264,7 +263,6 @@ def _train(task: Task, session: Session) -> None:
     saved = time.monotonic()
     try:
         with (
-            keeping_all_memory(),
             StepBoundary(patient=team.place.size > 1) as boundary,
             TrainingProgress(task.total, at.step) as progress,
         ):
