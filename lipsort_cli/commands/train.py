@@ -22,6 +22,7 @@ from lipsort_cli.finding import find_run
 from lipsort_cli.norms import NAMES, route_words
 from lipsort_cli.runs import UNPROVEN, RunRecord
 from lipsort_cli.training import engine
+from lipsort_cli.training.checkpoint import load_checkpoint
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.training.device import parameter_count, resolve_device, set_threads
 from lipsort_cli.training.evaluation import TestFigures, correct_points, evaluate
@@ -96,7 +97,10 @@ def build_task(config: TrainConfig, dataset: Dataset, device: torch.device) -> C
         network = network.centered(dataset.train.inputs)
     if config.start is not None:
         run = find_run(config.start, ("train",))
-        start_from(network, load_network(run / "model.safetensors"), config.start)
+        start_from(
+            network, load_network(run / "model.safetensors"), config.start,
+            lambda: ((load_checkpoint(run) or {}).get("task") or {}).get("network", {}),
+        )  # fmt: skip
     if config.training.keep == "best" and not len(dataset.validation):
         raise UsageError(
             "training.keep: found best, and no validation data that tell which epoch is; give "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,30 +14,38 @@ from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.verifier.graph import Network as Saved
 from lipsort_cli.verifier.operation import Layer
 
+_ROUNDED = 1e-5
+"""What a product of a layer's parameters may differ by from machine to machine."""
 
-def start_from(network: nn.Module, saved: Saved, name: str) -> None:
+
+def start_from(
+    network: nn.Module, saved: Saved, name: str, trained: Callable[[], Mapping[str, Tensor]]
+) -> None:
     """Give the layers of ``network`` the weights of ``saved``, layer by layer, and its biases.
 
     A weight outside a layer's set, as that of a run under a looser constraint, is replaced by the
-    nearest one where the set has such a projection: fine-tuning begins there.
+    nearest one where the set has such a projection: fine-tuning begins there. Where a weight does
+    not tell its parameters, as a product of several, those of ``trained`` are taken: what the run
+    trained, by their names.
 
     Raises:
         UsageError: the layers are others, or a set has no parameter of a weight; ``name`` is the
             run that the message speaks of.
     """
-    own = [layer for layer in network.modules() if isinstance(layer, ConstrainedLayer)]
+    own = [(n, one) for n, one in network.named_modules() if isinstance(one, ConstrainedLayer)]
     given = list(_weighted(saved.layers))
-    for number, (layer, source) in enumerate(zip(own, given, strict=False), start=1):
+    for number, ((key, layer), source) in enumerate(zip(own, given, strict=False), start=1):
         weight = torch.from_numpy(source.weight.copy()).float()  # type: ignore[union-attr]
         where = f"start: weight {number} of {name}, {list(weight.shape)}"
-        if not isinstance(layer, Dense | ReshapedConvolution):
-            raise UsageError(f"{where}: {type(layer).__name__} cannot be made from a weight")
         if layer.weight.shape != weight.shape or (layer.bias is None) != (source.bias is None):
             raise UsageError(
                 f"{where}, bias {source.bias is not None}, is none of this network: its weight "
                 f"there is {list(layer.weight.shape)}, bias {layer.bias is not None}"
             )
-        _give(layer, weight, where)
+        if isinstance(layer, Dense | ReshapedConvolution):
+            _give(layer, weight, where)
+        else:
+            _retrain(layer, key, trained(), weight, where)
         if layer.bias is not None:
             layer.bias.data.copy_(torch.from_numpy(source.bias.copy()))  # type: ignore[union-attr]
     if len(own) != len(given):
@@ -52,6 +60,23 @@ def _weighted(layers: Sequence[Layer]) -> Iterator[Layer]:
             yield from _weighted(part)
         if layer.weight is not None:
             yield layer
+
+
+@torch.no_grad()
+def _retrain(
+    layer: ConstrainedLayer, key: str, trained: Mapping[str, Tensor], weight: Tensor, where: str
+) -> None:
+    kind = type(layer).__name__
+    for name, parameter in layer.named_parameters():
+        value = trained.get(f"{key}.{name}")
+        if value is None or value.shape != parameter.shape:
+            raise UsageError(
+                f"{where}: {kind} cannot be made from a weight, and its parameters are not those "
+                "that the run trained; give both the same model and constraint"
+            )
+        parameter.copy_(value)
+    if not torch.allclose(layer.weight, weight, atol=_ROUNDED):
+        raise UsageError(f"{where}: the run's checkpoint makes another {kind} than it saved")
 
 
 @torch.no_grad()

@@ -134,6 +134,36 @@ def test_a_run_starts_from_another(tmp_path: Path) -> None:
     assert lipschitz_bound(load_network(tuned / "model.safetensors"), "l2").value <= 1 + 1e-4
 
 
+@pytest.mark.parametrize(
+    ("constraint", "convolution"),
+    [("orthonormal", "orthogonal"), ("orthonormal", "shift"), ("orthonormal", "reshaped"),
+     *[(one, "orthogonal") for one in ("aol", "spectral", "bjorck", "parseval")]],
+)  # fmt: skip
+def test_convolutions_start_from_what_was_trained(
+    tmp_path: Path, constraint: str, convolution: str
+) -> None:
+    """A kernel that is a product of matrices does not tell them: the run's checkpoint does."""
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    small = ["data.train_per_class=10", "training.epochs=1", "evaluation.attack.points=0",
+             "model=cnn", "model.channels=[8]", "model.widths=[16]", f"constraint={constraint}",
+             f"model.convolution={convolution}", "optimizer.lr=1e-7",
+             "training.precision=float32"]  # fmt: skip
+    stays = "optimizer.rest_lr=1e-9" if constraint == "orthonormal" else "optimizer=sgd"
+    small.append(stays)
+    for directory in (first, second, other):
+        directory.mkdir()
+    perform("train", [*small, "seed=1"], first)
+    perform("train", [*small, f"start='{first}'"], second)
+    given, own = (load_file(one / "model.safetensors") for one in (first, second))
+    assert given.keys() == own.keys()
+    for key, value in given.items():
+        assert torch.allclose(value, own[key], atol=1e-4), key
+    if constraint == "orthonormal" and convolution != "reshaped":
+        (first / "checkpoint" / "state.pt").unlink()
+        with pytest.raises(UsageError, match="start: weight 1 .*cannot be made from a weight"):
+            perform("train", [*small, f"start='{first}'"], other)
+
+
 def test_other_layers_are_no_start(tmp_path: Path) -> None:
     perform("train", SMALL, tmp_path)
     other = tmp_path / "other"
