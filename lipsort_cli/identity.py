@@ -109,10 +109,15 @@ def check_weights(directory: Path, record: dict[str, Any]) -> None:
     """Make sure that the weights of a finished run are those that it ended with.
 
     Raises:
-        LipsortError: a file was changed since, or is missing; it is named.
+        LipsortError: a file was changed since, or is missing; it is named. Or none is recorded.
     """
     recorded = record.get("weights")
-    for name, allowed in (recorded if isinstance(recorded, dict) else {}).items():
+    if not isinstance(recorded, dict) or not recorded:
+        raise LipsortError(
+            f"{directory / 'run.json'} holds no SHA-256 of the run's weights (weights), so nothing "
+            "says whether they were changed since; restore the file, or train again"
+        )
+    for name, allowed in recorded.items():
         path = directory / name
         found = file_digest(path)
         if found != allowed:

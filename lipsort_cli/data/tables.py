@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsort_cli.data.arrow import BadValue, Numbers, numbers
+from lipsort_cli.data.arrow import TRUTH, BadValue, Numbers, numbers
 from lipsort_cli.data.delimited import LOOK, read_layout
 from lipsort_cli.data.letters import as_written
 from lipsort_cli.data.options import Options, few, index_columns
@@ -74,11 +74,12 @@ class Table:
         self, columns: Sequence[int], texts: Sequence[int], gaps: str, key: str
     ) -> Iterator[tuple[Numbers, list[list[str]]]]:
         """The same in one pass with the columns ``texts`` as words: empty for a gap, 2.0 is 2."""
-        start = 0
+        start, truths = 0, dict[int, bool]()
         for batch in self.batches([*columns, *texts]):
             arrays, rest = batch[: len(columns)], batch[len(columns) :]
             found = [
-                self._column(array, j, start, key) for array, j in zip(arrays, columns, strict=True)
+                self._column(array, j, start, key, truths)
+                for array, j in zip(arrays, columns, strict=True)
             ]
             hi = np.stack([number.hi for number in found], axis=1)
             lo = None
@@ -97,9 +98,17 @@ class Table:
             yield numbers, [_words(array) for array in rest]
             start += len(hi)
 
-    def _column(self, array: Any, column: int, start: int, key: str) -> Numbers:
+    def _column(
+        self, array: Any, column: int, start: int, key: str, truths: dict[int, bool]
+    ) -> Numbers:
+        """One column of a batch; ``truths`` says whether it held truth values in those before."""
         try:
             found = numbers(array, self.decimal)
+            for row in np.flatnonzero(~found.gap)[:1]:  # all of a batch are of one kind
+                text = str(array[int(row)].as_py()).strip()
+                if truths.setdefault(column, text.lower() in TRUTH) != (text.lower() in TRUTH):
+                    other = "truth values" if truths[column] else "numbers"
+                    raise BadValue(int(row), f"{text!r} below {other}")
             for row in np.flatnonzero(np.isinf(found.hi)):
                 text = array[int(row)].as_py()
                 if isinstance(text, str) and re.search(r"\d", text):  # not the word inf
@@ -110,7 +119,7 @@ class Table:
             thousands = re.fullmatch(r"'[-+]?\d{1,3}([., ]\d{3})+([.,]\d+)?'", error.value)
             raise UsageError(
                 f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
-                f"found {error.value}; allowed: numbers only"
+                f"found {error.value}; allowed: numbers only, or truth values only"
                 + ("" if self.named else ", after at most one line of column names")
                 + f"; {setting(key, 'columns', '[...]')} takes other columns"
                 + (f", {setting(key, 'decimal', 'comma')} reads decimal commas" if comma else "")

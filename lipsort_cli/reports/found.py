@@ -212,7 +212,7 @@ def _refuse_changed(directory: Path, record: dict[str, Any], certificate: Any) -
             f"{record['results']}; restore the file, or train again"
         )
     weights = record.get("weights") or {}
-    if all(exists(directory / name) for name in weights):
+    if weights and all(exists(directory / name) for name in weights):
         check_weights(directory, record)
     if not isinstance(certificate, dict):
         return

@@ -89,9 +89,14 @@ def certified_points(path: Path, certificate: dict[str, Any]) -> Points:
     index, stored = certificate["points"]["index"], certificate["data"]
     reason = f"the certificate names points beyond the {len(found.inputs)} that {path} holds"
     require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
-    points = Points(found.inputs[index], found.labels[index])
+    inputs, labels = found.inputs[index], found.labels[index]
+    flat = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
+    if digest_array(flat) == stored["inputs_sha256"]:
+        inputs = flat  # as networks of flat inputs took the pictures when it was issued
+    points = Points(inputs, labels)
     for name, column in points._asdict().items():
-        reason = f"the {name} of {path} at the certificate's indices are not those certified; "
-        reason += f"allowed: the data set that it was issued for ({stored['source']!r:.200})"
+        reason = f"the {name} of {path} at the certificate's indices, of shape {list(column.shape)},"
+        reason += " are not those certified; allowed: the data set that it was issued for "
+        reason += f"({stored['source']!r:.200}), in the shape that the network takes, or as pictures"
         require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
     return points

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificate_networks import mlp, save
+from certificate_networks import mlp, network, save
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,12 +117,19 @@ def test_external_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x_test=inputs[::-1], y_test=labels)
     verdict = verify(tmp_path, data=tmp_path / "data.npz")
     assert (verdict.status, verdict.exit_code, verdict.field) == ("MISUSED", 2, "--data")
-    assert "not those certified" in verdict.reason
+    assert "of shape [3, 1, 3, 4], are not those certified" in verdict.reason
     np.savez(tmp_path / "data.npz", x_test=inputs[:5], y_test=labels[:5])
     verdict = verify(tmp_path, data=tmp_path / "data.npz")
     assert verdict.status == "MISUSED" and "beyond the 5 that" in verdict.reason
     np.savez(tmp_path / "data.npz", other=inputs)
     assert verify(tmp_path, data=tmp_path / "data.npz").status == "MISUSED"
+    # Pictures of a network that took them flat.
+    layer = {"op": "dense", "weight": np.eye(4, 12, dtype=np.float32), "bias": np.zeros(4)}
+    save(network([layer], [12], 4), path)
+    flat = inputs[index].reshape(len(index), -1)
+    issue_certificate(tmp_path, path, flat, labels[index], index=index)
+    np.savez(tmp_path / "data.npz", x_test=inputs, y_test=labels)
+    assert verify(tmp_path, data=tmp_path / "data.npz").status == "VALID"
 
 
 def test_idx_files(tmp_path: Path) -> None:

@@ -144,6 +144,18 @@ def test_what_is_no_number_or_ambiguous_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("first", "then", "words"), [("True", "3", "'3' below truth"), ("3", "false", "'false' below")]
+)
+def test_truth_values_and_numbers_of_one_column_are_refused_in_different_batches_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, then: str, words: str
+) -> None:
+    monkeypatch.setattr("lipsort_cli.data.delimited._CELLS", 1)
+    text = "x,y\n" + f"0.5,{first}\n" * 32 + f"1.5,NA\n2.5,{then}\n"
+    with pytest.raises(UsageError, match=f"line 35, column 'y': found {words}"):
+        read(tmp_path, text, gaps="drop")
+
+
+@pytest.mark.parametrize(
     ("text", "options", "values"),
     [
         ("0,1\n0.5,0.25\n1,2\n", {"header": "names"}, [[0.5, 0.25], [1, 2]]),

@@ -243,3 +243,8 @@ def test_weights_that_changed_after_the_run_are_refused() -> None:
     for command in ("certify", "attack", "export", "inspect"):
         with pytest.raises(LipsortError, match=r"model\.safetensors: found SHA-256 .*, allowed"):
             run(command, "run")
+    for nothing in ({}, {"weights": {}}, {"weights": None}):
+        bare = {key: value for key, value in record.items() if key != "weights"} | nothing
+        write_json(Path("run/run.json"), bare)
+        with pytest.raises(LipsortError, match=r"run\.json holds no SHA-256 of the run's weights"):
+            run("certify", "run")
