@@ -105,19 +105,28 @@ def carry_out(
     plugins.load(config.get("plugins"))  # in a process of a launcher's
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
+    files = _files(config, hydra, folder) if folder else {}
+    optimized = "BasicSweeper" not in str(hydra.sweeper.get("_target_"))
     with paths_from(Path(hydra.runtime.cwd)):
-        return execute(command, typed, directory, _files(config, hydra, folder) if folder else {})
+        return execute(command, typed, directory, files, optimized)
 
 
-def execute(command: Command, typed: Any, directory: Path, files: Saved | None = None) -> Any:
+def execute(
+    command: Command,
+    typed: Any,
+    directory: Path,
+    files: Saved | None = None,
+    optimized: bool = False,
+) -> Any:
     """Import the command and run it; a termination signal counts as Ctrl-C. The objective.
 
     The directory is locked meanwhile. One that a run of another configuration lies in is refused;
-    a run that is finished is left as it is. ``files`` are saved as the run begins.
+    a run that is finished is left as it is. ``files`` are saved as the run begins. ``optimized``: a
+    sweeper chooses by the objective.
     """
     keep_memory()
     asked = getattr(typed, "objective", None)
-    objective.check(command, asked)
+    objective.check(command, asked, optimized)
     for warning in validate.warnings(typed):
         warn(warning)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.tune import LOGGED
+from lipsort_cli.config.tune import LOGGED, logged
 from lipsort_cli.console import warn
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
@@ -43,28 +43,37 @@ def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, 
     return values[0] if isinstance(keys, str) else values
 
 
-def check(command: Command, keys: Any) -> None:
+def check(command: Command, keys: Any, optimized: bool = False) -> None:
     """Refuse what can be no figure's key; warn of figures that nothing may be chosen by.
 
+    ``optimized``: a sweeper chooses by what is returned, also where ``keys`` is None.
+
     Raises:
-        UsageError: neither a key nor a list of them.
+        UsageError: neither a key nor a list of them, or a split that is logged has no such figure.
     """
-    listed = [keys] if isinstance(keys, str) else keys
-    if keys is None:
+    if keys is None and not (optimized and command.objective):
         return
-    if isinstance(listed, list) and listed and all(isinstance(k, str) and k for k in listed):
-        logged = LOGGED.get(command.name, ("train",))
-        if judged := [key for key in listed if key.partition(".")[0] not in logged]:
-            warn(
-                f"objective: found {', '.join(judged)}, of data that the result is judged on: "
-                "what a sweep chooses by it looks better there than it is; a figure of "
-                f"{' or '.join(logged)}, as SPLIT.NAME, leaves that data unseen"
-            )
-        return
-    raise UsageError(
-        f"objective: found {keys!r}; allowed: a figure's key such as validation.accuracy, or a "
-        "list of them"
-    )
+    listed = list(command.objective[:1]) if keys is None else [keys] if _is_key(keys) else keys
+    if not (isinstance(listed, list) and listed and all(map(_is_key, listed))):
+        raise UsageError(
+            f"objective: found {keys!r}; allowed: a figure's key such as validation.accuracy, or a "
+            "list of them"
+        )
+    splits = LOGGED[command.name]
+    judged = [key for key in listed if key.partition(".")[0] not in splits]
+    for key in listed:
+        if key not in judged and (allowed := logged(command.name, key)):
+            raise UsageError(f"objective: found {key}; allowed of these splits: {allowed}")
+    if judged := [key for key in judged if key != "lower_bound"]:  # proven, however it was chosen
+        warn(
+            f"objective: found {', '.join(judged)}, of data that the result is judged on: "
+            "what a sweep chooses by it looks better there than it is; a figure of "
+            f"{' or '.join(splits)}, as SPLIT.NAME, leaves that data unseen"
+        )
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def figures(command: Command, directory: Path) -> dict[str, float]:

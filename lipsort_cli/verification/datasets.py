@@ -95,8 +95,8 @@ def certified_points(path: Path, certificate: dict[str, Any]) -> Points:
         inputs = flat  # as networks of flat inputs took the pictures when it was issued
     points = Points(inputs, labels)
     for name, column in points._asdict().items():
-        reason = f"the {name} of {path} at the certificate's indices, of shape {list(column.shape)},"
-        reason += " are not those certified; allowed: the data set that it was issued for "
-        reason += f"({stored['source']!r:.200}), in the shape that the network takes, or as pictures"
+        reason = f"the {name} of {path} at the certificate's indices, of shape "
+        reason += f"{list(column.shape)}, are not those certified; allowed: the data set that it "
+        reason += f"was issued for ({stored['source']!r:.200}), as the network takes it or pictures"
         require(digest_array(column) == stored[f"{name}_sha256"], "--data", reason, Misused)
     return points

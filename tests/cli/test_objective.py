@@ -77,7 +77,10 @@ def test_what_is_no_figure_is_refused_with_those_that_are(train_calls: Any) -> N
     ("key", "said"),
     [
         *((key, True) for key in ("clean_accuracy", "certified_accuracy.l2.0.1")),
-        *((key, False) for key in ("validation.accuracy", "train.loss", "diagnostics.x")),
+        *(
+            (key, False)
+            for key in ("validation.accuracy", "train.lr", "diagnostics.active_units.2")
+        ),
     ],
 )
 def test_what_chooses_by_the_test_set_says_so(
@@ -87,8 +90,19 @@ def test_what_chooses_by_the_test_set_says_so(
         objective.check(COMMANDS["train"], keys)
         warned = f"objective: found {key}, of data that the result is judged on"
         assert (warned in capsys.readouterr().err) == said
-    objective.check(COMMANDS["train"], None)
-    assert not capsys.readouterr().err
+    # What a command chooses by itself, where something is chosen.
+    for command, warned in (("train", ""), ("wgan", "quality.measures"), ("certify", "")):
+        objective.check(COMMANDS[command], None)
+        assert not capsys.readouterr().err
+        objective.check(COMMANDS[command], None, optimized=True)
+        assert capsys.readouterr().err.startswith(warned and f"warning: objective: found {warned}")
+
+
+def test_figures_that_no_run_logs_are_refused_before_it_begins(train_calls: Any) -> None:
+    train_calls.action = _results
+    with pytest.raises(UsageError, match="found validation.acuracy; allowed .*validation.accuracy"):
+        train("objective=validation.acuracy")
+    assert train_calls.configs == []
 
 
 def test_optuna_finds_the_best(train_calls: Any, tmp_path: Path) -> None:

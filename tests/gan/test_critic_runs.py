@@ -10,8 +10,10 @@ import pytest
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import COMMANDS, find
+from lipsort_cli.config.tune import LOGGED
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.gan.runs import open_critic
+from lipsort_cli.metrics import last_figures
 from lipsort_cli.verifier.verify import verify
 
 JUDGED = ["evaluation.samples=40", "evaluation.transport_points=20", "evaluation.sliced=5"]
@@ -46,6 +48,12 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         patch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 30)  # which has its own tests
         command(name, *RUNS[request.param], "threads=1", f"hydra.run.dir={folder}")
     return folder
+
+
+def test_what_trainings_are_said_to_log_is_what_they_log(run: Path) -> None:
+    splits = LOGGED[json.loads((run / "run.json").read_text())["command"]]
+    names = {f"{split}.{name}" for split, found in splits.items() for name in found}
+    assert set(last_figures(run / "metrics.jsonl")) == names
 
 
 def test_a_run_is_certified_exported_inspected_and_reported(run: Path, tmp_path: Path) -> None:

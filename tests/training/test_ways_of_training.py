@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from lipsort_cli.commands.train import build_task
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.data import DigitsData
 from lipsort_cli.config.train import Adversarial
+from lipsort_cli.config.tune import LOGGED
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.data import load
 from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.layers import Dense
 from lipsort_cli.layers.constraints import Bjorck, orthonormality_error
+from lipsort_cli.metrics import last_figures
 from lipsort_cli.training import engine
 from lipsort_cli.training.adversarial import build_adversary
 from lipsort_cli.training.classifier import ClassifierTask
@@ -45,6 +48,15 @@ def weights_of(network: Network) -> bytes:
 
 
 FILTERS = ["model=order_statistics", "loss=cross_entropy", "model.filters=4"]
+
+
+def test_what_trainings_are_said_to_log_is_what_they_log(tmp_path: Path) -> None:
+    found: set[str] = set()
+    for number, words in enumerate((["training.diagnostics_every=1"], FILTERS[:2])):
+        train(tmp_path / str(number), *words)
+        found |= set(last_figures(tmp_path / str(number) / "metrics.jsonl"))
+    names = {f"{split}.{name}" for split, some in LOGGED["train"].items() for name in some}
+    assert {re.sub(r"\.\d+$", ".*", name) for name in found} == names
 
 
 @pytest.mark.parametrize(
