@@ -19,7 +19,7 @@ from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from hydra.version import setbase
@@ -177,8 +177,6 @@ class Composer:
                 faults.append(Fault(words, one or (line, ["-m", line])))
                 discrete = [override] if override.is_discrete_sweep() else []
                 sound += self.parse(one[1])[0] if one else discrete
-            elif override.is_sweep_override() and not override.is_discrete_sweep():
-                pass  # an interval is for a sweeper plugin to sample from
             elif unsound := self._unsound(override):
                 faults.append(f"{override.key_or_group}: {unsound}")
             else:
@@ -230,7 +228,11 @@ class Composer:
     def _variants(override: Override) -> list[str]:
         if not override.is_sweep_override():
             return [str(override.input_line)]
-        key = override.get_key_element()
+        key, sweep = override.get_key_element(), override.value()
+        if isinstance(sweep, IntervalSweep):  # a sweeper plugin samples from it, seldom the ends
+            low, high = sweep.start, sweep.end
+            assert low is not None and high is not None
+            return [f"{key}={low if isinstance(low, int) else (low + high) / 2}"]
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
     def _unsound(self, override: Override) -> str:

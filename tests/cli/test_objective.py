@@ -105,15 +105,19 @@ def test_figures_that_no_run_logs_are_refused_before_it_begins(train_calls: Any)
     assert train_calls.configs == []
 
 
-def test_optuna_finds_the_best(train_calls: Any, tmp_path: Path) -> None:
+def test_optuna_finds_the_best(train_calls: Any, tmp_path: Path, monkeypatch: Any) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     train_calls.action = _results
+    chosen_by: list[bool] = []
+    monkeypatch.setattr(objective, "check", lambda *words: chosen_by.append(words[-1]))
+    train("-m", "optimizer.lr=0.2", "hydra.sweep.dir=plain")
+    train_calls.configs.clear()
     train(
         *("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize"),
         *("hydra.sweeper.n_trials=12", "hydra.sweeper.sampler.seed=1", "hydra.sweep.dir=sweep"),
         "optimizer.lr=interval(0.1,0.5)",
     )
-    assert len(train_calls.configs) == 12
+    assert len(train_calls.configs) == 12 and chosen_by == [False] + 12 * [True]
     found = yaml.safe_load((tmp_path / "sweep/optimization_results.yaml").read_text())
     tried = [config.optimizer.lr for config in train_calls.configs]
     best = min(tried, key=lambda lr: abs(lr - 0.3))
@@ -143,4 +147,8 @@ def test_a_sweepers_own_fault_is_one_message(
     words = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=sideways", "seed=1,2")
     assert lipsort(monkeypatch, "train", *words) == 2
     assert "Traceback" not in capsys.readouterr().err
+    for wrong in ("optimizer.rate=interval(0.1,0.2)", "optimizer.lr=interval(-3,-2)"):
+        assert lipsort(monkeypatch, "train", *words[:2], wrong) == 2
+        said = capsys.readouterr().err
+        assert "optimizer.rate: no such key" in said or "optimizer.lr: found -2.5; allow" in said
     assert train_calls.configs == []
