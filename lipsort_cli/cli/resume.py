@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli.arguments import path_of
+from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
 from lipsort_cli.console import console, warn
@@ -79,7 +80,7 @@ def run(
         )
     config = _saved(directory, command)
     settle_paths(config, runs.started_in(directory) or Path.cwd())
-    _adjust(config, others)
+    _adjust(command, config, others)
     settle_paths(config, Path.cwd())
     if any(text.partition("=")[0] in ROUNDING for text in others):
         warn(
@@ -122,7 +123,7 @@ def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str
             f"resume: found {target}, a sweep of `lipsort {name}`; "
             f"allowed: a sweep of `lipsort {command.name}`"
         )
-    _allowed(others)
+    _allowed(command, others)
     if not started.is_dir():
         raise UsageError(f"resume: {started} is missing, where the sweep was started")
     ours = ("hydra.mode=", "hydra.sweep.dir=", "hydra.output_subdir=null")
@@ -139,18 +140,20 @@ def _saved(directory: Path, command: Command) -> DictConfig:
         raise UsageError(f"resume: {error}; so the run cannot be gone on with") from error
 
 
-def _allowed(others: list[str]) -> None:
+def _allowed(command: Command, others: list[str]) -> None:
+    known = {key.name for key in catalog.all_keys(command.name)}
+    allowed = [key for key in CHANGEABLE if key in known]
     for text in others:
         key = text.partition("=")[0]
-        if key not in CHANGEABLE:
+        if key not in allowed:
             raise UsageError(
-                f"{key}: found together with resume=; allowed there: {', '.join(CHANGEABLE)}; "
+                f"{key}: found together with resume=; allowed there: {', '.join(allowed)}; "
                 "a run is finished as it was begun"
             )
 
 
-def _adjust(config: DictConfig, others: list[str]) -> None:
-    _allowed(others)
+def _adjust(command: Command, config: DictConfig, others: list[str]) -> None:
+    _allowed(command, others)
     for text in others:
         key, _, value = text.partition("=")
         try:

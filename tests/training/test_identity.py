@@ -119,7 +119,8 @@ def test_an_interrupted_sweep_is_gone_on_with_as_a_sweep(interrupting: Any) -> N
     resumed = [read_json(Path("part") / job / "run.json").get("resumed", 0) for job in "012"]
     assert resumed == [1, 1, 0]
     for given, fault in (
-        (["resume=part", "seed=3"], "seed: found together with resume="),
+        (["resume=part", "seed=3"], "seed: found together with resume=.*objective, resume; a run"),
+        (["resume=part", "trials=3"], "trials: found together with resume="),
         (["resume=nowhere"], "no folder of a sweep"),
     ):
         with pytest.raises(UsageError, match=fault):
