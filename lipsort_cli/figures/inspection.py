@@ -15,6 +15,12 @@ from lipsort_cli.figures.style import MARKERS, drawing, picture
 Array = NDArray[np.float64]
 
 
+def _number(axes: Any, count: int) -> None:
+    """Ticks 1 to ``count``, each in the middle of its group, whichever networks have it."""
+    axes.set_xticks(range(1, count + 1))
+    axes.set_xlim(0.5, count + 0.5)
+
+
 @drawing
 def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title: str) -> None:
     """All singular values of every layer, a column of points for each network."""
@@ -35,7 +41,7 @@ def draw_layer_values(path: Path, networks: Mapping[str, Sequence[Array]], title
         top = max(float(v.max()) for layers in networks.values() for v in layers)
         axes.set(xlabel="linear layer, from the input", ylabel="singular value", title=title)
         axes.set_ylim(0, 1.08 * max(top, 1))
-        axes.set_xticks(range(1, 1 + max(len(layers) for layers in networks.values())))
+        _number(axes, max(len(layers) for layers in networks.values()))
         if legend:
             legend_below(figure, axes, 0)
 
@@ -106,7 +112,7 @@ def draw_activity(
         axes.set(
             xlabel="activation, from the input", ylabel="share (%)", title=title, ylim=(0, 105)
         )
-        axes.set_xticks(range(1, 1 + max(len(layers) for layers in networks.values())))
+        _number(axes, max(len(layers) for layers in networks.values()))
         legend_below(figure, axes, 0)
 
 

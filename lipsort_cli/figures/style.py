@@ -75,10 +75,15 @@ def segments(starts: Any, ends: Any) -> Any:
     return np.stack([starts, ends]).transpose(2, 0, 1)
 
 
-def _write_out(axis: Any) -> None:
-    """Numbers at the ticks of a logarithmic axis: matplotlib's are mathematics, not parsed here."""
+def _set_ticks(axis: Any) -> None:
+    """Whole numbers where things are counted; on a logarithmic axis numbers, as matplotlib's are
+    mathematics, not parsed here."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    if axis.get_scale() != "log":
+        if axis.get_label_text().endswith(("step", "trial")):
+            axis.get_major_locator().set_params(integer=True)
+        return
     low, high = axis.get_view_interval()
     axis.set_major_formatter("{x:g}")
     if high > 100 * low:
@@ -108,7 +113,7 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
             "axes.spines.right": False,
             "axes.grid": True,
             "grid.alpha": 0.3,
-            "legend.frameon": False,
+            "legend.edgecolor": "none",  # legible on what it lies over
             "text.parse_math": False,  # names of runs may hold dollar signs
         }
     ):
@@ -116,9 +121,9 @@ def picture(path: Path, *, width: float = 6.4, height: float = 4.0) -> Iterator[
         axes = figure.add_subplot()
         yield figure, axes
         for part in figure.axes:
+            part.title.set_wrap(True)  # names of files are as long as they are
             for axis in (part.xaxis, part.yaxis):
-                if axis.get_scale() == "log":
-                    _write_out(axis)
+                _set_ticks(axis)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": "lipsort"})
     make_folder(path.parent)

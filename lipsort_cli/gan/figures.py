@@ -46,11 +46,10 @@ def draw_training(path: Path, history: list[dict[str, float]], known: bool, titl
         above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
         line(below, "gradient_norm", COLOURS[0], "-", "mean")
         line(below, "gradient_norm_largest", COLOURS[1], "--", "largest")
-        below.xaxis.get_major_locator().set_params(integer=True)
         below.set(xlabel="generator step", ylabel="norm of the critic's gradient\n(empirical)")
         below.margins(y=0.1)  # points at the top are not cut
         below.set_ylim(bottom=0)
-        below.legend(loc="lower right")
+        below.legend()
 
 
 Pixels = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from lipsort_cli.reports.found import Run
 from lipsort_cli.reports.values import Column
 
 EXECUTION = (
-    *("resume", "tracker", "device", "threads", "*.root", "*.download"),
+    *("resume", "objective", "tracker", "device", "threads", "*.root", "*.download"),
     *("training.checkpoint_seconds", "training.log_every", "training.diagnostics_*"),
 )
 """Keys that say how a run is carried out or looked at, and not what is trained."""

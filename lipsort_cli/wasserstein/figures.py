@@ -137,8 +137,7 @@ def draw_history(
         if truth is not None:
             axes.axhline(truth, color="0.3", linestyle="--", label="true distance")
         axes.set(xlabel="training step", ylabel="W1 on the check sample", title=title)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(loc="lower right")
+        axes.legend()
 
 
 @drawing

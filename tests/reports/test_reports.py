@@ -102,7 +102,7 @@ def test_other_data_are_another_row(tmp_path: Path) -> None:
 
 def test_a_repeated_run_does_not_count_twice(tmp_path: Path) -> None:
     make_run(tmp_path / "old", results=trained(0.5), start="2026-01-01", threads=1)
-    make_run(tmp_path / "new", results=trained(0.6), start="2026-01-02", threads=2)
+    make_run(tmp_path / "new", results=trained(0.6), start="2026-01-02", threads=2, objective="x")
     report = tables([tmp_path], tmp_path / "out")
     (row,) = report.rows
     assert [run.directory.name for run in row.runs] == ["new"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,40 @@ def test_logarithmic_axes_show_numbers(tmp_path: Path) -> None:
     for axis, wanted in ((axes.xaxis, {"1", "10", "1000"}), (axes.yaxis, {"1", "2", "5"})):
         shown = {label.get_text() for label in axis.get_ticklabels(which="both")}
         assert wanted <= shown and not any("$" in text for text in shown), shown
+
+
+def test_steps_and_trials_are_whole_numbers(tmp_path: Path) -> None:
+    with picture(tmp_path / "few.png") as (_, axes):
+        axes.plot([0, 3], [0, 3])
+        axes.set(xlabel="trial", ylabel="any")
+    across, up = (axis.get_major_locator()() for axis in (axes.xaxis, axes.yaxis))
+    assert all(tick == round(tick) for tick in across) and 0.5 in up
+
+
+def test_a_long_title_is_broken_and_not_cut_off(tmp_path: Path) -> None:
+    with picture(tmp_path / "long.png") as (figure, axes):
+        axes.set_title("a name of twenty-five letters and more, " * 4)
+    around, whole = axes.title.get_window_extent(), figure.bbox
+    assert around.x0 >= whole.x0 and around.x1 <= whole.x1
+
+
+def test_every_group_is_shown_whole_where_one_network_has_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    @contextmanager
+    def watched(path: Path, **size: float) -> Iterator[Any]:
+        with picture(path, **size) as (figure, axes):
+            yield figure, axes
+        seen.append(axes.get_xlim())
+
+    monkeypatch.setattr(inspection, "picture", watched)
+    pairs = {name: [(0.5, 0.1)] * count for name, count in (("a", 3), ("b", 1), ("c", 1))}
+    assert inspection.draw_activity(tmp_path / "a.png", pairs, "t")
+    values = {name: [np.ones(2)] * len(found) for name, found in pairs.items()}
+    assert inspection.draw_layer_values(tmp_path / "b.png", values, "t")
+    assert seen == [(0.5, 3.5)] * 2
 
 
 def test_a_failing_picture_is_a_warning_and_leaves_no_older_one(
