@@ -104,8 +104,10 @@ class TuneConfig:
         if len(self.objectives) > 2:
             yield f"objectives: found {len(self.objectives)}; allowed: one or two"
         known = COMMANDS[self.command].measures if self.command in COMMANDS else {}
-        for found in self.objectives if known else ():
-            name = found.removeprefix("-")
+        names = [found.removeprefix("-") for found in self.objectives]
+        if len({known.get(name, name) for name in names}) < len(set(self.objectives)):
+            yield f"objectives: found {', '.join(self.objectives)}, one figure; allowed: it once"
+        for found, name in zip(self.objectives, names, strict=True) if known else ():
             if name not in known and (allowed := logged(self.command, name)):
                 yield (
                     f"objectives: found {found}; allowed: {', '.join(known)}, or what training "

@@ -148,6 +148,7 @@ def test_words_are_the_searchs_own_or_handed_on() -> None:
         (["train", "data.validation=0.1,0", "objectives=[clean]"], "found 0.*validation.accuracy"),
         (["train", "seed=1,2", "objectives=[diagnostics.gradient_kept]"], "s_every: found 0"),
         (["train", "seed=1,2", "objectives=[check.lower]"], "allowed: certified, clean, or what t"),
+        (["train", "seed=1,2", "objectives=[clean,-validation.accuracy]"], "one figure; allowed"),
         (["train", "seed=1,2", "objectives=[-validation.acuracy]"], "found -validation.acuracy"),
         (["train", "resume=x"], "(?s)found train; allowed beside resume=.*tune resume=x$"),
         (["wgan", "seed=1,2"], "command: found 'wgan'"),
