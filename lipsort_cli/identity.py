@@ -109,10 +109,12 @@ def check_weights(directory: Path, record: dict[str, Any]) -> None:
     """Make sure that the weights of a finished run are those that it ended with.
 
     Raises:
-        LipsortError: a file was changed since, or is missing; it is named. Or none is recorded.
+        LipsortError: a file was changed since, or is missing; it is named. Or there are weights,
+            and none are recorded.
     """
     recorded = record.get("weights")
-    if not isinstance(recorded, dict) or not recorded:
+    recorded = recorded if isinstance(recorded, dict) else {}
+    if not recorded and any(directory.rglob("*.safetensors")):
         raise LipsortError(
             f"{directory / 'run.json'} holds no SHA-256 of the run's weights (weights), so nothing "
             "says whether they were changed since; restore the file, or train again"
