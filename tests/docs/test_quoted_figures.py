@@ -35,8 +35,8 @@ QUOTED: dict[str, dict[str, tuple[Cell, ...]]] = {
             (LINF, ORDER, 1), (LINF, ORDER, 3), (LINF, "| SortNet", 0), (LINF, "| SortNet", 1),
             (LINF, "| the paper, linear", 0), (LINF, "| the paper, linear", 1),
         ),
-        "and 88 minutes on two cores) | **{} %** | {} (LipNeXt, on GPUs), {} (": (
-            (CIFAR, "| mean of both seeds |", 1), (CIFAR, "| LipNeXt |", 1),
+        "to 88 minutes on two cores) | **{} %** | {} (LipNeXt, on GPUs), {} (": (
+            (CIFAR, "| mean of the three seeds |", 1), (CIFAR, "| LipNeXt |", 1),
             (CIFAR, "| the paper's dense network, retrained by Li et al. 2019 |", 1),
         ),
         "128-dimensional cone, proven share of the truth | **{}**": ((W1, "| cone, 128 dim", 0),),
