@@ -218,9 +218,11 @@ def test_unfit_classifiers_and_data_are_refused_before_anything_is_trained(
         pass
     with pytest.raises(UsageError, match="holds no classifier"):
         check(dataset, GanEvaluation(classifier=str(tmp_path / "run")))
-    features.small_classifier(dataset, tmp_path / "run", torch.device("cpu"))
+    features.small_classifier(dataset, tmp_path / "other", torch.device("cpu"))
+    with RunRecord.recording(tmp_path / "other", "wgan", data={"name": "other"}):
+        pass
     with pytest.raises(UsageError, match="classifies other .* give a run of `lipsort train"):
-        check(dataset, GanEvaluation(classifier=str(tmp_path / "run")))
+        check(dataset, GanEvaluation(classifier=str(tmp_path / "other")))
     few = make_dataset("few", images(9, 0), images(9, 1), validation=0.0, bounds=None, classes=2)
     with pytest.raises(UsageError, match="few has 9 training and 9 test"):
         check(few, QUICK)
