@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ def start_from(
     """
     own = [(n, one) for n, one in network.named_modules() if isinstance(one, ConstrainedLayer)]
     given = list(_weighted(saved.layers))
+    trained = cache(trained)
     for number, ((key, layer), source) in enumerate(zip(own, given, strict=False), start=1):
         weight = torch.from_numpy(source.weight.copy()).float()  # type: ignore[union-attr]
         where = f"start: weight {number} of {name}, {list(weight.shape)}"
@@ -45,7 +47,7 @@ def start_from(
         if isinstance(layer, Dense | ReshapedConvolution):
             _give(layer, weight, where)
         else:
-            _retrain(layer, key, trained(), weight, where)
+            _copy(layer, key, trained(), weight, where)
         if layer.bias is not None:
             layer.bias.data.copy_(torch.from_numpy(source.bias.copy()))  # type: ignore[union-attr]
     if len(own) != len(given):
@@ -63,7 +65,7 @@ def _weighted(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 
 @torch.no_grad()
-def _retrain(
+def _copy(
     layer: ConstrainedLayer, key: str, trained: Mapping[str, Tensor], weight: Tensor, where: str
 ) -> None:
     kind = type(layer).__name__
@@ -71,12 +73,16 @@ def _retrain(
         value = trained.get(f"{key}.{name}")
         if value is None or value.shape != parameter.shape:
             raise UsageError(
-                f"{where}: {kind} cannot be made from a weight, and its parameters are not those "
-                "that the run trained; give both the same model and constraint"
+                f"{where}: {kind} cannot be made from a weight, and the run's checkpoint holds no "
+                f"{key}.{name} {list(parameter.shape)}; give both the same model and constraint, "
+                "and keep the run's checkpoint folder"
             )
         parameter.copy_(value)
     if not torch.allclose(layer.weight, weight, atol=_ROUNDED):
-        raise UsageError(f"{where}: the run's checkpoint makes another {kind} than it saved")
+        raise UsageError(
+            f"{where}: {kind} makes another weight of the parameters in the run's checkpoint; give "
+            "both the same constraint"
+        )
 
 
 @torch.no_grad()
