@@ -125,8 +125,7 @@ def execute(
     sweeper chooses by the objective.
     """
     keep_memory()
-    asked = getattr(typed, "objective", None)
-    objective.check(command, asked, optimized)
+    objective.check(command, typed, optimized)
     for warning in validate.warnings(typed):
         warn(warning)
 
@@ -147,7 +146,7 @@ def execute(
                     collect_garbage()
                     module.run(typed, directory)
                 save()
-            return objective.value(command, asked, directory)
+            return objective.value(command, getattr(typed, "objective", None), directory)
     except KeyboardInterrupt as error:
         if command.takes or not (directory / runs.RECORD).is_file():
             raise

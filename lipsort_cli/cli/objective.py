@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.registry import Command
-from lipsort_cli.config.tune import LOGGED, logged
+from lipsort_cli.config.tune import LOGGED, logged, silent
 from lipsort_cli.console import warn
 from lipsort_cli.errors import LipsortError, UsageError
 from lipsort_cli.files import read_json
@@ -43,14 +43,16 @@ def value(command: Command, keys: Any, directory: Path) -> float | tuple[float, 
     return values[0] if isinstance(keys, str) else values
 
 
-def check(command: Command, keys: Any, optimized: bool = False) -> None:
+def check(command: Command, config: Any, optimized: bool = False) -> None:
     """Refuse what can be no figure's key; warn of figures that nothing may be chosen by.
 
-    ``optimized``: a sweeper chooses by what is returned, also where ``keys`` is None.
+    ``optimized``: a sweeper chooses by what is returned, also where ``config.objective`` is None.
 
     Raises:
-        UsageError: neither a key nor a list of them, or a split that is logged has no such figure.
+        UsageError: neither a key nor a list of them, a split that is logged has no such figure, or
+            nothing is logged of it with this ``config``.
     """
+    keys = getattr(config, "objective", None)
     if keys is None and not (optimized and command.objective):
         return
     listed = list(command.objective[:1]) if keys is None else [keys] if _is_key(keys) else keys
@@ -64,6 +66,8 @@ def check(command: Command, keys: Any, optimized: bool = False) -> None:
     for key in listed:
         if key not in judged and (allowed := logged(command.name, key)):
             raise UsageError(f"objective: found {key}; allowed of these splits: {allowed}")
+    if fault := silent(config, listed):
+        raise UsageError(f"{fault}, or another objective=")
     if judged := [key for key in judged if key != "lower_bound"]:  # proven, however it was chosen
         warn(
             f"objective: found {', '.join(judged)}, of data that the result is judged on: "

@@ -32,6 +32,29 @@ def check(command: Command, arguments: list[str], flags: argparse.ArgumentParser
         )
 
 
+def once(overrides: list[str]) -> None:
+    """Refuse a key that has two values: Hydra would take the last without a word.
+
+    Raises:
+        UsageError: with each such key, and the values that it has.
+    """
+    given: dict[str, list[str]] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        values = given.setdefault(key.lstrip("+"), [])
+        if equals and value not in values:
+            values.append(value)
+    twice = {key: values for key, values in given.items() if len(values) > 1}
+    if twice:
+        raise UsageError(
+            "\n".join(
+                f"{key}: found {' and '.join(values)}; allowed: one value; with -m, several as "
+                f"{key}={','.join(values)}"
+                for key, values in twice.items()
+            )
+        )
+
+
 def with_line(error: UsageError, command: Command, arguments: list[str]) -> UsageError:
     """``error``, ending with the line that would have worked, where all its faults say how."""
     if not error.instead:

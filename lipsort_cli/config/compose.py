@@ -195,6 +195,7 @@ class Composer:
         for config in composed:
             if isinstance(config, Exception):
                 continue
+            faults += _unsampled(sound, config) if multirun else []
             unfit = unusable(config, self.command)
             faults += unfit
             if ranges and not unfit:
@@ -285,6 +286,22 @@ def _list_of_options(override: Override, chosen: list[Any], multirun: bool) -> F
     words = f"{group}: found {found.partition('=')[2]}, a list; allowed: one option, or a sweep"
     line = (found, [sweep] if multirun else ["-m", sweep]) if chosen else None
     return Fault(f"{words} with -m {sweep}", line)
+
+
+def _unsampled(overrides: list[Override], config: DictConfig) -> list[str]:
+    """Faults of intervals where Hydra's own sweeper, which takes lists only, is chosen."""
+    if "BasicSweeper" not in str(config.hydra.sweeper.get("_target_")):
+        return []
+    faults = []
+    for override in overrides:
+        sweep = override.value() if override.is_sweep_override() else None
+        if isinstance(sweep, IntervalSweep):
+            key = override.key_or_group
+            faults.append(
+                f"{key}: found {override.get_value_string()}, an interval, which a sweeper plugin "
+                f"samples from (hydra/sweeper=optuna); allowed: values, {key}={sweep.start},..."
+            )
+    return faults
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 from lipsort_cli.config.options import LARGEST_SEED, REQUIRED, node, option
 from lipsort_cli.config.registry import COMMANDS, command
@@ -35,7 +36,7 @@ TUNED = ("train", "estimate-wasserstein")
 EXAMPLE = "optimizer.lr=log(1e-3,1)"
 """A word that every command that is tuned can search."""
 
-SILENT = {"validation": "data.validation", "diagnostics": "training.diagnostics_every"}
+_SILENT = {"validation": "data.validation", "diagnostics": "training.diagnostics_every"}
 """Keys with which nothing is logged of a split where they are 0."""
 
 HOLDS_OUT = {
@@ -52,6 +53,18 @@ def logged(command: str, key: str) -> str:
     """What trainings of ``command`` log, in words, where ``key`` is none of that; else nothing."""
     names = [f"{split}.{name}" for split, found in LOGGED[command].items() for name in found]
     return "" if any(fnmatchcase(key, name) for name in names) else ", ".join(names)
+
+
+def silent(config: Any, keys: Iterable[str]) -> str:
+    """Why training with ``config`` logs nothing of one of the figures ``keys``; else nothing."""
+    for key in keys:
+        switch = _SILENT.get(key.partition(".")[0])
+        node = config
+        for name in switch.split(".") if switch else ():
+            node = getattr(node, name, None)
+        if switch and node == 0:
+            return f"{switch}: found 0, while the goal is {key}; allowed: above 0"
+    return ""
 
 
 @command(

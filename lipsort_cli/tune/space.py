@@ -10,10 +10,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.tune import EXAMPLE, HOLDS_OUT, SILENT
+from lipsort_cli.config.tune import EXAMPLE, HOLDS_OUT, silent
 from lipsort_cli.errors import UsageError
 
 ALLOWED = "log(1e-3,1), interval(0,1), int(log(8,512)), range(1,9), choice(a,b) or a,b"
@@ -112,7 +112,8 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
         raise UsageError("\n".join(faults))
     space = Space(tuple(dimensions), tuple(fixed))
     for config in configurations(command, space):
-        _require_logged(config, goals)
+        if fault := silent(config, goals):
+            raise UsageError(fault)
     return space
 
 
@@ -125,13 +126,6 @@ def configurations(command: str, space: Space) -> Iterator[DictConfig]:
     with Composer(command) as composer:
         for probe in _probes(space):
             yield composer.check(probe, multirun=False)
-
-
-def _require_logged(config: DictConfig, goals: Collection[str]) -> None:
-    for goal in goals:
-        key = SILENT.get(goal.partition(".")[0])
-        if key and OmegaConf.select(config, key) == 0:
-            raise UsageError(f"{key}: found 0, while the goal is {goal}; allowed: above 0")
 
 
 def _log(low: float, high: float) -> IntervalSweep:

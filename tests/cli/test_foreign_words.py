@@ -234,3 +234,28 @@ def test_flags_numbers_and_paths_are_told_apart(typed: str, meant: str) -> None:
     command, flags = find("train"), get_args_parser()._option_string_actions
     assert command is not None
     assert list(_mended(command, typed.split(), flags, [])) == meant.split()
+
+
+def test_a_key_with_two_values_is_refused(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in (
+        ("train seed=0 data=toy seed=1", "seed: found 0 and 1; allowed: one value"),
+        ("train data=toy data=mnist", "data: found toy and mnist; allowed: one value"),
+        ("wgan -m seed=0,1 seed=2,3", "seed: found 0,1 and 2,3"),
+        ("train ++optimizer.lr=1 optimizer.lr=2", "optimizer.lr: found 1 and 2"),
+        ("report hydra.run.dir=a hydra.run.dir=b", "hydra.run.dir: found a and b"),
+    ):
+        assert lipsort(monkeypatch, *words.split()) == 2
+        assert said in capsys.readouterr().err
+    assert train_calls.configs == []
+    assert lipsort(monkeypatch, "train", "seed=4", "seed=4") == 0
+
+
+def test_an_interval_needs_a_sweeper_that_samples(
+    train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lipsort(monkeypatch, "train", "-m", "optimizer.lr=interval(0.1,1)") == 2
+    said = capsys.readouterr().err
+    assert "optimizer.lr: found interval(0.1,1), an interval" in said and "optuna" in said
+    assert train_calls.configs == []

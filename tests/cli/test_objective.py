@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,14 +88,14 @@ def test_what_chooses_by_the_test_set_says_so(
     key: str, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for keys in (key, [key], ["validation.accuracy", key]):
-        objective.check(COMMANDS["train"], keys)
+        objective.check(COMMANDS["train"], SimpleNamespace(objective=keys))
         warned = f"objective: found {key}, of data that the result is judged on"
         assert (warned in capsys.readouterr().err) == said
     # What a command chooses by itself, where something is chosen.
     for command, warned in (("train", ""), ("wgan", "quality.measures"), ("certify", "")):
-        objective.check(COMMANDS[command], None)
+        objective.check(COMMANDS[command], SimpleNamespace())
         assert not capsys.readouterr().err
-        objective.check(COMMANDS[command], None, optimized=True)
+        objective.check(COMMANDS[command], SimpleNamespace(), optimized=True)
         assert capsys.readouterr().err.startswith(warned and f"warning: objective: found {warned}")
 
 
@@ -103,6 +104,23 @@ def test_figures_that_no_run_logs_are_refused_before_it_begins(train_calls: Any)
     with pytest.raises(UsageError, match="found validation.acuracy; allowed .*validation.accuracy"):
         train("objective=validation.acuracy")
     assert train_calls.configs == []
+
+
+def test_a_goal_of_which_nothing_is_logged_is_refused_before_it_begins(train_calls: Any) -> None:
+    train_calls.action = _results
+    with pytest.raises(UsageError, match="data.validation: found 0, .*validation.accuracy.*above"):
+        train("objective=validation.accuracy", "data.validation=0")
+    with pytest.raises(UsageError, match="diagnostics_every: found 0, .*gradient_kept"):
+        train("objective=[train.loss,diagnostics.gradient_kept]")
+    assert train_calls.configs == []
+    train("data.validation=0")  # nothing chooses by it
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    with pytest.raises(UsageError, match="data.validation: found 0, .*certified_accuracy_estimate"):
+        train(
+            *("-m", "hydra/sweeper=optuna", "data.validation=0", "hydra.sweep.dir=sweep"),
+            "optimizer.lr=interval(0.1,0.5)",
+        )
+    assert len(train_calls.configs) == 1
 
 
 def test_optuna_finds_the_best(train_calls: Any, tmp_path: Path, monkeypatch: Any) -> None:
