@@ -93,11 +93,18 @@ def details(columns: Sequence[Column]) -> str:
     return "; ".join(f"{name}: {detail}" for name, detail in found)
 
 
-def default_sort(columns: Sequence[Column]) -> str | None:
-    """What rows are sorted by where nobody asks: the certificate at the largest radius, or so."""
-    certified = [c[0] for c in columns if c[0].startswith("certified_accuracy.")]
+def default_sort(comparison: Comparison) -> str | None:
+    """What rows are sorted by where nobody asks: the certificate at the largest radius, or so.
+
+    The largest at which there is something to be seen: where all have 0, their order says nothing.
+    """
+    columns = comparison.columns
+    certified = [c for c in columns if c[0].startswith("certified_accuracy.")]
+    seen = {c for row in comparison.rows for c in certified if c in row.figures
+            and row.figures[c].mean > 0}  # fmt: skip
     if certified:
-        return max(certified, key=lambda name: float(_BY_RADIUS.sub(r"\3", name)))
+        names = [c[0] for c in certified if c in seen or not seen]
+        return max(names, key=lambda name: float(_BY_RADIUS.sub(r"\3", name)))
     for name in ("lower_bound", "clean_accuracy"):
         if find_column(columns, name):
             return name
@@ -117,7 +124,7 @@ def arrange(comparison: Comparison, sort: str | None) -> tuple[str, Column | Non
 
     ``sort`` is a figure's name or a key in which rows differ; a leading ``-`` reverses the order.
     """
-    name = sort or default_sort(comparison.columns)
+    name = sort or default_sort(comparison)
     if name is None:
         return "", None
     reverse, name = name.startswith("-"), name.removeprefix("-")

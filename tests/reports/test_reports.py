@@ -62,6 +62,16 @@ def test_rows_are_sorted_by_what_is_asked_for(
     assert tables([sweep], tmp_path / "out", sort=sort).rows[0].name == first
 
 
+def test_a_radius_at_which_nothing_is_certified_sorts_nothing(tmp_path: Path) -> None:
+    for name, certified in (("relu", 0.1), ("maxmin", 0.6), ("fullsort", 0.3)):
+        results = trained(certified)
+        results["certified_accuracy"]["eps"]["1.58"] = 0.0
+        make_run(tmp_path / name, results=results, activation__name=name)
+    report = tables([tmp_path], tmp_path / "out")
+    assert [row.name for row in report.rows] == ["maxmin", "fullsort", "relu"]
+    assert "Sorted by certified_accuracy.l2.0.5" in (tmp_path / "out/report.md").read_text()
+
+
 def test_rows_by_other_keys(sweep: Path, tmp_path: Path) -> None:
     single = tables([sweep], tmp_path / "out", pool=[])
     assert len(single.rows) == 4 and set(single.rows[0].settings) == {"seed", "activation"}
