@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.typed import to_typed
+from command_line import composing
 
 QUICK = [
     "generator.latent=4",
@@ -27,13 +25,7 @@ QUICK = [
 @pytest.fixture
 def compose() -> Callable[..., Any]:
     """The typed configuration of `lipsort wgan` for some overrides."""
-
-    def composed(*overrides: str, quick: bool = True) -> Any:
-        given = [*(QUICK if quick else []), *overrides]
-        with Composer("wgan") as composer:
-            return to_typed(composer.check(given, multirun=False), "wgan")
-
-    return composed
+    return composing("wgan", QUICK)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import composing
 
 from lipsort_cli.commands.estimate_wasserstein import run as estimate
 from lipsort_cli.config.compose import Composer
@@ -300,9 +301,8 @@ def answer(trained_run: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """``results.json`` of an estimate with some overrides."""
 
     def answered(*overrides: str) -> dict[str, Any]:
-        given = [*SMALL, f"distribution.run={trained_run}", *overrides]
-        with Composer("estimate-wasserstein") as composer:
-            config = to_typed(composer.check(given, multirun=False), "estimate-wasserstein")
+        given = [f"distribution.run={trained_run}", *overrides]
+        config = composing("estimate-wasserstein", SMALL)(*given)
         folder = tmp_path / "estimate"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

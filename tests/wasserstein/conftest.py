@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from lipsort_cli.config.compose import Composer
-from lipsort_cli.config.typed import to_typed
+from command_line import composing
 
 QUICK = [
     "model.widths=[8,8]",
@@ -26,13 +24,7 @@ QUICK = [
 @pytest.fixture
 def compose() -> Callable[..., Any]:
     """The typed configuration of `lipsort estimate-wasserstein` for some overrides."""
-
-    def composed(*overrides: str, quick: bool = True) -> Any:
-        given = [*(QUICK if quick else []), *overrides]
-        with Composer("estimate-wasserstein") as composer:
-            return to_typed(composer.check(given, multirun=False), "estimate-wasserstein")
-
-    return composed
+    return composing("estimate-wasserstein", QUICK)
 
 
 @pytest.fixture
