@@ -300,6 +300,13 @@ def located(path: str | Path) -> str:
         return str(absolute)
 
 
+def apart(paths: Sequence[Path]) -> list[str]:
+    """What tells ``paths`` apart: each without the folders that all lie in."""
+    whole = [os.path.abspath(path) for path in paths]
+    shared = os.path.commonpath([os.path.dirname(path) for path in whole])
+    return [os.path.relpath(path, shared) for path in whole]
+
+
 def command_line(*words: str | Path | tuple[str, str | Path]) -> str:
     """A command that can be pasted into a shell: paths from where the user stands, all quoted.
 

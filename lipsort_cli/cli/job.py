@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import finding, runs
-from lipsort_cli.cli import objective
+from lipsort_cli.cli import objective, workers
 from lipsort_cli.cli.sweeps import Farewell
 from lipsort_cli.config import plugins, validate
 from lipsort_cli.config.catalog import presets_for
@@ -140,6 +140,7 @@ def execute(
             if standing == "finished" and not command.continued:
                 message = f"{directory} is finished already; nothing to do."
                 console.print(message, soft_wrap=True)
+                workers.dismiss(typed)
             else:
                 with runs.beginning(save):
                     module = importlib.import_module(command.module)

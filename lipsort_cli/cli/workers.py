@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lipsort_cli.config.registry import Command
 from lipsort_cli.console import console, errors
 from lipsort_cli.errors import Interrupted, UsageError
-from lipsort_cli.processes import Place
+from lipsort_cli.processes import Place, place
 
 TEAMS = ("train", "estimate-wasserstein", "wgan")
 """Commands that share their work among processes."""
@@ -31,6 +32,15 @@ def check(command: Command, multirun: bool, where: Place) -> None:
         )
     if multirun:
         raise UsageError("-m: found under torchrun; allowed: one run, or a sweep with a launcher")
+
+
+def dismiss(config: Any) -> None:
+    """Of a leader whose run is finished: the others would wait for it to train with them."""
+    if place().size > 1:
+        from lipsort_cli.training.device import resolve_device
+        from lipsort_cli.training.distributed import Team
+
+        Team.dismiss(resolve_device(config.device))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def run(config: EstimateWassersteinConfig, directory: Path) -> None:
         results = evaluate_critic(config, task, directory)
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
-    draw_all(directory / "figures", task, _describe(config))
+        draw_all(directory / "figures", task, _describe(config))
     _show(config, results, directory)
 
 

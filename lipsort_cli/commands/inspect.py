@@ -19,7 +19,7 @@ from lipsort_cli.certificates.points import (
 from lipsort_cli.certificates.predictions import behind_scale, divides_first
 from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import InspectConfig
-from lipsort_cli.console import console, follow_up, plural, results_line
+from lipsort_cli.console import apart, console, follow_up, located, plural, results_line
 from lipsort_cli.inspection import steepness, words
 from lipsort_cli.inspection.diagnostics import SPLIT
 from lipsort_cli.inspection.measure import (
@@ -69,7 +69,7 @@ def run(config: InspectConfig, directory: Path) -> None:
     measured: dict[str, Measured] = {}
     for name, subject in subjects.items():
         points = plural(len(subject.inputs), "point")
-        console.print(f"measuring {name}: {points}, {subject.directory}")
+        console.print(f"measuring {name}: {points}, {located(subject.directory)}", soft_wrap=True)
         measured[name] = measure(subject.network, subject.inputs, subject.labels, subject.norm)
     logs = {name: _log(subject.directory) for name, subject in subjects.items()}
     first = names[0]
@@ -140,7 +140,9 @@ def _constants(network: Network, norm: str) -> dict[str, float]:
 
 
 def _names(folders: list[Path]) -> list[str]:
-    """A short name for each run: the settings in which they differ, or else the folder."""
+    """A short name for each run: the settings in which all differ, or else where it lies."""
+    if len(folders) == 1:
+        return [folders[0].name]
     found: dict[Path, str] = {}
     runs = [one for folder in folders for one in _runs(folder)]
     for command in dict.fromkeys(run.command for run in runs):
@@ -151,13 +153,8 @@ def _names(folders: list[Path]) -> list[str]:
         for row in rows:
             if len(row.runs) == 1 and len(row.name) <= _LONG:
                 found[row.runs[0].directory.resolve()] = row.name
-    if len(folders) == 1:
-        return [folders[0].name]
-    names = [found.get(folder.resolve(), folder.name) for folder in folders]
-    return [
-        name if names.count(name) == 1 else f"{name}, {folder.parent.name}/{folder.name}"
-        for name, folder in zip(names, folders, strict=True)
-    ]
+    names = [found.get(folder.resolve(), "") for folder in folders]
+    return names if all(names) and len(set(names)) == len(names) else apart(folders)
 
 
 def _runs(folder: Path) -> list[Run]:

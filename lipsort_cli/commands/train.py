@@ -59,7 +59,7 @@ def run(config: TrainConfig, directory: Path) -> None:
         console.print(f"evaluating: certificates{attack} on the test set")
         evaluation = evaluate(network, plain, dataset, config, device)
         write_json(directory / "results.json", evaluation.results() | _spent(task))
-    _draw(config, dataset, evaluation, directory)
+        _draw(config, dataset, evaluation, directory)
     _show(config, evaluation, task.at.seconds, directory)
 
 

@@ -48,11 +48,11 @@ def run(config: WganConfig, directory: Path) -> None:
         results["quality"] = found.quality
         results["seconds"] = round(time.monotonic() - began, 3)
         write_json(directory / "results.json", results)
+        title = f"{dataset.name}: {config.generator.name}, critic {config.critic.name}"
+        known = task.critic.known is not None
+        draw_training(directory / "figures" / "training.png", task.history, known, title)
+        task.film.finish()
     found.show()
-    title = f"{dataset.name}: {config.generator.name}, critic {config.critic.name}"
-    known = task.critic.known is not None
-    draw_training(directory / "figures" / "training.png", task.history, known, title)
-    task.film.finish()
     _show(results, directory)
 
 

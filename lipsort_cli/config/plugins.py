@@ -69,12 +69,31 @@ def load(modules: Any) -> None:
             sys.path.append(os.getcwd())  # to stay: a module may import its neighbours late
         try:
             importlib.import_module(module)
+        except UsageError:
+            raise  # of ``choice``: what is wrong, and where
         except Exception as error:
             raise UsageError(
                 f"plugins: found {module}, which cannot be imported ({type(error).__name__}: "
                 f"{first_line(error)}); allowed: modules that are installed, on PYTHONPATH or in "
                 "the current folder"
             ) from error
+
+
+def made(option: Any, wanted: Any, *given: Any) -> Any:
+    """What an option of a plugin makes of ``given``; None of an option that has no ``make``.
+
+    Raises:
+        UsageError: it makes something else than ``wanted``, a class.
+    """
+    if (make := getattr(option, "make", None)) is None:
+        return None
+    found, kind = make(*given), type(option)
+    if isinstance(found, wanted):
+        return found
+    raise UsageError(
+        f"{kind.__module__}.{kind.__qualname__}.make: found {type(found).__name__}; allowed: "
+        f"{wanted.__module__}.{wanted.__qualname__}"
+    )
 
 
 def named(words: Sequence[str]) -> list[str]:

@@ -77,12 +77,15 @@ def _admit(kind: Any, group: str, name: str) -> None:
     """Let an option of a plugin in.
 
     Raises:
-        UsageError: the group takes none, has an option of that name, or nothing makes what it is.
+        UsageError: the group takes none, has an option of that name, the name cannot be typed, or
+            nothing makes what it is.
     """
     other = GROUPS.get(group, {}).get(name)
     place = f"{kind.__module__}.{kind.__qualname__}"
     if group not in EXTENSIBLE:
         raise UsageError(f"{place}: found group {group!r}; allowed: {', '.join(EXTENSIBLE)}")
+    if not name.replace("-", "_").isidentifier():
+        raise UsageError(f"{place}: found name {name!r}; allowed: letters, digits, - and _")
     if other is not None and (other.__module__, other.__qualname__) != (
         kind.__module__,
         kind.__qualname__,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.config.data import Subset
+from lipsort_cli.config.plugins import made
 from lipsort_cli.config.registry import Option, resolve
 from lipsort_cli.config.schema import option_of
 from lipsort_cli.console import plural
@@ -24,6 +27,20 @@ class Split:
 
     inputs: Tensor
     labels: Tensor
+
+    def __post_init__(self) -> None:
+        """Raises a UsageError where they are anything else."""
+        found = [f"{getattr(one, 'dtype', type(one).__name__)} {list(getattr(one, 'shape', ()))}"
+                 for one in (self.inputs, self.labels)]  # fmt: skip
+        if not (
+            isinstance(self.inputs, Tensor) and isinstance(self.labels, Tensor)
+            and (self.inputs.dtype, self.labels.dtype) == (torch.float32, torch.int64)
+            and self.labels.shape == self.inputs.shape[:1]
+        ):  # fmt: skip
+            raise UsageError(
+                f"data: found inputs {found[0]} and labels {found[1]}; allowed: tensors, inputs "
+                "torch.float32 [N, *shape] and labels torch.int64 [N]"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -154,18 +171,17 @@ def make_dataset(
     ever selected on the test set.
 
     Raises:
-        UsageError: an input is infinite or NaN, or ``validation`` leaves nothing to train on.
+        UsageError: the arrays are unfit, or ``validation`` leaves nothing to train on.
     """
+    labels = torch.cat([train.labels, test.labels])
+    count = classes or int(labels.max() if len(labels) else -1) + 1
     for split in (train, test, *([validation] if isinstance(validation, Split) else [])):
-        # Readers name the place; what a generator of points makes is held here alone.
-        # The extremes say it in one pass: NaN is both where there is one.
-        extremes = torch.stack(split.inputs.aminmax()) if split.inputs.numel() else torch.zeros(2)
-        if not extremes.isfinite().all():
-            raise UsageError(
-                f"{name}: found inputs that are no finite float32 numbers; allowed: finite ones, "
-                "of a scale below 3e38 (data.noise of data=toy)"
-            )
-    count = classes or int(max(train.labels.max(), test.labels.max())) + 1
+        for fault in _faults(split, train.inputs.shape[1:], bounds, count):
+            raise UsageError(f"{name}: found {fault}")
+    if names and len(names) < count:
+        raise UsageError(
+            f"{name}: found {plural(len(names), 'name')}; allowed: {count}, one a class"
+        )
     # One class is enough for a generator; whoever says so (``classes=1``) knows it.
     if count < 2 and classes is None:
         raise LipsortError(f"{name}: found {count} class; a classifier needs at least 2")
@@ -179,6 +195,31 @@ def make_dataset(
         train, validation = _divided(train, chosen, 0)
     splits = train, validation, test
     return Dataset(name, *splits, count, bounds, names, features, pixels=pixels, view=view)
+
+
+def _faults(
+    split: Split, shape: torch.Size, bounds: tuple[float, float] | None, classes: int
+) -> Iterator[str]:
+    """What is wrong with the arrays of a split; readers name the place, and look for more."""
+    if split.inputs.shape[1:] != shape:
+        yield (
+            f"inputs of shape {list(split.inputs.shape[1:])} beside {list(shape)}; allowed: one "
+            "shape in all splits"
+        )
+    if not split.inputs.numel():
+        return
+    # The extremes say it in one pass: NaN is both where there is one.
+    low, high = torch.stack(split.inputs.aminmax()).tolist()
+    if not math.isfinite(low) or not math.isfinite(high):
+        yield (
+            "inputs that are no finite float32 numbers; allowed: finite ones, of a scale below "
+            "3e38 (data.noise of data=toy)"
+        )
+    if bounds is not None and not bounds[0] <= low <= high <= bounds[1]:
+        yield f"inputs from {low:g} to {high:g}; allowed: what lies within bounds={bounds}, or None"
+    least, most = (int(value) for value in split.labels.aminmax())
+    if least < 0 or most >= classes:
+        yield f"labels from {least} to {most}; allowed: 0 to {classes - 1}"
 
 
 def balanced(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -216,8 +257,7 @@ def load(config: Option) -> Dataset:
             do.
     """
     kind: Any = option_of("data", config.name)
-    make = getattr(config, "make", None) or (lambda: resolve(kind.loader)(config))
-    dataset: Dataset = make()
+    dataset: Dataset = made(config, Dataset) or resolve(kind.loader)(config)
     if not isinstance(config, Subset) or config.train_per_class is None:
         return dataset
     return balanced(dataset, config.train_per_class, config.subset_seed)

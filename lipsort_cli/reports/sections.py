@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsort_cli.config.report import ReportConfig
-from lipsort_cli.console import plural
+from lipsort_cli.console import located, plural
 from lipsort_cli.reports import columns as shown_columns
 from lipsort_cli.reports.blocks import Block, Heading, Table
 from lipsort_cli.reports.columns import SPREADS, arrange, cell, choose, details, family
@@ -130,14 +130,14 @@ def _run_table(comparison: Comparison) -> Table:
             str(run.seed),
             str(run.record.get("start", ""))[:16].replace("T", " "),
             f"{run.record.get('seconds', 0.0):,.1f}",
-            shortest(run.directory),
+            located(run.directory),
         ]
         for number, row in enumerate(comparison.rows, start=1)
         for run in row.runs
     ]
     caption = ""
     if comparison.repeated:
-        again = ", ".join(shortest(run.directory) for run in comparison.repeated)
+        again = ", ".join(located(run.directory) for run in comparison.repeated)
         caption = f"Not counted, since a newer run has the same configuration and seed: {again}."
     return Table("Runs by row of the table", ["#", "seed", "start (UTC)", "seconds", "directory"],
                  rows, caption, 1, frozenset({3}))  # fmt: skip
@@ -148,13 +148,5 @@ def not_counted(broken: Sequence[Broken]) -> Iterator[Block]:
     if not broken:
         return
     yield Heading("Runs without results")
-    rows = [[one.command, one.status, shortest(one.directory), one.reason] for one in broken]
+    rows = [[one.command, one.status, located(one.directory), one.reason] for one in broken]
     yield Table("", ["command", "status", "directory", "reason"], rows, "", 1, frozenset())
-
-
-def shortest(directory: Path) -> str:
-    """A path relative to the current folder where it lies below it."""
-    try:
-        return str(directory.resolve().relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(directory)

@@ -45,6 +45,13 @@ class Team:
             )
         return team
 
+    @classmethod
+    def dismiss(cls, device: torch.device) -> None:
+        """Of a leader that has nothing to do: the others, who come to train, go as well."""
+        team = cls.join(device)
+        team.told(False)
+        team.leave()
+
     @property
     def leads(self) -> bool:
         """Whether this process writes the results."""

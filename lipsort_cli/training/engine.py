@@ -246,8 +246,9 @@ def run(task: Task, session: Session) -> bool:
     """
     team = task.team = Team() if session.alone else Team.join(task.device)
     try:
-        team.start(task.networks, session.seed)
-        _train(task, session)
+        if team.told(True):  # not by a leader whose run is finished
+            team.start(task.networks, session.seed)
+            _train(task, session)
     finally:
         team.leave()
     return team.leads

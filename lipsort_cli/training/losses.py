@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lipsort_cli.config.plugins import made
 from lipsort_cli.config.registry import Option
+from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.margins import worst_margin
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -102,9 +105,18 @@ LOSSES: dict[str, Callable[..., Tensor]] = {loss.__name__: loss for loss in _ALL
 """Losses by the name of their option, whose keys are what they take beside logits and labels."""
 
 
+def _number(loss: Loss, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+    """A plugin's loss, held to be one number."""
+    found = loss(logits, labels)
+    if (shape := getattr(found, "shape", None)) != ():
+        what = type(found).__name__ if shape is None else f"shape {list(shape)}"
+        raise UsageError(f"loss={name}: found {what}; allowed: a tensor of one number, as a mean")
+    return found
+
+
 def build_loss(config: Option) -> Loss:
     """The loss of the configuration group ``loss``."""
-    if make := getattr(config, "make", None):
-        return make()
+    if (loss := made(config, Callable)) is not None:
+        return partial(_number, cast(Loss, loss), config.name)
     options = {key: value for key, value in vars(config).items() if key != "name"}
     return partial(LOSSES[config.name], **options)

@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.console import warn
+from lipsort_cli.console import located, warn
 from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.files import read_json, write_json
+
+_LONGEST = 120
+"""Characters that Weights & Biases takes of a name, with a few to spare."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class MLflow(Tracker):
         experiment = found.experiment_id if found else self._client.create_experiment(name)
         made = self._client.create_run(
             experiment,
-            run_name=about.directory.name,
+            run_name=located(about.directory),
             tags={"lipsort.directory": str(about.directory.absolute())},
         )
         self._run = str(made.info.run_id)
@@ -118,8 +121,8 @@ class WandB(Tracker):
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "lipsort"),
             # The same for every start of a run: what is uploaded becomes one.
-            id=re.sub(r"[^\w.]+", "-", str(about.directory.absolute()), flags=re.ASCII)[-120:],
-            name=about.directory.name,
+            id=re.sub(r"[^\w.]+", "-", str(about.directory.absolute()), flags=re.ASCII)[-_LONGEST:],
+            name=located(about.directory)[-_LONGEST:],
             job_type=about.command,
             dir=str(about.directory),
             config=dict(about.settings),

@@ -16,6 +16,7 @@ from lipsort_cli.config.distributions import (
     GeneratorDistribution,
     TranslatedCloudDistribution,
 )
+from lipsort_cli.config.plugins import made
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.config.wasserstein import EstimateWassersteinConfig
 from lipsort_cli.data.distributions.base import Pair
@@ -62,8 +63,8 @@ def build_source(whole: EstimateWassersteinConfig, device: torch.device | None =
         UsageError: files or values are unfit; the message names the key.
     """
     config, norm, rng = whole.distribution, whole.norm, stream(whole.seed, SPLIT)
-    if make := getattr(config, "make", None):
-        return SyntheticSource(make(), config.name, norm)
+    if (pair := made(config, Pair)) is not None:
+        return SyntheticSource(pair, config.name, norm)
     if config.name in PAIRS:
         return SyntheticSource(PAIRS[config.name](config), config.name, norm)
     if isinstance(config, TranslatedCloudDistribution):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
+
+import torch
 
 from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.distance import DistanceModel, FixedLinfModel, OrderModel
 from lipsort_cli.config.models import EnsembleModel, ImageModel, MlpModel
+from lipsort_cli.config.plugins import made
 from lipsort_cli.config.registry import Option
 from lipsort_cli.config.train import LipschitzNetwork
+from lipsort_cli.errors import UsageError
 from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, constraint_maker
@@ -50,6 +54,22 @@ def mlp_options(model: MlpModel) -> dict[str, Any]:
     }
 
 
+def _fitting(network: Network, name: str) -> Network:
+    """A plugin's ``network``, tried once.
+
+    Raises:
+        UsageError: it does not return as many outputs as it should.
+    """
+    with torch.no_grad():
+        found = network.eval()(torch.zeros(2, *network.input_shape)).shape[1:]
+    if found != (network.outputs,):
+        raise UsageError(
+            f"model={name}: found outputs of shape {list(found)}; allowed: [{network.outputs}], "
+            "the number that make() gets as outputs"
+        )
+    return network.train()
+
+
 def build_network(
     model: Option,
     activation: Activation,
@@ -64,9 +84,9 @@ def build_network(
     ``transposed``: the transposes of dense weights are in the constraint set.
     """
     fresh = partial(build_activation, activation)
-    if make := getattr(model, "make", None):
-        layers = make(tuple(input_shape), outputs, fresh)
-        return Network(layers, input_shape, outputs)
+    layers = made(model, Iterable, tuple(input_shape), outputs, fresh)
+    if layers is not None:
+        return _fitting(Network(layers, input_shape, outputs), model.name)
     if isinstance(model, ImageModel):
         return build_image_network(model, activation, constraint, input_shape, outputs)
     if isinstance(model, OrderModel):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint as Choice
 from lipsort_cli.config.constraints import SpectralConstraint
+from lipsort_cli.config.plugins import made
 from lipsort_cli.config.registry import resolve
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.layers import (
@@ -29,8 +30,8 @@ from lipsort_cli.layers.constraints.transposed import Transposed
 
 def build_activation(config: Activation, dim: int = -1) -> nn.Module:
     """A fresh activation of the configuration ``activation``, over axis ``dim``: 1 for images."""
-    if make := getattr(config, "make", None):
-        return make(dim)
+    if (layer := made(config, nn.Module, dim)) is not None:
+        return cast(nn.Module, layer)
     return ACTIVATIONS[config.name](config, dim)
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lipsort_cli.cli.launch import launch
+from lipsort_cli.config.schema import find
+from lipsort_cli.errors import Interrupted
 from lipsort_cli.files import read_json
 
 _SLEEPER = """
@@ -52,6 +55,39 @@ def test_a_stopped_run_exits_130_and_can_be_resumed(tmp_path: Path, number: int)
     assert message.startswith("lipsort: interrupted at once; continue from the last")
     assert message.endswith("`lipsort train resume=run`\n")
     assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "overrides"),
+    [
+        ("train", "_draw", ["data=digits", "model.widths=[8]", "training.epochs=1",
+                            "evaluation.attack.points=0"]),
+        ("estimate-wasserstein", "draw_all", ["model.widths=[8]", "training.steps=2",
+                                              "evaluation.points=20",
+                                              "evaluation.confidence_points=30"]),
+        ("wgan", "draw_training", ["critic.widths=[8]", "generator.widths=[8]",
+                                   "training.steps=2", "training.frames=1",
+                                   "evaluation.critic_steps=0", "evaluation.transport_points=0"]),
+    ],
+)  # fmt: skip
+def test_a_run_stopped_before_its_pictures_is_gone_on_with(
+    name: str, last: str, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lipsort_cli.gan.evaluation.features._STEPS", 3)
+    command = find(name)
+    assert command is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{command.module}.{last}", stop)
+        with pytest.raises(Interrupted, match=f"`lipsort {name} resume=run`"):
+            launch(command, [*overrides, "threads=1", "hydra.run.dir=run"])
+    assert read_json(tmp_path / "run/run.json")["status"] == "interrupted"
+    launch(command, ["resume=run"])
+    assert read_json(tmp_path / "run/run.json")["status"] == "finished"
+    assert list((tmp_path / "run/figures").glob("*.png"))
 
 
 @pytest.mark.parametrize("module", ["rich.console", "lipsort_cli.console", "lipsort_cli.cli.plain"])

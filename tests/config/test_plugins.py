@@ -9,14 +9,21 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from lipsort_cli.config import plugins
 from lipsort_cli.config.schema import GROUPS
 from lipsort_cli.errors import UsageError
-from lipsort_cli.extend import choice
+from lipsort_cli.extend import Split, choice, make_dataset
+from lipsort_cli.training.losses import build_loss
+from lipsort_cli.zoo.build import build_network
+from lipsort_cli.zoo.factories import build_activation
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extend.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.M | re.S))
@@ -126,6 +133,7 @@ class Made:
     [
         ("optimizer", "mine", Made, "found group 'optimizer'; allowed: activation, data"),
         ("activation", "relu", Made, "activation=relu exists already, in lipsort_cli.config"),
+        ("loss", "my loss", Made, "found name 'my loss'; allowed: letters"),
         ("loss", "mine", type("Bare", (), {"__doc__": "Bare."}), "has no method make"),
     ],
 )
@@ -136,11 +144,56 @@ def test_what_a_plugin_may_not_add_is_refused(group: str, name: str, kind: Any, 
     assert GROUPS[group] == before
 
 
+def test_what_make_returns_is_held_against_what_it_should() -> None:
+    option = SimpleNamespace(name="mine", make=lambda *given: len(given))
+    for build, what in (
+        (lambda: build_activation(cast(Any, option)), "Module"),
+        (lambda: build_network(cast(Any, option), *[cast(Any, None)] * 2, [2], 3), "Iterable"),
+        (lambda: build_loss(cast(Any, option)), "Callable"),
+    ):
+        with pytest.raises(UsageError, match=rf"make: found int; allowed: .*\.{what}"):
+            build()
+    option.make = lambda *given: [nn.Flatten(), nn.Linear(2, 5)]
+    with pytest.raises(UsageError, match=r"model=mine: found outputs of shape \[5\]; allowed: \[3"):
+        build_network(cast(Any, option), *[cast(Any, None)] * 2, [2], 3)
+    option.make = lambda: lambda logits, labels: logits
+    with pytest.raises(UsageError, match=r"loss=mine: found shape \[4, 3\]; allowed: a tensor of"):
+        build_loss(cast(Any, option))(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"inputs": torch.zeros(6, 2).double()}, "found inputs torch.float64 .6, 2. and labels"),
+        ({"inputs": np.zeros((6, 2), np.float32)}, "found inputs float32 .* allowed: tensors"),
+        ({"labels": torch.arange(5)}, r"labels torch.int64 \[5\]; allowed"),
+        ({"labels": torch.arange(6).int()}, "labels torch.int32"),
+        ({"labels": torch.arange(6) - 1}, "found labels from -1 to 4; allowed: 0 to"),
+        ({"labels": torch.arange(6) + 9}, "found 6 names; allowed: 15, one a class"),
+        ({"inputs": torch.zeros(6, 3)}, r"inputs of shape \[3\] beside \[2\]; allowed: one shape"),
+        ({"inputs": torch.full((6, 2), 1.5)}, r"from 1.5 to 1.5; allowed: .* bounds=\(0, 1\)"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(change: dict[str, Any], words: str) -> None:
+    good = {"inputs": torch.zeros(6, 2), "labels": torch.arange(6)}
+    with pytest.raises(UsageError, match=words):
+        make_dataset("mine", Split(**good), Split(**good | change), validation=0.2, bounds=(0, 1),
+                     names=tuple("abcdef"))  # fmt: skip
+
+
 def test_plugins_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     with pytest.raises(UsageError, match="found no_such_module, which cannot be imported"):
         plugins.load(["no_such_module"])
     assert plugins.named(["plugins=[a.b, c]", "x=1"]) == ["a.b", "c"]
     assert plugins.named(["plugins=a", "plugins=[os;x]"]) == ["a"]
+    # What an option says of itself needs no explanation.
+    (tmp_path / "wilted.py").write_text(
+        "from lipsort_cli.extend import choice\n"
+        "@choice('constraint', 'mine')\nclass Mine:\n    'Mine.'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=r"^wilted.Mine: found group 'constraint'; allowed: act"):
+        plugins.load(["wilted"])
     # One that is installed and broken costs a line, not the command.
     (tmp_path / "broken_herbarium.py").write_text("raise ValueError('withered')\n")
     info = tmp_path / "broken-1.0.dist-info"
@@ -148,6 +201,5 @@ def test_plugins_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any, capsy
     (info / "entry_points.txt").write_text(
         "[lipsort.plugins]\nb = broken_herbarium\n\n[other]\nx = y\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
     plugins.load_installed()
     assert capsys.readouterr().err == "lipsort: plugin broken_herbarium: withered\n"

@@ -297,4 +297,11 @@ def test_networks_that_differ_in_much_have_short_names(tmp_path: Path) -> None:
         (folder / "results.json").write_text('{"clean_accuracy": 0.9}')
         folders.append(folder)
     assert _names(folders[:2]) == ["eps null", "eps 1.5"]
-    assert _names(folders) == ["eps null", "attacked", "again"]
+    # Settings name all runs or none, and a number alone names no run of several folders.
+    assert _names(folders) == ["plain", "attacked", "again"]
+    jobs = [tmp_path / one for one in ("plain", "sweep/0", "other/sweep/0", "sweep/1")]
+    for job in jobs[1:]:
+        shutil.copytree(folders[1], job)
+    assert _names(jobs) == [str(job.relative_to(tmp_path)) for job in jobs]
+    assert _names([jobs[1], jobs[3]]) == ["0", "1"]
+    assert _names([tmp_path / "sweep/0", tmp_path / "plain"]) == ["eps 1.5", "eps null"]

@@ -91,6 +91,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 def test_two_processes_train_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = whole(tmp_path, *SMALL, *SMOOTH, "hydra.run.dir=two")
     assert output.count("Results: ") == 1  # one voice
+    assert "finished already" in whole(tmp_path, "resume=two")
     monkeypatch.chdir(tmp_path)
     command = find("train")
     assert command is not None
@@ -134,6 +135,8 @@ def test_critics_and_gans_are_shared_too(
     given = [*overrides, "device=cpu", "threads=1"]
     output = both(tmp_path, command, *given, "hydra.run.dir=two")
     assert output.count("Results: ") == 1
+    # Once more: nobody waits for a leader who has nothing to do.
+    assert "finished already" in both(tmp_path, command, "resume=two")
     monkeypatch.chdir(tmp_path)
     entry = find(command)
     assert entry is not None

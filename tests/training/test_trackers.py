@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -91,17 +93,30 @@ def test_mlflow_holds_one_run_of_both_starts(
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "run").mkdir()
-    _two_starts("mlflow", tmp_path / "run")
+    (tmp_path / "sweep/0").mkdir(parents=True)
+    _two_starts("mlflow", tmp_path / "sweep/0")
     client = mlflow.MlflowClient((tmp_path / "mlruns").as_uri())
     (experiment,) = client.search_experiments(filter_string="name = 'lipsort train'")
     (run,) = client.search_runs([experiment.experiment_id])
-    assert run.info.status == "FINISHED" and run.info.run_name == "run"
+    assert run.info.status == "FINISHED" and run.info.run_name == "sweep/0"
     assert run.data.params == {"optimizer.lr": "0.1", "model.widths": "[3, 3]"}
     points = client.get_metric_history(run.info.run_id, "train/loss")
     assert [(p.step, p.value) for p in points] == [(2, 0.5), (4, 0.25)]
     assert run.data.metrics["validation/accuracy"] == 1
-    assert json.loads((tmp_path / "run" / "mlflow.json").read_text())["run"] == run.info.run_id
+    assert json.loads((tmp_path / "sweep/0/mlflow.json").read_text())["run"] == run.info.run_id
+
+
+def test_wandb_tells_the_jobs_of_sweeps_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Any]] = []
+    fake = SimpleNamespace(init=lambda **options: begun.append(options), Settings=dict)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("first/0", "second/0", f"{'long' * 40}/0"):
+        trackers.WandB(About(tmp_path / folder, "train"))
+    names = [one["name"] for one in begun]
+    assert names[:2] == ["first/0", "second/0"] and len(names[2]) == 120
 
 
 def test_wandb_is_written_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
