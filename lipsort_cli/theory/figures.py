@@ -40,7 +40,7 @@ def draw_universality(path: Path) -> None:
             yscale="log",
             xlabel="points that the network takes exactly",
             ylabel="largest error on the cube",
-            title="Universality: the error falls as points grow\n(faint: the bound, everywhere)",
+            title="Universality: the error falls with more points\n(faint: the bound, everywhere)",
         )
         axes.legend(fontsize=8)
 
