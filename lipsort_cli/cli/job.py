@@ -138,7 +138,7 @@ def execute(
     try:
         with on_stop_signals(_interrupt), _claimed(command, typed, directory) as standing:
             if standing == "finished" and not command.continued:
-                message = f"{directory} is finished already; nothing to do."
+                message = f"{located(directory)} is finished already; nothing to do."
                 console.print(message, soft_wrap=True)
                 workers.dismiss(typed)
             else:

@@ -16,7 +16,7 @@ from lipsort_cli.certificates.claims import require_certified
 from lipsort_cli.certificates.points import evaluate, load_network
 from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import ExportConfig
-from lipsort_cli.console import console, follow_up, plural, results_line
+from lipsort_cli.console import console, follow_up, located, plural, results_line
 from lipsort_cli.directed_text import at_most
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import LARGEST_WEIGHTS, make_folder, read_bytes, write_atomic
@@ -55,16 +55,15 @@ def run(config: ExportConfig, directory: Path) -> None:
     report: dict[str, dict[str, object]] = {}
     for name in config.formats:
         path, outputs = WRITERS[name](network, trained, target)
+        what = f"{name}: {located(path)}"
         if outputs is None:
-            console.print(
-                f"{name}: {path} (not compared: pip install 'lipsort[export]' for onnxruntime)"
-            )
+            console.print(f"{what} (not compared: pip install 'lipsort[export]' for onnxruntime)")
             report[name] = {"file": path.name}
             continue
         agreement = compare(network, trained.inputs, outputs)
         report[name] = {"file": path.name, **agreement._asdict(), "within_bound": agreement.within}
         console.print(
-            f"{name}: {path}; outputs on {plural(len(outputs), 'point')} differ by at most "
+            f"{what}; outputs on {plural(len(outputs), 'point')} differ by at most "
             f"{at_most(agreement.largest_difference, 3)} (empirical), "
             f"{agreement.largest_share_of_bound:.2%} of {allowance}"
         )
