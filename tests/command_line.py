@@ -31,12 +31,6 @@ def train(*arguments: str) -> None:
     launch(command, list(arguments))
 
 
-def instead(given: Sequence[str], *overrides: str) -> list[str]:
-    """``given`` without those whose keys ``overrides`` have, and these."""
-    keys = {text.partition("=")[0] for text in overrides}
-    return [*(text for text in given if text.partition("=")[0] not in keys), *overrides]
-
-
 def composing(command: str, quickly: Sequence[str]) -> Callable[..., Any]:
     """Composes typed configurations of a command, without a process: ``quickly`` if not told."""
 

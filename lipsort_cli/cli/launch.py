@@ -63,8 +63,8 @@ def _launch(command: Command, arguments: list[str], where: Place, folder: Path |
             raise UsageError("-m: found with tune, which is a search itself; leave it out")
         options.overrides = tuning.with_command(options.overrides)
     overrides = with_runs(command, list(options.overrides), _is_query(options))
-    words.once(overrides)
     target, others = resume.split(overrides)
+    words.once(others)
     if target is not None and not command.takes:
         if options.multirun:
             with resume.sweep(command, target, others) as again:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lipsort_cli.config import catalog
 from lipsort_cli.config.meant import keys_like
 from lipsort_cli.config.registry import Command
-from lipsort_cli.console import command_line
+from lipsort_cli.console import command_line, warn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import there
 
@@ -33,26 +33,16 @@ def check(command: Command, arguments: list[str], flags: argparse.ArgumentParser
 
 
 def once(overrides: list[str]) -> None:
-    """Refuse a key that has two values: Hydra would take the last without a word.
-
-    Raises:
-        UsageError: with each such key, and the values that it has.
-    """
+    """Warn of keys that have two values: Hydra takes the last without a word."""
     given: dict[str, list[str]] = {}
     for text in overrides:
         key, equals, value = text.partition("=")
         values = given.setdefault(key.lstrip("+"), [])
         if equals and value not in values:
             values.append(value)
-    twice = {key: values for key, values in given.items() if len(values) > 1}
-    if twice:
-        raise UsageError(
-            "\n".join(
-                f"{key}: found {' and '.join(values)}; allowed: one value; with -m, several as "
-                f"{key}={','.join(values)}"
-                for key, values in twice.items()
-            )
-        )
+    for key, values in given.items():
+        if len(values) > 1:
+            warn(f"{key}: found {' and '.join(values)}; the last counts")
 
 
 def with_line(error: UsageError, command: Command, arguments: list[str]) -> UsageError:
