@@ -35,7 +35,7 @@ QUOTED: dict[str, dict[str, tuple[Cell, ...]]] = {
             (LINF, ORDER, 1), (LINF, ORDER, 3), (LINF, "| SortNet", 0), (LINF, "| SortNet", 1),
             (LINF, "| the paper, linear", 0), (LINF, "| the paper, linear", 1),
         ),
-        "to 88 minutes on two cores) | **{} %** | {} (LipNeXt, on GPUs), {} (": (
+        "minutes of one core each) | **{} %** | {} (LipNeXt, on GPUs), {} (": (
             (CIFAR, "| mean of the three seeds |", 1), (CIFAR, "| LipNeXt |", 1),
             (CIFAR, "| the paper's dense network, retrained by Li et al. 2019 |", 1),
         ),
