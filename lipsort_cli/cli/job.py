@@ -27,7 +27,7 @@ from lipsort_cli.cli import objective, workers
 from lipsort_cli.cli.sweeps import Farewell
 from lipsort_cli.config import plugins, validate
 from lipsort_cli.config.catalog import presets_for
-from lipsort_cli.config.compose import known_to_hydra
+from lipsort_cli.config.compose import known_to_hydra, optimizes
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import settle_paths, to_typed, without_hydra
 from lipsort_cli.console import command_line, console, located, warn
@@ -106,9 +106,8 @@ def carry_out(
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
     files = _files(config, hydra, folder) if folder else {}
-    optimized = "BasicSweeper" not in str(hydra.sweeper.get("_target_"))
     with paths_from(Path(hydra.runtime.cwd)):
-        return execute(command, typed, directory, files, optimized)
+        return execute(command, typed, directory, files, optimizes(hydra))
 
 
 def execute(

@@ -288,9 +288,14 @@ def _list_of_options(override: Override, chosen: list[Any], multirun: bool) -> F
     return Fault(f"{words} with -m {sweep}", line)
 
 
+def optimizes(hydra: DictConfig) -> bool:
+    """Whether a sweeper plugin chooses values; Hydra's own goes through lists."""
+    return "BasicSweeper" not in str(hydra.sweeper.get("_target_"))
+
+
 def _unsampled(overrides: list[Override], config: DictConfig) -> list[str]:
     """Faults of intervals where Hydra's own sweeper, which takes lists only, is chosen."""
-    if "BasicSweeper" not in str(config.hydra.sweeper.get("_target_")):
+    if optimizes(config.hydra):
         return []
     faults = []
     for override in overrides:
