@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lipsort_cli import __version__
 from lipsort_cli.cli.plain import PLAIN, function, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
+from lipsort_cli.console import warn
 from lipsort_cli.errors import Interrupted
 from lipsort_cli.processes import collect_garbage
 
@@ -63,10 +65,22 @@ def _add(command: Command) -> None:
         app.command(name, help=command.help, **_SETTINGS)(_stoppable(body))
 
 
+class _Plain(TyperCommand):
+    """A command of typed options; of one with two values the last counts, as of any key."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words that are no options; warns where an option is given twice."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option in {id(p): p for p in given if p.param_type_name == "option"}.values():
+            if given.count(option) > 1 and not getattr(option, "is_flag", True):
+                warn(f"{option.opts[0]}: found {given.count(option)} times; the last counts")
+        return super().parse_args(ctx, args)
+
+
 for _command in COMMANDS.values():
     _add(_command)
 for _name in PLAIN:
-    app.command(_name, context_settings={"help_option_names": ["--help", "-h"]})(
+    app.command(_name, cls=_Plain, context_settings={"help_option_names": ["--help", "-h"]})(
         _stoppable(function(_name))
     )
 

@@ -76,3 +76,17 @@ def test_no_command_parses_by_hand() -> None:
         assert not {"argparse", "getopt", "optparse"} & words
         assert "sys.argv" not in path.read_text(encoding="utf-8")
     assert not set(PLAIN) & set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_of_an_option_with_two_values_the_last_counts_and_it_says_so(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
+    for option in options:
+        # The last value is what no option of its type allows, so that nothing is done.
+        word = option.opts[0]
+        assert lipsort(monkeypatch, name, "x", word, "1", f"{word}=nowhere/x\0") != 0
+        assert f"warning: {word}: found 2 times; the last counts" in capsys.readouterr().err
+    assert options or name in ("theory", "zoo", "doctor")
