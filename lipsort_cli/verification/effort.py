@@ -1,4 +1,4 @@
-"""How long judging a certificate would take, estimated before anything is done.
+"""How much time and memory judging a certificate would take, estimated before anything is done.
 
 Nothing of a proof rests on this: it keeps small files from holding a verifier up.
 """
@@ -21,6 +21,11 @@ SPEEDS = {False: (1.2e-10, 1.5e-9), True: (4e-9, 6e-8)}
 or added, in binary64 and exactly."""
 CALL = 1e-4  # seconds for an operation on a chunk of points, however few
 LONGER = 8  # so many times longer a second try in exact arithmetic takes
+PAIR = 20.0  # numbers moved that two rows of a head are worth, whatever their length
+ROOM = 1 << 30
+"""Bytes that may be held at a time where ``ALLOWED`` seconds are, and more in proportion."""
+EACH_NUMBER = {False: 40.0, True: 240.0}
+"""About the bytes held for each component of what goes into a layer and comes out of it."""
 
 
 class Budget(Patience):
@@ -44,6 +49,7 @@ class Budget(Patience):
             self.allowed = ALLOWED + EACH[exact] * max(0.0, (size - SMALL) / 1e6)
         for machine in (False, True)[: 1 + exact]:
             self.spend(claimed_work(certificate, network, machine))
+            self.hold(claimed_room(certificate, network, machine))
 
     def again(self, network: Network, points: int) -> None:
         """Spends what some points take with far more bits."""
@@ -59,6 +65,16 @@ class Budget(Patience):
         )
         require(self.asked <= self.allowed, "certificate", reason, Unsupported)
 
+    def hold(self, room: float) -> None:
+        """Raises Unsupported where so many bytes at a time are too many."""
+        most = ROOM * max(1.0, self.allowed / ALLOWED)
+        reason = (
+            f"asks for about {room / 2**30:.3g} GiB of memory, estimated before any of it is "
+            f"taken; allowed for files of this size are {most / 2**30:.3g} GiB, and more with "
+            f"--patience {room / ROOM * ALLOWED * 1.5:.2g}"
+        )
+        require(room <= most, "certificate", reason, Unsupported)
+
 
 def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> float:
     """Seconds for all proofs and points of a certificate, on one machine."""
@@ -71,13 +87,39 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
         last = network.layers[-1]
         # Every pair of rows of a head, or of unit vectors, is compared.
         width = min(last.inputs, network.classes) if last.weight is None else last.inputs
-        seconds += len(routes) * 4.0 * network.classes**2 * width * move
+        seconds += len(routes) * network.classes**2 * (4.0 * width + PAIR) * move
+    return seconds + points_work(network, _carried(certificate, exact), exact)
+
+
+def _carried(certificate: dict[str, Any], exact: bool) -> int:
+    """How often a point is carried through the network."""
+    if certificate["kind"] == "classification":
         # Exactly, only radii above 0 are judged.
         radii = certificate["points"]["radius"]
-        count = sum(radius > 0 for radius in radii) if exact else len(radii)
-    else:
-        count = len(routes) * (certificate["x"]["count"] + certificate["y"]["count"])
-    return seconds + points_work(network, count, exact)
+        return sum(radius > 0 for radius in radii) if exact else len(radii)
+    return len(certificate["routes"]) * (certificate["x"]["count"] + certificate["y"]["count"])
+
+
+def claimed_room(certificate: dict[str, Any], network: Network, exact: bool) -> float:
+    """Bytes that are held at a time, at most, besides what the files hold themselves."""
+    rows = min(_carried(certificate, exact), chunk_size(network, 4 if exact else 1))
+    held = max(layer_room(layer, rows, EACH_NUMBER[exact]) for layer in network.layers)
+    # A bound for every pair of classes, twice while they are put together.
+    pairs = network.classes**2 if certificate["kind"] == "classification" else 0
+    return held + pairs * (100.0 if exact else 16.0)
+
+
+def layer_room(layer: Layer, rows: int, each: float) -> float:
+    """Bytes held while ``rows`` points are carried through a layer, ``each`` for a component."""
+    numbers = 1.0 * rows * (layer.inputs + layer.width)
+    if layer.op == "extension":  # the distance to every centre
+        numbers += rows * len(layer.matrix)
+    if "convolution" in layer.op:  # every place that a tap meets, and what it finds there
+        numbers += 0.6 * products(layer) / layer.out_shape[0]
+    # What each branch returns is kept until the last one has.
+    numbers += 0.4 * rows * sum(part[-1].width for part in layer.parts if part)
+    inner = (layer_room(one, rows, each) for part in layer.parts for one in part)
+    return numbers * each + max(inner, default=0.0)
 
 
 def points_work(network: Network, count: int, exact: bool) -> float:
@@ -117,7 +159,7 @@ def moves(layer: Layer, exact: bool) -> float:
         case "distance":
             more = (6.0 + 4.0 * math.log2(inputs + 1) * (layer.numbers[0] > 0)) * pairs
         case "extension":  # at worst every centre is decisive, and evaluated again; not so exactly
-            more = 20.0 * len(layer.matrix) if exact else 6.0 * pairs
+            more = 20.0 * len(layer.matrix) if exact else 10.0 * len(layer.matrix) + 6.0 * pairs
         case _:
             more = 0.0
     return 12.0 * (inputs + width) + more

@@ -118,7 +118,7 @@ def carry(
 
 def chunk_size(network: Network, bulk: int) -> int:
     """How many points are carried at a time, numbers taking ``bulk`` times a float's memory."""
-    widest = max((layer.width for layer in network.walk()), default=1)
+    widest = max(*map(len, network.tensors().values()), *(one.width for one in network.walk()), 1)
     return min(CHUNK, max(1, STATE // widest)) // bulk or 1
 
 

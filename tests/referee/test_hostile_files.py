@@ -34,7 +34,9 @@ from networks import Drawing
 from trials import build
 
 from lipsort_cli.certificates.classification import issue_certificate
-from lipsort_cli.verification.effort import points_work
+from lipsort_cli.verification.effort import Budget, points_work
+from lipsort_cli.verifier.bounds import STATE, chunk_size
+from lipsort_cli.verifier.errors import Unsupported
 
 SIZE = 10_000_000
 SECONDS = 5.0
@@ -426,3 +428,53 @@ def test_loops_of_small_operations_are_counted(op: str, width: int, least: float
     chain = [Node(op, (1,), (width,), fields, weight, np.ones(width, dtype=np.float32))]
     chain += [Node("select", (width,), (1,), {"shape": [1]}, np.zeros(1, dtype=np.float32))]
     assert points_work(build(Drawing((1,), chain * 20, "plain")), 20_000, exact=False) > least
+
+
+def spacious(kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Graphs of some kilobytes of which one point takes gigabytes, and little time."""
+    kernel = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
+    layers: list[dict[str, Any]] = [{"op": "flatten"}]
+    shape, classes = [1, 1, 1], 9
+    tensors: dict[str, np.ndarray] = {}
+    if kind == "pairs of classes":
+        shape, classes = [1], 9_000
+        tensors["0.weight"] = np.ones((classes, 1), dtype=np.float32)
+        layers = [{"op": "dense", "bias": None}]
+    else:
+        side, taps = (8001, 1) if kind == "pixels" else (401, 31)
+        tensors["0.weight"] = np.ones((1, 1, taps, taps), dtype=np.float32)
+        tensors["1.weight"] = np.ones((1, 1, 1, 1), dtype=np.float32)
+        padded = {**kernel, "padding": (side + taps) // 2 - 1}
+        few = {**kernel, "stride": side // 2}
+        layers = [{"op": "convolution", "bias": None, **each} for each in (padded, few)] + layers
+    for name in ("0.weight", "1.weight"):
+        if name in tensors:
+            layers[int(name[0])]["weight"] = f"layers.{name}"
+    graph = {**adapter.HEADER, "input_shape": shape, "classes": classes, "layers": layers}
+    return graph, {f"layers.{name}": array for name, array in tensors.items()}
+
+
+@pytest.mark.parametrize("kind", ["pairs of classes", "pixels", "taps"])
+def test_memory_is_counted_before_it_is_taken(kind: str) -> None:
+    """A gigabyte for small files, and more where more time is allowed."""
+    graph, tensors = spacious(kind)
+    network = adapter.build(graph, tensors)
+    certificate = {
+        "kind": "classification",
+        "routes": [{"layers": []}],
+        "points": {"radius": [0.0]},
+    }
+    with pytest.raises(Unsupported, match=r"certificate: asks for about .* GiB of memory"):
+        Budget().claimed(certificate, network, 100_000, exact=False)
+    Budget(60.0).claimed(certificate, network, 100_000, exact=False)
+
+
+def test_a_chunk_of_points_has_room_for_all_centres() -> None:
+    """The distances to 100,000 centres, of all points of a chunk, are held at a time."""
+    centres = 100_000
+    weight, bias = np.ones((centres, 1), dtype=np.float32), np.zeros(centres, dtype=np.float32)
+    names = {"weight": "layers.0.weight", "bias": "layers.0.bias"}
+    graph = {**adapter.HEADER, "input_shape": [1], "classes": 1}
+    graph["layers"] = [{"op": "extension", **names}]
+    network = adapter.build(graph, dict(zip(names.values(), (weight, bias), strict=True)))
+    assert chunk_size(network, 1) * centres <= STATE
