@@ -16,11 +16,11 @@ DTYPES = {"F32": "<f4", "F64": "<f8", "U8": "|u1", "I64": "<i8"}
 
 
 def read_bytes(path: Path, where: str, largest: int = LARGEST_FILE) -> bytes:
-    """The contents of a regular file. Raises :class:`Invalid` when absent or too large."""
+    """The contents of a regular file. Raises :class:`Invalid` when absent, empty or too large."""
     try:
         require(path.is_file(), where, f"no file at {path}")
         size = path.stat().st_size
-        require(size <= largest, where, f"{path} holds {size} bytes, more than {largest}")
+        require(0 < size <= largest, where, f"{path} holds {size} bytes; allowed: 1 to {largest}")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise Invalid(where, f"cannot read {path}: {error}") from None

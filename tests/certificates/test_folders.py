@@ -122,6 +122,19 @@ def test_a_table_that_is_there_says_the_same(made: Callable[[Path], None], issue
     assert (verdict.status, verdict.field) == ("INVALID", "points.csv")
 
 
+@pytest.mark.parametrize("name", ["certificate.json", "model.safetensors", "points.csv"])
+def test_a_link_to_what_has_no_size_is_not_read(name: str, issued: Path) -> None:
+    """Files that a kernel makes up as they are read are regular, of 0 bytes, and may never end."""
+    made_up = Path("/proc/self/status")
+    if not made_up.is_file():
+        pytest.skip("no /proc here")
+    (issued / name).unlink()
+    (issued / name).symlink_to(made_up)
+    verdict = lipsort_cli.verify(issued)
+    assert verdict.status == "INVALID"
+    assert "holds 0 bytes; allowed: 1 to" in verdict.reason
+
+
 DAMAGED = {
     "a number out of range": ("summary", {"certified_at": [{"eps": "0x1p+5000", "count": 1}]}),
     "no number": ("summary", {"certified_at": [{"eps": 0.5, "count": 1}]}),

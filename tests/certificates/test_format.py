@@ -150,7 +150,7 @@ def test_idx_files(tmp_path: Path) -> None:
     assert verify(tmp_path, data=tmp_path / "t10k-images-idx3-ubyte").status == "VALID"
     for damaged, said in (
         (header + images.tobytes()[:-1], "truncated"),
-        (b"", "no IDX"),
+        (b"", "holds 0 bytes"),
         (b"\x00\x00\x08", "no IDX"),
         (b"\x00\x00\x08\xff" + b"\x01" * 99, "no IDX"),
         (b"junk" * 999, "no IDX"),
