@@ -37,6 +37,7 @@ from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.verification.effort import Budget, points_work
 from lipsort_cli.verifier.bounds import STATE, chunk_size
 from lipsort_cli.verifier.errors import Unsupported
+from lipsort_cli.verifier.operation import LayerBound
 
 SIZE = 10_000_000
 SECONDS = 5.0
@@ -431,39 +432,40 @@ def test_loops_of_small_operations_are_counted(op: str, width: int, least: float
 
 
 def spacious(kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Graphs of some kilobytes of which one point takes gigabytes, and little time."""
-    kernel = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
-    layers: list[dict[str, Any]] = [{"op": "flatten"}]
-    shape, classes = [1, 1, 1], 9
-    tensors: dict[str, np.ndarray] = {}
+    """Graphs of some kilobytes that take gigabytes, and little time."""
+    kernel = {"op": "convolution", "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    layers: list[dict[str, Any]] = []
+    shapes: list[tuple[int, ...]] = [(9_000, 1)]
     if kind == "pairs of classes":
-        shape, classes = [1], 9_000
-        tensors["0.weight"] = np.ones((classes, 1), dtype=np.float32)
-        layers = [{"op": "dense", "bias": None}]
+        layers = [{"op": "dense"}]
+    elif kind == "stride":
+        shapes, layers = [(9, 1, 1, 1)], [{**kernel, "stride": 2500}]
     else:
         side, taps = (8001, 1) if kind == "pixels" else (401, 31)
-        tensors["0.weight"] = np.ones((1, 1, taps, taps), dtype=np.float32)
-        tensors["1.weight"] = np.ones((1, 1, 1, 1), dtype=np.float32)
+        shapes = [(1, 1, taps, taps), (1, 1, 1, 1)]
         padded = {**kernel, "padding": (side + taps) // 2 - 1}
-        few = {**kernel, "stride": side // 2}
-        layers = [{"op": "convolution", "bias": None, **each} for each in (padded, few)] + layers
-    for name in ("0.weight", "1.weight"):
-        if name in tensors:
-            layers[int(name[0])]["weight"] = f"layers.{name}"
-    graph = {**adapter.HEADER, "input_shape": shape, "classes": classes, "layers": layers}
-    return graph, {f"layers.{name}": array for name, array in tensors.items()}
+        layers = [padded, {**kernel, "stride": side // 2}]
+    names = [f"layers.{place}.weight" for place in range(len(layers))]
+    for name, layer in zip(names, layers, strict=True):
+        layer |= {"weight": name, "bias": None}
+        layer |= {} if layer["op"] == "dense" else {"padding_mode": "zeros"}
+    if kind != "pairs of classes":
+        layers.append({"op": "flatten"})
+    size = {"input_shape": [1] * (len(shapes[0]) - 1), "classes": max(9, shapes[0][0])}
+    tensors = [np.ones(shape, dtype=np.float32) for shape in shapes]
+    graph = {**adapter.HEADER, **size, "layers": layers}
+    return graph, dict(zip(names, tensors, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["pairs of classes", "pixels", "taps"])
+@pytest.mark.parametrize("kind", ["pairs of classes", "pixels", "taps", "stride"])
 def test_memory_is_counted_before_it_is_taken(kind: str) -> None:
     """A gigabyte for small files, and more where more time is allowed."""
     graph, tensors = spacious(kind)
     network = adapter.build(graph, tensors)
-    certificate = {
-        "kind": "classification",
-        "routes": [{"layers": []}],
-        "points": {"radius": [0.0]},
-    }
+    method = "frequencies" if kind == "stride" else "absolute sums"
+    layers = [LayerBound(n, layer["op"], 1.0, method) for n, layer in enumerate(graph["layers"])]
+    claimed = {"routes": [{"layers": layers}], "points": {"radius": [0.0]}}
+    certificate = {"kind": "classification", **claimed}
     with pytest.raises(Unsupported, match=r"certificate: asks for about .* GiB of memory"):
         Budget().claimed(certificate, network, 100_000, exact=False)
     Budget(60.0).claimed(certificate, network, 100_000, exact=False)
