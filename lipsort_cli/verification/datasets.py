@@ -80,13 +80,15 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 def certified_points(path: Path, certificate: dict[str, Any]) -> Points:
     """The points at the certificate's indices. Raises Misused unless they are those certified."""
+    index, stored = certificate["points"]["index"], certificate["data"]
+    # Each once, or a short list of numbers would ask for more than the data set holds.
+    require(len(set(index)) == len(index), "points.index", "a data index occurs twice")
     try:
         found = external_points(path)
     except Refused as fault:
         raise Misused(fault.field, fault.reason) from None
     except Exception as error:  # whatever a damaged file makes its reader stumble over
         raise Misused("--data", f"{path}: {str(error)[:200]}") from None
-    index, stored = certificate["points"]["index"], certificate["data"]
     reason = f"the certificate names points beyond the {len(found.inputs)} that {path} holds"
     require(max(index, default=0) < len(found.inputs), "--data", reason, Misused)
     inputs, labels = found.inputs[index], found.labels[index]

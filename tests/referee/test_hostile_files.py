@@ -283,6 +283,17 @@ def test_deployed_networks_of_ten_megabytes(folder: Path, suffix: str, unit: byt
     assert timed(folder, network=path) in REFUSALS
 
 
+def test_one_point_again_and_again(folder: Path) -> None:
+    """A place in a data set is three bytes, and what lies there may be thousands."""
+    path = folder / "data.npz"
+    np.savez(path, x_test=np.zeros((2, 1, 300, 200)), y_test=np.zeros(2, dtype=int))
+    certificate = load(folder)
+    certificate["points"]["index"] = [0] * 2_000
+    store(folder, certificate)
+    status, field, _ = adapter.verdict(folder, data=path)
+    assert (status, field) == ("INVALID", "points.index")
+
+
 def test_samples_without_end(tmp_path: Path) -> None:
     """A million samples where the certificate speaks of five."""
     issue_critic(tmp_path)
