@@ -82,7 +82,8 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
     for route in routes:
         for layer, claim in zip(network.walk(), walk(route["layers"]), strict=False):
             size = 0 if layer.weight is None else layer.weight.size
-            seconds += proof_products(layer, claim.method) * product + 8.0 * size * move + CALL
+            seconds += proof_products(layer, claim.method) * product + 8.0 * size * move
+            seconds += proof_turns(layer, claim.method, exact) * CALL
     if certificate["kind"] == "classification":
         last = network.layers[-1]
         # Every pair of rows of a head, or of unit vectors, is compared.
@@ -141,6 +142,10 @@ def turns(layer: Layer, count: int, chunk: int) -> float:
     match layer.op:
         case "order_statistic":  # for each point
             return 0.5 * count
+        case "convolution" | "transposed_convolution":  # for each group of channels
+            return 0.06 * layer.groups * -(-count // chunk)
+        case "average_pool" | "max_pool" | "l2_pool":  # for each place in a window
+            return 0.03 * layer.size**2 * -(-count // chunk)
         case "distance":  # for each output and some points
             return 0.3 * layer.width * -(-count // min(64, chunk))
         case _:
@@ -180,6 +185,29 @@ def proof_products(layer: Layer, method: str) -> float:
     return 0.0
 
 
+def proof_turns(layer: Layer, method: str, exact: bool) -> float:
+    """How often a proof, and what is prepared for carrying points, go through Python, in units of
+    ``CALL``: a convolution for each residue modulo its stride, each tap, and each shift of a group.
+    """
+    if "convolution" not in layer.op:
+        return 1.0
+    kernel, period = layer.matrix.shape[2:], layer.stride // math.gcd(layer.stride, layer.dilation)
+    found = 0.2 * math.prod(min(size, period) for size in kernel)
+    if method in ("residual", "rows", "frequencies"):
+        found += 0.04 * layer.groups * math.prod(kernel)
+    if method in ("residual", "rows"):
+        found += 0.5 * layer.groups * (shifts(layer) + 1.0)
+    return 1.0 + found * (4.0 if exact else 1.0)
+
+
+def shifts(layer: Layer) -> float:
+    """Of the blocks of one group against each other, about."""
+    from lipsort_cli.verifier.operations._kernels import folded_shape
+
+    height, width, _, _ = folded_shape(layer)
+    return (2.0 * height - 1) * (2 * width - 1) / 2 + 1
+
+
 def proof_room(layer: Layer, method: str) -> float:
     """About the numbers that a proof holds at a time, beside the weights and their squares."""
     if "convolution" in layer.op and method in ("residual", "rows", "frequencies"):
@@ -196,9 +224,9 @@ def kernel_products(layer: Layer, method: str, started: float = 13.0) -> float:
     height, width, rows, columns = folded_shape(layer)
     small, large = sorted((rows, columns))
     if method != "frequencies":
-        shifts = layer.groups * ((2.0 * height - 1) * (2 * width - 1) / 2 + 1)
         sides = small + (large if large <= SIDE else 0)
-        return shifts * small * large * (height * width * sides + 20.0 * started)
+        each = small * large * (height * width * sides + 20.0 * started)
+        return layer.groups * shifts(layer) * each
     first, second = periods(layer)
     each = 4.0 * small * small * (large + 2 * small) + 4.0 * small * large * height * width
     each += started * (20.0 * small * large + 1000.0 * height * width + 1e5)

@@ -34,7 +34,7 @@ from networks import Drawing
 from trials import build
 
 from lipsort_cli.certificates.classification import issue_certificate
-from lipsort_cli.verification.effort import Budget, points_work
+from lipsort_cli.verification.effort import Budget, claimed_work, points_work
 from lipsort_cli.verifier.bounds import STATE, chunk_size
 from lipsort_cli.verifier.errors import Unsupported
 from lipsort_cli.verifier.operation import LayerBound
@@ -491,3 +491,24 @@ def test_a_chunk_of_points_has_room_for_all_centres() -> None:
     graph["layers"] = [{"op": "extension", **names}]
     network = adapter.build(graph, dict(zip(names.values(), (weight, bias), strict=True)))
     assert chunk_size(network, 1) * centres <= STATE
+
+
+@pytest.mark.parametrize("kind", ["groups", "residues", "taps", "windows"])
+def test_loops_over_parts_of_images_are_counted(kind: str) -> None:
+    """Ten thousands of steps of Python over almost no numbers: a second at the least."""
+    groups, taps = {"groups": (20_000, 1), "residues": (1, 250), "taps": (1, 400)}.get(kind, (1, 1))
+    kernel = {"op": "convolution", "weight": "layers.0.weight", "bias": None, "dilation": 1}
+    kernel |= {"padding": 0, "padding_mode": "zeros", "groups": groups, "stride": taps}
+    layers: list[dict[str, Any]] = [kernel, {"op": "flatten"}]
+    if kind == "windows":
+        layers[:1] = [kernel | {"padding": 500}, {"op": "max_pool", "kernel": 1000, "stride": 1}]
+    size = {"input_shape": [groups, taps, taps], "classes": 4 if kind == "windows" else groups}
+    weight = np.ones((groups, 1, taps, taps), dtype=np.float32)
+    graph = {**adapter.HEADER, **size, "layers": layers}
+    network = adapter.build(graph, {"layers.0.weight": weight})
+    method = "rows" if kind in ("groups", "taps") else "absolute sums"
+    claims = [LayerBound(n, layer["op"], 1.0, method) for n, layer in enumerate(layers)]
+    counts = {"x": {"count": 1}, "y": {"count": 1}}
+    certificate = {"kind": "w1_lower_bound", "routes": [{"layers": claims}], **counts}
+    for exact in (False, True):
+        assert claimed_work(certificate, network, exact) > 1.0
