@@ -89,7 +89,8 @@ def claimed_work(certificate: dict[str, Any], network: Network, exact: bool) -> 
         # Every pair of rows of a head, or of unit vectors, is compared.
         width = min(last.inputs, network.classes) if last.weight is None else last.inputs
         seconds += len(routes) * network.classes**2 * (4.0 * width + PAIR) * move
-    return seconds + points_work(network, _carried(certificate, exact), exact)
+    passes = len(routes) * (1 if certificate["kind"] == "classification" else 2)
+    return seconds + points_work(network, _carried(certificate, exact), exact, passes)
 
 
 def _carried(certificate: dict[str, Any], exact: bool) -> int:
@@ -128,28 +129,37 @@ def layer_room(layer: Layer, rows: int, each: float) -> float:
     return numbers * each + max(inner, default=0.0)
 
 
-def points_work(network: Network, count: int, exact: bool) -> float:
-    """Seconds for carrying ``count`` points through the network."""
+def points_work(network: Network, count: int, exact: bool, passes: int = 1) -> float:
+    """Seconds for carrying ``count`` points through the network, in so many ``passes``."""
     layers, (product, move) = list(network.walk()), SPEEDS[exact]
     one = sum(2.0 * products(each) * product + moves(each, exact) * move for each in layers)
     chunk = chunk_size(network, 4 if exact else 1)
-    calls = -(-count // chunk) * (len(layers) + sum(len(layer.parts) for layer in layers))
-    return count * one + (calls + sum(turns(each, count, chunk) for each in layers)) * CALL
+    chunks = -(-count // chunk) + passes - 1
+    calls = chunks * (len(layers) + sum(len(layer.parts) for layer in layers))
+    return count * one + (calls + sum(turns(each, count, chunks) for each in layers)) * CALL
 
 
-def turns(layer: Layer, count: int, chunk: int) -> float:
-    """How often an operation goes through Python for ``count`` points, in units of ``CALL``."""
+def turns(layer: Layer, count: int, chunks: int) -> float:
+    """How often an operation goes through Python for ``count`` points in ``chunks``, in units of
+    ``CALL``.
+    """
     match layer.op:
         case "order_statistic":  # for each point
             return 0.5 * count
         case "convolution" | "transposed_convolution":  # for each group of channels
-            return 0.06 * layer.groups * -(-count // chunk)
+            return 0.06 * layer.groups * chunks
         case "average_pool" | "max_pool" | "l2_pool":  # for each place in a window
-            return 0.03 * layer.size**2 * -(-count // chunk)
-        case "distance":  # for each output and some points
-            return 0.3 * layer.width * -(-count // min(64, chunk))
+            return 0.03 * layer.size**2 * chunks
+        case "distance":  # for each output and some points, and for each rank that counts
+            return 0.3 * layer.width * (count / 64 + chunks) + 0.008 * ranks(layer) * chunks
         case _:
             return 0.0
+
+
+def ranks(layer: Layer) -> float:
+    """Of a weighted distance, those whose share is not below 2^-150 of the first, about."""
+    decay = layer.numbers[0]
+    return min(layer.inputs, (150 - math.log2(1 - decay)) / -math.log2(decay) + 3) if decay else 1
 
 
 def moves(layer: Layer, exact: bool) -> float:

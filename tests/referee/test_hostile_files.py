@@ -512,3 +512,17 @@ def test_loops_over_parts_of_images_are_counted(kind: str) -> None:
     certificate = {"kind": "w1_lower_bound", "routes": [{"layers": claims}], **counts}
     for exact in (False, True):
         assert claimed_work(certificate, network, exact) > 1.0
+
+
+def test_passes_and_ranks_are_counted() -> None:
+    """Each sample by each route is a pass of its own, and a weighted distance has many ranks."""
+    nodes = [
+        Node("dense", (1,), (200_000,), weight=np.ones((200_000, 1), dtype=np.float32)),
+        Node("distance", (200_000,), (1,), {"decay": 1 - 2.0**-53},
+             np.ones((1, 200_000), dtype=np.float32)),
+    ]  # fmt: skip
+    network = build(Drawing((1,), nodes, "plain"))
+    claims = [LayerBound(n, layer.op, 1.0) for n, layer in enumerate(network.layers)]
+    counts = {"x": {"count": 1}, "y": {"count": 1}}
+    certificate = {"kind": "w1_lower_bound", "routes": [{"layers": claims}] * 9, **counts}
+    assert claimed_work(certificate, network, False) > 1.5
