@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def test_rows_without_a_label_are_not_counted(runs: Path, tmp_path: Path) -> Non
 
 
 def pictures(folder: Path, mode: str = "L", size: int = 6) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for i in range(3):
         Image.fromarray(LEVELS[i, 0]).convert(mode).resize((size, size)).save(folder / f"{i}.png")
     return folder
@@ -281,6 +282,20 @@ def test_other_sizes_are_refused_or_fitted(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"9x9 pixels; the run was trained on 6x6: data.size=6"):
         predicted(runs / "pixels", folder, out=tmp_path)
     assert len(predicted(runs / "pixels", folder, "data.size=6", out=tmp_path)) == 3
+
+
+def test_names_that_are_no_utf8_are_written_with_escapes(runs: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    for name in ("plain", odd):
+        pictures(tmp_path / "set" / name)
+    given = ["data=folder", f"data.path={tmp_path / 'set'}", "data.test=0.4", "data.validation=0"]
+    lipsort(["train", *given, *SMALL, f"hydra.run.dir={tmp_path / 'run'}"])
+    for form in ("csv", "parquet"):
+        options = [f"format={form}", f"hydra.run.dir={tmp_path}"]
+        assert lipsort(["predict", str(tmp_path / "run"), str(tmp_path / "set"), *options]) == 0
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[-1]["label"] == r"\udcff" and rows[-1]["file"] == r"\udcff/2.png"
 
 
 def test_a_table_in_another_unit_is_asked_about(runs: Path, tmp_path: Path, capsys: Any) -> None:
