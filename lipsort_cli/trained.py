@@ -16,7 +16,7 @@ from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
-from lipsort_cli.console import plural
+from lipsort_cli.console import command_line, plural
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -189,9 +189,12 @@ def own_data(directory: Path) -> Iterator[None]:
         with paths_from(started_in(directory)):
             yield
     except UsageError as error:
+        command = read_record(directory)["command"]
+        again = command_line("lipsort", command, ("resume", directory), ("data.path", "PLACE"))
         raise LipsortError(
             f"{directory}: its own data cannot be read again: {error}; put them back where they "
             "were: a link will do"
+            + (f"; or `{again}` says where they are now" if command in ("train", "wgan") else "")
         ) from error
 
 

@@ -22,14 +22,17 @@ from lipsort_cli.cli.arguments import path_of
 from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
-from lipsort_cli.console import console, warn
+from lipsort_cli.console import console, say, warn
 from lipsort_cli.errors import LipsortError, UsageError, first_line
-from lipsort_cli.files import paths_from, read_yaml, resolved
+from lipsort_cli.files import paths_from, read_yaml, resolved, write_atomic
 from lipsort_cli.identity import CHANGEABLE
 from lipsort_cli.quoting import quoted
 
 SWEEP = "multirun.yaml"
 """What Hydra writes into the folder of a sweep."""
+
+PLACES = ("data.path", "data.root")
+"""Those of them that say where data lie."""
 
 ROUNDING = ("device", "threads")
 """Those of them that change the order of sums, and so the last bits of the weights."""
@@ -94,6 +97,20 @@ def run(
     typed = to_typed(config, command.name)
     with paths_from(runs.started_in(directory)):
         execute(command, typed, directory.resolve() if apart is None else apart)
+    if apart is None:
+        _remember_places(directory, config, others)
+
+
+def _remember_places(directory: Path, config: DictConfig, others: list[str]) -> None:
+    """Keep where data lie now that were named anew: what works on the run looks for them there."""
+    path = directory / ".hydra" / "config.yaml"
+    saved = OmegaConf.create(read_yaml(path))
+    for key in PLACES:
+        place = OmegaConf.select(config, key)
+        if any(text.startswith(f"{key}=") for text in others) and place and exists(place):
+            OmegaConf.update(saved, key, place)
+            write_atomic(path, OmegaConf.to_yaml(saved))
+            say(f"{path}: {key} is {place} from now on")
 
 
 @contextmanager
