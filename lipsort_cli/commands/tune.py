@@ -10,8 +10,9 @@ from lipsort_cli.console import command_line, console, follow_up, plural, result
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
 from lipsort_cli.files import paths_from, write_csv, write_json
+from lipsort_cli.identity import data_described
 from lipsort_cli.reports.values import is_share
-from lipsort_cli.runs import RunRecord, started_in
+from lipsort_cli.runs import RunRecord, read_record, started_in
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.tune.search import Search
 from lipsort_cli.tune.sources import require_data
@@ -31,9 +32,9 @@ def run(config: TuneConfig, directory: Path) -> None:
             f"trials: found {config.trials} for {directory}, a study that has begun {begun}; "
             f"allowed: {begun} or more, or hydra.run.dir=FOLDER for another study"
         )
-    if not begun:
+    if config.trials > begun or study.in_state("running"):
         with paths_from(started_in(directory)):
-            require_data(config.command, space)
+            _require_same(study, require_data(config.command, space))
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
         _search(study, config, directory)
         if not study.in_state("complete"):
@@ -41,6 +42,18 @@ def run(config: TuneConfig, directory: Path) -> None:
         _write(study, config, directory)
     _draw(study, directory)
     _show(study, config, directory)
+
+
+def _require_same(study: Study, fingerprints: list[dict[str, Any]]) -> None:
+    """Refuse to set trials beside earlier ones of other data."""
+    known = [data_described(one) for one in fingerprints]
+    for trial in study.in_state("complete", "pruned"):
+        folder = study.directory(trial)
+        if data_described(read_record(folder).get("data") or {}) not in known:
+            raise LipsortError(
+                f"{folder} was trained on other data than those that are there now; put the "
+                "original data back, or begin another study with hydra.run.dir=FOLDER"
+            )
 
 
 def _search(study: Study, config: TuneConfig, directory: Path) -> None:
