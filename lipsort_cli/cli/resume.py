@@ -23,16 +23,13 @@ from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
 from lipsort_cli.console import console, say, warn
-from lipsort_cli.errors import LipsortError, UsageError, first_line
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, read_yaml, resolved, write_atomic
-from lipsort_cli.identity import CHANGEABLE
+from lipsort_cli.identity import CHANGEABLE, PLACES
 from lipsort_cli.quoting import quoted
 
 SWEEP = "multirun.yaml"
 """What Hydra writes into the folder of a sweep."""
-
-PLACES = ("data.path", "data.root")
-"""Those of them that say where data lie."""
 
 ROUNDING = ("device", "threads")
 """Those of them that change the order of sums, and so the last bits of the weights."""
@@ -95,22 +92,29 @@ def run(
         console.print(OmegaConf.to_yaml(config), end="")
         return
     typed = to_typed(config, command.name)
-    with paths_from(runs.started_in(directory)):
-        execute(command, typed, directory.resolve() if apart is None else apart)
-    if apart is None:
-        _remember_places(directory, config, others)
+    remember = apart is None
+    try:
+        with paths_from(runs.started_in(directory)):
+            execute(command, typed, directory.resolve() if apart is None else apart)
+    except Exception as error:
+        remember = remember and isinstance(error, Interrupted)
+        raise
+    finally:
+        if remember:
+            _remember(directory, config, others)
 
 
-def _remember_places(directory: Path, config: DictConfig, others: list[str]) -> None:
-    """Keep where data lie now that were named anew: what works on the run looks for them there."""
+def _remember(directory: Path, config: DictConfig, others: list[str]) -> None:
+    """Keep what was given anew and counts from now on: the place of the data, the trials."""
     path = directory / ".hydra" / "config.yaml"
     saved = OmegaConf.create(read_yaml(path))
-    for key in PLACES:
-        place = OmegaConf.select(config, key)
-        if any(text.startswith(f"{key}=") for text in others) and place and exists(place):
-            OmegaConf.update(saved, key, place)
+    for key in (*PLACES, "trials"):
+        value = OmegaConf.select(config, key)
+        given = any(text.startswith(f"{key}=") for text in others)
+        if given and (key not in PLACES or exists(str(value))):
+            OmegaConf.update(saved, key, value)
             write_atomic(path, OmegaConf.to_yaml(saved))
-            say(f"{path}: {key} is {place} from now on")
+            say(f"{path}: {key} is {value} from now on")
 
 
 @contextmanager

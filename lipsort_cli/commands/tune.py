@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lipsort_cli.config.catalog import all_keys
 from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, plural, results_line, show_table
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
-from lipsort_cli.files import paths_from, write_csv, write_json
+from lipsort_cli.files import paths_from, resolved, write_csv, write_json
 from lipsort_cli.identity import data_described
 from lipsort_cli.reports.values import is_share
 from lipsort_cli.runs import RunRecord, read_record, started_in
@@ -189,4 +193,19 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
     results_line("Results", directory, "results.json", "trials.csv", picture)
     judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
     console.print(f"judge trial {best.number} on {unseen}: {judged}", soft_wrap=True)
-    follow_up(*_words(study, config, best))
+    follow_up(*map(_from_here(config.command, directory), _words(study, config, best)))
+
+
+def _from_here(command: str, directory: Path) -> Callable[[str], str | tuple[str, Path]]:
+    """Words of a study with the paths in them as they are seen from where the user stands."""
+    began = started_in(directory)
+    places = {key.name for key in all_keys(command) if key.field.metadata.get("path")}
+
+    def seen(word: str) -> str | tuple[str, Path]:
+        if began is None or word.partition("=")[0] not in places:
+            return word
+        override = OverridesParser.create().parse_override(word)
+        value = str(override.value())
+        return word if value == "None" else (override.key_or_group, began / resolved(value))
+
+    return seen

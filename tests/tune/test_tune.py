@@ -213,6 +213,10 @@ def test_trials_of_other_data_are_not_set_beside_earlier_ones(
         assert lipsort(monkeypatch, "tune", "resume=study", "trials=2") == code
         assert said in capfd.readouterr().err
         assert len(list(Path("study/trials").iterdir())) == 1 + (code == 0)
+    Path("else").mkdir()
+    monkeypatch.chdir("else")
+    assert lipsort(monkeypatch, "tune", "resume=../study") == 0
+    assert f"data.path={tmp_path / 't.csv'}" in _line_to_paste(capfd.readouterr().out)
 
 
 def test_nothing_is_made_where_optuna_is_missing(
