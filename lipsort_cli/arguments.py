@@ -128,7 +128,7 @@ def _dense(tensor: Any) -> NDArray[Any]:
     found = tensor.detach()
     if found.is_floating_point() and found.dtype not in (torch.float16, torch.float64):
         found = found.float()  # exact; NumPy has no bfloat16
-    values: NDArray[Any] = found.cpu().numpy()
+    values: NDArray[Any] = found.numpy(force=True)
     return values
 
 

@@ -372,7 +372,9 @@ def read_yaml(path: Path) -> Any:
     import yaml
 
     content = read_bytes(path)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if b"\\uDC" in content:  # a byte of a file's name, which C's library refuses
+        loader = yaml.SafeLoader
     try:
         depth = 0
         for count, event in enumerate(yaml.parse(content, loader)):

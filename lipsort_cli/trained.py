@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
-from lipsort_cli.console import plural
+from lipsort_cli.console import command_line, plural
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -177,12 +179,31 @@ def run_config(directory: Path, command: str) -> Any:
         ) from None
 
 
+@contextmanager
+def own_data(directory: Path) -> Iterator[None]:
+    """Paths are those of the folder that the run in ``directory`` was started in.
+
+    What is raised as UsageError is raised as LipsortError: nobody named these data in this command.
+    """
+    try:
+        with paths_from(started_in(directory)):
+            yield
+    except UsageError as error:
+        command = read_record(directory)["command"]
+        again = command_line("lipsort", command, ("resume", directory), ("data.path", "PLACE"))
+        raise LipsortError(
+            f"{directory}: its own data cannot be read again: {error}; put them back where they "
+            "were: a link will do"
+            + (f"; or `{again}` says where they are now" if command in ("train", "wgan") else "")
+        ) from error
+
+
 def run_data(directory: Path, data: Any) -> Dataset:
     """The data set of the configuration node ``data`` of the run in ``directory``.
 
     Raises LipsortError where it cannot be loaded, or has changed since.
     """
-    with paths_from(started_in(directory)):
+    with own_data(directory):
         dataset = load(data)
     require_same_data(directory, data, dataset.fingerprint)
     return dataset

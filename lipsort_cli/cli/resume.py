@@ -22,10 +22,10 @@ from lipsort_cli.cli.arguments import path_of
 from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
-from lipsort_cli.console import console, warn
-from lipsort_cli.errors import LipsortError, UsageError, first_line
-from lipsort_cli.files import paths_from, read_yaml, resolved
-from lipsort_cli.identity import CHANGEABLE
+from lipsort_cli.console import console, say, warn
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
+from lipsort_cli.files import paths_from, read_yaml, resolved, write_atomic
+from lipsort_cli.identity import CHANGEABLE, PLACES
 from lipsort_cli.quoting import quoted
 
 SWEEP = "multirun.yaml"
@@ -92,8 +92,29 @@ def run(
         console.print(OmegaConf.to_yaml(config), end="")
         return
     typed = to_typed(config, command.name)
-    with paths_from(runs.started_in(directory)):
-        execute(command, typed, directory.resolve() if apart is None else apart)
+    remember = apart is None
+    try:
+        with paths_from(runs.started_in(directory)):
+            execute(command, typed, directory.resolve() if apart is None else apart)
+    except Exception as error:
+        remember = remember and isinstance(error, Interrupted)
+        raise
+    finally:
+        if remember:
+            _remember(directory, config, others)
+
+
+def _remember(directory: Path, config: DictConfig, others: list[str]) -> None:
+    """Keep what was given anew and counts from now on: the place of the data, the trials."""
+    path = directory / ".hydra" / "config.yaml"
+    saved = OmegaConf.create(read_yaml(path))
+    for key in (*PLACES, "trials"):
+        value = OmegaConf.select(config, key)
+        given = any(text.startswith(f"{key}=") for text in others)
+        if given and (key not in PLACES or exists(str(value))):
+            OmegaConf.update(saved, key, value)
+            write_atomic(path, OmegaConf.to_yaml(saved))
+            say(f"{path}: {key} is {value} from now on")
 
 
 @contextmanager

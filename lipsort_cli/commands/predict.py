@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -82,8 +81,11 @@ def run(config: PredictConfig, directory: Path) -> None:
 
 
 def _columns(batch: Batch, found: Predictions) -> Columns:
+    # A byte of a name that is no UTF-8 is half a surrogate pair, which no table may hold.
+    names = [name.encode("utf-8", "backslashreplace").decode() for name in found.names]
+
     def named(numbers: NDArray[np.int64]) -> list[str]:
-        return [found.names[number] for number in numbers.tolist()]
+        return [names[number] for number in numbers.tolist()]
 
     columns: Columns = {
         "index": batch.rows.tolist(),
@@ -94,10 +96,10 @@ def _columns(batch: Batch, found: Predictions) -> Columns:
     }
     if batch.labels is not None:
         labels, right = batch.labels.tolist(), (found.classes == batch.labels).tolist()
-        columns["label"] = [None if one < 0 else found.names[one] for one in labels]
+        columns["label"] = [None if one < 0 else names[one] for one in labels]
         columns["correct"] = [None if n < 0 else r for n, r in zip(labels, right, strict=True)]
     if batch.files is not None:
-        columns["file"] = [os.fsencode(name).decode("utf-8", "replace") for name in batch.files]
+        columns["file"] = [f.encode("utf-8", "backslashreplace").decode() for f in batch.files]
     return columns
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lipsort_cli.config.catalog import all_keys
 from lipsort_cli.config.tune import TuneConfig
 from lipsort_cli.console import command_line, console, follow_up, plural, results_line, show_table
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
-from lipsort_cli.files import paths_from, write_csv, write_json
+from lipsort_cli.files import paths_from, resolved, write_csv, write_json
+from lipsort_cli.identity import data_described
 from lipsort_cli.reports.values import is_share
-from lipsort_cli.runs import RunRecord, started_in
+from lipsort_cli.runs import RunRecord, read_record, started_in
 from lipsort_cli.training.progress import TrainingProgress
 from lipsort_cli.tune.search import Search
 from lipsort_cli.tune.sources import require_data
@@ -31,9 +36,9 @@ def run(config: TuneConfig, directory: Path) -> None:
             f"trials: found {config.trials} for {directory}, a study that has begun {begun}; "
             f"allowed: {begun} or more, or hydra.run.dir=FOLDER for another study"
         )
-    if not begun:
+    if config.trials > begun or study.in_state("running"):
         with paths_from(started_in(directory)):
-            require_data(config.command, space)
+            _require_same(study, require_data(config.command, space))
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
         _search(study, config, directory)
         if not study.in_state("complete"):
@@ -41,6 +46,18 @@ def run(config: TuneConfig, directory: Path) -> None:
         _write(study, config, directory)
     _draw(study, directory)
     _show(study, config, directory)
+
+
+def _require_same(study: Study, fingerprints: list[dict[str, Any]]) -> None:
+    """Refuse to set trials beside earlier ones of other data."""
+    known = [data_described(one) for one in fingerprints]
+    for trial in study.in_state("complete", "pruned"):
+        folder = study.directory(trial)
+        if data_described(read_record(folder).get("data") or {}) not in known:
+            raise LipsortError(
+                f"{folder} was trained on other data than those that are there now; put the "
+                "original data back, or begin another study with hydra.run.dir=FOLDER"
+            )
 
 
 def _search(study: Study, config: TuneConfig, directory: Path) -> None:
@@ -176,4 +193,19 @@ def _show(study: Study, config: TuneConfig, directory: Path) -> None:
     results_line("Results", directory, "results.json", "trials.csv", picture)
     judged = command_line("lipsort", config.command, ("resume", study.directory(best)))
     console.print(f"judge trial {best.number} on {unseen}: {judged}", soft_wrap=True)
-    follow_up(*_words(study, config, best))
+    follow_up(*map(_from_here(config.command, directory), _words(study, config, best)))
+
+
+def _from_here(command: str, directory: Path) -> Callable[[str], str | tuple[str, Path]]:
+    """Words of a study with the paths in them as they are seen from where the user stands."""
+    began = started_in(directory)
+    places = {key.name for key in all_keys(command) if key.field.metadata.get("path")}
+
+    def seen(word: str) -> str | tuple[str, Path]:
+        if began is None or word.partition("=")[0] not in places:
+            return word
+        override = OverridesParser.create().parse_override(word)
+        value = str(override.value())
+        return word if value == "None" else (override.key_or_group, began / resolved(value))
+
+    return seen

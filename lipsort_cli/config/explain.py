@@ -57,10 +57,8 @@ def explain_override(
         return _bad_option(key, value, sorted([*own, *catalog.group_options(key, command)]))
     found = _find(base, key) if base is not None else None
     if found is None:
-        return f"{key}: {first_line(error)}"
+        return _keyless(key, error, base, command)
     parent, last, path = found
-    if last is None:
-        return f"{key}: {first_line(error)}"
     if last not in parent.keys():  # noqa: SIM118 -- `in parent` is False for missing values
         assert base is not None
         return _unknown_key(override, last, parent, path, base, command)
@@ -212,10 +210,23 @@ def _unknown_key(
     return Fault(words, (line, [f"{near[0]}={line.partition('=')[2]}"]))
 
 
-def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | None:
+def _keyless(key: str, error: Exception, base: DictConfig | None, command: str) -> str:
+    """An override below a group of which nothing is chosen, or below a value."""
+    parts = key.split(".")
+    for name in (".".join(parts[:depth]) for depth in range(1, len(parts))):
+        if base is None or isinstance(OmegaConf.select(base, name), DictConfig):
+            continue
+        if name in GROUPS:
+            options = ", ".join(catalog.group_options(name, command))
+            return f"{key}: no {name} is chosen here; allowed: with {name}=OPTION, of {options}"
+        return f"{key}: {name} is a value, which has no keys; allowed: {name}=VALUE"
+    return f"{key}: {first_line(error)}"
+
+
+def _find(config: DictConfig, key: str) -> tuple[DictConfig, str, str] | None:
     """The deepest node on the way to ``key``, the part of the key that it lacks or holds, its path.
 
-    The part is None where the way ends at a value that is no node.
+    None where the way ends at what has no keys.
     """
     node: Any = config
     parts = key.split(".")
@@ -226,8 +237,5 @@ def _find(config: DictConfig, key: str) -> tuple[DictConfig, str | None, str] | 
         # `part in node` would be False for a value that is yet missing.
         if part not in node.keys() or depth == len(parts) - 1:  # noqa: SIM118
             return node, part, path
-        child = node._get_node(part)
-        if not isinstance(child, DictConfig):
-            return node, None, path
-        node = child
+        node = node._get_node(part)
     return None

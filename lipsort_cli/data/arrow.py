@@ -58,7 +58,7 @@ def numbers(array: Any, decimal: str = ".") -> Numbers:
         kind = array.type
     if pa.types.is_decimal(kind):
         array, kind, decimal = pc.cast(array, pa.string()), pa.string(), "."
-    if pa.types.is_string_view(kind):
+    if pa.types.is_string_view(kind) or pa.types.is_null(kind):
         array, kind = pc.cast(array, pa.string()), pa.string()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _parsed(array, decimal)
@@ -75,8 +75,8 @@ def _parsed(array: Any, decimal: str) -> Numbers:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.utf8_trim_whitespace(array)
-    gap = pc.fill_null(pc.is_in(pc.utf8_lower(text), pa.array(GAPS, text.type)), True)
+    text = pc.fill_null(pc.utf8_trim_whitespace(array), pa.scalar("", array.type))
+    gap = pc.is_in(pc.utf8_lower(text), pa.array(GAPS, text.type))
     text = pc.if_else(gap, "nan", text)
     if decimal == ",":
         wrong = pc.match_substring(text, ".")

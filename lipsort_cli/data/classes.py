@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 import torch
 
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
 """Labels that are numbers."""
 _SKEWED = 0.2
 """Part of the way from equal shares to a single class from which figures need a word."""
-_HOW = "the same but for case, blanks or the encoding of letters"
+_HOW = "the same but for case, blanks, signs that are not shown or the encoding of letters"
 
 
 def sizes_of(names: Sequence[str]) -> dict[str, Decimal]:
@@ -29,11 +29,11 @@ def sizes_of(names: Sequence[str]) -> dict[str, Decimal]:
 
 def warn_of_alike(source: Path, names: Sequence[str]) -> None:
     """Warn of names of classes that may be meant as one."""
-    sizes = sizes_of(names)
     alike: dict[Decimal | str, list[str]] = {}
     for name in names:
-        letters = "".join(normalize("NFKC", name).casefold().split())
-        alike.setdefault(sizes.get(name, letters), []).append(repr(name))
+        shown = [c for c in normalize("NFKC", name).casefold() if category(c) != "Cf"]
+        letters = "".join("".join(shown).split())
+        alike.setdefault(sizes_of([letters]).get(letters, letters), []).append(repr(name))
     for key, found in alike.items():
         if len(found) > 1:
             how = "equal numbers" if isinstance(key, Decimal) else _HOW

@@ -136,6 +136,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     f"{path}, line {number}: found more than {_LONGEST:,} characters in one line: "
                     "no table"
                 )
+            if "\0" in line:
+                raise UsageError(
+                    f"{path}, line {number}: found a character NUL, which no text has; save it as "
+                    "UTF-8"
+                )
             # A first line sep=; is for spreadsheets.
             if number > 1 or not re.fullmatch(r"sep=.?\s*", line):
                 yield number, line.rstrip("\n")
@@ -151,7 +156,7 @@ def _rows(
     """
     passed = [] if passed is None else passed
     empty: list[int] = []
-    first = True
+    width = 0
     lines = _lines(path)
     for number, line in lines:
         # Delimiters alone are a row of gaps.
@@ -160,12 +165,11 @@ def _rows(
             continue
         passed.extend(empty if blanks else ())
         empty.clear()
-        if _is_comment(line):
+        if _is_comment(line) and not _begins_with_gap(path, number, line, delimiter, width):
             passed.append(number)
             continue
-        if first:
+        if not width:
             passed.clear()
-            first = False
         try:
             cells = _cells(line, delimiter, lines)
         except csv.Error as error:
@@ -177,6 +181,7 @@ def _rows(
             raise UsageError(
                 f"{path}: found more than {_MOST_COLUMNS:,} columns; save the numbers as .npy"
             )
+        width = len(cells)
         yield number, line, cells
 
 
@@ -202,6 +207,25 @@ def _cells(line: str, delimiter: str | None, lines: Iterator[tuple[int, str]]) -
 
 def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
+
+
+def _begins_with_gap(path: Path, number: int, line: str, delimiter: str | None, width: int) -> bool:
+    """Whether a line that looks like a comment, below rows of ``width`` cells, is one of them.
+
+    Raises:
+        UsageError: it may be a row, and is none of numbers that was commented out.
+    """
+    cells = line.split(delimiter) if delimiter else []
+    first = cells[0].strip() if 0 < len(cells) == width else ""
+    text = first.lstrip("#")
+    if first.lower() in GAPS[1:]:
+        return True
+    if text and text == text.lstrip() and not any(_is_number(text, sign) for sign in ".,"):
+        raise UsageError(
+            f"{path}, line {number}: found {first!r} in front of as many values as in the lines "
+            "above: a comment, or a row? Remove the line, or put this value in quotation marks"
+        )
+    return False
 
 
 def _is_row(line: str) -> bool:

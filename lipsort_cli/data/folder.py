@@ -119,7 +119,7 @@ def _splits(root: Path) -> dict[str, Path]:
         if split:
             found[split] = sub
     others = [sub.name for sub in filled if split_of(sub.name) is None]
-    if len(filled) == 1 and not found and not listed(root)[0]:
+    if len(filled) == 1 and "train" not in found and not listed(root)[0]:
         inside = [sub.name for sub in _subfolders(filled[0]) if listed(sub, deep=True)[0]]
         if len(inside) > 1:
             raise UsageError(

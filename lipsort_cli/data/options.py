@@ -42,8 +42,9 @@ class Options:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of many."""
-    return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+    """The first names of many; those with signs that are not shown as Python writes them."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:8]]
+    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
 def said_of(names: Sequence[str], written: Sequence[str], place: str) -> tuple[str, ...]:

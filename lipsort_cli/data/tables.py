@@ -116,7 +116,7 @@ class Table:
             return found
         except BadValue as error:
             comma = self.decimal == "." and re.fullmatch(r"'[-+]?\d+,\d+'", error.value)
-            thousands = re.fullmatch(r"'[-+]?\d{1,3}([., ]\d{3})+([.,]\d+)?'", error.value)
+            thousands = re.fullmatch(_THOUSANDS, error.value)
             raise UsageError(
                 f"{self.path}, {self.line(start + error.row)}, column {self._called(column)}: "
                 f"found {error.value}; allowed: numbers only, or truth values only"
@@ -128,6 +128,10 @@ class Table:
 
     def _called(self, column: int) -> str:
         return repr(self.names[column]) if self.named else self.names[column]
+
+
+_THOUSANDS = r"""(['"])[-+]?\d{1,3}(([., '\u2019]|\\xa0|\\u202f|\\u2009)\d{3})+([.,]\d+)?\1"""
+"""Numbers with separators of thousands, as Python writes them."""
 
 
 def _words(array: Any) -> list[str]:
@@ -177,7 +181,8 @@ def _refuse_twice(path: Path, names: Sequence[str]) -> None:
 
 _OTHERS = {
     b"PAR1": "a Parquet file; give it a name that ends in .parquet",
-    b"PK\3\4": "an archive or a spreadsheet; save it as CSV",
+    **dict.fromkeys((b"PK\3\4", b"\xd0\xcf\x11\xe0"),
+                    "an archive or a spreadsheet; save it as CSV"),
     **dict.fromkeys((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
                     "a compressed file; unpack it first"),
 }  # fmt: skip
@@ -218,8 +223,9 @@ def _parquet(path: Path, options: Options) -> Table:
                 yield [batch.column(name) for name in wanted]
 
     notes = (f"{path}: the index {few(sorted(index))} is no column",) if index else ()
+    sign = "," if options.decimal == "comma" else "."
     return Table(
-        path, tuple(kept), True, batches, lambda row: f"row {row + 1}", notes=(*notes, *said)
+        path, tuple(kept), True, batches, lambda row: f"row {row + 1}", sign, (*notes, *said)
     )
 
 

@@ -110,7 +110,7 @@ def _classes(words: Sequence[str], taken: Taken, place: str) -> NDArray[np.int64
         if word not in known:
             raise UsageError(
                 f"{place}: found {word!r}, which is no class of the run; allowed: "
-                f"{few(taken.classes)}"
+                f"{few(taken.classes)}; rows without labels are predicted all the same"
             )
     return np.array([known[word] for word in words], np.int64)
 
@@ -150,7 +150,7 @@ def _table(path: Path, taken: Taken, options: Settled) -> Unseen:
             with np.errstate(over="ignore"):
                 inputs = values.astype(np.float32)
             refuse_infinite(path, values, inputs, names)
-            _check_units(inputs, taken, str(path))
+            _check_units(inputs, taken, str(path), start)
             labels = None
             if words:
                 texts = [word for word, row in zip(words[0], kept, strict=True) if row]
@@ -171,7 +171,11 @@ def _array(path: Path, key: str | None, taken: Taken, place: str) -> Unseen:
         rows, labels, name = _opened(path, key)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"{place}: {path} cannot be read: {error}") from error
-    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iuUS"):
+    if labels is not None and labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels is not None and labels.dtype.kind == "b" and "True" not in taken.classes:
+        labels = labels.astype(np.int64)
+    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "biuU"):
         raise UsageError(
             f"{path}: labels of shape {list(labels.shape)} and type {labels.dtype}; needed are "
             f"[{len(rows)}] whole numbers or words"
@@ -261,26 +265,27 @@ def _rows(raw: NDArray[Any], start: int, view: ArrayView, taken: Taken, name: st
             f"{name}: row {row} holds NaN, an infinity, or a number beyond float32; allowed: "
             "finite numbers"
         )
-    _check_units(inputs, taken, name)
-    reach = float(np.abs(inputs).max(initial=0))
-    known = max(abs(taken.low), abs(taken.high))
-    if not start and known < np.inf and not known <= APART * reach <= APART**2 * known:
-        warn(f"{name}: found numbers up to {reach:g} in size; those of the training reached "
-             f"{known:g}: are both in one unit?")  # fmt: skip
+    _check_units(inputs, taken, name, start)
     return Batch(np.arange(start, start + len(inputs)), inputs, values)
 
 
-def _check_units(inputs: NDArray[np.float32], taken: Taken, name: str) -> None:
-    """Refuse what is plainly in another unit than the training inputs."""
-    if not inputs.size or not taken.unit:
+def _check_units(inputs: NDArray[np.float32], taken: Taken, name: str, start: int) -> None:
+    """Refuse what is plainly in another unit than the training inputs; of rows from 0 on, ask."""
+    if not inputs.size:
         return
     low, high = float(inputs.min()), float(inputs.max())
     levels = low >= 0 and 64 < high <= 65535 and bool((inputs == np.rint(inputs)).all())
-    if (taken.pixels and (low < 0 or high > 1)) or levels:
+    reach, known = max(abs(low), abs(high)), max(abs(taken.low), abs(taken.high))
+    # The largest column of a table may be small in some rows.
+    near = taken.features or known <= APART * reach
+    if taken.unit and ((taken.pixels and (low < 0 or high > 1)) or levels):
         raise UsageError(
             f"{name}: found numbers from {low:g} to {high:g}; the run was trained on "
             f"{'pixels' if taken.pixels else 'numbers'} from 0 to 1: save them in the same unit"
         )
+    if not start and known < np.inf and not (near and reach <= APART * known):
+        warn(f"{name}: found numbers up to {reach:g} in size; those of the training reached "
+             f"{known:g}: are both in one unit?")  # fmt: skip
 
 
 # --- pictures -------------------------------------------------------------------------------------

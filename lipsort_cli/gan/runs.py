@@ -14,12 +14,11 @@ from lipsort_cli.certificates.points import load_network
 from lipsort_cli.config.wgan import WganConfig
 from lipsort_cli.data import Dataset
 from lipsort_cli.errors import LipsortError
-from lipsort_cli.files import paths_from
 from lipsort_cli.finding import find_run
 from lipsort_cli.gan.evaluation import SIDES, draw_rows
 from lipsort_cli.identity import data_described, differences
-from lipsort_cli.runs import read_record, started_in
-from lipsort_cli.trained import NETWORK, run_config, run_data
+from lipsort_cli.runs import read_record
+from lipsort_cli.trained import NETWORK, own_data, run_config, run_data
 from lipsort_cli.wasserstein.build import build_source
 from lipsort_cli.wasserstein.sources import Measures
 from lipsort_cli.wasserstein.training import COMPARED, stream
@@ -104,7 +103,7 @@ def open_critic(directory: str | Path, points: int = 0) -> CriticRun:
         samples, name = _judged(directory, config), SIDES
         norm = config.norm if network.name == CRITIC else "l2"
     else:
-        with paths_from(started_in(directory)):
+        with own_data(directory):
             source = build_source(config)
         _require_same(directory, source.fingerprint)
         samples = source.compared(config.evaluation.points, stream(config.seed, COMPARED))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from omegaconf import OmegaConf
 
 from lipsort_cli.config.compose import known_to_hydra
@@ -9,13 +11,16 @@ from lipsort_cli.config.typed import to_typed
 from lipsort_cli.tune.space import Space, configurations
 
 
-def require_data(command: str, space: Space) -> None:
+def require_data(command: str, space: Space) -> list[dict[str, Any]]:
     """Load every data set that trials of ``space`` are trained on, once each, as they will.
+
+    Returns:
+        The fingerprint of each, as runs record them.
 
     Raises:
         LipsortError: one is missing, damaged, or not what its options say.
     """
-    seen = set()
+    seen, found = set(), []
     for config in configurations(command, space):
         node = config.get("data") or config.get("distribution")
         with known_to_hydra(config):
@@ -27,8 +32,9 @@ def require_data(command: str, space: Space) -> None:
         if command == "train":
             from lipsort_cli.data import load
 
-            load(typed.data)
+            found.append(load(typed.data).fingerprint)
         else:
             from lipsort_cli.wasserstein.build import build_source
 
-            build_source(typed)
+            found.append(build_source(typed).fingerprint)
+    return found

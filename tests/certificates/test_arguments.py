@@ -214,6 +214,7 @@ def cases() -> Iterator[Any]:
         if not isinstance(one, nn.Module):
             yield "from_torch", (one, (2,), "d"), {}, "^module: found", f"from_torch module {said}"
     yield "certify", ("nothere",), {}, "network: found .*nothere, which does not exist", "alone"
+    yield "load", ("new.npy",), {}, "source: found .*, which is no .safetensors; allowed", "npy"
     for entry, more in (("certify", ()), ("predict", (ROWS,))):
         words = (
             "run of `lipsort wgan`: .*a critic .*; give the directory of a run of `lipsort train"
@@ -344,6 +345,7 @@ def test_what_is_exact_is_taken_by_both_entries(made: Path, tmp_path: Path) -> N
     wanted = lipsort.predict(network(), plain)
     same: list[Any] = [half, plain.astype(">f4"), plain.astype(np.longdouble), plain.tolist()]
     same.append(np.ma.masked_array(plain, plain > 99))
+    same.append(torch.complex(half.float(), -half.float()).conj().imag)  # negated when it is read
     for place, values in enumerate(same):
         assert lipsort.predict(network(), values).radii == pytest.approx(wanted.radii, rel=1e-12)
         lipsort.certify(network(), values, directory=tmp_path / str(place))

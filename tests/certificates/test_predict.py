@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def test_rows_without_a_label_are_not_counted(runs: Path, tmp_path: Path) -> Non
 
 
 def pictures(folder: Path, mode: str = "L", size: int = 6) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for i in range(3):
         Image.fromarray(LEVELS[i, 0]).convert(mode).resize((size, size)).save(folder / f"{i}.png")
     return folder
@@ -251,7 +252,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a table for pictures": ("pixels", {"a": [1]}, "is a table, and the run was trained on inputs"),
     "no such column": ("table", {"height": [1], "age": [2]}, "lacks girth, which the run"),
     "no names": ("table", {"1.5": [1], "2.5": [2]}, "lacks height, girth"),
-    "unknown label": ("table", {**trees(2), "kind": ["oak", "ash"]}, "'ash', which is no class"),
+    "unknown label": ("table", {**trees(2), "kind": ["oak", "ash"]}, "'ash'.* without labels"),
     "words": ("table", {"height": [1], "girth": ["x"]}, "line 2, column 'girth': found 'x'"),
     "too few columns": ("numbers", {"a": [1.5], "b": [2]}, r"found 2 \(a, b\).*trained on 5"),
     "pictures for numbers": ("numbers", "L", r"inputs of shape \[5\]"),
@@ -281,6 +282,43 @@ def test_other_sizes_are_refused_or_fitted(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"9x9 pixels; the run was trained on 6x6: data.size=6"):
         predicted(runs / "pixels", folder, out=tmp_path)
     assert len(predicted(runs / "pixels", folder, "data.size=6", out=tmp_path)) == 3
+
+
+def test_names_that_are_no_utf8_are_written_with_escapes(runs: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    for name in ("plain", odd):
+        pictures(tmp_path / "set" / name)
+    given = ["data=folder", f"data.path={tmp_path / 'set'}", "data.test=0.4", "data.validation=0"]
+    lipsort(["train", *given, *SMALL, f"hydra.run.dir={tmp_path / 'run'}"])
+    for form in ("csv", "parquet"):
+        options = [f"format={form}", f"hydra.run.dir={tmp_path}"]
+        assert lipsort(["predict", str(tmp_path / "run"), str(tmp_path / "set"), *options]) == 0
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[-1]["label"] == r"\udcff" and rows[-1]["file"] == r"\udcff/2.png"
+
+
+def test_a_table_in_another_unit_is_asked_about(runs: Path, tmp_path: Path, capsys: Any) -> None:
+    for times, asked in ((1e-6, False), (1.0, False), (1e6, True)):
+        rows = {name: [value * times for value in trees(2)[name]] for name in ("height", "girth")}
+        predicted(runs / "table", table(tmp_path / "new.csv", rows), out=tmp_path)
+        assert ("are both in one unit?" in capsys.readouterr().err) == asked
+
+
+@pytest.mark.parametrize(
+    ("run", "labels", "names"),
+    [
+        ("numbers", np.array([True, False]), ["1", "0"]),
+        ("table", np.array([b"oak", b"oak"]), ["oak", "oak"]),
+    ],
+)
+def test_labels_of_an_archive(
+    run: str, labels: np.ndarray, names: list[str], runs: Path, tmp_path: Path
+) -> None:
+    inputs = np.ones((2, 5 if run == "numbers" else 2))
+    np.savez(tmp_path / "new.npz", x=inputs, y=labels)
+    rows = predicted(runs / run, tmp_path / "new.npz", out=tmp_path)
+    assert [row["label"] for row in rows] == names
 
 
 def test_a_failure_half_way_leaves_the_old_predictions(runs: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import GROUPS, find
 from lipsort_cli.errors import Interrupted, LipsortError
 from lipsort_cli.files import read_json
+from lipsort_cli.trained import open_run
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
 
@@ -95,6 +96,13 @@ def test_data_that_moved_are_named_anew(tmp_path: Path, interrupting: Any) -> No
         run("train", elsewhere, f"resume={start / 'run'}")
     run("train", elsewhere, f"resume={start / 'run'}", "data.path=moved.npz")
     assert read_json(start / "run" / "run.json")["status"] == "finished"
+    assert open_run(start / "run").inputs.size  # by the commands that follow, too
+    (elsewhere / "moved.npz").rename(start / "again.npz")
+    with pytest.raises(LipsortError, match=r"`lipsort train resume=\S+ data\.path=PLACE` says"):
+        open_run(start / "run")
+    run("train", start, "resume=run", "data.path=nowhere.npz")
+    run("train", start, "resume=run", "data.path=again.npz")
+    assert open_run(start / "run").inputs.size
 
 
 def test_every_file_and_folder_of_the_user_is_known_as_a_path() -> None:

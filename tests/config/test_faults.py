@@ -107,6 +107,8 @@ def message(*overrides: str, multirun: bool = False) -> str:
             ["experiment=wasserstein_cone_128"],
             ["experiment: found wasserstein_cone_128", "`lipsort estimate-wasserstein"],
         ),
+        (["seed.x=1"], ["seed.x: seed is a value, which has no keys; allowed: seed=VALUE"]),
+        (["model.widths.x=1"], ["model.widths is a value, which has no keys"]),
         (["hydra.run.dri=x"], ["hydra.run.dri: no such key", "dir"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -127,6 +129,8 @@ def test_one_fault(overrides: list[str], parts: list[str]) -> None:
         ("attack", "methods=[]", "methods: found []"),
         ("attack", "methods=[pgd,pgd]", "methods: found ['pgd', 'pgd']; allowed: each one once"),
         ("export", "formats=[]", "formats: found []"),
+        ("certify", "data.path=x", "data.path: no data is chosen here; allowed: with data=OPTION"),
+        ("certify", "eps.0=1", "eps.0: eps is a value, which has no keys; allowed: eps=VALUE"),
     ],
 )
 def test_one_fault_of_the_commands_on_runs(command: str, override: str, part: str) -> None:

@@ -285,6 +285,7 @@ def test_validation_folders(tmp_path: Path, name: str, capsys: pytest.CaptureFix
     [
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "they must agree"),
         (["in/a/1.png", "in/b/1.png", "__MACOSX/in/a/1.png"], r"data\.path=\S*/x/in takes these"),
+        (["test/a/1.png", "test/b/1.png"], r"data\.path=\S*/x/test takes these"),
         (["in/train/a/1.png", "in/test/a/1.png"], r"data\.path=\S*/x/in takes these"),
         (["train/a/1.png", "val/a/1.png", "extra/a/1.png"], "splits alone, or classes alone"),
         (["val/a/1.png", "test/a/1.png"], "no train folder"),

@@ -98,6 +98,7 @@ def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> 
         ("x,y\n1,True\n3,0.5\n", "column 'y': found 'True'"),
         ("x,y\n1,1.234.567\n3,2\n", "found '1.234.567'; .*remove separators of thousands"),
         ("PK\3\4x,y\n", "found an archive or a spreadsheet; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "found an archive or a spreadsheet; save it as CSV"),
         ("PAR1x,y\n", "found a Parquet file; give it a name that ends in .parquet"),
         ("BZh91\n", "found a compressed file; unpack it first"),
         ("x,y\n1,2020-01-01\n3,2020-01-02\n", "column 'y': found '2020-01-01'"),
@@ -132,7 +133,14 @@ def test_the_same_numbers_however_written(tmp_path: Path, text: str | bytes) -> 
         ("id,a b,c\n0,1.5,2\n1,2.5,3\n2,3.5,7\n", r"=\['a b',c\]\" leaves it out"),
         ("x,x\n1,2\n3,4\n", "more than one column 'x'"),
         ("x,,z\n1,2,3\n3,4,5\n", "column 2 has no name"),
-        ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "cannot be read|found"),
+        ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "line 1: found a character NUL.*save it as UTF-8"),
+        ("x,y\n1,2\n3,4\n".encode("utf-32"), "line 1: found a character NUL"),
+        ("x,y\n1,2\n3,4\0\n", "line 3: found a character NUL"),
+        ("x,y\n1,2\n#N/A,3\n3,4\n", "line 3, column 'x': found a gap; distribution.gaps=drop"),
+        ("x,y\n#DIV/0!,2\n3,4\n", "line 2: found '#DIV/0!'.* a comment, or a row"),
+        ("x;y\n1,5;2\n#ff0000;4\n", "line 3: found '#ff0000'.* put this value in quotation marks"),
+        ("x,y\n1,2\n3,1\xa0234\n", "remove separators of thousands"),
+        ("x,y\n1,2\n3,1'234'567.5\n", "remove separators of thousands"),
         ("gr\xf6\xdfe,y\n1,2\n3,4\n".encode("latin-1"), "cannot be read.*; save it as UTF-8"),
     ],
 )
@@ -192,6 +200,9 @@ def test_a_name_of_one_column_may_have_blanks(tmp_path: Path) -> None:
         ("x,y\n1.5,2\n#3,4\n5,6\n", "3"),
         ("x\n1.5\n\n3\n# 4\n5\n\n", "3, 5"),
         ("# x\n1.5\n3\n", ""),
+        ("x,y\n1.5,2\n# 7,and so on\n5,6\n#of three,and,more\n", "3, 5"),
+        ("x;y\n1,5;2\n#2,5;4\n5;6\n", "3"),
+        ("x y\n1.5 2\n#next block\n5 6\n", "3"),
         ('x\n"1.5\n\n"\n\n3\n', "5"),
     ],
 )
@@ -294,6 +305,38 @@ def test_parquet_gaps_types_and_index(tmp_path: Path, capsys: pytest.CaptureFixt
     parquet.write_table(indexed, tmp_path / "f.parquet")
     assert load_samples(str(tmp_path / "f.parquet")).exact(slice(None)).tolist() == [[0.5], [0.25]]
     assert "the index key is no column" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pyarrow.array(["0.5", None, "3"]),
+        pyarrow.array(["0.5", None, "3"], pyarrow.large_string()),
+        pyarrow.array(["0.5", None, "3"]).dictionary_encode(),
+        pyarrow.array([Decimal("0.5"), None, Decimal("3")]),
+        pyarrow.array([0.5, None, 3.0]).cast(pyarrow.float32()),
+        pyarrow.array(np.array([0.5, np.nan, 3], "f2")),
+        pyarrow.array([0.5, None, 3.0]).dictionary_encode(),
+        pyarrow.nulls(3),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_parquet_gaps_of_every_type(tmp_path: Path, column: pyarrow.Array) -> None:
+    path = write(tmp_path / "a.parquet", x=column, y=[1, 2, 4])
+    row = 1 if column.null_count == 3 else 2
+    with pytest.raises(UsageError, match=f"row {row}, column 'x': found a gap"):
+        load_samples(path)
+    if row == 2:
+        dropped = load_samples(path, options=FilesDistribution(gaps="drop"))
+        assert dropped.exact(slice(None)).tolist() == [[0.5, 1], [3, 4]]
+
+
+def test_parquet_text_with_decimal_commas(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", x=["0,5", "3"], y=[1.5, 2])
+    with pytest.raises(UsageError, match=r"found '0,5'.*decimal=comma reads decimal commas"):
+        load_samples(path)
+    samples = load_samples(path, options=FilesDistribution(decimal="comma"))
+    assert samples.exact(slice(None)).tolist() == [[0.5, 1.5], [3, 2]]
 
 
 @pytest.mark.parametrize("values", [[0.5, 1.5], [0, 1]])

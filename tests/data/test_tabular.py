@@ -215,12 +215,24 @@ def test_labels_alike_that_are_different_classes_are_said(
     table["kind"] = ["Yes", "yes", "no", "n o"] * 10
     assert read(written(tmp_path / "a.csv", table)).names == ("Yes", "n o", "no", "yes")
     said = " ".join(capsys.readouterr().err.split())
-    assert "the labels 'Yes', 'yes' are the same but for case, blanks or" in said
+    assert "the labels 'Yes', 'yes' are the same but for case, blanks, signs" in said
     assert "the labels 'n o', 'no' are the same" in said
     table["kind"] = ["grün", "gru\u0308n", "rot", "blau"] * 10
     assert len(read(written(tmp_path / "a.csv", table)).names) == 4
     said = " ".join(capsys.readouterr().err.split())
-    assert "are the same but for case, blanks or the encoding of letters" in said
+    assert "are the same but for case, blanks, signs that are not shown or the encoding" in said
+    for kinds in (["cat", "cat\u200b", "rot"], ["1", "\ufeff1", "2"], ["c\xadat", "cat", "2"]):
+        table["kind"] = [kinds[i % 3] for i in range(40)]
+        read(written(tmp_path / "a.csv", table))
+        said = " ".join(capsys.readouterr().err.split())
+        assert all(repr(kind) in said for kind in kinds[:2]), said
+
+
+def test_names_with_signs_that_are_not_shown_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,kind\u200b\n1.5,a\n2.5,b\n")
+    with pytest.raises(UsageError, match=r"has the columns x, 'kind\\u200b'"):
+        read(path)
 
 
 def test_what_the_test_split_hides_is_said(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.files import (
@@ -54,6 +55,13 @@ def test_any_text_can_be_written(tmp_path: Path) -> None:
         assert read_json(tmp_path / "run.json")
     write_atomic(tmp_path / "name", os.fsdecode(b"a\xffb"))
     assert (tmp_path / "name").read_bytes() == b"a\xffb"
+
+
+def test_names_of_files_that_are_no_utf8_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for name in (os.fsdecode(b"a\xffb"), "a"):
+        OmegaConf.save(OmegaConf.create({"path": name, "other": "\N{GRINNING FACE}"}), path)
+        assert read_yaml(path)["path"] == name
 
 
 def test_foreign_files_that_look_temporary_stay(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ def test_data_are_found_from_another_folder_and_under_chdir(
     assert again.code == 0, again.err
     seen = attempt(["inspect", "../../run", "points=5"], elsewhere)
     assert seen.code == 0, seen.err
+    for one in ("set.npz", "images", "p.npz", "q"):
+        (tmp_path / one).rename(elsewhere / one)
+    gone = attempt(["inspect", "../../run", "points=5"], elsewhere)
+    assert gone.code == 1 and "put them back where they were" in gone.err, gone.err
 
 
 def test_a_home_of_nobody_is_a_message(tmp_path: Path) -> None:

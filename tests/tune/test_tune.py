@@ -193,6 +193,32 @@ def test_data_that_are_missing_are_found_before_anything_is_made(
     assert "trial" not in str(refused.value) and not list(tmp_path.iterdir())
 
 
+def test_trials_of_other_data_are_not_set_beside_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = Path("t.csv")
+    text = "x,y\n" + "".join(f"{i * i}.5,{i % 2}\n" for i in range(40))
+    table.write_text(text)
+    given = ["data=table", "data.path=t.csv", "data.label=y", *QUICK, "optimizer.lr=0.1,0.2,0.3"]
+    assert lipsort(monkeypatch, "tune", "train", *given, "trials=1", "hydra.run.dir=study") == 0
+    for content, code, said in (
+        (None, 2, "found t.csv; no such file"),
+        (text.replace("4.5", "4.25"), 1, "trials/000 was trained on other data"),
+        (text, 0, ""),
+    ):
+        table.unlink(missing_ok=True)
+        if content is not None:
+            table.write_text(content)
+        assert lipsort(monkeypatch, "tune", "resume=study", "trials=2") == code
+        assert said in capfd.readouterr().err
+        assert len(list(Path("study/trials").iterdir())) == 1 + (code == 0)
+    Path("else").mkdir()
+    monkeypatch.chdir("else")
+    assert lipsort(monkeypatch, "tune", "resume=../study") == 0
+    assert f"data.path={tmp_path / 't.csv'}" in _line_to_paste(capfd.readouterr().out)
+
+
 def test_nothing_is_made_where_optuna_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
