@@ -341,9 +341,8 @@ def _opened(
         find_run(str(path), takes.takes, senseless=senseless or takes.senseless)
         return _Opened(file=path / NETWORK, run=path)
     file = path / NETWORK if path.is_dir() else path
-    if not file.exists() or file.suffix.lower() != ".safetensors":
+    if not file.exists():
         lacking = f"which holds no {NETWORK}" if path.is_dir() else "which does not exist"
-        lacking = "which is no .safetensors" if file.exists() else lacking
         raise UsageError(f"{key}: found {path}, {lacking}; allowed: {allowed}")
     if path.is_dir():
         require_certified(file)

@@ -214,7 +214,6 @@ def cases() -> Iterator[Any]:
         if not isinstance(one, nn.Module):
             yield "from_torch", (one, (2,), "d"), {}, "^module: found", f"from_torch module {said}"
     yield "certify", ("nothere",), {}, "network: found .*nothere, which does not exist", "alone"
-    yield "load", ("new.npy",), {}, "source: found .*, which is no .safetensors; allowed", "npy"
     for entry, more in (("certify", ()), ("predict", (ROWS,))):
         words = (
             "run of `lipsort wgan`: .*a critic .*; give the directory of a run of `lipsort train"
