@@ -1,8 +1,9 @@
 """The README's table and picture: MNIST, L2, GroupSort against ReLU, mean of several seeds.
 
-    python benchmarks/mnist_l2.py [--seeds 0 1 2] [--activations maxmin relu] [--folder FOLDER]
+    python benchmarks/mnist_l2.py [--experiment mnist_l2] [--seeds 0 1 2]
+        [--activations maxmin relu] [--folder FOLDER]
 
-Runs `lipsort train experiment=mnist_l2` for each activation and seed (those already in the folder
+Runs `lipsort train` with that preset for each activation and seed (those already in the folder
 are kept, interrupted ones resumed), prints a Markdown table and draws certified accuracy against
 radius with the published figures beside it. Set LIPSORT_DATA to a folder that holds MNIST.
 """
@@ -45,9 +46,8 @@ def run_of(folder: Path, activation: str, seed: int, overrides: list[str]) -> Pa
     else:
         launch(
             command,
-            ["experiment=mnist_l2", f"activation={activation}", f"seed={seed}",
-             f"hydra.run.dir={run}", *overrides],
-        )  # fmt: skip
+            [*overrides, f"activation={activation}", f"seed={seed}", f"hydra.run.dir={run}"],
+        )
     return run
 
 
@@ -127,22 +127,23 @@ def draw(runs: dict[str, list[Path]], path: Path) -> None:
 def main() -> None:
     """Train what is missing, print the table, draw the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--experiment", default="mnist_l2", help="a preset; default: mnist_l2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--activations", nargs="+", default=["maxmin", "relu"])
-    parser.add_argument("--folder", type=Path, default=Path("outputs/mnist_l2"))
+    parser.add_argument("--folder", type=Path, help="default: outputs/EXPERIMENT")
     parser.add_argument("--picture", type=Path, help="default: mnist_l2.png in the folder")
     parser.add_argument("overrides", nargs="*", help="further overrides of lipsort train")
     options = parser.parse_args()
+    folder = options.folder or Path("outputs") / options.experiment
+    overrides = [f"experiment={options.experiment}", *options.overrides]
     runs = {
-        activation: [
-            run_of(options.folder, activation, seed, options.overrides) for seed in options.seeds
-        ]
+        activation: [run_of(folder, activation, seed, overrides) for seed in options.seeds]
         for activation in options.activations
     }
     table(runs)
-    target = options.picture or options.folder / "mnist_l2.png"
+    target = options.picture or folder / "mnist_l2.png"
     draw(runs, target)
-    console.print(f"Picture: {target}; runs: {options.folder}")
+    console.print(f"Picture: {target}; runs: {folder}")
 
 
 if __name__ == "__main__":

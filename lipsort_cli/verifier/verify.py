@@ -31,6 +31,9 @@ class Verdict(NamedTuple):
     reason: str = ""
     lines: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:  # a tuple that is not empty would always be true
+        return self.status == "VALID"
+
     @property
     def exit_code(self) -> int:
         """0 VALID, 1 INVALID, 2 MISUSED, 3 UNSUPPORTED."""
@@ -57,10 +60,9 @@ def verify(
 ) -> Verdict:
     """Re-derive every claim of the certificate at ``path`` (a file, or the folder that holds it).
 
-    ``data`` gives the points of a certificate, to be checked instead of the stored copy.
-    ``network``: check this deployed network (safetensors with its graph, or ONNX as lipsort writes
-    it) instead of the stored one. ``exact``: judge every inequality once more in exact arithmetic.
-    ``patience``: what may turn the work down.
+    ``data``: points to be checked instead of the stored copy. ``network``: a deployed one
+    (safetensors with its graph, or ONNX as lipsort writes it) instead of the stored one. ``exact``:
+    judge every inequality once more in exact arithmetic. ``patience``: what may turn work down.
     """
     deployed = None if network is None else Path(network)
     try:
@@ -72,15 +74,14 @@ def verify(
     except (MemoryError, RecursionError) as fault:
         return Verdict("UNSUPPORTED", field="certificate", reason=f"too large: {fault!r:.80}")
     except Exception as fault:
-        # A file must never end in a traceback; what was not foreseen is not judged either.
+        # No file ends in a traceback; what was not foreseen is not judged either.
         return Verdict("UNSUPPORTED", field="verifier", reason=f"cannot judge: {fault!r:.200}")
 
 
 def _verify(
     path: Path, exact: bool, data: Source | None, deployed: Path | None, patience: Patience
 ) -> Verdict:
-    reason = "this process flushes subnormal numbers to zero"
-    require(gradual_underflow(), "process", reason, Unsupported)
+    require(gradual_underflow(), "process", "it flushes subnormal numbers to zero", Unsupported)
     path = _certificate(path, deployed)
     text = read_bytes(path, "certificate", LARGEST_TEXT)
     certificate = parse_certificate(text)
@@ -112,8 +113,8 @@ def _certificate(path: Path, deployed: Path | None) -> Path:
         require(path.exists(), "certificate", f"{path} does not exist; {hint}", Misused)
         fault = "is no file" if deployed and deployed.exists() else "does not exist"
         require(deployed is None or deployed.is_file(), "--network", f"{deployed} {fault}", Misused)
-        reason = f"{path} holds no {CERTIFICATE}; {hint}"
         path = path / CERTIFICATE if path.is_dir() else path
+        reason = f"{path.parent} holds no {CERTIFICATE}; {hint}"
         require(path.exists(), "certificate", reason, Misused)
     except (OSError, ValueError) as error:
         raise Misused("certificate", f"cannot look up the paths given: {error}") from None
@@ -138,8 +139,7 @@ def _network(certificate: Certificate, folder: Path, deployed: Path | None) -> t
         contents = read_bytes(deployed, "network.file")
     network = parse_network(contents)
     for name, digest in (("graph", network.graph_digest()), ("weights", network.weights_digest())):
-        kind = "layers" if name == "graph" else name
-        reason = f"the network's {kind} are not those certified"
+        reason = f"the network's {'layers' if name == 'graph' else name} are not those certified"
         require(digest == stored[f"{name}_sha256"], f"network.{name}_sha256", reason)
     if deployed is not None and onnx:
         from .onnx import check_onnx

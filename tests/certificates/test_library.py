@@ -18,6 +18,7 @@ from lipsort_cli.app import run as lipsort
 from lipsort_cli.certificates.points import certify_points, load_network
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import Dense, MaxMin, Normalize
+from lipsort_cli.verifier.verify import Verdict
 
 
 def network(dim: int = 6) -> nn.Sequential:
@@ -68,6 +69,12 @@ def test_a_module_is_certified_saved_verified_and_predicts(tmp_path: Path) -> No
     net.eval()
     assert torch.allclose(lipsort_cli.load(folder)(POINTS), net(POINTS), atol=1e-6)
     assert lipsort_cli.predict(net, POINTS[0]).classes.tolist() == found.classes[:1].tolist()
+
+
+def test_only_a_verdict_of_valid_is_true() -> None:
+    found = {status: bool(Verdict(status)) for status in ("VALID", "INVALID", "UNSUPPORTED")}
+    assert found == {"VALID": True, "INVALID": False, "UNSUPPORTED": False}
+    assert not lipsort_cli.verify("nowhere")
 
 
 def test_without_labels_predictions_are_certified(tmp_path: Path) -> None:
