@@ -189,12 +189,13 @@ def own_data(directory: Path) -> Iterator[None]:
         with paths_from(started_in(directory)):
             yield
     except UsageError as error:
-        command = read_record(directory)["command"]
-        again = command_line("lipsort", command, ("resume", directory), ("data.path", "PLACE"))
+        record = read_record(directory)
+        places = record.get("configuration", {}).get("places", {})
+        moved = [(key, "PLACE") for key, place in places.items() if place is not None]
+        again = command_line("lipsort", record["command"], ("resume", directory), *moved)
         raise LipsortError(
             f"{directory}: its own data cannot be read again: {error}; put them back where they "
-            "were: a link will do"
-            + (f"; or `{again}` says where they are now" if command in ("train", "wgan") else "")
+            "were: a link will do" + (f"; or `{again}` says where they are now" if moved else "")
         ) from error
 
 

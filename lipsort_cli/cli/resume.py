@@ -92,26 +92,23 @@ def run(
         console.print(OmegaConf.to_yaml(config), end="")
         return
     typed = to_typed(config, command.name)
-    remember = apart is None
+    anew = others if apart is None else []
     try:
         with paths_from(runs.started_in(directory)):
             execute(command, typed, directory.resolve() if apart is None else apart)
-    except Exception as error:
-        remember = remember and isinstance(error, Interrupted)
+    except (KeyboardInterrupt, Interrupted):
+        _remember(directory, config, anew)
         raise
-    finally:
-        if remember:
-            _remember(directory, config, others)
+    _remember(directory, config, anew)
 
 
 def _remember(directory: Path, config: DictConfig, others: list[str]) -> None:
     """Keep what was given anew and counts from now on: the place of the data, the trials."""
     path = directory / ".hydra" / "config.yaml"
-    saved = OmegaConf.create(read_yaml(path))
-    for key in (*PLACES, "trials"):
+    for key in {text.partition("=")[0].lstrip("+") for text in others} & {*PLACES, "trials"}:
         value = OmegaConf.select(config, key)
-        given = any(text.startswith(f"{key}=") for text in others)
-        if given and (key not in PLACES or exists(str(value))):
+        if key == "trials" or exists(str(value)):
+            saved = OmegaConf.create(read_yaml(path))
             OmegaConf.update(saved, key, value)
             write_atomic(path, OmegaConf.to_yaml(saved))
             say(f"{path}: {key} is {value} from now on")

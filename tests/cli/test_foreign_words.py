@@ -240,10 +240,7 @@ def test_of_a_key_with_two_values_the_last_counts_and_it_says_so(
     train_calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, said in (
-        (
-            "seed=3 data=toy seed=4",
-            "seed: found 3 and 4; the last counts",
-        ),
+        ("seed=3 data=toy seed=4", "seed: found 3 and 4; the last counts"),
         ("++optimizer.lr=1 optimizer.lr=2 seed=4", "optimizer.lr: found 1 and 2; the last counts"),
         ("hydra.run.dir=a seed=4 hydra.run.dir=b", "hydra.run.dir: found a and b; the last counts"),
         ("seed=4 seed=4", ""),

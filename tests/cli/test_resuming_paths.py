@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import yaml
 
 from lipsort_cli.cli.launch import launch
 from lipsort_cli.config.schema import GROUPS, find
-from lipsort_cli.errors import Interrupted, LipsortError
+from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import read_json
-from lipsort_cli.trained import open_run
+from lipsort_cli.identity import PLACES
+from lipsort_cli.trained import open_run, own_data
 from lipsort_cli.training.classifier import ClassifierTask
 from lipsort_cli.wasserstein.training import CriticTask
 
@@ -117,3 +119,16 @@ def test_every_file_and_folder_of_the_user_is_known_as_a_path() -> None:
                     known.add((group, name, field.name))
                     assert field.metadata["path"], (group, name, field.name)
     assert {("data", "npz", "path"), ("distribution", "files", "q_weights")} <= known
+
+
+@pytest.mark.parametrize("key", [*PLACES, None])
+def test_data_that_are_gone_are_asked_for_by_the_key_that_says_where(
+    key: str | None, tmp_path: Path
+) -> None:
+    record = {"command": "train", "status": "finished"}
+    given = {"configuration": {"places": {key: "there"}}} if key else {}
+    (tmp_path / "run.json").write_text(json.dumps(record | given))
+    with pytest.raises(LipsortError, match="put them back") as caught, own_data(tmp_path):
+        raise UsageError("gone")
+    hint = f"resume={tmp_path} {key}=PLACE`"
+    assert hint in str(caught.value) if key else "PLACE" not in str(caught.value)
