@@ -110,6 +110,7 @@ def carry_out(
         return execute(command, typed, directory, files, optimizes(hydra))
 
 
+@plugins.blamed()
 def execute(
     command: Command,
     typed: Any,

@@ -26,7 +26,7 @@ from hydra.version import setbase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lipsort_cli.config import catalog
+from lipsort_cli.config import catalog, plugins
 from lipsort_cli.config.explain import explain_override, is_group
 from lipsort_cli.config.loader import Loader
 from lipsort_cli.config.meant import override_like
@@ -151,6 +151,7 @@ class Composer:
             return None
         return text, [quotes]
 
+    @plugins.blamed()
     def check(self, overrides: list[str], *, multirun: bool, ranges: bool = True) -> DictConfig:
         """Compose, and make sure that what will run is sound; the first job of a sweep.
 

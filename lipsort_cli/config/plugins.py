@@ -10,15 +10,19 @@ import hashlib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.errors import UsageError, first_line
+from lipsort_cli.errors import LipsortError, UsageError, first_line
 
 ENTRY_POINTS = "lipsort.plugins"
 _OWN = __name__.partition(".")[0]
+_PACKAGES: set[str] = set()
+"""The packages of all plugins that this process has imported, or tried to."""
 
 
 def load_installed() -> None:
@@ -33,7 +37,7 @@ def load_installed() -> None:
         for name in names:
             for module in _named(Path(folder or ".", name, "entry_points.txt")):
                 try:
-                    importlib.import_module(module)
+                    _import(module)
                 except Exception as error:  # whatever a module of somebody else's may raise
                     sys.stderr.write(f"lipsort: plugin {module}: {first_line(error)}\n")
 
@@ -68,7 +72,7 @@ def load(modules: Any) -> None:
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # to stay: a module may import its neighbours late
         try:
-            importlib.import_module(module)
+            _import(module)
         except UsageError:
             raise  # of ``choice``: what is wrong, and where
         except Exception as error:
@@ -77,6 +81,38 @@ def load(modules: Any) -> None:
                 f"{first_line(error)}); allowed: modules that are installed, on PYTHONPATH or in "
                 "the current folder"
             ) from error
+
+
+def _import(module: str) -> None:
+    _PACKAGES.add(module.partition(".")[0])
+    importlib.import_module(module)
+
+
+@contextmanager
+def blamed() -> Iterator[None]:
+    """Make one message of what a plugin's code raises, or what it calls: whose, and where.
+
+    Raises:
+        LipsortError: that message, in place of the exception.
+    """
+    try:
+        yield
+    except (LipsortError, MemoryError):
+        raise
+    except Exception as error:
+        frames = [
+            (name, frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if (name := str(frame.f_globals.get("__name__")).partition(".")[0]) in _PACKAGES
+        ]
+        if not frames:
+            raise
+        name, file, line = frames[-1]
+        words = f": {error}" if str(error) else ""
+        raise LipsortError(
+            f"plugin {name}: {type(error).__name__}{words} ({file}, line {line}); "
+            "LIPSORT_DEBUG=1 before the command shows the traceback"
+        ) from error
 
 
 def made(option: Any, wanted: Any, *given: Any) -> Any:

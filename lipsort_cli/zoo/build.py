@@ -13,10 +13,10 @@ from lipsort_cli.config.activations import Activation
 from lipsort_cli.config.constraints import Constraint
 from lipsort_cli.config.distance import DistanceModel, FixedLinfModel, OrderModel
 from lipsort_cli.config.models import EnsembleModel, ImageModel, MlpModel
-from lipsort_cli.config.plugins import made
+from lipsort_cli.config.plugins import blamed, made
 from lipsort_cli.config.registry import Option
 from lipsort_cli.config.train import LipschitzNetwork
-from lipsort_cli.errors import UsageError
+from lipsort_cli.errors import UsageError, first_line
 from lipsort_cli.zoo.convolutional import build_image_network
 from lipsort_cli.zoo.distance import build_distance
 from lipsort_cli.zoo.factories import build_activation, constraint_maker
@@ -54,17 +54,25 @@ def mlp_options(model: MlpModel) -> dict[str, Any]:
     }
 
 
-def _fitting(network: Network, name: str) -> Network:
-    """A plugin's ``network``, tried once.
+def _fitting(layers: Iterable[Any], shape: Sequence[int], outputs: int, name: str) -> Network:
+    """The network of a plugin's ``layers``, tried once.
 
     Raises:
-        UsageError: it does not return as many outputs as it should.
+        UsageError: they cannot be applied in a row, or do not return as many outputs as they
+            should.
     """
-    with torch.no_grad():
-        found = network.eval()(torch.zeros(2, *network.input_shape)).shape[1:]
-    if found != (network.outputs,):
+    try:
+        with blamed(), torch.no_grad():
+            network = Network(layers, shape, outputs)
+            found = network.eval()(torch.zeros(2, *shape)).shape[1:]
+    except (TypeError, RuntimeError) as error:
         raise UsageError(
-            f"model={name}: found outputs of shape {list(found)}; allowed: [{network.outputs}], "
+            f"model={name}: what its make() returns cannot be applied to inputs "
+            f"{[2, *shape]} ({first_line(error)}); allowed: layers in a row"
+        ) from error
+    if found != (outputs,):
+        raise UsageError(
+            f"model={name}: found outputs of shape {list(found)}; allowed: [{outputs}], "
             "the number that make() gets as outputs"
         )
     return network.train()
@@ -86,7 +94,7 @@ def build_network(
     fresh = partial(build_activation, activation)
     layers = made(model, Iterable, tuple(input_shape), outputs, fresh)
     if layers is not None:
-        return _fitting(Network(layers, input_shape, outputs), model.name)
+        return _fitting(layers, input_shape, outputs, model.name)
     if isinstance(model, ImageModel):
         return build_image_network(model, activation, constraint, input_shape, outputs)
     if isinstance(model, OrderModel):

@@ -156,6 +156,13 @@ def test_what_make_returns_is_held_against_what_it_should() -> None:
     option.make = lambda *given: [nn.Flatten(), nn.Linear(2, 5)]
     with pytest.raises(UsageError, match=r"model=mine: found outputs of shape \[5\]; allowed: \[3"):
         build_network(cast(Any, option), *[cast(Any, None)] * 2, [2], 3)
+    for layers, words in (
+        ([nn.Flatten(), nn.Linear(7, 3)], r"inputs \[2, 2\] \(mat1 and mat2"),
+        (["flatten"], "str is not a Module"),
+    ):
+        option.make = lambda *given, layers=layers: layers
+        with pytest.raises(UsageError, match=f"model=mine: what its make.. returns .*{words}"):
+            build_network(cast(Any, option), *[cast(Any, None)] * 2, [2], 3)
     option.make = lambda: lambda logits, labels: logits
     with pytest.raises(UsageError, match=r"loss=mine: found shape \[4, 3\]; allowed: a tensor of"):
         build_loss(cast(Any, option))(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
@@ -203,3 +210,37 @@ def test_plugins_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any, capsy
     )
     plugins.load_installed()
     assert capsys.readouterr().err == "lipsort: plugin broken_herbarium: withered\n"
+
+
+BLIGHT = """
+from lipsort_cli.extend import choice, option
+
+
+@choice("loss", "blight")
+class Blight:
+    'One that fails.'
+
+    at_once: bool = option(False, "fail before anything is made")
+
+    def faults(self):
+        if self.at_once:
+            raise RuntimeError
+        return ()
+
+    def make(self):
+        return lambda logits, labels: {}["leaf"]
+"""
+
+
+@pytest.mark.parametrize("words, fault, line", [
+    ((), "KeyError: 'leaf'", 17), (("loss.at_once=true",), "RuntimeError", 13),
+])  # fmt: skip
+def test_what_a_plugin_raises_is_one_message(
+    words: tuple[str, ...], fault: str, line: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "blight.py"
+    file.write_text(BLIGHT)
+    words = ("lipsort_cli", "train", "plugins=[blight]", "loss=blight", "training.epochs=1", *words)
+    said = run(*words, folder=tmp_path, code=1)
+    assert f"lipsort: plugin blight: {fault} ({file}, line {line}); LIPSORT_DEBUG=1 b" in said
+    assert "Traceback" not in said
