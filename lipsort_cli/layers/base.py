@@ -58,7 +58,7 @@ class ConstrainedLayer(nn.Module, ABC):
     def check_constraints(self) -> None:
         """Warn (:class:`LeftConstraintSet`) where a parameter is far outside its set."""
         for own, parameter in self.constrained():
-            if own.kept_within is None:
+            if own.kept_within is None or parameter.is_meta:
                 continue
             violation = own.violation(parameter)
             if not violation <= own.kept_within:
@@ -114,6 +114,16 @@ def check_features(in_features: int, out_features: int) -> None:
 def misfit(x: Tensor, allowed: str) -> ArgumentError:
     """What is raised where an input has another shape than the layer takes."""
     return ArgumentError(f"x: found {shown(x)}; allowed: {allowed}")
+
+
+def check_rows(x: Tensor, weight: Tensor) -> None:
+    """Refuse what is no [N, in] for ``weight`` [out, in]: of three axes distances go wrong unseen.
+
+    Raises:
+        ArgumentError: that.
+    """
+    if x.dim() != 2 or x.shape[1] != weight.shape[1]:
+        raise misfit(x, f"[N, {weight.shape[1]}]")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lipsort_cli.arguments import numbers, real, shown
 from lipsort_cli.devices import sent
 from lipsort_cli.errors import ArgumentError
-from lipsort_cli.layers.base import check_features, in_norm
+from lipsort_cli.layers.base import check_features, check_rows, in_norm
 
 _CACHED = 2**16
 """Numbers of a chunk that stays in a processor's cache."""
@@ -209,6 +209,7 @@ class Distance(nn.Module):
         return self.offset - self.mean
 
     def forward(self, x: Tensor) -> Tensor:
+        check_rows(x, self.parameter)
         if not self.training:
             found: Tensor = OrderStatistics.apply(x, self.parameter, self.decay)
             return found + self.bias

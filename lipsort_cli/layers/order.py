@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import real, whole
-from lipsort_cli.layers.base import check_features, in_norm
+from lipsort_cli.layers.base import check_features, check_rows, in_norm
 
 _BLOCK = 64
 """Ranks of a block: votes are added up block by block first, then within one block."""
@@ -200,6 +200,7 @@ class WeightedOrder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] to [N, out], exactly; in training as well."""
+        check_rows(x, self.parameter)
         weight, bias = self.whole()
         found: Tensor = OrderStatistic.apply(x, weight.to(x.dtype), bias.to(x.dtype))
         return found
@@ -278,6 +279,7 @@ class Versus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in] to [N, classes], exactly; in training as well."""
+        check_rows(x, self.parameter)
         weight, bias = self.whole()
         gates = OrderStatistic.apply(x, weight.to(x.dtype), bias.to(x.dtype))
         negated = nn.functional.linear(gates, self.losses().to(x.dtype))

@@ -34,5 +34,12 @@ def eager(kind: type[Kind]) -> type[Kind]:
         "step": torch.no_grad()(step),
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
+        # Under its name pickle finds torch's own class.
+        "__reduce__": lambda self: (_bare, (kind,), self.__getstate__()),
     }
     return type(kind.__name__, (kind,), members)
+
+
+def _bare(kind: type[Kind]) -> Kind:
+    made = eager(kind)
+    return made.__new__(made)

@@ -150,6 +150,9 @@ class StiefelAdam(_OnManifold):
         # Adam moves matrices of zeros: what they are afterwards is its step, unrounded.
         self._adams.append(adam([torch.zeros_like(p) for p in self.param_groups[-1]["params"]]))
 
+    def __getstate__(self) -> Group:
+        return {**super().__getstate__(), "_adams": self._adams}
+
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
         """One step of every parameter that has a gradient; the loss where a closure was given."""
@@ -220,6 +223,9 @@ class Combined(Optimizer):
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.parts = list(parts)
         super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    def __getstate__(self) -> Group:
+        return {**super().__getstate__(), "parts": self.parts}
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:

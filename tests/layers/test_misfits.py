@@ -10,6 +10,8 @@ from lipsort_cli import layers
 from lipsort_cli.errors import ArgumentError, UsageError
 from lipsort_cli.layers import Convolution, Dense, Normalize, ReshapedConvolution
 from lipsort_cli.layers import TransposedConvolution as Transposed
+from lipsort_cli.layers.distance import Distance
+from lipsort_cli.layers.order import Versus, WeightedOrder
 
 CONVOLUTIONS = [
     kind
@@ -29,6 +31,20 @@ def test_channels_are_named_with_those_allowed(layer: nn.Module) -> None:
     for shape in ((), (4,), (2, 4), (2, 1, 4, 4), (2, 4, 6, 6)):
         with pytest.raises(ArgumentError, match=r"x: found .*; allowed: \[.*\b3\b"):
             layer(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("layer", [Distance(8, 4), WeightedOrder(8, 4), Versus(8, 3)])
+def test_rows_are_all_that_order_statistics_take(layer: nn.Module) -> None:
+    for shape in ((8,), (5, 7), (2, 5, 8)):
+        for mode in (True, False):
+            with pytest.raises(ArgumentError, match=r"x: found .*; allowed: \[N, 8\]"):
+                layer.train(mode)(torch.zeros(shape))
+
+
+def test_layers_without_numbers() -> None:
+    with torch.device("meta"):
+        network = nn.Sequential(Dense(8, 4), layers.MaxMin(), ReshapedConvolution(1, 3, 2)).eval()
+    assert "8, 4, bias=True\n" in str(network)
 
 
 @pytest.mark.parametrize("kind", CONVOLUTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -295,9 +296,11 @@ def test_state_survives_saving(config: Any) -> None:
     twin = copy.deepcopy(layer)
     other = build_optimizer(twin, config)
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    copied, pickled = copy.deepcopy((layer, optimizer)), pickle.loads(pickle.dumps((twin, other)))
     advance(layer, optimizer, gradients[2:])
-    advance(twin, other, gradients[2:])
-    assert torch.equal(layer.parameter, twin.parameter)
+    for pair in ((twin, other), copied, pickled):
+        advance(*pair, gradients[2:])
+        assert torch.equal(layer.parameter, pair[0].parameter)
 
 
 @pytest.mark.usefixtures("products")

@@ -45,9 +45,12 @@ class Constraint(nn.Module, ABC):
         return 0.0
 
     def contains(self, weight: Tensor, tolerance: float | None = None) -> bool:
-        """Whether ``weight`` [out, in] is in the set up to ``tolerance``. NaN is not."""
+        """Whether ``weight`` [out, in] is in the set up to ``tolerance``. NaN is not.
+
+        Where a weight holds no numbers (torch's device ``meta``), it is taken to be.
+        """
         limit = self.tolerance if tolerance is None else tolerance
-        return self.violation(weight) <= limit
+        return weight.is_meta or self.violation(weight) <= limit
 
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
