@@ -43,6 +43,12 @@ def with_command(words: list[str]) -> list[str]:
             f"keys, as in lipsort tune train '{EXAMPLE}'{hint}",
             ((named[0], [near[0]]),) if hint and len(named) == 1 else (),
         )
+    for word in words:
+        if word.startswith("objective="):  # of sweepers, which a search is none of
+            raise UsageError(
+                f"found {word}; allowed: objectives=[...]",
+                ((word, [word.replace("objective", "objectives", 1)]),),
+            )
     rest = [quoted(word) for word in words if word not in own and word not in named]
     one = [f"objectives=[{word.partition('=')[2]}]" if _is_bare(word) else word for word in own]
     return [f"command={command.name}", f"overrides=[{','.join(rest)}]", *one]

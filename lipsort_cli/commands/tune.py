@@ -40,7 +40,7 @@ def run(config: TuneConfig, directory: Path) -> None:
         with paths_from(started_in(directory)):
             _require_same(study, require_data(config.command, space))
     with RunRecord.recording(directory, "tune", config=config, seed=config.search_seed):
-        _search(study, config, directory)
+        _search(study, config, directory, int(min(config.trials, study.space.size)))
         if not study.in_state("complete"):
             raise LipsortError(f"none of {plural(len(study.trials), 'trial')} came to its end")
         _write(study, config, directory)
@@ -60,11 +60,12 @@ def _require_same(study: Study, fingerprints: list[dict[str, Any]]) -> None:
             )
 
 
-def _search(study: Study, config: TuneConfig, directory: Path) -> None:
+def _search(study: Study, config: TuneConfig, directory: Path, trials: int) -> None:
     earlier = len(study.trials) - len(study.in_state("running"))
     console.print(
         f"searching {', '.join(one.key for one in study.space.dimensions)}: "
-        f"{plural(config.trials, 'trial')}"
+        f"{plural(trials, 'trial')}"
+        + (", all that there are" if trials < config.trials else "")
         + (f", {earlier} of them done earlier" if earlier else "")
         + f"; {config.workers} at a time; for "
         + " and ".join(
@@ -72,7 +73,7 @@ def _search(study: Study, config: TuneConfig, directory: Path) -> None:
         ),
         markup=False,
     )
-    with TrainingProgress(config.trials, earlier, unit="trial", interval=0.0) as progress:
+    with TrainingProgress(trials, earlier, unit="trial", interval=0.0) as progress:
 
         def told(trial: Trial) -> None:
             done = len(study.trials) - len(study.in_state("running"))
@@ -86,7 +87,7 @@ def _search(study: Study, config: TuneConfig, directory: Path) -> None:
             Search(
                 study,
                 config.command,
-                trials=config.trials,
+                trials=trials,
                 workers=config.workers,
                 prune=config.prune,
                 cwd=started_in(directory),
@@ -95,7 +96,7 @@ def _search(study: Study, config: TuneConfig, directory: Path) -> None:
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"interrupted after {len(study.in_state(*_ENDED))} of "
-                f"{plural(config.trials, 'trial')}; go on with "
+                f"{plural(trials, 'trial')}; go on with "
                 f"`lipsort tune {command_line(('resume', directory))}`"
             ) from error
 

@@ -41,5 +41,4 @@ def eager(kind: type[Kind]) -> type[Kind]:
 
 
 def _bare(kind: type[Kind]) -> Kind:
-    made = eager(kind)
-    return made.__new__(made)
+    return object.__new__(eager(kind))

@@ -44,6 +44,19 @@ class Dimension:
             return str(trial.suggest_int(self.key, low, high, log=self.log))
         return self._text(trial.suggest_float(self.key, self.low, self.high, log=self.log))
 
+    @property
+    def count(self) -> float:
+        """How many values there are; infinitely many in an interval."""
+        if self.values:
+            return len(self.values)
+        return int(self.high) - int(self.low) + 1 if self.whole else math.inf
+
+    def at(self, place: int) -> int | str:
+        """The value at ``place`` of a dimension that is no interval, as Optuna would draw it."""
+        if self.values and not self.ordered:
+            return self.values[place]
+        return place if self.ordered else int(self.low) + place
+
     def _text(self, value: float) -> str:
         short = f"{value:.{DIGITS}g}"
         return short if self.low <= float(short) <= self.high else repr(value)
@@ -64,6 +77,19 @@ class Space:
 
     dimensions: tuple[Dimension, ...]
     fixed: tuple[str, ...]
+
+    @property
+    def size(self) -> float:
+        """How many different trials there are."""
+        return math.prod(one.count for one in self.dimensions)
+
+    def at(self, place: int) -> dict[str, int | str]:
+        """What Optuna would draw for trial ``place`` of a finite space."""
+        found = {}
+        for one in self.dimensions:
+            place, own = divmod(place, int(one.count))
+            found[one.key] = one.at(own)
+        return found
 
     def draw(self, trial: Any) -> list[str]:
         """The overrides of Optuna's ``trial``, those that are searched."""

@@ -152,12 +152,28 @@ class Study:
             )
             asked = self._study.ask()
             words = self.space.draw(asked)
+            if (other := self._untried(asked.params)) is not None:
+                # A failure is nothing that the sampler learns from.
+                self._study.tell(asked, None, self.optuna.trial.TrialState.FAIL)
+                self._study.enqueue_trial(other)
+                asked = self._study.ask()
+                words = self.space.draw(asked)
         trial = Trial(number, words, dict(asked.params))
         self._asked.append(asked)
         self.trials.append(trial)
         make_folder(self.directory(trial))
         self._write(trial)
         return trial
+
+    def _untried(self, drawn: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What to try where ``drawn`` was tried before, and would come to the same: the next that
+        was not, from a random one on."""
+        tried = [trial.params for trial in self.trials]
+        if drawn not in tried or self.space.size <= len(tried) or math.isinf(self.space.size):
+            return None
+        size, start = int(self.space.size), mixed_seed(self.seed, len(tried), 1)
+        places = ((start + step) % size for step in range(size))
+        return next(found for found in map(self.space.at, places) if found not in tried)
 
     def report(self, trial: Trial, done: float, value: float) -> bool:
         """Note what the only goal is when the share ``done`` of a trial is done: is it to end?"""
@@ -191,7 +207,7 @@ class Study:
         states = self.optuna.trial.TrialState
         state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}
         # Versions differ in whether a trial that did not end well may have values.
-        self._study.tell(trial.number, trial.values or None, state[trial.state])
+        self._study.tell(self._asked[trial.number], trial.values or None, state[trial.state])
 
     def _write(self, trial: Trial) -> None:
         write_json(self.directory(trial) / TRIAL, asdict(trial))

@@ -51,6 +51,22 @@ def test_a_study_that_is_gone_on_with_tries_what_it_would_have_tried(
     assert len({tuple(t.words) for t in whole.trials}) == 16
 
 
+def test_nothing_is_tried_twice_while_something_is_left(tmp_path: Path) -> None:
+    whole = Dimension("n", 1, 2, whole=True)
+    space = Space((whole, *SPACE.dimensions[2:]), ())
+    assert (space.size, SPACE.size) == (12, float("inf"))
+    for count in (7, 12):
+        study = Study(tmp_path, space, ONE, seed=3)
+        while len(study.trials) < count:
+            study.end(study.ask(), "complete", {"validation.a": len(study.trials)})
+    assert len({tuple(t.words) for t in study.trials}) == 12
+    once = Study(tmp_path / "once", space, ONE, seed=3)
+    for other in study.trials:
+        trial = once.ask()
+        assert trial.words == other.words
+        once.end(trial, "complete", {"validation.a": len(once.trials)})
+
+
 def test_a_search_finds_more_than_chance(tmp_path: Path) -> None:
     study = _go_on(tmp_path, ONE, 30)
     tried = [study.signed(trial)[0] for trial in study.trials]
