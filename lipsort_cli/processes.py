@@ -125,6 +125,17 @@ def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Itera
             signal.signal(number, earlier)
 
 
+@contextmanager
+def stopping_later() -> Iterator[None]:
+    """Let signals to stop wait for the end of the block: an import that one interrupts may go on
+    with half a module, as torch does of numpy."""
+    sent: list[int] = []
+    with on_stop_signals(lambda number, _: sent.append(number)):
+        yield
+    for number in sent[:1]:
+        signal.raise_signal(number)
+
+
 def stop_signals() -> list[int]:
     """Signals after which a command leaves what can be resumed: Ctrl-C, termination, a hang-up.
 

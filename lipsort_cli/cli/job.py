@@ -34,7 +34,13 @@ from lipsort_cli.console import command_line, console, located, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, write_atomic
 from lipsort_cli.identity import locked
-from lipsort_cli.processes import collect_garbage, ending_with, keep_memory, on_stop_signals
+from lipsort_cli.processes import (
+    collect_garbage,
+    ending_with,
+    keep_memory,
+    on_stop_signals,
+    stopping_later,
+)
 
 Saved = dict[str, str]
 """Files by their path in the run directory."""
@@ -143,7 +149,8 @@ def execute(
                 workers.dismiss(typed)
             else:
                 with runs.beginning(save):
-                    module = importlib.import_module(command.module)
+                    with stopping_later():
+                        module = importlib.import_module(command.module)
                     collect_garbage()
                     module.run(typed, directory)
                 save()

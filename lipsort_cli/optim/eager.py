@@ -8,7 +8,7 @@ slower.
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.optim import Optimizer
@@ -40,5 +40,5 @@ def eager(kind: type[Kind]) -> type[Kind]:
     return type(kind.__name__, (kind,), members)
 
 
-def _bare(kind: type[Kind]) -> Kind:
+def _bare(kind: Any) -> Any:
     return object.__new__(eager(kind))

@@ -90,6 +90,30 @@ def test_a_run_stopped_before_its_pictures_is_gone_on_with(
     assert list((tmp_path / "run/figures").glob("*.png"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_torch_is_being_loaded_is_not_lost(tmp_path: Path, number: int) -> None:
+    # What torch's own code may do of numpy: an interrupted import is swallowed, half of it stays.
+    script = f"""
+import os, sys
+class Sent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            try:
+                os.kill(os.getpid(), {int(number)})
+            except KeyboardInterrupt:
+                pass
+sys.meta_path.insert(0, Sent())
+from lipsort_cli.app import main
+main()
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script, "train", "training.epochs=1", "threads=1"],
+        cwd=tmp_path, capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (130, "lipsort: interrupted\n")
+
+
 @pytest.mark.parametrize("module", ["rich.console", "lipsort_cli.console", "lipsort_cli.cli.plain"])
 def test_ctrl_c_while_the_command_is_being_loaded_leaves_no_traceback(
     module: str, tmp_path: Path

@@ -131,7 +131,14 @@ def test_words_are_the_searchs_own_or_handed_on() -> None:
         "command=train", "overrides=['seed=1,2','~a']", "trials=3", "objectives=[clean]",
     ]  # fmt: skip
     assert with_command(["resume=x", "trials=9"]) == ["resume=x", "trials=9"]
-    for wrong in ([], ["seed=1,2"], ["train", "wgan"], ["train", "a=1,2", "objective=clean"], ["sofa"], ["resume=x", "seed=1"]):
+    for wrong in (
+        [],
+        ["seed=1,2"],
+        ["train", "wgan"],
+        ["train", "a=1,2", "objective=clean"],
+        ["sofa"],
+        ["resume=x", "seed=1"],
+    ):
         with pytest.raises(UsageError, match="found"):
             with_command(wrong)
 
