@@ -62,7 +62,7 @@ FULL: dict[str, tuple[str, ...]] = {
     "ours/robustness_linf_l2": (*_ALL, "model.widths=[512,512,512]", "training.epochs=50"),
     "ours/robustness_l2": (*_ALL, "model.widths=[512,512,512]", "training.epochs=88"),
     "ours/wgan": ("training.steps=10000", "generator.channels=64", "critic.widths=[512,512,512]"),
-    "ours/generator_distance": ("model.widths=[512,512,512]", "training.steps=3000"),
+    "ours/generator_distance": ("training.steps=3000",),
 }
 """What the full version changes of our presets; the published ones have files of their own."""
 
