@@ -71,6 +71,25 @@ class Table:
         parts = parts or [[]]
         return [self._part(names + columns, number, parts) for number, columns in enumerate(parts)]
 
+    def turned(self, limit: int, gap: int = 3) -> Table:
+        """This table with a line for each column, if only so it is at most ``limit`` wide.
+
+        What few rows have many figures of is read downwards; many rows are compared in columns.
+        """
+        columns = range(len(self.header))
+        heads = [" ".join(cell.split("\n")) for cell in self.header]
+        names = [" ".join(row[: self.keys]) for row in self.rows]
+        turned = Table(
+            self.title,
+            [" ".join(heads[: self.keys]), *names],
+            [[heads[i], *(row[i] for row in self.rows)] for i in columns[self.keys :]],
+            self.caption,
+        )
+        wide, narrow = (
+            sum(table.width(i) + gap for i in range(len(table.header))) for table in (self, turned)
+        )
+        return turned if narrow <= limit < wide else self
+
     def _part(self, columns: list[int], number: int, parts: list[list[int]]) -> Table:
         many = len(parts) > 1
         return Table(

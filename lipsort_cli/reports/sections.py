@@ -18,6 +18,9 @@ from lipsort_cli.reports.rows import Comparison
 from lipsort_cli.reports.values import Column
 from lipsort_cli.versions import processor
 
+_PAGE = 160
+"""Characters that go beside each other on a page."""
+
 
 def summary(runs: Sequence[Run], broken: Sequence[Broken]) -> str:
     """How many runs there are, how many without results, and what they ran on."""
@@ -108,7 +111,8 @@ def _main_table(
     missing = [family(c[0]) for c in comparison.columns if c[0] not in names]
     if missing:
         notes.append(f"Not shown (see columns): {', '.join(dict.fromkeys(missing))}.")
-    return Table("Results", header, rows, " ".join(filter(None, notes)), 1, right)
+    table = Table("Results", header, rows, " ".join(filter(None, notes)), 1, right)
+    return table.turned(_PAGE)
 
 
 def _common(comparison: Comparison) -> str:
@@ -139,7 +143,7 @@ def _run_table(comparison: Comparison) -> Table:
     if comparison.repeated:
         again = ", ".join(located(run.directory) for run in comparison.repeated)
         caption = f"Not counted, since a newer run has the same configuration and seed: {again}."
-    return Table("Runs by row of the table", ["#", "seed", "start (UTC)", "seconds", "directory"],
+    return Table("Runs by their number", ["#", "seed", "start (UTC)", "seconds", "directory"],
                  rows, caption, 1, frozenset({3}))  # fmt: skip
 
 

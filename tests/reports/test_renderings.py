@@ -104,3 +104,19 @@ def test_the_screen_shows_every_column(sweep: Path, tmp_path: Path, width: int) 
         assert part in text
     for run in report.rows[0].runs:
         assert str(run.directory) in text.replace("\n", "").replace(" ", "")
+
+
+def test_many_figures_of_few_rows_are_read_downwards() -> None:
+    header = ["#", "model", *(f"figure {i}\n(empirical)" for i in range(20))]
+    rows = [[str(n), "mlp", *(f"{n}.{i}" for i in range(20))] for n in (1, 2)]
+    table = Table("Results", header, rows, "said once")
+    turned = table.turned(160)
+    assert turned.header == ["#", "1", "2"]
+    assert [row[0] for row in turned.rows[:2]] == ["model", "figure 0 (empirical)"]
+    assert {cell for row in turned.rows for cell in row[1:]} == {c for row in rows for c in row[1:]}
+    assert turned.caption == "said once"
+    assert sum(turned.width(i) + 3 for i in range(3)) <= 160
+    many = Table("Results", header, [rows[0]] * 40)
+    assert many.turned(160) is many  # as wide either way
+    narrow = Table("Results", header[:4], [row[:4] for row in rows])
+    assert narrow.turned(160) is narrow
