@@ -14,7 +14,8 @@ from lipsort_cli.reports.values import COUNT, GIVEN, Column, is_share, lower_is_
 
 SPREADS = {"deviation": "standard deviation", "half_range": "half the range"}
 _SECONDARY = (
-    *("certified_value", "dual_correlation", "parameters*", "steps", "critic_steps", "seconds"),
+    *("certified_value", "dual_correlation", "transport_width", "parameters*"),
+    *("steps", "critic_steps", "seconds"),
     *("certificate.*", "inspect.*", "attack.*"),
 )
 """Figures that are left out of tables unless ``columns`` asks for them; the caption names them."""

@@ -25,6 +25,7 @@ _KINDS = {
         "lipschitz_bound": "proven",
         "certified_value": "proven",
         "dual_correlation": "empirical",
+        "transport_width": "proven",
         "true": GIVEN,
     },
 }
@@ -34,7 +35,10 @@ _IN_A_NORM = (
     *("population_lower_bound", "population_upper_bound"),
 )
 """Figures of the norm that a run is about, which do not name it themselves."""
-_LOWER_IS_BETTER = ("seconds", "lipschitz_bound", "upper_bound", "loss", "error", "parameters")
+_LOWER_IS_BETTER = (
+    *("seconds", "lipschitz_bound", "upper_bound", "width"),
+    *("loss", "error", "parameters"),
+)
 
 
 Column = tuple[str, str, str]

@@ -13,6 +13,7 @@ from lipsort_cli.cli.plain import PLAIN
 from lipsort_cli.config.catalog import group_options
 from lipsort_cli.config.compose import Composer
 from lipsort_cli.config.tree import config_root, heading
+from lipsort_cli.reports.values import UNSTATED, figures
 from lipsort_cli.reproduction.jobs import command_of
 from lipsort_cli.reproduction.plan import plan
 from lipsort_cli.reproduction.sizes import FULL, QUICK
@@ -85,6 +86,8 @@ def test_runs_small(preset: str, tmp_path: Path, request: pytest.FixtureRequest)
     perform(command, overrides, tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["lipschitz_bound"] > 0 or command == "wgan"
+    # What no file says the kind of would be listed as that in every report.
+    assert [f.name for f in figures(results, command, "l2") if f.evidence == UNSTATED] == []
 
 
 @pytest.mark.parametrize("preset", [name for name in SMALLER if name.startswith("paper/")])
