@@ -44,6 +44,12 @@ class Dimension:
             return str(trial.suggest_int(self.key, low, high, log=self.log))
         return self._text(trial.suggest_float(self.key, self.low, self.high, log=self.log))
 
+    def meant_whole(self, error: UsageError) -> bool:
+        """Whether ``error`` is that this interval's ends, which are whole, were sent as floats."""
+        if self.values or self.whole or self.low % 1 or self.high % 1:
+            return False
+        return f"{self.key}: found {float(self.low)}; allowed: a whole" in str(error)
+
     @property
     def count(self) -> float:
         """How many values there are; infinitely many in an interval."""
@@ -137,9 +143,16 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
     if faults:
         raise UsageError("\n".join(faults))
     space = Space(tuple(dimensions), tuple(fixed))
-    for config in configurations(command, space):
-        if fault := silent(config, goals):
-            raise UsageError(fault)
+    try:
+        for config in configurations(command, space):
+            if fault := silent(config, goals):
+                raise UsageError(fault)
+    except UsageError as error:
+        instead = tuple(
+            (word, [word.replace("=", "=int(", 1) + ")"]) for word in words
+            if word.startswith((*(f"{one.key}=" for one in dimensions if one.meant_whole(error)),))
+        )  # fmt: skip
+        raise UsageError(str(error), instead or error.instead) from error
     return space
 
 

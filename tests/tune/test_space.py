@@ -56,6 +56,17 @@ def test_sweeps_are_dimensions(word: str, expected: Dimension, drawn: str) -> No
     assert space.draw(Highest()) == [f"{expected.key}={drawn}"]
 
 
+@pytest.mark.parametrize("word", ["training.epochs=log(1,3)", "training.epochs=interval(1,3)"])
+def test_whole_ends_of_a_key_that_counts(word: str) -> None:
+    with pytest.raises(UsageError, match=r"training.epochs: found 1.0; allowed: a whole") as error:
+        read("train", ["data=digits", word, "optimizer.lr=log(0.01,1)"])
+    ((place, instead),) = error.value.instead
+    assert place == word and read("train", ["data=digits", *instead]).dimensions[0].whole
+    with pytest.raises(UsageError) as error:
+        read("train", ["data=digits", word.replace("(1,", "(0.5,")])
+    assert not error.value.instead
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
