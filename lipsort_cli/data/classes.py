@@ -33,7 +33,8 @@ def warn_of_alike(source: Path, names: Sequence[str]) -> None:
     for name in names:
         shown = [c for c in normalize("NFKC", name).casefold() if category(c) != "Cf"]
         letters = "".join("".join(shown).split())
-        alike.setdefault(sizes_of([letters]).get(letters, letters), []).append(repr(name))
+        number = letters.replace(",", ".")  # where that is the decimal sign
+        alike.setdefault(sizes_of([number]).get(number, letters), []).append(repr(name))
     for key, found in alike.items():
         if len(found) > 1:
             how = "equal numbers" if isinstance(key, Decimal) else _HOW

@@ -209,6 +209,10 @@ def test_labels_alike_that_are_different_classes_are_said(
     assert read(written(tmp_path / "a.csv", table)).names == ("01", "1", "1.0", "1e1")
     said = " ".join(capsys.readouterr().err.split())
     assert "the labels '01', '1', '1.0' are equal numbers" in said and "1e1" not in said
+    table = {"x": [f"{i},5" for i in range(40)], "kind": ["1", "1,0", "a,b", "a.b"] * 10}
+    assert len(read(written(tmp_path / "b.parquet", table), decimal="comma").names) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the labels '1', '1,0' are equal numbers" in said and "a.b" not in said
     table["kind"] = ["1", "2", "10", "x"] * 10
     read(written(tmp_path / "a.csv", table))
     assert "labels" not in capsys.readouterr().err
