@@ -44,6 +44,7 @@ QUOTED: dict[str, dict[str, tuple[Cell, ...]]] = {
         "of 10,000 points verified | {} s of one core": ((COST, "| verify it |", 0),),
         "# MNIST: {} % certified at 1.58": ((L2, MAXMIN, 8),),
         "# {} %, with bfloat16 in a quarter": ((WIDE, "| `mnist_l2_wide` |", 8),),
+        "# {} % (binary64, one seed)": ((WIDE, "| `mnist_l2_wider`, seed 0, in binary64 |", 4),),
         "same {} s on one core on MNIST": ((GAN, "evaluation.samples=5000`, the same runs", 0),),
         "gradient penalty have recall {} and {}, precision": (
             (GAN, "| recall (higher) |", 0), (GAN, "| recall (higher) |", 2),
