@@ -148,10 +148,12 @@ def read(command: str, words: Sequence[str], goals: Collection[str] = ()) -> Spa
             if fault := silent(config, goals):
                 raise UsageError(fault)
     except UsageError as error:
+        counting = tuple(f"{one.key}=" for one in dimensions if one.meant_whole(error))
         instead = tuple(
-            (word, [word.replace("=", "=int(", 1) + ")"]) for word in words
-            if word.startswith((*(f"{one.key}=" for one in dimensions if one.meant_whole(error)),))
-        )  # fmt: skip
+            (word, [word.replace("=", "=int(", 1) + ")"])
+            for word in words
+            if word.startswith(counting)
+        )
         raise UsageError(str(error), instead or error.instead) from error
     return space
 
