@@ -76,6 +76,9 @@ class MLflow(Tracker):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Its makers would have files replaced by a database, which the skinny package lacks.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        # Left alone it tries a server that does not answer for four minutes, and training waits.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         from mlflow import MlflowClient
         from mlflow.entities import Metric
 

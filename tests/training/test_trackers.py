@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -104,6 +105,24 @@ def test_mlflow_holds_one_run_of_both_starts(
     assert [(p.step, p.value) for p in points] == [(2, 0.5), (4, 0.25)]
     assert run.data.metrics["validation/accuracy"] == 1
     assert json.loads((tmp_path / "sweep/0/mlflow.json").read_text())["run"] == run.info.run_id
+
+
+def test_mlflow_waits_seconds_for_a_server_and_as_long_as_its_user_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, each = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    monkeypatch.setenv(tries, "0")
+    monkeypatch.delenv(tries)
+    monkeypatch.setenv(each, "7")
+
+    def unreachable(uri: str) -> None:
+        raise OSError(f"{uri} does not answer")
+
+    fake = SimpleNamespace(MlflowClient=unreachable)
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    monkeypatch.setitem(sys.modules, "mlflow.entities", SimpleNamespace(Metric=None))
+    Trackers(["mlflow"], About(tmp_path, "train")).log("train", 1, {"loss": 1.0})
+    assert (os.environ[tries], os.environ[each]) == ("3", "7")
 
 
 def test_wandb_tells_the_jobs_of_sweeps_apart(
