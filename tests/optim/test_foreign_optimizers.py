@@ -137,7 +137,7 @@ def test_kept_constraints_hold_under_another_optimizer(name: str) -> None:
 UNBOUND: dict[str, Callable[[], nn.Module]] = {
     "Distance": lambda: Distance(3, 4),
     "WeightedOrder": lambda: WeightedOrder(3, 4),
-    "OrderFilter": lambda: OrderFilter((1, 5, 5), 4, side=3),
+    "OrderFilter": lambda: OrderFilter((1, 5, 5), 4, side=3, stride=1),
 }
 """Layers that compute a weight without a set that it is in."""
 

@@ -241,7 +241,7 @@ def test_data_of_a_study_that_moved_are_named_anew(
     capfd.readouterr()
     assert lipsort(monkeypatch, "tune", study, "trials=2", "data.path=u.csv") == 0
     line = " ".join(_line_to_paste(capfd.readouterr().out))
-    assert str(tmp_path / "a b" / "u.csv") in line and "t.csv" not in line
+    assert "data.path=u.csv" in line and "t.csv" not in line
     assert lipsort(monkeypatch, "tune", study, "trials=3") == 0  # it is known from now on
     assert len(list((tmp_path / "study/trials").iterdir())) == 3
     Path("u.csv").write_text("x,y\n" + "".join(f"{i * i}.25,{i % 2}\n" for i in range(40)))
