@@ -36,6 +36,7 @@ CHANGEABLE = (
     "tracker",
     "training.checkpoint_seconds",
     *PLACES,
+    "moved",
     "data.download",
     "distribution.download",
     "objective",

@@ -73,6 +73,19 @@ def called_from_python() -> Iterator[None]:
         _in_python.reset(token)
 
 
-def spelled(shell: str = "hydra.run.dir=FOLDER", python: str = "directory=FOLDER") -> str:
+_folder: ContextVar[str] = ContextVar("folder", default="hydra.run.dir=FOLDER")
+
+
+@contextlib.contextmanager
+def folder_given_by(words: str) -> Iterator[None]:
+    """Have messages within the block say ``words`` where they tell to choose another folder."""
+    token = _folder.set(words)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def spelled(shell: str = "", python: str = "directory=FOLDER") -> str:
     """What a message tells to write, by default for another folder: in a shell, or in Python."""
-    return python if _in_python.get() else shell
+    return python if _in_python.get() else shell or _folder.get()

@@ -14,8 +14,9 @@ from lipsort_cli.cli.plain import PLAIN, function, refusal
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.schema import COMMANDS
 from lipsort_cli.console import warn
-from lipsort_cli.errors import Interrupted
+from lipsort_cli.errors import Interrupted, UsageError
 from lipsort_cli.processes import collect_garbage
+from lipsort_cli.quoting import folder_given_by
 
 app = typer.Typer(
     name="lipsort",
@@ -70,11 +71,30 @@ class _Plain(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The words that are no options; warns where an option is given twice."""
-        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        values, _, given = self.make_parser(ctx).parse_args(list(args))
+        for param in given:
+            found = values[param.name]
+            if found == "" or (isinstance(found, list | tuple) and "" in found):
+                name = param.opts[0] if param.param_type_name == "option" else param.metavar
+                raise UsageError(
+                    f"{name or param.name}: found nothing, as of an empty variable of a shell; "
+                    "allowed: a value"
+                )
         for option in {id(p): p for p in given if p.param_type_name == "option"}.values():
             if given.count(option) > 1 and not getattr(option, "is_flag", True):
                 warn(f"{option.opts[0]}: found {given.count(option)} times; the last counts")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry the command out; messages say how its own folder is chosen."""
+        out = any("--out" in param.opts for param in self.params)
+        with folder_given_by("--out FOLDER" if out else f"`lipsort {self.name} FOLDER`"):
+            try:
+                return super().invoke(ctx)
+            except OSError as error:
+                from lipsort_cli.cli.launch import as_message
+
+                raise as_message(error) from error
 
 
 for _command in COMMANDS.values():
@@ -87,7 +107,6 @@ for _name in PLAIN:
 
 def _shell(name: str) -> str:
     from lipsort_cli.cli.complete import SCRIPTS
-    from lipsort_cli.errors import UsageError
 
     if name not in SCRIPTS:
         raise UsageError(f"completion: found {name!r}; allowed: {', '.join(SCRIPTS)}")
@@ -131,7 +150,8 @@ def _complete(
     if show_completion is not None:
         print(SCRIPTS[_shell(show_completion)], end="")
     elif install_completion is not None:
-        start = install(_shell(install_completion))
+        with folder_given_by("HOME=FOLDER"):
+            start = install(_shell(install_completion))
         print(f"Completion is installed; open a new shell, or run: source {start}")
 
 

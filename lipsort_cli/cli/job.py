@@ -42,6 +42,10 @@ from lipsort_cli.processes import (
     stopping_later,
 )
 
+MOVED = "++hydra.job.env_set.LIPSORT_MOVED=1"
+"""The override that tells jobs of a sweep that is resumed, in any process, that their data have
+moved: those that are finished are kept all the same."""
+
 Saved = dict[str, str]
 """Files by their path in the run directory."""
 
@@ -112,6 +116,8 @@ def carry_out(
     typed = to_typed(config, command.name)
     folder = subdir or hydra.output_subdir
     files = _files(config, hydra, folder) if folder else {}
+    if "LIPSORT_MOVED" in hydra.job.env_set and hasattr(typed, "resume"):
+        typed.resume = str(directory)
     with paths_from(Path(hydra.runtime.cwd)):
         return execute(command, typed, directory, files, optimizes(hydra))
 

@@ -35,7 +35,7 @@ from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.files import too_long, write_error
 from lipsort_cli.identity import described, digest
 from lipsort_cli.processes import Place, place
-from lipsort_cli.quoting import quoted
+from lipsort_cli.quoting import folder_given_by, quoted
 
 
 def launch(command: Command, arguments: list[str]) -> None:
@@ -93,12 +93,15 @@ def _composed(command: Command, options: argparse.Namespace, overrides: list[str
             finding.usable_folder("hydra.sweep.dir", str(config.hydra.sweep.dir or ""))
             # What Hydra would save of each job is saved when the job has been let in.
             saved = config.hydra.output_subdir
-            with left_on_a_signal(command, str(config.hydra.launcher.get("_target_"))):
+            with (
+                left_on_a_signal(command, str(config.hydra.launcher.get("_target_"))),
+                folder_given_by("hydra.sweep.dir=FOLDER"),
+            ):
                 _hydra(command, options, [*overrides, "hydra.output_subdir=null"], saved)
         else:
             _single(command, config)
     except OSError as error:
-        raise _as_message(error) from error
+        raise as_message(error) from error
 
 
 def _is_query(options: argparse.Namespace) -> bool:
@@ -208,7 +211,7 @@ def _of_hydra(error: Exception) -> Exception:
     return UsageError(f"Hydra or one of its plugins ended with {type(error).__name__}: {words}")
 
 
-def _as_message(error: OSError) -> LipsortError:
+def as_message(error: OSError) -> LipsortError:
     """A file of a command's own that could not be read or written, as a message."""
     if error.filename is None:
         return LipsortError(str(error.strerror or error))

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lipsort_cli import runs
 from lipsort_cli.cli.arguments import path_of
+from lipsort_cli.cli.job import MOVED
 from lipsort_cli.config import catalog
 from lipsort_cli.config.registry import Command
 from lipsort_cli.config.typed import from_plain, settle_paths, to_typed
@@ -26,7 +27,7 @@ from lipsort_cli.console import console, say, warn
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError, first_line
 from lipsort_cli.files import paths_from, read_yaml, resolved, write_atomic
 from lipsort_cli.identity import CHANGEABLE, PLACES
-from lipsort_cli.quoting import quoted
+from lipsort_cli.quoting import folder_given_by, quoted
 
 SWEEP = "multirun.yaml"
 """What Hydra writes into the folder of a sweep."""
@@ -94,7 +95,7 @@ def run(
     typed = to_typed(config, command.name)
     anew = others if apart is None else []
     try:
-        with paths_from(runs.started_in(directory)):
+        with paths_from(runs.started_in(directory)), folder_given_by("a copy: resume=COPY"):
             execute(command, typed, directory.resolve() if apart is None else apart)
     except (KeyboardInterrupt, Interrupted):
         _remember(directory, config, anew)
@@ -105,9 +106,10 @@ def run(
 def _remember(directory: Path, config: DictConfig, others: list[str]) -> None:
     """Keep what was given anew and counts from now on: the place of the data, the trials."""
     path = directory / ".hydra" / "config.yaml"
-    for key in {text.partition("=")[0].lstrip("+") for text in others} & {*PLACES, "trials"}:
+    kept = {*PLACES, "moved", "trials"}
+    for key in {text.partition("=")[0].lstrip("+") for text in others} & kept:
         value = OmegaConf.select(config, key)
-        if key == "trials" or exists(str(value)):
+        if key not in PLACES or exists(str(value)):
             saved = OmegaConf.create(read_yaml(path))
             OmegaConf.update(saved, key, value)
             write_atomic(path, OmegaConf.to_yaml(saved))
@@ -144,8 +146,11 @@ def sweep(command: Command, target: str, others: list[str]) -> Iterator[list[str
     _allowed(command, others)
     if not started.is_dir():
         raise UsageError(f"resume: {started} is missing, where the sweep was started")
-    ours = ("hydra.mode=", "hydra.sweep.dir=", "hydra.output_subdir=null")
+    anew = tuple(f"{text.partition('=')[0]}=" for text in others)
+    ours = ("hydra.mode=", "hydra.sweep.dir=", "hydra.output_subdir=null", MOVED, *anew)
     kept = [text for text in map(str, given) if not text.startswith(ours)]
+    if any(text.startswith(tuple(f"{key}=" for key in PLACES)) for text in others):
+        kept.append(MOVED)
     with chdir(started):
         yield [*kept, f"hydra.sweep.dir={quoted(str(folder))}", *others]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 
 from omegaconf import DictConfig
 
+from lipsort_cli.cli.arguments import path_of
 from lipsort_cli.config.meant import alike
 from lipsort_cli.config.schema import find
 from lipsort_cli.config.tune import EXAMPLE, TUNED, TuneConfig
 from lipsort_cli.config.typed import to_typed
 from lipsort_cli.errors import UsageError
+from lipsort_cli.files import resolved
+from lipsort_cli.identity import PLACES
 from lipsort_cli.quoting import quoted
 
 OWN = frozenset(entry.name for entry in fields(TuneConfig))
@@ -28,12 +32,15 @@ def with_command(words: list[str]) -> list[str]:
     if any(word.startswith("resume=") for word in own) or (
         not named and any(word.startswith("command=") for word in own)
     ):
-        if rest := [word for word in words if word not in own]:
+        others = [word for word in words if word not in own]
+        moved = [word for word in others if word.startswith(tuple(f"{key}=" for key in PLACES))]
+        if rest := [word for word in others if word not in moved]:
             raise UsageError(
-                f"found {rest[0]}; allowed beside resume=: trials=N, workers=N",
+                f"found {rest[0]}; allowed beside resume=: trials=N, workers=N, and of data that "
+                f"have moved {', '.join(f'{key}=PLACE' for key in PLACES)}",
                 tuple((word, []) for word in rest),
             )
-        return own
+        return [*own, f"moved=[{','.join(map(_place, moved))}]"] if moved else own
     command = find(named[0]) if named else None
     if command is None or len(named) > 1:
         near = alike(named[0], TUNED) if named else []
@@ -60,6 +67,12 @@ def require_searchable(config: DictConfig) -> None:
 
     optuna_package()
     searched(to_typed(config, "tune"))
+
+
+def _place(word: str) -> str:
+    """Where data lie, seen from here, as a word that means the same from everywhere."""
+    place = os.path.abspath(resolved(path_of(word)))
+    return quoted(f"{word.partition('=')[0]}={quoted(place)}")
 
 
 def _is_own(word: str) -> bool:

@@ -10,7 +10,9 @@ from typer import Argument, Option
 
 from lipsort_cli.console import console, follow_up, plural, results_line, warn
 from lipsort_cli.errors import Interrupted, UsageError
+from lipsort_cli.finding import usable_folder
 from lipsort_cli.identity import locked
+from lipsort_cli.quoting import folder_given_by
 from lipsort_cli.versions import cores
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from lipsort_cli.reproduction.plan import Plan
     from lipsort_cli.reproduction.study import Finding
 
+SEEDS = 3
 MOST_SEEDS = 100
 
 
@@ -33,7 +36,7 @@ def reproduce(
         bool, Option("--standard", help="At most an hour an experiment on two cores.")
     ] = False,
     full: Annotated[bool, Option("--full", help="Published sizes, many hours.")] = False,
-    seeds: Annotated[int, Option(metavar="N", help="Seeds 0 to N-1.")] = 3,
+    seeds: Annotated[int, Option(metavar="N", help="Seeds 0 to N-1.")] = SEEDS,
     workers: Annotated[
         int | None, Option(metavar="N", help="Jobs at a time; as many as cores if left out.")
     ] = None,
@@ -59,33 +62,45 @@ def reproduce(
     wrong; 130 interrupted.
     """
     from lipsort_cli.reproduction.plan import choose, plan, prepare
+    from lipsort_cli.reproduction.record import record_folder
     from lipsort_cli.reproduction.studies import STUDIES
 
     if page is not None:
-        return _write_page(page)
+        given = (experiments, quick, standard, full, seeds != SEEDS, workers, out, kept, listing)
+        return _write_page(page, alone=not any(given))
     mode = _size(quick, standard, full)
     if not 1 <= seeds <= MOST_SEEDS:
         raise UsageError(f"--seeds: found {seeds}; allowed: 1 to {MOST_SEEDS}")
-    workers = cores() if workers is None else workers
-    if not 1 <= workers <= 1024:
-        raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
-    out = out or Path("outputs", "reproduce", mode)
+    workers = _workers(workers)
+    out = usable_folder("--out", str(out or Path("outputs", "reproduce", mode)))
     made = plan(choose(STUDIES, experiments or []), out, list(range(seeds)), mode)
     if listing:
         for job in made.jobs:
             state = "finished" if job.finished else "to do"
             console.print(f"{state:9} {job.line}", soft_wrap=True)
         return 0
-    with locked(out):
+    with locked(out), record_folder(kept):
         left_out = prepare(made.unfinished)
         failed = _run(made, left_out, workers, out)
         return _conclude(made, out, failed | left_out, mode, kept)
 
 
-def _write_page(folder: Path) -> int:
+def _workers(given: int | None) -> int:
+    workers = cores() if given is None else given
+    if not 1 <= workers <= 1024:
+        raise UsageError(f"--workers: found {workers}; allowed: 1 to 1024")
+    return workers
+
+
+def _write_page(folder: Path, alone: bool = True) -> int:
     from lipsort_cli.reproduction.record import write_page
 
-    results_line("Page", write_page(folder))
+    if not alone:
+        raise UsageError(
+            "--page: found together with other words; allowed: alone, because it runs nothing"
+        )
+    with folder_given_by("--page FOLDER"):
+        results_line("Page", write_page(folder))
     return 0
 
 
@@ -140,8 +155,10 @@ def _conclude(made: Plan, out: Path, failed: dict[Path, str], mode: str, kept: P
     began = time.monotonic()
     findings: dict[int, Finding | str] = record.judged(made, out)
     found = record.write(made, findings, out, mode, failed)
-    if kept is not None and record.keep(found, kept):
-        _write_page(kept)
+    if kept is not None:
+        with folder_given_by("--record FOLDER"):
+            if record.keep(found, kept):
+                _write_page(kept)
     _show(made, findings)
     words = [
         record.verdict(

@@ -10,7 +10,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lipsort_cli.config.catalog import all_keys
 from lipsort_cli.config.tune import TuneConfig
-from lipsort_cli.console import command_line, console, follow_up, plural, results_line, show_table
+from lipsort_cli.console import (
+    command_line,
+    console,
+    follow_up,
+    plural,
+    results_line,
+    say,
+    show_table,
+)
 from lipsort_cli.errors import Interrupted, LipsortError, UsageError
 from lipsort_cli.figures.front import draw_front, draw_history
 from lipsort_cli.files import paths_from, resolved, write_csv, write_json
@@ -73,6 +81,12 @@ def _search(study: Study, config: TuneConfig, directory: Path, trials: int) -> N
         ),
         markup=False,
     )
+    if failed := len(study.in_state("failed")):
+        again = command_line("lipsort", "tune", ("resume", directory), f"trials={trials + failed}")
+        say(
+            f"{plural(failed, 'trial')} failed earlier: counted, and not tried again; "
+            f"`{again}` begins as many others"
+        )
     with TrainingProgress(trials, earlier, unit="trial", interval=0.0) as progress:
 
         def told(trial: Trial) -> None:

@@ -110,6 +110,9 @@ class TuneConfig:
         True, "end trainings early that lag behind the median; of one objective only"
     )
     search_seed: int = option(0, "seeds the search", minimum=0, maximum=LARGEST_SEED)
+    moved: list[str] = option(
+        [], "where the data of a study that is gone on with lie now: data.path=PLACE beside resume="
+    )
     resume: str | None = option(None, "go on with the study in this folder")
 
     def faults(self) -> Iterator[str]:

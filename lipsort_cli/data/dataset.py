@@ -212,8 +212,8 @@ def _faults(
     low, high = torch.stack(split.inputs.aminmax()).tolist()
     if not math.isfinite(low) or not math.isfinite(high):
         yield (
-            "inputs that are no finite float32 numbers; allowed: finite ones, of a scale below "
-            "3e38 (data.noise of data=toy)"
+            "inputs that are no finite float32 numbers (NaN, infinite, or above 3e38); allowed: "
+            "finite ones"
         )
     if bounds is not None and not bounds[0] <= low <= high <= bounds[1]:
         yield f"inputs from {low:g} to {high:g}; allowed: what lies within bounds={bounds}, or None"

@@ -13,7 +13,7 @@ from lipsort_cli.config.data import FolderData
 from lipsort_cli.console import command_line, plural, say
 from lipsort_cli.data.classes import refuse_unseen, warn_of_alike
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset
-from lipsort_cli.data.options import few
+from lipsort_cli.data.options import few, packed_words
 from lipsort_cli.data.pictures import IMAGES, ArrayView, Reading, hidden, listed, skipped_words
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import resolved
@@ -55,6 +55,7 @@ def load_folder(config: FolderData) -> Dataset:
         lacking = "which is no folder" if root.exists() else "which does not exist"
         raise UsageError(
             f"data.path: found {config.path}, {lacking}; allowed: a folder of pictures"
+            f"{packed_words(root)}"
         )
     parts = {split: _Part.of(folder) for split, folder in _splits(root).items()}
     names = _classes(parts)

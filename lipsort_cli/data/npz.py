@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lipsort_cli.config.data import NpzData
 from lipsort_cli.console import say, warn
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
-from lipsort_cli.data.options import few
+from lipsort_cli.data.options import few, packed_words
 from lipsort_cli.data.pictures import (
     APART,
     ArrayView,
@@ -51,7 +51,8 @@ def load_npz(config: NpzData) -> Dataset:
         raise UsageError(f"data.path: found {path}; no such file; allowed: an .npz file")
     with readable(path):
         if not zipfile.is_zipfile(path):
-            raise UsageError(f"data.path: found {path}, which is no .npz file; {_WAY_OUT}")
+            words = packed_words(path) or f"; {_WAY_OUT}"
+            raise UsageError(f"data.path: found {path}, which is no .npz file{words}")
         with opened_npz(path) as (archive, names):
             missing = [key for key in _KEYS if key not in names]
             if missing and missing != _LABELS:

@@ -12,6 +12,15 @@ from lipsort_cli.data.letters import as_written
 from lipsort_cli.errors import UsageError
 from lipsort_cli.quoting import list_override, setting
 
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar", ".tgz", ".7z", ".rar")
+"""Endings of files that hold others."""
+
+
+def packed_words(location: str | Path) -> str:
+    """What to do with a compressed file or an archive, behind other words; else nothing."""
+    packed = str(location).lower().endswith(_PACKED)
+    return "; it is packed: unpack it first, and give what it holds" if packed else ""
+
 
 @dataclass(frozen=True)
 class Options:

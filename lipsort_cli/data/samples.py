@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lipsort_cli.config.distributions import FilesDistribution
 from lipsort_cli.console import plural, say
 from lipsort_cli.data.letters import as_written
-from lipsort_cli.data.options import Options, few, said_of
+from lipsort_cli.data.options import Options, few, packed_words, said_of
 from lipsort_cli.data.pictures import IMAGES, Reading, full_scale, listed, skipped_words
 from lipsort_cli.data.points import (
     DoubleRows,
@@ -172,6 +172,7 @@ def _read(
             require_file(path)
             raise UsageError(
                 f"found {location}; allowed: {', '.join(FORMATS)}, or a folder of images"
+                f"{packed_words(path)}"
             )
         if ending in TABLES:
             chosen = Options.of(options, "distribution")

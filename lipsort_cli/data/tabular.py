@@ -17,7 +17,7 @@ from lipsort_cli.data.classes import refuse_unseen, sizes_of, warn_of_alike
 from lipsort_cli.data.dataset import Dataset, Split, held_out, make_dataset, part
 from lipsort_cli.data.folder import SPLITS, split_of
 from lipsort_cli.data.letters import as_written
-from lipsort_cli.data.options import Options, few
+from lipsort_cli.data.options import Options, few, packed_words
 from lipsort_cli.data.precision import blurred
 from lipsort_cli.data.tables import TABLES, Table, open_table
 from lipsort_cli.errors import UsageError
@@ -48,7 +48,8 @@ def load_table(config: TableData) -> Dataset:
     if path.suffix.lower() not in TABLES or not path.is_file():
         lacking = "" if path.exists() else "no such file; "
         raise UsageError(
-            f"data.path: found {config.path}; {lacking}needed is a file, one of {', '.join(TABLES)}"
+            f"data.path: found {config.path}; {lacking}needed is a file, one of "
+            f"{', '.join(TABLES)}{packed_words(path)}"
         )
     table = open_table(path, Options.of(config, "data", (config.label, config.split)))
     for note in table.notes:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lipsort_cli.config.data import ToyData
 from lipsort_cli.data.dataset import Dataset, Split, make_dataset
+from lipsort_cli.errors import UsageError
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -76,6 +77,9 @@ def load_toy(config: ToyData) -> Dataset:
 
     The points are part of the task, as the images of a data set are: they do not depend on the
     run's seed.
+
+    Raises:
+        UsageError: there is so much noise that points are infinite.
     """
     count, draw = SETS[config.pattern]
     splits = []
@@ -83,8 +87,13 @@ def load_toy(config: ToyData) -> Dataset:
         rng = np.random.default_rng([0, number])
         points, labels = draw(size, rng)
         points = points + config.noise * rng.standard_normal((size, 2))
-        with np.errstate(over="ignore"):  # said of every data set that has infinities
+        with np.errstate(over="ignore"):
             inputs = torch.from_numpy(points.astype(np.float32))
+        if not inputs.isfinite().all():
+            raise UsageError(
+                f"data.noise: found {config.noise}, with which points are no finite float32 "
+                "numbers; allowed: less"
+            )
         splits.append(Split(inputs, torch.from_numpy(labels.astype(np.int64))))
     return make_dataset(
         config.pattern, *splits, validation=config.validation, bounds=None, classes=count

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lipsort_cli.config.certificates import Settled
 from lipsort_cli.console import plural, warn
 from lipsort_cli.data.letters import as_written
-from lipsort_cli.data.options import Options, few
+from lipsort_cli.data.options import Options, few, packed_words
 from lipsort_cli.data.pictures import (
     APART,
     IMAGES,
@@ -94,7 +94,9 @@ def open_unseen(location: str, taken: Taken, options: Settled) -> Unseen:
         return _table(path, taken, options)
     if ending in FORMATS:
         return _array(path, key, taken, place)
-    raise UsageError(f"{place}: found {location}; allowed: {', '.join(FORMATS)}, or a folder")
+    raise UsageError(
+        f"{place}: found {location}; allowed: {', '.join(FORMATS)}, or a folder{packed_words(path)}"
+    )
 
 
 def _place(options: Settled) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,24 @@ class LeftConstraintSet(UserWarning):
     """A weight is outside its layer's set: an optimizer moved it that knows nothing of the set."""
 
 
-class ConstrainedLayer(nn.Module, ABC):
+class Computing(nn.Module):
+    """A layer with members that are computed, as its weight is, and not assigned."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's; raises ArgumentError for what is computed, a weight above all."""
+        computed = getattr(type(self), name, None)
+        if isinstance(computed, property) and computed.fset is None:
+            held = dict.fromkeys(one.partition(".")[0] for one, _ in self.named_parameters())
+            held.pop("bias", None)
+            raise ArgumentError(
+                f"{name}: found an assignment, while {type(self).__name__} computes it; allowed: "
+                "to assign what it is computed from, such as "
+                + " or ".join(f"layer.{one} = other.{one}" for one in held)
+            )
+        super().__setattr__(name, value)
+
+
+class ConstrainedLayer(Computing, ABC):
     """A linear layer whose weight is a function of parameters that stay in a set.
 
     Optimizers move :meth:`manifold` by steepest descent on the Stiefel manifold and everything else

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lipsort_cli.arguments import numbers, real, shown
 from lipsort_cli.devices import sent
 from lipsort_cli.errors import ArgumentError
-from lipsort_cli.layers.base import check_features, check_rows, in_norm
+from lipsort_cli.layers.base import Computing, check_features, check_rows, in_norm
 
 _CACHED = 2**16
 """Numbers of a chunk that stays in a processor's cache."""
@@ -137,7 +137,7 @@ def _log(x: Tensor) -> Tensor:
     return x.clamp_min(torch.finfo(x.dtype).tiny).log()
 
 
-class Distance(nn.Module):
+class Distance(Computing):
     """y_j = sum_k (1 - decay) decay^k d_(k) + b_j, d_(0) >= d_(1) >= ... the sorted |x_i - w_ji|.
 
     With decay 0 the L-infinity distance of x from w_j; each output is 1-Lipschitz in L-infinity,

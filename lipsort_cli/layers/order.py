@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.arguments import real, whole
-from lipsort_cli.layers.base import check_features, check_rows, in_norm
+from lipsort_cli.layers.base import Computing, check_features, check_rows, in_norm
 
 _BLOCK = 64
 """Ranks of a block: votes are added up block by block first, then within one block."""
@@ -148,7 +148,7 @@ def balance(weight: Tensor, centre: Tensor, doubt: Tensor) -> tuple[Tensor, Tens
     return middle.to(weight.dtype), width.to(weight.dtype)
 
 
-class WeightedOrder(nn.Module):
+class WeightedOrder(Computing):
     """Weighted order statistics of the inputs; see the module's head.
 
     Outside training [N, in] to [N, out] by :class:`OrderStatistic`, with the whole numbers that

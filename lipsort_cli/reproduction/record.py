@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lipsort_cli.console import plural
 from lipsort_cli.errors import LipsortError, UsageError
-from lipsort_cli.files import make_folder, read_json, write_atomic, write_json
+from lipsort_cli.files import make_folder, read_bytes, read_json, write_atomic, write_json
+from lipsort_cli.identity import locked
+from lipsort_cli.quoting import folder_given_by
 from lipsort_cli.reports.blocks import Block, Document, Heading, Paragraph, Picture, Table
 from lipsort_cli.reports.build import COMMANDS, build_report
 from lipsort_cli.reports.markdown import markdown
@@ -100,11 +102,50 @@ def keep(found: list[dict[str, Any]], folder: Path) -> list[str]:
         for number, block in enumerate(one["blocks"]):
             if "picture" in block:
                 name = f"{one['name']}-{number}.png"
-                shutil.copyfile(block["picture"], folder / name)
+                write_atomic(folder / name, Path(block["picture"]).read_bytes())
                 block = {**block, "picture": name}
             blocks.append(block)
         write_json(folder / f"{one['name']}.json", {**one, "blocks": blocks})
     return [one["name"] for one in complete]
+
+
+def read_results(folder: Path) -> tuple[list[dict[str, Any]], list[Block]]:
+    """What :func:`keep` wrote into ``folder``, in order, and what the page shows of it.
+
+    Raises:
+        LipsortError: one of them is damaged, or a file of someone else's.
+    """
+    found: list[tuple[int, dict[str, Any], list[Block]]] = []
+    for path in sorted(folder.glob("*.json")):
+        one = read_json(path)
+        try:
+            results([one])
+            found.append((int(one["number"]), one, section(one, folder)))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise LipsortError(
+                f"{path}: found no results of `lipsort reproduce --record`, or damaged ones "
+                f"({error!r}); restore the file, or move it elsewhere"
+            ) from error
+    found.sort(key=lambda entry: entry[0])
+    return [one for _, one, _ in found], [block for *_, blocks in found for block in blocks]
+
+
+@contextmanager
+def record_folder(folder: Path | None) -> Iterator[None]:
+    """Keep ``folder``, if there is one, for results that hours are spent on within the block.
+
+    Raises:
+        UsageError: it cannot be made or written to, or holds another JSON file than results.
+    """
+    with ExitStack() as held:
+        if folder is not None:
+            try:
+                with folder_given_by("--record FOLDER"):
+                    held.enter_context(locked(folder))
+                    read_results(folder)
+            except LipsortError as error:
+                raise UsageError(f"--record: {error}") from error
+        yield
 
 
 def write_page(folder: Path) -> Path:
@@ -114,23 +155,20 @@ def write_page(folder: Path) -> Path:
         UsageError: there are no results.
         LipsortError: one of them is damaged.
     """
-    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    found, tail = read_results(folder)
     if not found:
         raise UsageError(
             f"--page: found no results in {folder}; `lipsort reproduce --record {folder}` makes "
             "them"
         )
-    try:
-        found.sort(key=lambda one: int(one["number"]))
-        head = Document("The paper's experiments", [results(found)])
-        tail = [block for one in found for block in section(one, folder)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise LipsortError(f"{folder}: damaged results ({error!r})") from error
+    head = Document("The paper's experiments", [results(found)])
     path = folder.with_suffix(".md")
     text = folder / TEXT
-    middle = text.read_text(encoding="utf-8") + "\n" if text.is_file() else ""
+    middle = ""
+    if text.is_file():
+        middle = read_bytes(text).decode("utf-8", "surrogateescape") + "\n"
     rest = markdown(Document("", tail), path.parent).partition("\n\n")[2]
-    write_atomic(path, f"{markdown(head, path.parent)}\n{middle}{rest}".encode())
+    write_atomic(path, f"{markdown(head, path.parent)}\n{middle}{rest}")
     return path
 
 

@@ -87,7 +87,10 @@ def serve(job: dict[str, Any]) -> dict[str, Any]:
 
         mark = {key: answer[key] for key in ("seconds", "cpu_seconds")}
         mark |= {key: job[key] for key in ("command", "overrides")}
-        write_json(directory / MARK, {"finished": True, **mark})
+        try:
+            write_json(directory / MARK, {"finished": True, **mark})
+        except LipsortError as error:  # a full disk: no reason for the process to end
+            answer |= {"status": "failed", "error": str(error)}
     return answer
 
 

@@ -69,7 +69,9 @@ def searched(config: TuneConfig) -> tuple[tuple[Goal, ...], Space]:
         UsageError: as :func:`~lipsort_cli.tune.space.read`.
     """
     found = goals(config.objectives, COMMANDS[config.command].measures)
-    return found, read(config.command, config.overrides, [goal.key for goal in found])
+    keys = tuple(f"{word.partition('=')[0]}=" for word in config.moved)
+    words = [word for word in config.overrides if not keys or not word.startswith(keys)]
+    return found, read(config.command, [*words, *config.moved], [goal.key for goal in found])
 
 
 @dataclass

@@ -40,10 +40,7 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
             _refuse_another(module, found, shape)
         return found
     except Altered as error:
-        raise UsageError(
-            f"network: {error}, which makes it something else than its layers; allowed: layers of "
-            f"lipsort's as they are; {_ELSE}"
-        ) from error
+        raise UsageError(f"network: {error}; {_ELSE}") from error
     except NoPlainForm as error:
         layer = str(error).partition(":")[0]
         raise UsageError(

@@ -161,6 +161,7 @@ class Writer:
 
 _OWNERS = ("lipsort_cli", "torch")
 """Packages whose layers are known."""
+_WAY_OUT = ", or with a method plain_layers() that returns layers of lipsort's that do the same"
 _HARMLESS = {"__init__", "__repr__", "extra_repr", "__doc__", "__module__", "__dict__"}
 _HARMLESS |= {"__weakref__", "__annotations__", "__parameters__", "__orig_bases__", "__slots__"}
 _HARMLESS |= {"__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"}
@@ -179,9 +180,11 @@ def _refuse_foreign(layer: nn.Module) -> None:
     known = [kind for kind in kinds if kind.__module__.partition(".")[0] in _OWNERS]
     members = {name for kind in known for name in vars(kind)} - _HARMLESS
     own = [name for name in vars(layer) if name in members and callable(vars(layer)[name])]
+    way_out = ""
     if not hasattr(layer, "plain_layers"):
         foreign = (kind for kind in kinds if kind not in known and kind is not object)
-        own += [name for kind in foreign for name in vars(kind) if name in members]
+        named = [name for kind in foreign for name in vars(kind) if name in members]
+        own, way_out = own + named, _WAY_OUT if named else ""
     faults = [f"its own {name}" for name in own]
     faults += ["forward hooks"] * bool(layer._forward_hooks)
     faults += ["forward pre-hooks"] * bool(layer._forward_pre_hooks)
@@ -189,7 +192,10 @@ def _refuse_foreign(layer: nn.Module) -> None:
         if type(part).__module__.partition(".")[0] not in _OWNERS:
             faults.append(f"the parametrization {type(part).__name__}")
     if faults:
-        raise Altered(f"layer {type(layer).__name__}: found with {', '.join(faults)}")
+        raise Altered(
+            f"layer {type(layer).__name__}: found with {', '.join(faults)}, which makes it another "
+            f"layer than its kind; allowed: one of lipsort's as it is{way_out}"
+        )
 
 
 def _checked(layer: nn.Module, plain: list[nn.Module], x: Tensor) -> list[nn.Module]:
@@ -199,7 +205,7 @@ def _checked(layer: nn.Module, plain: list[nn.Module], x: Tensor) -> list[nn.Mod
     if there.shape != here.shape or not torch.allclose(there, here, rtol=1e-5, atol=1e-5):
         raise NoPlainForm(
             f"layer {type(layer).__name__}: what its plain_layers() compute differs from what it "
-            "computes itself"
+            "computes itself; make them compute the same"
         )
     return plain
 

@@ -45,6 +45,8 @@ from lipsort_cli.layers.extension import Extension
 from lipsort_cli.layers.order import Versus, WeightedOrder
 from lipsort_cli.layers.order_filter import OrderFilter
 from lipsort_cli.optim import build_optimizer, keep_constraints
+from lipsort_cli.zoo.network import Network
+from lipsort_cli.zoo.operations import NoPlainForm, network_graph
 
 ROWS = np.random.default_rng(0).standard_normal((6, 2)).astype(np.float32)
 LABELS = [0, 1, 0, 1, 0, 1]
@@ -527,9 +529,13 @@ def altered(kind: str) -> nn.Module:
      ("parametrization", "the parametrization _Odd")],
 )  # fmt: skip
 def test_layers_with_something_of_their_own_are_named(kind: str, words: str) -> None:
-    """Though at random inputs they compute the same."""
-    with pytest.raises(UsageError, match=f"network: .*{words}.*allowed"):
+    """Though at random inputs they compute the same; and what to do is said, without a run too."""
+    with pytest.raises(UsageError, match=f"network: .*{words}.*allowed: one of lipsort's") as said:
         lipsort.predict(altered(kind), ROWS)
+    assert "from_torch" in str(said.value)
+    with pytest.raises(NoPlainForm, match="allowed: one of lipsort's as it is") as reason:
+        network_graph(Network([altered(kind)], (2,), 2).eval())
+    assert ("plain_layers()" in str(reason.value)) == (kind == "class")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,34 @@ def test_data_that_moved_are_named_anew(tmp_path: Path, interrupting: Any) -> No
     run("train", start, "resume=run", "data.path=nowhere.npz")
     run("train", start, "resume=run", "data.path=again.npz")
     assert open_run(start / "run").inputs.size
+
+
+def test_data_of_a_sweep_that_moved_are_named_anew(
+    tmp_path: Path, interrupting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Jobs that are finished are kept, as ever; and again when the data move once more."""
+    points(tmp_path)
+    sweep = ["data=npz", "data.path=data.npz", "model.widths=[8]", "threads=1", "seed=0,1,2",
+             "device=cpu", "hydra.sweep.dir=sweep", "training.epochs=2"]  # fmt: skip
+    run("train", tmp_path, "-m", *sweep)
+    jobs = [tmp_path / "sweep" / job for job in "012"]
+    weights = [(job / "model.safetensors").read_bytes() for job in jobs]
+    source = "data.npz"
+    for target, lost in (("b.npz", 1), ("c.npz", 2)):
+        shutil.rmtree(jobs[lost])
+        (tmp_path / source).rename(tmp_path / target)
+        source = target
+        with pytest.raises(UsageError, match=r"data\.npz|b\.npz"):
+            run("train", tmp_path, "-m", "resume=sweep")
+        said = capsys.readouterr().out
+        run("train", tmp_path, "-m", "resume=sweep", f"data.path={target}")
+        said = capsys.readouterr().out
+        assert said.count("is finished already") == 2 and "3 finished" in said
+        assert [(job / "model.safetensors").read_bytes() for job in jobs] == weights
+        saved = yaml.safe_load((jobs[lost] / ".hydra" / "config.yaml").read_text())
+        assert saved["data"]["path"] == str(tmp_path / target) and saved["resume"] is None
+    with pytest.raises(UsageError, match="finished run on data from elsewhere"):
+        run("train", tmp_path, "-m", *sweep, "data.path=elsewhere.npz")
 
 
 def test_every_file_and_folder_of_the_user_is_known_as_a_path() -> None:

@@ -25,6 +25,9 @@ from lipsort_cli.layers import (
 )
 from lipsort_cli.layers import constraints as sets
 from lipsort_cli.layers.base import LeftConstraintSet
+from lipsort_cli.layers.distance import Distance
+from lipsort_cli.layers.order import WeightedOrder
+from lipsort_cli.layers.order_filter import OrderFilter
 from lipsort_cli.layers.side_by_side import SideBySide
 from lipsort_cli.optim import build_optimizer, keep_constraints
 
@@ -129,6 +132,40 @@ def test_kept_constraints_hold_under_another_optimizer(name: str) -> None:
             for own, parameter in layer.constrained():
                 if own.kept_within is not None:
                     assert own.violation(parameter) <= 1e-5
+
+
+UNBOUND: dict[str, Callable[[], nn.Module]] = {
+    "Distance": lambda: Distance(3, 4),
+    "WeightedOrder": lambda: WeightedOrder(3, 4),
+    "OrderFilter": lambda: OrderFilter((1, 5, 5), 4, side=3, stride=1),
+}
+"""Layers that compute a weight without a set that it is in."""
+
+
+@pytest.mark.parametrize("name", LAYERS | UNBOUND)
+def test_what_is_computed_is_not_assigned(name: str) -> None:
+    """And what is said to be assigned instead can be, and ties the layers."""
+    layer, other = ((LAYERS | UNBOUND)[name]() for _ in range(2))
+    given = {one: parameter.detach().clone() for one, parameter in layer.named_parameters()}
+    for value in (other.weight, nn.Parameter(torch.zeros(5, 6)), None):
+        with pytest.raises(ValueError, match="^weight: found an assignment.*allowed: ") as said:
+            layer.weight = value
+    for one, parameter in layer.named_parameters():
+        assert torch.equal(parameter, given[one])
+    for line in str(said.value).partition("such as ")[2].split(" or "):
+        exec(line)
+    assert torch.allclose(layer.weight, other.weight, atol=1e-5)
+
+
+def test_every_layer_that_computes_its_weight_is_here() -> None:
+    def computes(kind: type) -> bool:
+        return isinstance(getattr(kind, "weight", None), property)
+
+    found = {one for one in everything(nn.Module) if computes(one)}
+    named = {one.__name__ for one in found if "lipsort_cli" in one.__module__}
+    assert named - {"ConstrainedLayer", "Convolution"} == {
+        name.split(" ")[0] for name in LAYERS | UNBOUND
+    }
 
 
 def test_a_print_shows_the_constant_as_it_is_now() -> None:

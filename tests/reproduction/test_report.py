@@ -132,7 +132,7 @@ def test_a_page_is_written_from_kept_results(tmp_path: Path) -> None:
     ):
         assert words in text, words
     (kept / "theory.json").write_text("{}")
-    with pytest.raises(LipsortError, match="damaged results"):
+    with pytest.raises(LipsortError, match="theory.json: found no results"):
         run(["reproduce", "--page", str(kept)])
     with pytest.raises(UsageError, match="found no results"):
         run(["reproduce", "--page", str(tmp_path / "jobs")])

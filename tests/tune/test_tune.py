@@ -226,6 +226,44 @@ def test_trials_of_other_data_are_not_set_beside_earlier_ones(
     assert f"data.path={tmp_path / 't.csv'}" in _line_to_paste(capfd.readouterr().out)
 
 
+def test_data_of_a_study_that_moved_are_named_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("x,y\n" + "".join(f"{i * i}.5,{i % 2}\n" for i in range(40)))
+    given = ["data=table", "data.path=t.csv", "data.label=y", *QUICK, "optimizer.lr=0.1,0.2,0.3"]
+    assert lipsort(monkeypatch, "tune", "train", *given, "trials=1", "hydra.run.dir=study") == 0
+    Path("a b").mkdir()
+    Path("t.csv").rename("a b/u.csv")
+    monkeypatch.chdir("a b")
+    study = "resume=../study"
+    assert lipsort(monkeypatch, "tune", study, "trials=2", "data.path=nowhere.csv") == 2
+    capfd.readouterr()
+    assert lipsort(monkeypatch, "tune", study, "trials=2", "data.path=u.csv") == 0
+    line = " ".join(_line_to_paste(capfd.readouterr().out))
+    assert "data.path=u.csv" in line and "t.csv" not in line
+    assert lipsort(monkeypatch, "tune", study, "trials=3") == 0  # it is known from now on
+    assert len(list((tmp_path / "study/trials").iterdir())) == 3
+    Path("u.csv").write_text("x,y\n" + "".join(f"{i * i}.25,{i % 2}\n" for i in range(40)))
+    assert lipsort(monkeypatch, "tune", study, "trials=3") == 0  # nothing is trained
+    assert lipsort(monkeypatch, "tune", study, "data.label=y") == 2
+    assert "data.path=PLACE" in capfd.readouterr().err
+
+
+def test_trials_that_failed_are_said_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["data=digits", *QUICK, "optimizer.lr=0.1,0.2,0.3,0.4", "hydra.run.dir=study"]
+    assert lipsort(monkeypatch, "tune", "train", *given, "trials=1") == 0
+    assert "failed earlier" not in capfd.readouterr().err
+    path = Path("study/trials/000/trial.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"state": "failed", "values": []}))
+    assert lipsort(monkeypatch, "tune", "resume=study", "trials=2") == 0
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert "1 trial failed earlier" in said and "resume=study trials=3" in said
+
+
 def test_nothing_is_made_where_optuna_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
