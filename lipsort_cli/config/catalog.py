@@ -132,18 +132,13 @@ def option_keys(group: str, option: str, *, values: bool = False) -> list[Key]:
     kind: Any = GROUPS.get(group, {}).get(option)
     if kind is None:
         return []
-    given = option_values(group, option) if values else {}
+    given = _values(config_root() / group / f"{option}.yaml") if values else {}
     found = []
     for key in _keys(kind, f"{group}."):
         short = key.name.removeprefix(f"{group}.")
         if short != "name" or names_of(kind):
             found.append(replace(key, default=given.get(short, key.default)))
     return found
-
-
-def option_values(group: str, option: str) -> dict[str, Any]:
-    """The values that an option's YAML file sets."""
-    return _values(config_root() / group / f"{option}.yaml")
 
 
 def _values(path: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ classes, image size) belongs to the command.
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,14 +25,23 @@ def allowed(metadata: Any) -> str:
     """The allowed values of an option in words; empty when every value of its type is."""
     if metadata.get("choices"):
         return ", ".join(metadata["choices"])
-    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
-    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
-    return " and ".join(part for part in (low, high) if part)
+    return " and ".join(f"{sign} {_number(limit)}" for sign, _, limit in _limits(metadata))
 
 
-def _bound(metadata: Any, key: str, sign: str) -> str:
-    value = metadata.get(key)
-    return "" if value is None else f"{sign}{_number(value)}"
+_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": (">=", operator.ge),
+    "above": (">", operator.gt),
+    "maximum": ("<=", operator.le),
+    "below": ("<", operator.lt),
+}
+"""What each limit of an option says of a value."""
+
+
+def _limits(metadata: Any) -> Iterator[tuple[str, Callable[[float, float], bool], float]]:
+    """Sign, comparison and number of each limit that an option has."""
+    for key, said in _LIMITS.items():
+        if (limit := metadata.get(key)) is not None:
+            yield *said, limit
 
 
 def _number(value: float) -> str:
@@ -99,13 +109,7 @@ def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
     if isinstance(value, float) and abs(value) > LARGEST_NUMBER:
         yield f"{key}: found {value}; allowed: numbers up to {_number(LARGEST_NUMBER)}"
         return
-    inside = (
-        (metadata.get("minimum") is None or value >= metadata["minimum"])
-        and (metadata.get("maximum") is None or value <= metadata["maximum"])
-        and (metadata.get("above") is None or value > metadata["above"])
-        and (metadata.get("below") is None or value < metadata["below"])
-    )
-    if not inside:
+    if not all(holds(value, limit) for _, holds, limit in _limits(metadata)):
         yield f"{key}: found {value}; allowed: {allowed(metadata)}"
 
 
