@@ -16,7 +16,7 @@ from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
-from lipsort_cli.console import command_line, plural
+from lipsort_cli.console import command_line, plural, say
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -32,10 +32,11 @@ PLACES = ("path", "root")
 
 class TrainedRun(NamedTuple):
     """``inputs`` float32 ``[N, *shape]``, ``labels`` int64 ``[N]``: the first points of the test
-    set; ``bounds``: the range of raw inputs, where it is known; ``eps``: the run's own radii."""
+    set; ``bounds``: the range of raw inputs, where it is known."""
 
     directory: Path
     config: Any
+    plain: Network
     inputs: NDArray[np.float32]
     labels: NDArray[np.int64]
     bounds: tuple[float, float] | None
@@ -62,15 +63,15 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
             f"{directory / NETWORK} is missing: {directory} is no finished training run"
         )
     config, dataset = judged_on(directory, data)
-    inputs, labels = fitting(dataset, load_network(directory / NETWORK), points)
-    return TrainedRun(
-        directory,
-        config,
-        inputs,
-        labels,
-        dataset.bounds,
-        dataset.name,
-    )
+    plain = load_network(directory / NETWORK)
+    inputs, labels = fitting(dataset, plain, points)
+    return TrainedRun(directory, config, plain, inputs, labels, dataset.bounds, dataset.name)
+
+
+def say_taken(asked: int, taken: int, owner: str) -> None:
+    """Say that ``owner`` has fewer points than were asked for, if by default; 0 asks for all."""
+    if taken < asked:
+        say(f"points={asked}: {owner} has {taken:,}, all taken")
 
 
 class Predictor(NamedTuple):

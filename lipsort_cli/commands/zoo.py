@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from rich.console import Console
+from rich.markup import escape
 from typer import Argument
 
 from lipsort_cli.config import catalog
 from lipsort_cli.errors import UsageError
-from lipsort_cli.pages import page
+from lipsort_cli.pages import page, table
 
 TITLES = {
     "model": "Networks",
@@ -59,7 +59,7 @@ def show(group: str | None = None) -> None:
         if not rows:
             continue
         out.print(f"\n[bold]{TITLES.get(name, name)}[/] [dim]{name}=OPTION[/]")
-        _print(out, rows)
+        out.print(table((name, escape(text)) for name, text in rows))
 
 
 def _rows(group: str) -> list[tuple[str, str]]:
@@ -71,15 +71,3 @@ def _rows(group: str) -> list[tuple[str, str]]:
         keys = ", ".join(key.name for key in catalog.option_keys(group, option))
         rows.append((option, text + (f" [{keys}]" if keys else "")))
     return rows
-
-
-def _print(out: Console, rows: list[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2), pad_edge=False)
-    table.add_column(no_wrap=True, style="cyan")
-    table.add_column(overflow="fold")
-    for name, text in rows:
-        table.add_row(f"  {name}", Text(text))
-    out.print(table)

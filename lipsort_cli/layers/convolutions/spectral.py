@@ -59,7 +59,7 @@ class SpectralConvolution(Convolution):
         return self.parameter / torch.where(longer, divisor, 1.0).clamp_min(tiny)
 
 
-def leading_vectors(matrix: Tensor, squarings: int = 6) -> tuple[Tensor, Tensor]:
+def leading_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """About the left and right singular vectors of the largest singular value of [m, n].
 
     u is the longest column of (A A^*)^(2^6), v is A^* u of length 1: what an SVD gives where that
@@ -67,7 +67,7 @@ def leading_vectors(matrix: Tensor, squarings: int = 6) -> tuple[Tensor, Tensor]
     for the device.
     """
     power = matrix @ matrix.mH
-    for _ in range(squarings):
+    for _ in range(6):
         power = power / torch.linalg.matrix_norm(power).clamp_min(torch.finfo(matrix.dtype).tiny)
         power = power @ power
     longest = torch.linalg.vector_norm(power, dim=0).argmax()[None]
