@@ -41,16 +41,6 @@ def zoo(
 
     All that can be put together, one line each.
     """
-    show(group)
-    return 0
-
-
-def show(group: str | None = None) -> None:
-    """Print all groups, or one of them.
-
-    Raises:
-        UsageError: there is no such group.
-    """
     if group is not None and group not in groups():
         raise UsageError(f"group: found {group!r}; allowed: {', '.join(groups())}")
     out = page()
@@ -60,6 +50,7 @@ def show(group: str | None = None) -> None:
             continue
         out.print(f"\n[bold]{TITLES.get(name, name)}[/] [dim]{name}=OPTION[/]")
         out.print(table((name, escape(text)) for name, text in rows))
+    return 0
 
 
 def _rows(group: str) -> list[tuple[str, str]]:

@@ -267,7 +267,7 @@ def certificate_if_small(
 
     ``fewer``: the key that takes fewer.
     """
-    numbers = (len(measures.x) + len(measures.y)) * (1 + math.prod(load_network(model).input_shape))
+    numbers = (len(measures.x) + len(measures.y)) * (1 + math.prod(measures.x.shape[1:]))
     if numbers > CERTIFIED_NUMBERS:
         warn(
             f"no certificate: it stores its samples, and these hold {numbers:,} numbers; {fewer} "
