@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import statistics
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -30,13 +30,16 @@ class Spread:
     @property
     def mean(self) -> float:
         """Their mean, correctly rounded, and never outside their range."""
-        mean = statistics.fmean(self.values)
+        mean = math.fsum(self.values) / len(self.values)
         return min(max(mean, min(self.values)), max(self.values))
 
     @property
     def deviation(self) -> float:
         """sqrt(sum (v - mean)^2 / (n - 1)); 0 for a single value."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+        n = len(self.values)
+        if n < 2:
+            return 0.0
+        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in self.values) / (n - 1))
 
     @property
     def half_range(self) -> float:
