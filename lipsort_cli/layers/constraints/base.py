@@ -11,6 +11,17 @@ from torch import Tensor, nn
 from lipsort_cli.layers.constraints.polynomials import orthonormality_error
 
 
+def haar(*shape: int) -> Tensor:
+    """Haar-distributed matrices [..., m, n]: every singular value is 1; torch's global generator.
+
+    One after the other, as if each were drawn alone.
+    """
+    found = torch.empty(shape)
+    for one in found.view(-1, *shape[-2:]):
+        nn.init.orthogonal_(one)
+    return found
+
+
 class Constraint(nn.Module, ABC):
     """A set of weights [out, in], and a parameter that represents its members.
 
@@ -64,7 +75,7 @@ class WithinSpectralBall(Constraint):
 
     def sample(self, out_features: int, in_features: int) -> Tensor:
         """Haar-distributed [out, in]: every singular value starts at 1."""
-        return torch.nn.init.orthogonal_(torch.empty(out_features, in_features))
+        return haar(out_features, in_features)
 
     @torch.no_grad()
     def violation(self, weight: Tensor) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.convolutions.base import Convolution
 from lipsort_cli.layers.convolutions.bounds import frequency_bound, grouped
 from lipsort_cli.layers.convolutions.geometry import fold
@@ -37,9 +38,7 @@ class SpectralConvolution(Convolution):
         super().__init__(in_channels, out_channels, kernel, **options)
         self.iterations, self.ball = iterations, ball
         shape = self.geometry
-        weight = torch.empty(shape.groups, shape.group_out, shape.group_in * kernel**2)
-        for one in weight:
-            nn.init.orthogonal_(one)
+        weight = haar(shape.groups, shape.group_out, shape.group_in * kernel**2)
         self.parameter = nn.Parameter(weight.view(shape.weight_shape))
 
     def kernel(self) -> Tensor:
