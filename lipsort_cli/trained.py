@@ -93,9 +93,9 @@ def open_predictor(directory: str | Path) -> Predictor:
     directory = Path(directory)
     record = read_record(directory)
     config, recorded = run_config(directory, str(record["command"])), record.get("data")
-    if recorded is None and record["command"] == "import":
-        pass  # Without data nothing is known of inputs but their shape
-    elif not isinstance(recorded, dict) or "inputs" not in recorded:
+    # Of a network imported without data nothing is known of inputs but their shape.
+    known = isinstance(recorded, dict) and "inputs" in recorded
+    if not known and (recorded is not None or record["command"] != "import"):
         raise LipsortError(
             f"{directory / 'run.json'} does not say how the run's inputs were read, so new data "
             "cannot be compared with them; train again"
@@ -113,13 +113,11 @@ def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
     """
     command = str(read_record(directory)["command"])
     config = run_config(directory, command)
-    if command != "import":
-        if data is not None:
-            raise UsageError(
-                f"data: found {data.name}; {directory} is a run of `lipsort {command}`, which is "
-                "judged on its own data: leave it out"
-            )
-        return config, run_data(directory, config.data)
+    if data is not None and command != "import":
+        raise UsageError(
+            f"data: found {data.name}; {directory} is a run of `lipsort {command}`, which is "
+            "judged on its own data: leave it out"
+        )
     if data is not None:
         return config, load(data)
     if config.data is None:
