@@ -261,9 +261,7 @@ def _measured(prefix: str, values: dict[str, Any]) -> list[Figure]:
         }
         merged["evidence"] = {"median_distance_over_radius": "empirical"}
         return figures(merged)
-    if prefix == "inspect":
-        return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
-    return []
+    return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
 
 
 def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:
