@@ -118,18 +118,18 @@ def faults(config: Any) -> list[str]:
     found = [*out_of_range(config), *_misnamed(config)]
     # Rules rely on nodes of the right type.
     if all(is_dataclass(getattr(config, group, config)) for group in GROUPS):
-        for node in _nodes(config):
-            found.extend(node.faults() if hasattr(node, "faults") else ())
+        found += _said(config, "faults")
     return found
 
 
 def warnings(config: Any) -> list[str]:
     """What is allowed but seldom meant."""
-    return [
-        words
-        for node in _nodes(config)
-        for words in (node.warnings() if hasattr(node, "warnings") else ())
-    ]
+    return _said(config, "warnings")
+
+
+def _said(config: Any, rules: str) -> list[str]:
+    """What the rules of all nodes say, of those that have any."""
+    return [words for node in _nodes(config) for words in getattr(node, rules, tuple)()]
 
 
 def _nodes(node: Any) -> Iterator[Any]:
