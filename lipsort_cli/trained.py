@@ -36,7 +36,6 @@ class TrainedRun(NamedTuple):
 
     directory: Path
     config: Any
-    plain: Network
     inputs: NDArray[np.float32]
     labels: NDArray[np.int64]
     bounds: tuple[float, float] | None
@@ -63,9 +62,8 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
             f"{directory / NETWORK} is missing: {directory} is no finished training run"
         )
     config, dataset = judged_on(directory, data)
-    plain = load_network(directory / NETWORK)
-    inputs, labels = fitting(dataset, plain, points)
-    return TrainedRun(directory, config, plain, inputs, labels, dataset.bounds, dataset.name)
+    inputs, labels = fitting(dataset, load_network(directory / NETWORK), points)
+    return TrainedRun(directory, config, inputs, labels, dataset.bounds, dataset.name)
 
 
 def say_taken(asked: int, taken: int, owner: str) -> None:

@@ -10,7 +10,12 @@ import numpy as np
 
 from lipsort_cli.attacks.campaign import Campaign
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.points import CertifiedPoints, certify_points, require_classifier
+from lipsort_cli.certificates.points import (
+    CertifiedPoints,
+    certify_points,
+    load_network,
+    require_classifier,
+)
 from lipsort_cli.commands.earlier import write_result
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console, follow_up, plural, results_line, show_table, warn
@@ -24,7 +29,7 @@ from lipsort_cli.trained import TrainedRun, open_run, resolve_claim, say_taken
 def run(config: AttackConfig, directory: Path) -> None:
     """Attack ``config.run``; writes ``attack.json`` and ``attack.csv`` into ``directory``."""
     trained = open_run(config.run, config.points, config.data)
-    require_classifier(network := trained.plain)
+    require_classifier(network := load_network(trained.network))
     say_taken(config.points, len(trained.labels), "the test set")
     norm, arithmetic, eps = resolve_claim(
         trained.config, network, config.norm, config.arithmetic, config.eps

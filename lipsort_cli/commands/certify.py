@@ -7,7 +7,7 @@ from pathlib import Path
 from lipsort_cli.certificates.claims import Claim, protect
 from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.files import CERTIFICATE
-from lipsort_cli.certificates.points import certified_accuracy
+from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, plural, results_line, show_table
@@ -61,7 +61,7 @@ def _certify_critic(config: CertifyConfig, directory: Path) -> None:
 def _certify_classifier(config: CertifyConfig, directory: Path) -> None:
     trained = open_run(config.run, config.points, config.data)
     say_taken(config.points, len(trained.labels), "the test set")
-    network = trained.plain
+    network = load_network(trained.network)
     norm, arithmetic, eps = resolve_claim(
         trained.config, network, config.norm, config.arithmetic, config.eps
     )

@@ -63,7 +63,7 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     """Training and test accuracy of a run, their gap (empirical), and the margin bound."""
     import torch
 
-    from lipsort_cli.certificates.points import evaluate
+    from lipsort_cli.certificates.points import evaluate, load_network
     from lipsort_cli.data import load
     from lipsort_cli.files import read_json
     from lipsort_cli.layers.margins import worst_margin
@@ -71,10 +71,11 @@ def _bounded(directory: Path, delta: float) -> dict[str, Any]:
     from lipsort_cli.trained import open_run
 
     trained = open_run(directory, 1)
+    network = load_network(trained.network)
     train = load(trained.config.data).train
     inputs, labels = train.inputs.numpy(), train.labels.numpy()
-    bound = margin_bound(trained.plain, inputs, labels, delta)
-    logits = torch.from_numpy(evaluate(trained.plain, inputs, "real").logits)
+    bound = margin_bound(network, inputs, labels, delta)
+    logits = torch.from_numpy(evaluate(network, inputs, "real").logits)
     # As of the test set: ties are errors.
     seen = float((worst_margin(logits, train.labels) > 0).double().mean())
     unseen = read_json(directory / "results.json").get("clean_accuracy")
