@@ -12,6 +12,9 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Co
 _SMALLEST_PLAIN = -5
 """Decimal exponent from which on numbers are written without an exponent, as ``%g`` does."""
 
+_WIDE = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""In which nothing is rounded that need not be."""
+
 
 def at_most(value: float, digits: int = 6) -> str:
     """An upper bound in ``digits`` significant digits, rounded towards plus infinity.
@@ -60,8 +63,7 @@ def share_down(value: float, places: int = 2) -> str:
     if not math.isfinite(value):
         raise ValueError(f"no percentage of {value}")
     step = Decimal(1).scaleb(-places)
-    wide = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    percent = (Decimal(value) * 100).quantize(step, rounding=ROUND_FLOOR, context=wide)
+    percent = (Decimal(value) * 100).quantize(step, rounding=ROUND_FLOOR, context=_WIDE)
     above = percent + step
     if float(above / 100) == value:
         percent = above
@@ -84,8 +86,7 @@ def fixed(value: float, places: int, rounding: str = "") -> str:
         return nearest
     step = Decimal(1).scaleb(-places)
     kind = {"down": ROUND_FLOOR, "up": ROUND_CEILING}[rounding]
-    wide = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-    return f"{Decimal(value).quantize(step, rounding=kind, context=wide):f}"
+    return f"{Decimal(value).quantize(step, rounding=kind, context=_WIDE):f}"
 
 
 def _directed(value: float, digits: int, rounding: str) -> str:

@@ -311,7 +311,9 @@ def opened(path: Path, most: int) -> Iterator[io.BufferedReader]:
     Raises:
         LipsortError: as :func:`read_bytes`, whatever part of it is read.
     """
-    require_size(path, most)
+    size = require_file(path).st_size
+    if size > most:
+        raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
     try:
         with path.open("rb") as file:
             yield file
@@ -327,17 +329,6 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """
     with opened(path, 2**30) as file:
         yield from iter(lambda: file.readline(2**20), b"")
-
-
-def require_size(path: Path, most: int) -> None:
-    """Make sure that ``path`` is a file of at most ``most`` bytes.
-
-    Raises:
-        LipsortError: it is missing, no regular file, or larger.
-    """
-    size = require_file(path).st_size
-    if size > most:
-        raise LipsortError(f"{path}: found {size:,} bytes; allowed: at most {most:,}")
 
 
 def _kind(mode: int) -> str:

@@ -44,38 +44,21 @@ def find_run(
         from lipsort_cli.console import console
 
         console.print(f"Newest finished run: {newest}", soft_wrap=True)
-        check_weights(newest, read_record(newest))
-        require_provable(newest)
-        return newest.resolve()
-    return _checked(resolved(argument), commands, wanted, senseless)
-
-
-def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless: str) -> Path:
-    try:
-        directory.stat()
-    except OSError as error:
-        lacking = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        reason = "no such directory" if lacking else str(error.strerror).lower()
-        raise UsageError(
-            f"{directory}: {reason}; give the directory of a run of {wanted}"
-        ) from error
-    if not isdir(directory):
-        raise UsageError(f"{directory} is a file; give the directory of a run of {wanted}")
-    if not isfile(directory / RECORD):
-        raise UsageError(
-            f"{directory} is no run directory: it holds no {RECORD}; "
-            f"give the directory of a run of {wanted}"
-        )
-    try:
-        record = read_record(directory)
-    except LipsortError as error:
-        raise UsageError(str(error)) from error
-    if record["command"] not in commands:
-        reason = f": {senseless}" if senseless else ""
-        raise UsageError(
-            f"{directory} is a run of `lipsort {record['command']}`{reason}; "
-            f"give the directory of a run of {wanted}"
-        )
+        directory, record = newest, read_record(newest)
+    else:
+        directory = resolved(argument)
+        if fault := _no_run(directory):
+            raise UsageError(f"{directory}{fault}; give the directory of a run of {wanted}")
+        try:
+            record = read_record(directory)
+        except LipsortError as error:
+            raise UsageError(str(error)) from error
+        if record["command"] not in commands:
+            reason = f": {senseless}" if senseless else ""
+            raise UsageError(
+                f"{directory} is a run of `lipsort {record['command']}`{reason}; "
+                f"give the directory of a run of {wanted}"
+            )
     if record["status"] != "finished":
         from lipsort_cli.console import command_line
 
@@ -88,6 +71,18 @@ def _checked(directory: Path, commands: tuple[str, ...], wanted: str, senseless:
     check_weights(directory, record)
     require_provable(directory)
     return directory.resolve()
+
+
+def _no_run(directory: Path) -> str:
+    """Why a path is that of no run, behind its name; empty where it is one's."""
+    try:
+        directory.stat()
+    except OSError as error:
+        lacking = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return ": no such directory" if lacking else f": {str(error.strerror).lower()}"
+    if not isdir(directory):
+        return " is a file"
+    return "" if isfile(directory / RECORD) else f" is no run directory: it holds no {RECORD}"
 
 
 def usable_folder(key: str, text: str) -> Path:

@@ -36,7 +36,6 @@ from lipsort_cli.finding import find_run
 from lipsort_cli.quoting import called_from_python
 from lipsort_cli.runs import RECORD, read_record
 from lipsort_cli.verification import verify
-from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.verifier.verify import Verdict
 
 if TYPE_CHECKING:
@@ -297,8 +296,7 @@ class _Opened:
 
         if self.run is not None:
             return open_predictor(self.run)
-        content = self.content
-        read = parse_network(content) if isinstance(content, bytes) else load_network(content)
+        read = load_network(self.content)
         taken = Taken.of(None, read.input_shape, read.classes)
         return Predictor(read, taken, "l2", provable_arithmetic(read), None)
 

@@ -110,19 +110,21 @@ def collect_garbage() -> None:
 
 @contextmanager
 def on_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Let ``handler`` take the signals of :func:`stop_signals` while the block runs.
+    """Let ``handler`` take Ctrl-C, termination and a hang-up while the block runs.
 
-    In the main thread only; in others, such as a launcher's workers, they stay as they are.
+    Not the hang-up where this process was started to outlive its terminal (``nohup``). In the main
+    thread only; in others, such as a launcher's workers, all stay as they are.
     """
     before: dict[int, Any] = {}
     with suppress(ValueError):
-        for number in stop_signals():
-            before[number] = signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+        for taken, earlier in before.items():
+            signal.signal(taken, earlier)
 
 
 @contextmanager
@@ -134,17 +136,3 @@ def stopping_later() -> Iterator[None]:
         yield
     for number in sent[:1]:
         signal.raise_signal(number)
-
-
-def stop_signals() -> list[int]:
-    """Signals after which a command leaves what can be resumed: Ctrl-C, termination, a hang-up.
-
-    Without the hang-up where this process was started to outlive its terminal (``nohup``).
-    """
-    found = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
-    return [
-        number
-        for number in found
-        if number is not None
-        and not (number == found[2] and signal.getsignal(number) is signal.SIG_IGN)
-    ]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -300,10 +301,17 @@ def read_record(directory: Path) -> dict[str, Any]:
     return record
 
 
+def of_hydra(directory: Path, *keys: str) -> Any:
+    """What Hydra saved of itself in ``directory`` below ``keys``; None where there is none."""
+    node: Any = None
+    with contextlib.suppress(LipsortError):
+        node = read_yaml(Path(directory) / ".hydra" / "hydra.yaml")
+    for key in ("hydra", *keys):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
 def started_in(directory: Path) -> Path | None:
     """The folder that the run in ``directory`` was started in, if it says so and is still there."""
-    try:
-        found = read_yaml(Path(directory) / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"]
-        return Path(found) if Path(found).is_dir() else None
-    except (LipsortError, KeyError, TypeError, ValueError):
-        return None
+    found = of_hydra(directory, "runtime", "cwd")
+    return Path(found) if isinstance(found, str) and isdir(found) else None

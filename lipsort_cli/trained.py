@@ -16,7 +16,7 @@ from lipsort_cli.certificates.points import load_network, provable_arithmetic
 from lipsort_cli.config import plugins
 from lipsort_cli.config.certificates import DEFAULT_EPS
 from lipsort_cli.config.typed import from_plain, to_typed
-from lipsort_cli.console import command_line, plural
+from lipsort_cli.console import command_line, plural, say
 from lipsort_cli.data import Dataset, load
 from lipsort_cli.data.taken import Taken
 from lipsort_cli.errors import LipsortError, UsageError
@@ -32,7 +32,7 @@ PLACES = ("path", "root")
 
 class TrainedRun(NamedTuple):
     """``inputs`` float32 ``[N, *shape]``, ``labels`` int64 ``[N]``: the first points of the test
-    set; ``bounds``: the range of raw inputs, where it is known; ``eps``: the run's own radii."""
+    set; ``bounds``: the range of raw inputs, where it is known."""
 
     directory: Path
     config: Any
@@ -63,14 +63,13 @@ def open_run(directory: str | Path, points: int = 0, data: Any = None) -> Traine
         )
     config, dataset = judged_on(directory, data)
     inputs, labels = fitting(dataset, load_network(directory / NETWORK), points)
-    return TrainedRun(
-        directory,
-        config,
-        inputs,
-        labels,
-        dataset.bounds,
-        dataset.name,
-    )
+    return TrainedRun(directory, config, inputs, labels, dataset.bounds, dataset.name)
+
+
+def say_taken(asked: int, taken: int, owner: str) -> None:
+    """Say that ``owner`` has fewer points than were asked for, if by default; 0 asks for all."""
+    if taken < asked:
+        say(f"points={asked}: {owner} has {taken:,}, all taken")
 
 
 class Predictor(NamedTuple):
@@ -92,9 +91,9 @@ def open_predictor(directory: str | Path) -> Predictor:
     directory = Path(directory)
     record = read_record(directory)
     config, recorded = run_config(directory, str(record["command"])), record.get("data")
-    if recorded is None and record["command"] == "import":
-        pass  # Without data nothing is known of inputs but their shape
-    elif not isinstance(recorded, dict) or "inputs" not in recorded:
+    # Of a network imported without data nothing is known of inputs but their shape.
+    known = isinstance(recorded, dict) and "inputs" in recorded
+    if not known and (recorded is not None or record["command"] != "import"):
         raise LipsortError(
             f"{directory / 'run.json'} does not say how the run's inputs were read, so new data "
             "cannot be compared with them; train again"
@@ -112,13 +111,11 @@ def judged_on(directory: Path, data: Any = None) -> tuple[Any, Dataset]:
     """
     command = str(read_record(directory)["command"])
     config = run_config(directory, command)
-    if command != "import":
-        if data is not None:
-            raise UsageError(
-                f"data: found {data.name}; {directory} is a run of `lipsort {command}`, which is "
-                "judged on its own data: leave it out"
-            )
-        return config, run_data(directory, config.data)
+    if data is not None and command != "import":
+        raise UsageError(
+            f"data: found {data.name}; {directory} is a run of `lipsort {command}`, which is "
+            "judged on its own data: leave it out"
+        )
     if data is not None:
         return config, load(data)
     if config.data is None:

@@ -104,19 +104,17 @@ def _quiet(seed: int) -> Iterator[list[str]]:
     """What AutoAttack warns of within the block; random states are as before afterwards."""
     said: list[str] = []
 
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            words = record.getMessage().partition(" See ")[0].strip()
-            if record.levelno >= logging.WARNING and words not in said:
-                said.append(words)
+    def kept(record: logging.LogRecord) -> bool:
+        words = record.getMessage().partition(" See ")[0].strip()
+        if record.levelno >= logging.WARNING and words not in said:
+            said.append(words)
+        return False  # nobody else is told
 
-    logger, keeper = logging.getLogger("auto-attack"), Keeper()
-    logger.addHandler(keeper)
-    before, logger.propagate = logger.propagate, False
+    logger = logging.getLogger("auto-attack")
+    logger.addFilter(kept)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             yield said
     finally:
-        logger.removeHandler(keeper)
-        logger.propagate = before
+        logger.removeFilter(kept)

@@ -76,7 +76,9 @@ def read_claim(path: Path) -> Claim:
             content["kind"],
             claim["norm"],
             claim["arithmetic"],
-            len(content["points"]["index"]) if "points" in content else _counted(content),
+            len(content["points"]["index"])
+            if "points" in content
+            else max(content[side]["count"] for side in "xy"),
             tuple(float.fromhex(entry["eps"]) for entry in stated),
             data.get("inputs_sha256", "")[:_SHORT],
             OWN if own else data.get("labels_sha256", "")[:_SHORT],
@@ -138,10 +140,6 @@ def protect(directory: Path, network: Path | bytes, claim: Claim, *, replace: bo
             f"{path} holds {found}; choose another folder with {spelled()}, or overwrite it with "
             + spelled("replace=true", "replace=True")
         )
-
-
-def _counted(content: dict[str, Any]) -> int:
-    return max(content[side]["count"] for side in "xy")
 
 
 def _text(value: object) -> str:

@@ -37,7 +37,7 @@ from lipsort_cli.verifier.classification import (
     points_table,
 )
 from lipsort_cli.verifier.format import FORMAT, VERSION
-from lipsort_cli.verifier.graph import Network, parse_network
+from lipsort_cli.verifier.graph import Network
 from lipsort_cli.verifier.tensors import digest_array, input_digests
 from lipsort_cli.verifier.verify import TABLE
 
@@ -69,7 +69,7 @@ def issue_certificate(
     own predictions, as ``source`` then says), ``index [N]``: positions in the data set (default
     ``0..N-1``), ``eps``: radii whose counts are stated.
     """
-    require_classifier(network := _network(network_file))
+    require_classifier(network := load_network(network_file))
     array = check_inputs(network, inputs)
     if not len(array) or not np.isfinite(array).all():
         found = "NaN or infinity" if len(array) else "no rows"
@@ -110,10 +110,6 @@ def issue_certificate(
     listed = certificate["points"] | {"radius": points.radii.tolist()}
     files[TABLE] = points_table(listed)
     return IssuedCertificate(store_certificate(files, directory, certificate), statement, points)
-
-
-def _network(file: Path | bytes) -> Network:
-    return parse_network(file) if isinstance(file, bytes) else load_network(file)
 
 
 def _certified(

@@ -98,12 +98,16 @@ class CertifiedPoints(NamedTuple):
         return {norm: share for norm, share in shares.items() if share}
 
 
-def load_network(path: str | Path) -> Network:
-    """Read and check ``model.safetensors``. Raises LipsortError when it is no sound network."""
+def load_network(file: str | Path | bytes) -> Network:
+    """Read and check ``model.safetensors``, its path or content.
+
+    Raises LipsortError when it is no sound network.
+    """
     try:
-        return parse_network(read_bytes(Path(path), "network"))
+        return parse_network(file if isinstance(file, bytes) else read_bytes(Path(file), "network"))
     except (Invalid, Unsupported) as error:
-        raise LipsortError(f"{path}: {error}") from None
+        name = "network" if isinstance(file, bytes) else file
+        raise LipsortError(f"{name}: {error}") from None
 
 
 def provable_arithmetic(network: Network, wanted: str = "binary32") -> str:

@@ -55,7 +55,8 @@ def with_runs(command: Command, overrides: list[str], query: bool) -> list[str]:
             positional = positional[:-1]
     if len(positional) + len(named) > 1:
         given = ", ".join([*positional, *named])
-        raise UsageError(f"found {given}; allowed: one RUN directory{_beside(command)}")
+        beside = f" before {command.argument.partition('.')[0].upper()}" if command.argument else ""
+        raise UsageError(f"found {given}; allowed: one RUN directory{beside}")
     rest = [text for text in overrides if text not in positional and text not in named]
     argument = positional[0] if positional else None
     if named:
@@ -115,10 +116,6 @@ def _whole(command: Command, text: str) -> str:
         return text.replace("auto", "null")
     short = command.argument and f"{command.argument.partition('.')[0]}="
     return command.argument + text[len(short) - 1 :] if short and text.startswith(short) else text
-
-
-def _beside(command: Command) -> str:
-    return f" before {command.argument.partition('.')[0].upper()}" if command.argument else ""
 
 
 def _is_run(text: str) -> bool:

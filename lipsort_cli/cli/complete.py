@@ -220,16 +220,15 @@ def _values(command: Command, words: list[str], current: str) -> list[str]:
     done, comma, last = value.rpartition(",")
     prefix = f"{left}={done}{comma}"
     if key in catalog.default_options(command.name):
-        options = catalog.group_options(key, command.name)
-        return _starting((prefix + o for o in options), prefix + last)
-    if key in _PLUGINS:
-        return _starting((prefix + o for o in _installed(key)), prefix + last)
-    entry = next((entry for entry in _all_keys(command, words) if entry.name == key), None)
-    if entry is not None and entry.values:
-        return _starting((prefix + v for v in entry.values), prefix + last)
-    if f"{key}=" in _HYDRA or (entry is not None and entry.is_path):
-        return [prefix + path for path in _paths(last)]
-    return []
+        offered = catalog.group_options(key, command.name)
+    elif key in _PLUGINS:
+        offered = _installed(key)
+    else:
+        entry = next((entry for entry in _all_keys(command, words) if entry.name == key), None)
+        offered = [] if entry is None else list(entry.values)
+        if not offered and (f"{key}=" in _HYDRA or (entry is not None and entry.is_path)):
+            return [prefix + path for path in _paths(last)]
+    return _starting((prefix + o for o in offered), prefix + last)
 
 
 def _installed(group: str) -> list[str]:

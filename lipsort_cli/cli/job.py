@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import signal
 import traceback
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from contextlib import AbstractContextManager, chdir, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,8 +71,12 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
     with known_to_hydra(config):
         callbacks.on_run_start(config=config, config_name=hydra.job.config_name)
         configure_log(hydra.job_logging, hydra.verbose)
-        with _inside(directory, hydra.job.chdir), env_override(hydra.job.env_set):
-            callbacks.on_job_start(config=config, task_function=_nothing)
+        if hydra.job.chdir:
+            directory.mkdir(parents=True, exist_ok=True)
+        inside = chdir(directory) if hydra.job.chdir else nullcontext()
+        with inside, env_override(hydra.job.env_set):
+            # Callbacks may look at the task, not run it.
+            callbacks.on_job_start(config=config, task_function=lambda _: None)
             try:
                 done.return_value = carry_out(command, config, hydra, directory)
                 done.status = JobStatus.COMPLETED
@@ -85,19 +89,6 @@ def single(command: Command, config: DictConfig, directory: Path) -> Any:
                     config=config, config_name=hydra.job.config_name, job_return=done
                 )
     return done.return_value
-
-
-def _nothing(_: DictConfig) -> None:
-    """What callbacks are shown as the task: they may look at it, not run it."""
-
-
-@contextmanager
-def _inside(directory: Path, wanted: bool | None) -> Iterator[None]:
-    """``hydra.job.chdir``: to work in the run directory, which must then be there beforehand."""
-    if wanted:
-        directory.mkdir(parents=True, exist_ok=True)
-    with chdir(directory) if wanted else nullcontext():
-        yield
 
 
 def carry_out(
@@ -148,7 +139,9 @@ def execute(
             write_atomic(directory / name, text)
 
     try:
-        with on_stop_signals(_interrupt), _claimed(command, typed, directory) as standing:
+        # SIGTERM and a hang-up do as Ctrl-C does: a stopped job leaves a resumable run.
+        stoppable = on_stop_signals(signal.default_int_handler)
+        with stoppable, _claimed(command, typed, directory) as standing:
             if standing == "finished" and not command.continued:
                 message = f"{located(directory)} is finished already; nothing to do."
                 console.print(message, soft_wrap=True)
@@ -211,11 +204,6 @@ def _files(config: DictConfig, hydra: DictConfig, folder: str) -> Saved:
         "overrides": hydra.overrides.task,
     }
     return {f"{folder}/{name}.yaml": OmegaConf.to_yaml(node) for name, node in contents.items()}
-
-
-def _interrupt(*_: object) -> None:
-    """SIGTERM and a hang-up, as Ctrl-C does: a stopped job leaves a resumable run."""
-    raise KeyboardInterrupt
 
 
 _OURS = "raised by the job of lipsort's in "

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.utils import env_override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -171,14 +171,13 @@ def _hydra(
     command: Command, options: argparse.Namespace, overrides: list[str], saved: str | None = None
 ) -> None:
     """Hand over to Hydra's main with an argv that it parses without surprises."""
-    argv, debug = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    argv = sys.argv
     sys.argv = [argv[0], *_flags(options), *overrides]
-    # Otherwise Hydra prints errors itself, and ends the process with exit code 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    task = job.SweepTask(command, saved)
+    task, tree = job.SweepTask(command, saved), str(config_root())
     try:
-        tree = str(config_root())
-        hydra.main(version_base="1.3", config_path=tree, config_name=command.key)(task)()
+        # Otherwise Hydra prints errors itself, and ends the process with exit code 1.
+        with env_override({"HYDRA_FULL_ERROR": "1"}):
+            hydra.main(version_base="1.3", config_path=tree, config_name=command.key)(task)()
     except KeyboardInterrupt as error:
         if not task.errors:
             raise Interrupted(f"interrupted{go_on(command)}") from error
@@ -191,10 +190,6 @@ def _hydra(
             raise _of_hydra(error) from error
     finally:
         sys.argv = argv
-        if debug is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = debug
     if task.errors:
         for other in task.errors[1:]:
             job.show_defect(other)

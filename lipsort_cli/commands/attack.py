@@ -17,14 +17,13 @@ from lipsort_cli.certificates.points import (
     require_classifier,
 )
 from lipsort_cli.commands.earlier import write_result
-from lipsort_cli.commands.points import say_taken
 from lipsort_cli.config.certificates import AttackConfig
 from lipsort_cli.console import console, follow_up, plural, results_line, show_table, warn
 from lipsort_cli.directed_text import at_least, share_down
 from lipsort_cli.errors import LipsortError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.files import write_csv
-from lipsort_cli.trained import TrainedRun, open_run, resolve_claim
+from lipsort_cli.trained import TrainedRun, open_run, resolve_claim, say_taken
 
 
 def run(config: AttackConfig, directory: Path) -> None:

@@ -9,7 +9,6 @@ from lipsort_cli.certificates.classification import issue_certificate
 from lipsort_cli.certificates.files import CERTIFICATE
 from lipsort_cli.certificates.points import certified_accuracy, load_network
 from lipsort_cli.certificates.predictions import deviation_radii, divides_first
-from lipsort_cli.commands.points import say_taken
 from lipsort_cli.config.certificates import CertifyConfig
 from lipsort_cli.console import console, follow_up, plural, results_line, show_table
 from lipsort_cli.directed_text import at_least, at_most, share_down
@@ -17,7 +16,7 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.figures.robustness import draw_robustness
 from lipsort_cli.norms import route_words
 from lipsort_cli.runs import read_record
-from lipsort_cli.trained import CLASSIFIERS, open_run, resolve_claim
+from lipsort_cli.trained import CLASSIFIERS, open_run, resolve_claim, say_taken
 
 
 def run(config: CertifyConfig, directory: Path) -> None:

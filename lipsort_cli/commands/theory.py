@@ -32,7 +32,10 @@ def theory(
     rational numbers, without rounding. Writes results.json and figures/. Exits with 1 if a claim
     does not hold.
     """
+    from lipsort_cli.console import console, follow_up, results_line, show_table
+    from lipsort_cli.files import make_folder, write_json
     from lipsort_cli.finding import usable_folder
+    from lipsort_cli.runs import RECORD, RunRecord
 
     if folder is not None and _NO_FOLDER.search(folder.name) and not exists(folder):
         raise UsageError(
@@ -41,19 +44,12 @@ def theory(
         )
     now = datetime.now()
     default = Path("outputs/theory", now.strftime("%Y-%m-%d"), now.strftime("%H-%M-%S-%f"))
-    return run(default if folder is None else usable_folder("FOLDER", str(folder)), quick)
-
-
-def run(directory: Path, quick: bool = False) -> int:
-    """Check, draw and write into ``directory``."""
-    from lipsort_cli.console import console, follow_up, results_line, show_table
-    from lipsort_cli.files import make_folder, write_json
-    from lipsort_cli.runs import RECORD, RunRecord
+    directory = default if folder is None else usable_folder("FOLDER", str(folder))
+    if exists(directory / RECORD):
+        raise UsageError(f"{directory} holds a run already; choose another folder")
     from lipsort_cli.theory.claims import check_all, train_all
     from lipsort_cli.theory.figures import draw_all
 
-    if exists(directory / RECORD):
-        raise UsageError(f"{directory} holds a run already; choose another folder")
     make_folder(directory)
     with RunRecord.recording(directory, "theory", seed=0, device="cpu"):
         console.print("training the counterparts of |x|")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from rich.console import Console
+from rich.markup import escape
 from typer import Argument
 
 from lipsort_cli.config import catalog
 from lipsort_cli.errors import UsageError
-from lipsort_cli.pages import page
+from lipsort_cli.pages import page, table
 
 TITLES = {
     "model": "Networks",
@@ -41,16 +41,6 @@ def zoo(
 
     All that can be put together, one line each.
     """
-    show(group)
-    return 0
-
-
-def show(group: str | None = None) -> None:
-    """Print all groups, or one of them.
-
-    Raises:
-        UsageError: there is no such group.
-    """
     if group is not None and group not in groups():
         raise UsageError(f"group: found {group!r}; allowed: {', '.join(groups())}")
     out = page()
@@ -59,7 +49,8 @@ def show(group: str | None = None) -> None:
         if not rows:
             continue
         out.print(f"\n[bold]{TITLES.get(name, name)}[/] [dim]{name}=OPTION[/]")
-        _print(out, rows)
+        out.print(table((name, escape(text)) for name, text in rows))
+    return 0
 
 
 def _rows(group: str) -> list[tuple[str, str]]:
@@ -71,15 +62,3 @@ def _rows(group: str) -> list[tuple[str, str]]:
         keys = ", ".join(key.name for key in catalog.option_keys(group, option))
         rows.append((option, text + (f" [{keys}]" if keys else "")))
     return rows
-
-
-def _print(out: Console, rows: list[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2), pad_edge=False)
-    table.add_column(no_wrap=True, style="cyan")
-    table.add_column(overflow="fold")
-    for name, text in rows:
-        table.add_row(f"  {name}", Text(text))
-    out.print(table)

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lipsort_cli.config.options import REQUIRED
+from lipsort_cli.config.options import REQUIRED, default_of
 from lipsort_cli.config.registry import commands_of, names_of, said_of
 from lipsort_cli.config.schema import COMMANDS, GROUPS
 from lipsort_cli.config.tree import config_root, group_files, heading, leaves
@@ -132,18 +132,13 @@ def option_keys(group: str, option: str, *, values: bool = False) -> list[Key]:
     kind: Any = GROUPS.get(group, {}).get(option)
     if kind is None:
         return []
-    given = option_values(group, option) if values else {}
+    given = _values(config_root() / group / f"{option}.yaml") if values else {}
     found = []
     for key in _keys(kind, f"{group}."):
         short = key.name.removeprefix(f"{group}.")
         if short != "name" or names_of(kind):
             found.append(replace(key, default=given.get(short, key.default)))
     return found
-
-
-def option_values(group: str, option: str) -> dict[str, Any]:
-    """The values that an option's YAML file sets."""
-    return _values(config_root() / group / f"{option}.yaml")
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -216,7 +211,9 @@ def _walk(schema: type, prefix: str, skip: tuple[str, ...]) -> Iterator[Key]:
         if is_dataclass(kind) and isinstance(kind, type):
             yield from _keys(kind, f"{prefix}{entry.name}.")
             continue
-        yield Key(f"{prefix}{entry.name}", _default(entry), entry, kind)
+        default = default_of(entry)
+        default = REQUIRED if default is MISSING else default
+        yield Key(f"{prefix}{entry.name}", default, entry, kind)
 
 
 def _bare(hint: Any) -> Any:
@@ -226,14 +223,6 @@ def _bare(hint: Any) -> Any:
         if len(rest) == 1:
             return rest[0]
     return hint
-
-
-def _default(entry: Field[Any]) -> Any:
-    if entry.default is not MISSING:
-        return entry.default
-    if entry.default_factory is not MISSING:
-        return entry.default_factory()
-    return REQUIRED
 
 
 def run_directories(commands: tuple[str, ...], root: Path = Path("outputs")) -> list[str]:

@@ -7,7 +7,7 @@ Nothing here imports Hydra or torch: completion must stay fast.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypedDict, TypeVar, Unpack, cast, dataclass_transform
 
 REQUIRED = "???"
@@ -55,17 +55,17 @@ def _made(self: Any, *values: Any, **named: Any) -> None:
         )
     given = dict(zip((entry.name for entry in entries), values, strict=False)) | named
     for entry in entries:
-        if entry.name in given:
-            value = given.pop(entry.name)
-        elif entry.default is not MISSING:
-            value = entry.default
-        elif entry.default_factory is not MISSING:
-            value = entry.default_factory()
-        else:
+        value = given.pop(entry.name) if entry.name in given else default_of(entry)
+        if value is MISSING:
             raise TypeError(f"{type(self).__name__}: {entry.name} is required")
         setattr(self, entry.name, value)
     if given:
         raise TypeError(f"{type(self).__name__}: no such keys: {', '.join(given)}")
+
+
+def default_of(entry: Field[Any]) -> Any:
+    """The default of a dataclass field; MISSING where it has none."""
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
 class Limits(TypedDict, total=False):

@@ -86,10 +86,7 @@ def _admit(kind: Any, group: str, name: str) -> None:
         raise UsageError(f"{place}: found group {group!r}; allowed: {', '.join(EXTENSIBLE)}")
     if not name.replace("-", "_").isidentifier():
         raise UsageError(f"{place}: found name {name!r}; allowed: letters, digits, - and _")
-    if other is not None and (other.__module__, other.__qualname__) != (
-        kind.__module__,
-        kind.__qualname__,
-    ):
+    if other is not None and f"{other.__module__}.{other.__qualname__}" != place:
         raise UsageError(f"{place}: {group}={name} exists already, in {other.__module__}")
     if not callable(getattr(kind, "make", None)):
         raise UsageError(f"{place}: has no method make(), which makes what {group}={name} is")

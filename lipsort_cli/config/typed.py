@@ -77,7 +77,7 @@ def _convert(config: DictConfig, command: str) -> tuple[Any, list[str]]:
     own = without_hydra(config)
     expected = COMMANDS[command].config
     if OmegaConf.get_type(own) is not expected:
-        name = command.replace("-", "_")
+        name = COMMANDS[command].key
         return None, [
             f"the primary configuration is not typed; let its defaults list start with "
             f"schema/command/{name}@_here_, as conf/{name}.yaml does"

@@ -8,8 +8,9 @@ classes, image size) belongs to the command.
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,14 +25,23 @@ def allowed(metadata: Any) -> str:
     """The allowed values of an option in words; empty when every value of its type is."""
     if metadata.get("choices"):
         return ", ".join(metadata["choices"])
-    low = _bound(metadata, "minimum", ">= ") or _bound(metadata, "above", "> ")
-    high = _bound(metadata, "maximum", "<= ") or _bound(metadata, "below", "< ")
-    return " and ".join(part for part in (low, high) if part)
+    return " and ".join(f"{sign} {_number(limit)}" for sign, _, limit in _limits(metadata))
 
 
-def _bound(metadata: Any, key: str, sign: str) -> str:
-    value = metadata.get(key)
-    return "" if value is None else f"{sign}{_number(value)}"
+_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": (">=", operator.ge),
+    "above": (">", operator.gt),
+    "maximum": ("<=", operator.le),
+    "below": ("<", operator.lt),
+}
+"""What each limit of an option says of a value."""
+
+
+def _limits(metadata: Any) -> Iterator[tuple[str, Callable[[float, float], bool], float]]:
+    """Sign, comparison and number of each limit that an option has."""
+    for key, said in _LIMITS.items():
+        if (limit := metadata.get(key)) is not None:
+            yield *said, limit
 
 
 def _number(value: float) -> str:
@@ -99,13 +109,7 @@ def value_faults(key: str, value: Any, metadata: Any) -> Iterator[str]:
     if isinstance(value, float) and abs(value) > LARGEST_NUMBER:
         yield f"{key}: found {value}; allowed: numbers up to {_number(LARGEST_NUMBER)}"
         return
-    inside = (
-        (metadata.get("minimum") is None or value >= metadata["minimum"])
-        and (metadata.get("maximum") is None or value <= metadata["maximum"])
-        and (metadata.get("above") is None or value > metadata["above"])
-        and (metadata.get("below") is None or value < metadata["below"])
-    )
-    if not inside:
+    if not all(holds(value, limit) for _, holds, limit in _limits(metadata)):
         yield f"{key}: found {value}; allowed: {allowed(metadata)}"
 
 
@@ -114,18 +118,18 @@ def faults(config: Any) -> list[str]:
     found = [*out_of_range(config), *_misnamed(config)]
     # Rules rely on nodes of the right type.
     if all(is_dataclass(getattr(config, group, config)) for group in GROUPS):
-        for node in _nodes(config):
-            found.extend(node.faults() if hasattr(node, "faults") else ())
+        found += _said(config, "faults")
     return found
 
 
 def warnings(config: Any) -> list[str]:
     """What is allowed but seldom meant."""
-    return [
-        words
-        for node in _nodes(config)
-        for words in (node.warnings() if hasattr(node, "warnings") else ())
-    ]
+    return _said(config, "warnings")
+
+
+def _said(config: Any, rules: str) -> list[str]:
+    """What the rules of all nodes say, of those that have any."""
+    return [words for node in _nodes(config) for words in getattr(node, rules, tuple)()]
 
 
 def _nodes(node: Any) -> Iterator[Any]:

@@ -53,7 +53,6 @@ class Critic:
 
     def __init__(self, config: CriticBase, network: Network, optimizer: Optimizer) -> None:
         self.config, self.network, self.optimizer = config, network, optimizer
-        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
         optimizer.register_step_post_hook(lambda *_: self.after_step())
 
     def penalty(self, f: Value, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:

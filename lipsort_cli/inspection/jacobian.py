@@ -74,27 +74,22 @@ def jacobians(network: nn.Sequential, inputs: Tensor) -> Depths:
     Depth 0 is the input, the last one the input of the last layer. The network is run in
     evaluation mode, and left in the mode that it was in.
     """
-    with evaluating(network), torch.enable_grad():
-        return _jacobians(network, inputs)
-
-
-def _jacobians(network: nn.Sequential, inputs: Tensor) -> Depths:
     state = inputs.detach().clone().requires_grad_(True)
     names, states, scaling = ["input"], [state], 1.0
-    layers = list(network)
-    for position, layer in enumerate(layers):
-        state = layer(state)
-        scaling *= _scaling(layer)
-        if position < len(layers) - 1 and not isinstance(layer, SHAPE_ONLY):
-            names.append(type(layer).__name__)
-            states.append(state)
-    logits = state.flatten(1)
-    rows = []
-    for output in range(logits.shape[1]):
-        gradients = torch.autograd.grad(
-            logits[:, output].sum(), states, retain_graph=True, materialize_grads=True
-        )
-        rows.append([gradient.flatten(1) for gradient in gradients])
+    layers, rows = list(network), []
+    with evaluating(network), torch.enable_grad():
+        for position, layer in enumerate(layers):
+            state = layer(state)
+            scaling *= _scaling(layer)
+            if position < len(layers) - 1 and not isinstance(layer, SHAPE_ONLY):
+                names.append(type(layer).__name__)
+                states.append(state)
+        logits = state.flatten(1)
+        for output in range(logits.shape[1]):
+            gradients = torch.autograd.grad(
+                logits[:, output].sum(), states, retain_graph=True, materialize_grads=True
+            )
+            rows.append([gradient.flatten(1) for gradient in gradients])
     stacked = [torch.stack(at_depth, dim=1) for at_depth in zip(*rows, strict=True)]
     return Depths(names, stacked, logits.detach(), scaling)
 

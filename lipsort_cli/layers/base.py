@@ -145,13 +145,14 @@ def check_rows(x: Tensor, weight: Tensor) -> None:
 
 @contextlib.contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """``network`` in evaluation mode, and in its own again when the block ends."""
-    mode = network.training
-    network.eval()
+    """Every part of ``network`` in evaluation mode, and in its own again when the block ends."""
+    modes = [(part, part.training) for part in network.modules()]
     try:
+        network.eval()
         yield
     finally:
-        network.train(mode)
+        for part, training in modes:
+            part.training = training
 
 
 @torch.no_grad()

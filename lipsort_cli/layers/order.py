@@ -177,6 +177,7 @@ class WeightedOrder(Computing):
     ) -> None:
         super().__init__()
         check_features(in_features, out_features)
+        self.out_features = out_features
         self.slope = real("slope", slope, "positive", lambda value: 0 < value < math.inf)
         self.slack = real("slack", slack, "at least 0", lambda value: 0 <= value < math.inf)
         self.parameter = nn.Parameter(torch.randn(out_features, in_features) / in_features**0.5)
@@ -236,7 +237,7 @@ class WeightedOrder(Computing):
         return self.whole()
 
     def lipschitz(self, norm: str) -> float:
-        return choice_constant(len(self.parameter), norm)
+        return choice_constant(self.out_features, norm)
 
     def extra_repr(self) -> str:
         out, count = self.parameter.shape

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.errors import ArgumentError
-from lipsort_cli.layers.order import WeightedOrder, choice_constant
+from lipsort_cli.layers.order import WeightedOrder
 
 
 def covered(shape: Sequence[int], side: int, stride: int) -> bool:
@@ -81,9 +81,6 @@ class OrderFilter(WeightedOrder):
         shape = len(centre), self.out_features
         centre, doubt = super().gates(self.windows(centre), self.windows(doubt))
         return centre.view(shape), doubt.view(shape)
-
-    def lipschitz(self, norm: str) -> float:
-        return choice_constant(self.out_features, norm)
 
     def extra_repr(self) -> str:
         return f"{self.shape}, {len(self.parameter)}, side={self.side}, stride={self.stride}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.dense import Dense
 
 
@@ -40,9 +41,7 @@ class SideBySide(Dense):
         self.in_features = in_features * (1 if place == "first" else members)
         self.out_features = out_features * (1 if place == "last" else members)
         self.constraint: Constraint = Orthonormal()
-        with torch.no_grad():
-            weights = [self.constraint.sample(out_features, in_features) for _ in range(members)]
-            self.parameter = nn.Parameter(torch.stack(weights))
+        self.parameter = nn.Parameter(haar(members, out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(self.out_features)) if bias else None
 
     @property

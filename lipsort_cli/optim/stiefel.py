@@ -188,9 +188,7 @@ def second_order_step_(weight: Tensor, ambient: Tensor, dtype: torch.dtype) -> b
 
 
 @torch.no_grad()
-def manifold_step_(
-    weight: Tensor, ambient: Tensor, dtype: torch.dtype | None = None, *, exact: bool = True
-) -> None:
+def manifold_step_(weight: Tensor, ambient: Tensor, *, exact: bool = True) -> None:
     """Move ``weight`` [..., m, n] by the tangent part of ``ambient``, the same, and retract it.
 
     With Adam's step, entry by entry, as the ambient one this is Adam on the manifold. (Riemannian
@@ -203,7 +201,7 @@ def manifold_step_(
     are taken to second order (:func:`second_order_step_`), which leaves errors of some 1e-4 in
     bfloat16; not where asking for a step's length would wait for the device.
     """
-    dtype = fast_dtype(weight.device.type) if dtype is None else dtype
+    dtype = fast_dtype(weight.device.type)
     exact = exact or not reads_freely(weight.device)
     if not exact and second_order_step_(weight, ambient, dtype):
         return

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_GAP = 3
+"""Characters that are counted for each column of a table beside its text."""
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -51,18 +54,18 @@ class Table:
         cells = [self.header[column], *(row[column] for row in self.rows)]
         return max((len(line) for cell in cells for line in cell.split("\n")), default=0)
 
-    def fitted(self, width: int, gap: int = 3) -> list[Table]:
+    def fitted(self, width: int) -> list[Table]:
         """This table as tables of at most ``width`` characters, no column left out.
 
-        ``gap`` characters are counted for each column beside its text. A column that is too wide
-        even beside the names alone gets a table of its own, whose cells must be wrapped.
+        A column that is too wide even beside the names alone gets a table of its own, whose cells
+        must be wrapped.
         """
         names = list(range(min(self.keys, len(self.header))))
-        base = 1 + sum(self.width(column) + gap for column in names)
+        base = 1 + sum(self.width(column) + _GAP for column in names)
         parts: list[list[int]] = []
         used = width + 1
         for column in range(len(names), len(self.header)):
-            need = self.width(column) + gap
+            need = self.width(column) + _GAP
             if used + need > width:
                 parts.append([])
                 used = base
@@ -71,7 +74,7 @@ class Table:
         parts = parts or [[]]
         return [self._part(names + columns, number, parts) for number, columns in enumerate(parts)]
 
-    def turned(self, limit: int, gap: int = 3) -> Table:
+    def turned(self, limit: int) -> Table:
         """This table with a line for each column, if only so it is at most ``limit`` wide.
 
         What few rows have many figures of is read downwards; many rows are compared in columns.
@@ -86,7 +89,7 @@ class Table:
             self.caption,
         )
         wide, narrow = (
-            sum(table.width(i) + gap for i in range(len(table.header))) for table in (self, turned)
+            sum(table.width(i) + _GAP for i in range(len(table.header))) for table in (self, turned)
         )
         return turned if narrow <= limit < wide else self
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lipsort_cli.config.report import ReportConfig
 from lipsort_cli.config.validate import out_of_range
+from lipsort_cli.console import console as own
 from lipsort_cli.errors import UsageError
 from lipsort_cli.files import make_folder, write_atomic, write_json
 from lipsort_cli.reports.blocks import Block, Document, Paragraph
@@ -40,12 +41,8 @@ class Report:
         """The rows of all commands, as they are sorted."""
         return [row for comparison in self.comparisons for row in comparison.rows]
 
-    def show(self, console: Console | None = None, width: int | None = None) -> None:
+    def show(self, console: Console = own, width: int | None = None) -> None:
         """Print the tables; pictures are in the files."""
-        if console is None:
-            from lipsort_cli.console import console as own
-
-            console = own
         show(self.document, console, width)
 
 

@@ -19,7 +19,7 @@ from lipsort_cli.files import read_json, read_yaml, resolved
 from lipsort_cli.identity import check_weights, file_digest, holder
 from lipsort_cli.metrics import read_log
 from lipsort_cli.reports.values import PROVEN, Figure, figures
-from lipsort_cli.runs import RECORD, RESULTS, read_record
+from lipsort_cli.runs import RECORD, RESULTS, of_hydra, read_record
 from lipsort_cli.verifier.format import content_digest
 
 TRIAL = "trial.json"
@@ -119,26 +119,12 @@ def _run_directories(folder: Path, commands: frozenset[str]) -> Iterator[Path]:
     """Folders with a record, or with a configuration of a command that should have left one."""
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        if RECORD in files or (".hydra" in folders and _job(here) in commands):
+        job = str(of_hydra(here, "job", "name")) if ".hydra" in folders else ""
+        if RECORD in files or job in commands:
             yield here
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in _SKIPPED
         )
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return read_yaml(path)
-    except LipsortError:
-        return None
-
-
-def _job(directory: Path) -> str:
-    """The command that Hydra started in ``directory``."""
-    node = _yaml(directory / ".hydra" / "hydra.yaml")
-    for key in ("hydra", "job", "name"):
-        node = node.get(key) if isinstance(node, dict) else None
-    return str(node)
 
 
 def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
@@ -149,7 +135,7 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
         present = (directory / RECORD).exists()
         why = str(error) if present else f"no {RECORD}: stopped before it was written, or removed"
         status = "unreadable" if present else "without a record"
-        return Broken(directory, _job(directory), status, why)
+        return Broken(directory, str(of_hydra(directory, "job", "name")), status, why)
     command = record["command"]
     if command not in commands:
         return None
@@ -181,7 +167,9 @@ def _read(directory: Path, commands: frozenset[str]) -> Run | Broken | None:
 
 
 def _configuration(directory: Path) -> dict[str, Any]:
-    config = _yaml(directory / _CONFIG)
+    config: Any = None
+    with contextlib.suppress(LipsortError):
+        config = read_yaml(directory / _CONFIG)
     if not isinstance(config, dict):
         raise LipsortError(f"{_CONFIG} is missing or damaged")
     if not isinstance(config.get("seed"), int):
@@ -273,9 +261,7 @@ def _measured(prefix: str, values: dict[str, Any]) -> list[Figure]:
         }
         merged["evidence"] = {"median_distance_over_radius": "empirical"}
         return figures(merged)
-    if prefix == "inspect":
-        return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
-    return []
+    return figures({key: values[key] for key in ("jacobian", "gradient_norm") if key in values})
 
 
 def _of_certificate(values: dict[str, Any]) -> Iterator[Figure]:

@@ -33,7 +33,7 @@ def _block(block: Block, folder: Path) -> str:
         case Paragraph():
             return _text(block.text)
         case Picture():
-            link = quote(os.path.relpath(block.path, folder).replace(os.sep, "/"))
+            link = quote(os.path.relpath(block.path, folder))
             alternative = block.path.stem.replace("_", " ")
             return f"![{_text(alternative)}]({link})\n\n*{_text(block.caption)}*"
         case Table():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from lipsort_cli.figures.comparison import (
 from lipsort_cli.reports.blocks import Picture
 from lipsort_cli.reports.columns import best_first, find_column
 from lipsort_cli.reports.rows import Comparison, Row, Spread
-from lipsort_cli.reports.values import Column, is_share, shown
+from lipsort_cli.reports.values import Column, is_figure, is_share, shown
 
 _GRID = 400
 """Radii at which a curve of all points is drawn."""
@@ -208,9 +207,7 @@ def _logged(row: Row, split: str) -> dict[str, dict[float, list[float]]]:
             if line.get("split") != split:
                 continue
             for name, value in line.items():
-                if name in _NO_METRICS or "." in name or isinstance(value, bool):
-                    continue
-                if isinstance(value, int | float) and math.isfinite(value):
+                if name not in _NO_METRICS and "." not in name and is_figure(value):
                     found.setdefault(name, {}).setdefault(line["step"], []).append(value)
     for name, steps in found.items():
         whole = {s: v for s, v in sorted(steps.items()) if len(v) == len(row.runs)}

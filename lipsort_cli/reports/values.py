@@ -112,7 +112,7 @@ def figures(results: Any, command: str = "", norm: str = "") -> list[Figure]:
 
 
 def _figures(name: str, value: Any, evidence: str, detail: str) -> Iterator[Figure]:
-    if _is_figure(value):
+    if is_figure(value):
         last = name.rpartition(".")[2]
         if last not in _NO_FIGURES:
             yield Figure(name, float(value), evidence or _kind(name), detail)
@@ -125,7 +125,7 @@ def _figures(name: str, value: Any, evidence: str, detail: str) -> Iterator[Figu
             norm = str(value.get("norm", ""))
             for eps, share in value["eps"].items():
                 yield from _figures(f"{name}.{norm}.{eps}", share, evidence, detail)
-        elif _is_figure(value.get("value")):
+        elif is_figure(value.get("value")):
             yield Figure(name, float(value["value"]), evidence or UNSTATED, detail)
         else:
             for key, part in value.items():
@@ -154,7 +154,8 @@ def _kind(name: str) -> str:
     return UNSTATED
 
 
-def _is_figure(value: Any) -> bool:
+def is_figure(value: Any) -> bool:
+    """Whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

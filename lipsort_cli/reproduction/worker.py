@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
+from lipsort_cli.processes import ending_with
 
 
 def main(do: Callable[[dict[str, Any], TextIO], dict[str, Any]] | None = None) -> int:
@@ -29,28 +28,16 @@ def main(do: Callable[[dict[str, Any], TextIO], dict[str, Any]] | None = None) -
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Nothing that a library prints may be taken for an answer.
     os.dup2(2, 1)
-    _leave_with_parent()
     try:
-        for line in iter(sys.stdin.readline, ""):
-            job = json.loads(line)
-            answer = serve(job) if do is None else do(job, answers)
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+        with ending_with(os.getppid()):  # nobody else waits for the rest
+            for line in iter(sys.stdin.readline, ""):
+                job = json.loads(line)
+                answer = serve(job) if do is None else do(job, answers)
+                answers.write(json.dumps(answer) + "\n")
+                answers.flush()
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _leave_with_parent() -> None:
-    """End as on Ctrl-C when the parent is gone: nobody waits for the rest."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def serve(job: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lipsort_cli.console import plural
 from lipsort_cli.figures.style import COLOURS, drawing, picture
 from lipsort_cli.theory.lattice import errors, interpolate
 from lipsort_cli.theory.relu import Bent
@@ -31,9 +32,8 @@ def draw_universality(path: Path) -> None:
             series = errors(dim)
             points = [one.points for one in series]
             colour, style = COLOURS[dim - 1], _STYLES[dim - 1]
-            label = f"{dim} dimension" + "s" * (dim > 1)
-            axes.plot(points, [e.found for e in series], style, marker="o", color=colour,
-                      label=label)  # fmt: skip
+            look = {"marker": "o", "color": colour, "label": plural(dim, "dimension")}
+            axes.plot(points, [e.found for e in series], style, **look)
             axes.plot(points, [e.bound for e in series], style, color=colour, alpha=0.4)
         axes.set(
             xscale="log",
@@ -52,14 +52,13 @@ def draw_bends(path: Path, bends: dict[str, dict[int, Bent]]) -> None:
     with picture(path, height=4.4) as (_, axes):
         for number, (depth, bent) in enumerate(bends["relu"].items()):
             values = _centred(bent, grid)
-            layers = "layer" if depth == 1 else "layers"
             axes.plot(
                 grid[:, 0],
                 values,
                 _STYLES[number % len(_STYLES)],
                 color=COLOURS[1],
                 alpha=0.5 + 0.5 * number / max(1, len(bends["relu"]) - 1),
-                label=f"ReLU, {depth} hidden {layers}: bend {bent.bend:.2f}",
+                label=f"ReLU, {plural(depth, 'hidden layer')}: bend {bent.bend:.2f}",
             )
         (bent,) = list(bends["maxmin"].values())[:1]
         label = f"MaxMin, 1 hidden layer: bend {bent.bend:.2f}"

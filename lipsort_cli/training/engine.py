@@ -27,6 +27,7 @@ from lipsort_cli.devices import UNREAD, reads_freely
 from lipsort_cli.errors import Interrupted, LipsortError, first_line
 from lipsort_cli.identity import Identity, described
 from lipsort_cli.metrics import MetricsLog
+from lipsort_cli.processes import on_stop_signals
 from lipsort_cli.runs import RunRecord
 from lipsort_cli.training.checkpoint import (
     load_checkpoint,
@@ -261,12 +262,9 @@ def _train(task: Task, session: Session) -> None:
     log = MetricsLog(session.directory / "metrics.jsonl", resume_at=resume_at)
     about = About(session.directory, session.command, session.settings, at.step)
     trackers = Trackers(session.trackers if team.leads else (), about)
-    saved = time.monotonic()
+    saved, boundary = time.monotonic(), StepBoundary(patient=team.place.size > 1)
     try:
-        with (
-            StepBoundary(patient=team.place.size > 1) as boundary,
-            TrainingProgress(task.total, at.step) as progress,
-        ):
+        with on_stop_signals(boundary), TrainingProgress(task.total, at.step) as progress:
             if not restored:
                 _timed(task, task.begin)
                 _look(task, log, trackers, progress)

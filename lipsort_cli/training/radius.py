@@ -18,10 +18,7 @@ from lipsort_cli.zoo import Network
 @torch.no_grad()
 def body_constant(network: Network, norm: str) -> float:
     """Product of the layers' constants before the head, in ``norm`` (l2, linf or l1)."""
-    constant = 1.0
-    for layer in list(network)[:-1]:
-        constant *= _constant(layer, norm)
-    return constant
+    return _constant(nn.Sequential(*list(network)[:-1]), norm)
 
 
 def _constant(layer: nn.Module, norm: str) -> float:

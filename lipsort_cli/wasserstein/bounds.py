@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipsort_cli.certificates.points import evaluate, lipschitz_bound, load_network
+from lipsort_cli.certificates.w1 import issue_w1_certificate
 from lipsort_cli.config.distributions import DatasetDistribution, FilesDistribution
 from lipsort_cli.console import warn
 from lipsort_cli.directed_text import at_least, at_most, confidence
@@ -244,8 +245,6 @@ CERTIFIED_NUMBERS = 2**26
 
 def certificate(directory: Path, model: Path, measures: Measures, norm: str, source: str) -> float:
     """Write the certificate of the proven lower bound into ``directory``; the value it claims."""
-    from lipsort_cli.certificates.w1 import issue_w1_certificate
-
     shape = load_network(model).input_shape
     issued = issue_w1_certificate(
         directory,
@@ -267,7 +266,7 @@ def certificate_if_small(
 
     ``fewer``: the key that takes fewer.
     """
-    numbers = (len(measures.x) + len(measures.y)) * (1 + math.prod(load_network(model).input_shape))
+    numbers = (len(measures.x) + len(measures.y)) * (1 + math.prod(measures.x.shape[1:]))
     if numbers > CERTIFIED_NUMBERS:
         warn(
             f"no certificate: it stores its samples, and these hold {numbers:,} numbers; {fewer} "

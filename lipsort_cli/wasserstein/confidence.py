@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,6 @@ def _from_unit(bound: float, low: float, high: float) -> float:
     return max(low, low + bound * (high - low) - 16 * _UNIT * scale)
 
 
-def _mean(unit: Array) -> float:
-    """Correctly rounded, but for one division."""
-    return math.fsum(unit) / len(unit)
-
-
 def hoeffding(values: Array, low: float, high: float, alpha: float, error: float = 0.0) -> float:
     """Lower bound mean - (high - low) sqrt(ln(1 / alpha) / (2 n)) (Hoeffding, 1963).
 
@@ -60,7 +56,8 @@ def hoeffding(values: Array, low: float, high: float, alpha: float, error: float
     """
     unit, error = _to_unit(values, low, high, error)
     width = math.sqrt(math.log(1 / alpha) / (2 * len(unit)))
-    return _from_unit(_mean(unit) - error - width, low, high)
+    # fmean's sum is correctly rounded: the division is its only other rounding.
+    return _from_unit(fmean(unit) - error - width, low, high)
 
 
 def empirical_bernstein(
@@ -79,7 +76,7 @@ def empirical_bernstein(
     if n < 2:
         return low
     term = math.log(2 / alpha)
-    mean = _mean(unit)
+    mean = fmean(unit)
     # Squares of non-negative sum: n roundings, relatively; the mean's own only lengthens.
     deviation = math.sqrt(math.fsum(np.square(unit - mean)) / (n - 1)) * (1 + 2.0**-48)
     deviation += (error + 4 * _UNIT) * math.sqrt(n / (n - 1)) * (1 + 2.0**-48)

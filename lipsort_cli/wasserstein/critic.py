@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lipsort_cli.arithmetic import certified_arithmetic
-from lipsort_cli.config.models import ImageModel, MlpModel
+from lipsort_cli.config.models import ImageModel
 from lipsort_cli.config.train import LipschitzNetwork
 from lipsort_cli.layers import Dense, Normalize, lipschitz_constant
 from lipsort_cli.layers.base import evaluating
@@ -54,8 +54,6 @@ def build_critic(
     whole. Of images ``channel_means`` are taken off, where they are given.
     """
     dim, scale = len(centre), power_of_two(spread)
-    if isinstance(groups.model, MlpModel):
-        groups.model.fit(dim, groups.activation.group)
     images = isinstance(groups.model, ImageModel)
     inputs = tuple(shape or (dim,)) if images else (dim,)
     model = replace(groups.model, lipschitz=groups.model.lipschitz * scale)

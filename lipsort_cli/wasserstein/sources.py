@@ -124,7 +124,7 @@ def in_passes(rows: int, count: int, step: int, seed: tuple[int, ...]) -> NDArra
 
 
 class SampleSource(Source):
-    """Two finite samples; some rows may be held out from training.
+    """Two finite samples of as many coordinates; some rows may be held out from training.
 
     The proven bounds are about all compared rows. Confidence bounds use rows that the critic never
     saw, and are given for unweighted samples only: rows then count as independent draws. Where both
@@ -146,11 +146,6 @@ class SampleSource(Source):
         truth: float | None = None,
         independent: bool = True,
     ) -> None:
-        if p.dim != q.dim:
-            raise UsageError(
-                f"distribution: {p.name} has points of {p.dim} coordinates, {q.name} of {q.dim}; "
-                "both samples need the same"
-            )
         self.name, self.dim, self.truth = name, p.dim, truth
         self.shape: tuple[int, ...] = p.shape if p.shape == q.shape else (p.dim,)
         self._compared, self._trained, self._unseen = [], [], []

@@ -59,20 +59,11 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """z [N, latent] to float32 [N, *shape] in raw units."""
-        h = self.body(z).float().reshape(-1, *self.shape)
+        h = self.body(z).float()
+        if h.dim() == 4:  # doubling overshoots sizes that it does not reach
+            h = h[..., : self.shape[1], : self.shape[2]]
+        h = h.reshape(-1, *self.shape)
         return h.sigmoid() if self.bounded else self.centre + self.spread * h
-
-
-class Crop(nn.Module):
-    """Keep the upper left [h, w] of [N, C, H, W]: sizes that doubling does not reach."""
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.height, self.width = height, width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C, height, width]."""
-        return x[..., : self.height, : self.width]
 
 
 def _mlp(config: MlpGenerator, shape: Sequence[int]) -> nn.Module:
@@ -112,7 +103,7 @@ def _dcgan(config: DcganGenerator, shape: Sequence[int]) -> nn.Module:
         channels //= 2
         layers += [*normalised(channels), nn.ReLU()]
     layers.append(nn.ConvTranspose2d(channels, colours, 4, 2, 1))
-    return nn.Sequential(*layers, Crop(height, width))
+    return nn.Sequential(*layers)
 
 
 BUILDERS: dict[str, Callable[[Any, Sequence[int]], nn.Module]] = {"mlp": _mlp, "dcgan": _dcgan}

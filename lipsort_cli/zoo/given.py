@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
 from lipsort_cli.errors import UsageError
+from lipsort_cli.layers.base import evaluating
 from lipsort_cli.verifier.errors import Refused
 from lipsort_cli.verifier.graph import parse_network
 from lipsort_cli.zoo import Network, network_bytes, network_graph
@@ -32,7 +30,7 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
         )
     where = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
-        with _evaluating(module), torch.no_grad():
+        with evaluating(module), torch.no_grad():
             chain = Network([module], shape, 0).eval()
             network_graph(chain)  # what is refused of the layers is said before they compute
             chain.outputs = chain(torch.zeros(1, *shape, device=where)).shape[1]
@@ -54,18 +52,6 @@ def module_bytes(module: nn.Module, shape: tuple[int, ...]) -> bytes:
 
 
 _ELSE = "another module becomes a run with lipsort_cli.from_torch(module, input_shape)"
-
-
-@contextlib.contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Every part of a module in evaluation, and in its own mode again when the block ends."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def _refuse_another(module: nn.Module, content: bytes, shape: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lipsort_cli.errors import LipsortError
+from lipsort_cli.files import write_atomic
 from lipsort_cli.layers import (
     AbsoluteValue,
     AveragePool,
@@ -295,6 +296,4 @@ def network_bytes(network: Network) -> bytes:
 
 def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """Write ``model.safetensors`` atomically."""
-    from lipsort_cli.files import write_atomic
-
     write_atomic(Path(path), network_bytes(network))

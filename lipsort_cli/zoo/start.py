@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
@@ -13,7 +13,6 @@ from lipsort_cli.errors import UsageError
 from lipsort_cli.layers import ConstrainedLayer, Dense, ReshapedConvolution
 from lipsort_cli.layers.constraints import Constraint
 from lipsort_cli.verifier.graph import Network as Saved
-from lipsort_cli.verifier.operation import Layer
 
 _ROUNDED = 1e-5
 """What a product of a layer's parameters may differ by from machine to machine."""
@@ -34,7 +33,7 @@ def start_from(
             run that the message speaks of.
     """
     own = [(n, one) for n, one in network.named_modules() if isinstance(one, ConstrainedLayer)]
-    given = list(_weighted(saved.layers))
+    given = [layer for layer in saved.walk() if layer.weight is not None]
     trained = cache(trained)
     for number, ((key, layer), source) in enumerate(zip(own, given, strict=False), start=1):
         weight = torch.from_numpy(source.weight.copy()).float()  # type: ignore[union-attr]
@@ -54,14 +53,6 @@ def start_from(
         raise UsageError(
             f"start: {name} has {plural(len(given), 'layer')} with weights, this network {len(own)}"
         )
-
-
-def _weighted(layers: Sequence[Layer]) -> Iterator[Layer]:
-    for layer in layers:
-        for part in layer.parts:
-            yield from _weighted(part)
-        if layer.weight is not None:
-            yield layer
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.near_orthonormal import WithinSpectralBall
+from lipsort_cli.layers.constraints.base import WithinSpectralBall
 from lipsort_cli.layers.constraints.polynomials import gram
 
 

@@ -1,4 +1,4 @@
-"""What every constraint set offers."""
+"""What every constraint set offers, and what the sets around the Stiefel manifold share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from lipsort_cli.layers.constraints.polynomials import orthonormality_error
+
+
+def haar(*shape: int) -> Tensor:
+    """Haar-distributed matrices [..., m, n]: every singular value is 1; torch's global generator.
+
+    One after the other, as if each were drawn alone.
+    """
+    found = torch.empty(shape)
+    for one in found.view(-1, *shape[-2:]):
+        nn.init.orthogonal_(one)
+    return found
 
 
 class Constraint(nn.Module, ABC):
@@ -55,3 +68,27 @@ class Constraint(nn.Module, ABC):
     @torch.no_grad()
     def retract_(self, parameter: Tensor) -> None:
         """Bring a parameter back into the set after a step, in place."""
+
+
+class WithinSpectralBall(Constraint):
+    """A set whose members have spectral norm 1 at most, and start orthonormal."""
+
+    def sample(self, out_features: int, in_features: int) -> Tensor:
+        """Haar-distributed [out, in]: every singular value starts at 1."""
+        return haar(out_features, in_features)
+
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """sigma_max - 1, at least 0."""
+        if not bool(torch.isfinite(weight).all()):
+            return float("nan")
+        return max(0.0, float(torch.linalg.matrix_norm(weight.double(), 2)) - 1.0)
+
+
+class NearOrthonormal(WithinSpectralBall):
+    """A set whose members are orthonormal, exactly or nearly."""
+
+    @torch.no_grad()
+    def violation(self, weight: Tensor) -> float:
+        """Largest absolute entry of W W^T - I (smaller side)."""
+        return orthonormality_error(weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
+from lipsort_cli.layers.constraints.base import NearOrthonormal
 from lipsort_cli.layers.constraints.polynomials import bjorck_step, gram, polar_factor
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.devices import reads_freely
-from lipsort_cli.layers.constraints.near_orthonormal import NearOrthonormal
+from lipsort_cli.layers.constraints.base import NearOrthonormal
 from lipsort_cli.layers.constraints.polar import settled
 from lipsort_cli.layers.constraints.polynomials import polar_factor
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lipsort_cli.devices import sent
-from lipsort_cli.layers.constraints.near_orthonormal import WithinSpectralBall
+from lipsort_cli.layers.constraints.base import WithinSpectralBall
 
 
 class Spectral(WithinSpectralBall):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.constraints.aol import rescaling
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.convolutions.base import Convolution
 from lipsort_cli.layers.convolutions.bounds import autocorrelation, grouped
 from lipsort_cli.layers.convolutions.geometry import fold, unfold
@@ -50,8 +51,7 @@ class AolConvolution(Convolution):
         weight = 0.1 * torch.randn(shape.weight_shape)
         weight /= (shape.group_in * shape.kernel**2) ** 0.5
         for group in grouped(weight, shape.groups):
-            block = torch.empty(shape.group_out, shape.group_in * size**2)
-            nn.init.orthogonal_(block)
+            block = haar(shape.group_out, shape.group_in * size**2)
             middle = slice(first, first + size)
             group[:, :, middle, middle] += block.view(shape.group_out, shape.group_in, size, size)
         return weight

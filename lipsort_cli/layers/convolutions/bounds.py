@@ -78,7 +78,7 @@ def correlation_bound(kernel: Tensor) -> float:
 
 
 def frequency_bound(
-    kernel: Tensor, squarings: int = 8, grid: int = _GRID
+    kernel: Tensor, squarings: int = 8
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, int]]:
     """The largest singular value of the frequency response, from samples, from above.
 
@@ -90,14 +90,13 @@ def frequency_bound(
     Args:
         kernel: [groups, out, in, t, t], stride 1.
         squarings: j; the bound is above by a factor n^(1 / 2^(j + 2)) at most.
-        grid: samples an axis for each degree.
 
     Returns:
         The bound, a scalar, and where it is found: group and both frequencies, indices [1], and
         samples an axis. Nothing is read from the device.
     """
     degree = kernel.shape[-1] // 2
-    samples = max(1, grid * degree)
+    samples = max(1, _GRID * degree)
     if kernel.shape[1] > kernel.shape[2]:
         kernel = kernel.transpose(1, 2)
     spectrum = _response(kernel, samples)

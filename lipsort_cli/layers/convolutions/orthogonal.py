@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.activations import channels_lie_last
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.convolutions.base import Convolution
 
 _ORTHONORMAL = Orthonormal()
@@ -62,9 +63,7 @@ class OrthogonalConvolution(Convolution):
         before = kernel - shape.stride * (1 + behind)
         self.before = Pairs(shape.group_in, before, shape.groups)
         self.behind = Pairs(shape.group_out, behind, shape.groups)
-        matrix = torch.empty(shape.groups, shape.group_out, shape.group_in * shape.stride**2)
-        for one in matrix:
-            nn.init.orthogonal_(one)
+        matrix = haar(shape.groups, shape.group_out, shape.group_in * shape.stride**2)
         # One group's matrix stays a matrix: the optimizer is quicker with it.
         self.matrix = nn.Parameter(matrix[0] if shape.groups == 1 else matrix)
 
@@ -117,10 +116,7 @@ class Pairs(nn.Module):
         """[2 * count * groups, c, c // 2]: one V for each axis, pair and group, axis fastest."""
         rank = channels // 2
         if count and rank:
-            bases = torch.empty(2 * count * groups, channels, rank)
-            for one in bases:
-                nn.init.orthogonal_(one)
-            self.bases = nn.Parameter(bases)
+            self.bases = nn.Parameter(haar(2 * count * groups, channels, rank))
 
     def forward(self, taps: Tensor, spacing: int) -> Tensor:
         """Compose with a kernel [groups, ty, tx, rows, c], whose columns the pairs act on.

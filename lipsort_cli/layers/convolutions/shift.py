@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lipsort_cli.errors import UsageError
 from lipsort_cli.layers.constraints import Constraint, Orthonormal
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.convolutions.base import Convolution
 
 _ORTHONORMAL = Orthonormal()
@@ -48,9 +49,7 @@ class ShiftConvolution(Convolution):
                 f"group and the padding that keeps the size, here {reach}"
             )
         self.reach = reach
-        matrix = torch.empty(out_channels, in_channels)
-        nn.init.orthogonal_(matrix)
-        self.matrix = nn.Parameter(matrix)
+        self.matrix = nn.Parameter(haar(out_channels, in_channels))
 
     def parts(self) -> list[int]:
         """Channels in each part."""

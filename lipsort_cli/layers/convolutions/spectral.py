@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lipsort_cli.layers.constraints.base import haar
 from lipsort_cli.layers.convolutions.base import Convolution
 from lipsort_cli.layers.convolutions.bounds import frequency_bound, grouped
 from lipsort_cli.layers.convolutions.geometry import fold
@@ -37,9 +38,7 @@ class SpectralConvolution(Convolution):
         super().__init__(in_channels, out_channels, kernel, **options)
         self.iterations, self.ball = iterations, ball
         shape = self.geometry
-        weight = torch.empty(shape.groups, shape.group_out, shape.group_in * kernel**2)
-        for one in weight:
-            nn.init.orthogonal_(one)
+        weight = haar(shape.groups, shape.group_out, shape.group_in * kernel**2)
         self.parameter = nn.Parameter(weight.view(shape.weight_shape))
 
     def kernel(self) -> Tensor:
@@ -59,7 +58,7 @@ class SpectralConvolution(Convolution):
         return self.parameter / torch.where(longer, divisor, 1.0).clamp_min(tiny)
 
 
-def leading_vectors(matrix: Tensor, squarings: int = 6) -> tuple[Tensor, Tensor]:
+def leading_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """About the left and right singular vectors of the largest singular value of [m, n].
 
     u is the longest column of (A A^*)^(2^6), v is A^* u of length 1: what an SVD gives where that
@@ -67,7 +66,7 @@ def leading_vectors(matrix: Tensor, squarings: int = 6) -> tuple[Tensor, Tensor]
     for the device.
     """
     power = matrix @ matrix.mH
-    for _ in range(squarings):
+    for _ in range(6):
         power = power / torch.linalg.matrix_norm(power).clamp_min(torch.finfo(matrix.dtype).tiny)
         power = power @ power
     longest = torch.linalg.vector_norm(power, dim=0).argmax()[None]
