@@ -73,6 +73,9 @@ class OrderModel(FixedLinfModel):
     side: int = option(7, "of such a window, in pixels", minimum=1, maximum=1024)
     stride: int = option(3, "pixels from one window to the next", minimum=1, maximum=1024)
     widths: list[int] = like(FixedLinfModel, "widths", [512, 512])
+    members: int = option(
+        1, "networks, each trained by itself, whose votes are added up", minimum=1, maximum=64
+    )
     radius: float = option(
         0.1, "every input may move by this much while the network is trained", minimum=0
     )
@@ -101,6 +104,12 @@ class OrderModel(FixedLinfModel):
     )
 
     def faults(self) -> Iterator[str]:
+        """Windows are those of filters, and members need a layer in which to differ."""
+        if self.members > 1 and not (self.filters or self.widths):
+            yield (
+                f"model.members: found {self.members}, with model.widths=[] and no filters; "
+                "allowed: 1, or give a hidden layer, in which they differ"
+            )
         for key in ("side", "stride"):
             found = getattr(self, key)
             if not self.filters and found != getattr(OrderModel, key):

@@ -298,14 +298,24 @@ class Versus(nn.Module):
             table[k * (classes - 1) + y, pair] = 1
         return table
 
-    def worst_case(self, centre: Tensor, doubt: Tensor, labels: Tensor) -> Tensor:
+    def worst_case(self, centre: Tensor, doubt: Tensor, labels: Tensor, members: int = 1) -> Tensor:
         """By how much each class can have more votes than the true one [N, classes]; 0 for that.
 
-        The largest of all signs [N, in] of that centre and doubt, exactly, for each class.
+        The largest of all signs [N, in] of that centre and doubt, exactly, for each class. Of
+        several ``members`` these are the votes of equal parts of the inputs, each with its share of
+        the offset, one after the other: [members N, classes]. They add up to the whole's.
         """
-        weight = self.parameter
+        parts = (side.chunk(members, 1) for side in (self.parameter, centre, doubt))
+        offset = self.offset / members
+        each = (self._worst(w, c, d, labels, offset) for w, c, d in zip(*parts, strict=True))
+        return torch.cat(list(each))
+
+    @staticmethod
+    def _worst(
+        weight: Tensor, centre: Tensor, doubt: Tensor, labels: Tensor, offset: Tensor
+    ) -> Tensor:
         centre, doubt = centre.to(weight.dtype), doubt.to(weight.dtype)
-        votes = nn.functional.linear(centre, weight, self.offset)
+        votes = nn.functional.linear(centre, weight, offset)
         differences = (weight[:, None] - weight).abs()  # of each pair: few, whatever the batch
         widths = nn.functional.linear(doubt, differences.flatten(0, 1))
         own = labels[:, None, None].expand(-1, 1, len(weight))

@@ -117,7 +117,8 @@ class ClassifierTask(Task):
             mixed = self.dtype != torch.float32
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=mixed):
                 logits = self.worst.worst_case(inputs, labels)
-            return logits, self.loss(logits, labels)
+            apart = logits.unflatten(0, (-1, len(labels)))
+            return apart.sum(0), self.loss(logits, labels.repeat(len(apart)))
         weight = self.training.jacobian_penalty
         if not weight:
             return self._logits_and_loss(inputs, labels)

@@ -38,7 +38,7 @@ def network_text(groups: LipschitzNetwork) -> str:
         widths = "x".join(map(str, model.widths)) or "linear"
         filters = [model.filters] if isinstance(model, OrderModel) and model.filters else []
         channels = "-".join(map(str, getattr(model, "channels", filters)))
-        members = f"{model.members} of " if isinstance(model, EnsembleModel) else ""
+        members = f"{model.members} of " if getattr(model, "members", 1) > 1 else ""
         layers = members + (f"{channels} | {widths}" if channels else widths)
     if isinstance(model, FixedLinfModel):
         return layers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lipsort_cli.config.distance import OrderModel
 from lipsort_cli.devices import without_autocast
 from lipsort_cli.errors import UsageError
-from lipsort_cli.layers import Normalize
+from lipsort_cli.layers import Concatenate, Normalize
 from lipsort_cli.layers.order import Versus, WeightedOrder, signs
 from lipsort_cli.layers.order_filter import OrderFilter, covered
 from lipsort_cli.zoo.network import Network
@@ -24,6 +24,9 @@ class OrderNetwork(Network):
     ``radius``, reached in equal steps over the first share ``ramp`` of training;
     :attr:`progress` says how far that is. With ``spread`` s each example has a level of its own,
     uniform between 1 - s times that and that: smaller radii keep their part of the votes.
+
+    Of several ``members`` the layers stand side by side, and the head adds up their votes. Each is
+    trained by itself, in its first weights alone unlike the others.
     """
 
     progress: float = 1.0
@@ -37,6 +40,7 @@ class OrderNetwork(Network):
     ) -> None:
         super().__init__(layers, input_shape, outputs)
         self.radius, self.ramp, self.spread = model.radius, model.ramp, model.spread
+        self.members = model.members
 
     @property
     def level(self) -> float:
@@ -47,15 +51,13 @@ class OrderNetwork(Network):
         """Centre and doubt of the signs that the head takes."""
         normalize, flatten, *layers = list(self)[:-1]
         found = signs(flatten(normalize(inputs)), level)
-        for layer in layers:
-            assert isinstance(layer, WeightedOrder)
-            found = layer.gates(*found)
-        return found
+        return _gates(layers, *found)
 
     def worst_case(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Logits [N, C] less the true one, at their worst within :attr:`level`: for a loss.
+        """Logits less the true one, at their worst within :attr:`level`: for a loss.
 
-        Positive differences mean that another class may be ahead of the true one.
+        [members N, C], each member's own, whose votes are added up. Positive differences mean that
+        another class may be ahead of the true one.
         """
         head = self.head
         assert isinstance(head, Versus)
@@ -64,7 +66,7 @@ class OrderNetwork(Network):
             level = level * (1 - self.spread * torch.rand(len(inputs), 1, device=inputs.device))
         found = self._signs(inputs, level)
         with without_autocast(inputs.device):
-            return head.worst_case(*found, labels)
+            return head.worst_case(*found, labels, self.members)
 
     @torch.no_grad()
     def holds(self, inputs: Tensor, labels: Tensor, radius: float) -> Tensor:
@@ -79,6 +81,24 @@ class OrderNetwork(Network):
         return head.ahead(*self._signs(inputs, level), labels)
 
 
+def _gates(layers: Iterable[nn.Module], centre: Tensor, doubt: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre and doubt of the signs after ``layers``, which may be side by side."""
+    for layer in layers:
+        if isinstance(layer, Concatenate):
+            parts = [_gates(chain, centre, doubt) for chain in _chains(layer)]
+            centre, doubt = (torch.cat(side, 1) for side in zip(*parts, strict=True))
+        else:
+            assert isinstance(layer, WeightedOrder)
+            centre, doubt = layer.gates(centre, doubt)
+    return centre, doubt
+
+
+def _chains(layer: Concatenate) -> Iterator[nn.Sequential]:
+    for chain in layer.branches:
+        assert isinstance(chain, nn.Sequential)
+        yield chain
+
+
 def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> OrderNetwork:
     """The network of the configuration ``model``: [N, *input_shape] to [N, outputs], at least 2.
 
@@ -91,7 +111,17 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
         >>> network(torch.rand(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
+    chains = [_member(model, input_shape) for _ in range(model.members)]
+    features = sum(width for _, width in chains)
     layers: list[nn.Module] = [Normalize([model.middle], [1.0]), nn.Flatten()]
+    layers += chains[0][0] if len(chains) == 1 else [Concatenate(chain for chain, _ in chains)]
+    layers.append(Versus(features, outputs))
+    return OrderNetwork(layers, input_shape, outputs, model)
+
+
+def _member(model: OrderModel, input_shape: Sequence[int]) -> tuple[list[nn.Module], int]:
+    """The hidden layers of one network, and how many features come out of them."""
+    layers: list[nn.Module] = []
     features = math.prod(input_shape)
     if model.filters:
         if not covered(input_shape, model.side, model.stride):
@@ -109,5 +139,4 @@ def build_order(model: OrderModel, input_shape: Sequence[int], outputs: int) -> 
     for width in model.widths:
         layers.append(WeightedOrder(features, width, model.slope, model.slack))
         features = width
-    layers.append(Versus(features, outputs))
-    return OrderNetwork(layers, input_shape, outputs, model)
+    return layers, features

@@ -168,7 +168,7 @@ def test_windows_that_leave_pixels_out_are_refused() -> None:
 @given(seed=st.integers(0, 10**6), classes=st.sampled_from([2, 3, 10]))
 def test_who_is_ahead_is_what_the_logits_say(seed: int, classes: int) -> None:
     torch.manual_seed(seed)
-    model = OrderModel(filters=seed % 3, side=2, stride=2, widths=[8], radius=0.2)
+    model = OrderModel(filters=seed % 3, side=2, stride=2, widths=[8], members=1 + seed % 2)
     network = build_order(model, (1, 4, 4), classes).eval()
     x = torch.randint(0, 9, (30, 1, 4, 4)) / 8
     labels = torch.randint(classes, (30,))
@@ -181,6 +181,23 @@ def test_who_is_ahead_is_what_the_logits_say(seed: int, classes: int) -> None:
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     ahead = own > 0
     assert (others[ahead] <= -own[ahead]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), members=st.integers(1, 4))
+def test_votes_of_members_add_up(seed: int, members: int) -> None:
+    """Each member is a network by itself, and the head's worst case the sum of theirs."""
+    torch.manual_seed(seed)
+    model = OrderModel(widths=[8, 6], members=members)
+    network = build_order(model, (1, 4, 4), 3).eval()
+    head = network.head
+    assert isinstance(head, Versus)
+    with torch.no_grad():
+        head.offset.normal_()
+        x, labels = torch.randint(0, 9, (20, 1, 4, 4)) / 8, torch.randint(3, (20,))
+        apart = network.worst_case(x, labels).view(members, 20, 3)
+        whole = head.worst_case(*network._signs(x, network.level), labels)
+        torch.testing.assert_close(apart.sum(0), whole)
 
 
 def test_the_worst_case_is_attained_and_never_exceeded() -> None:
@@ -226,19 +243,23 @@ def test_nan_stays_and_no_examples_are_none() -> None:
     assert layer(torch.zeros(0, 4)).shape == (0, 3)
 
 
-def test_training_moves_every_parameter_at_the_level_reached() -> None:
+@pytest.mark.parametrize("members", [1, 2])
+def test_training_moves_every_parameter_at_the_level_reached(members: int) -> None:
     torch.manual_seed(0)
-    model = OrderModel(filters=5, side=2, stride=1, widths=[16, 16], radius=0.2, ramp=0.5)
+    filters = {"filters": 5, "side": 2, "stride": 1}
+    model = OrderModel(**filters, widths=[16, 16], radius=0.2, ramp=0.5, members=members)
     network = build_order(model, (1, 4, 4), 3).train()
     levels = []
     for network.progress in (0.0, 0.25, 0.5, 1.0):
         levels.append(network.level)
     assert levels == pytest.approx([0.0, 0.1, 0.2, 0.2])
     x, labels = torch.rand(64, 1, 4, 4), torch.randint(3, (64,))
-    torch.nn.functional.cross_entropy(network.worst_case(x, labels), labels).backward()
+    found = network.worst_case(x, labels)
+    assert found.shape == (members * 64, 3)
+    torch.nn.functional.cross_entropy(found, labels.repeat(members)).backward()
     for parameter in network.parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
-    for layer in network:
+    for layer in network.modules():
         if isinstance(layer, WeightedOrder):
             assert layer.mean.abs().sum() > 0
 
@@ -264,12 +285,14 @@ def test_refuses_impossible_arguments() -> None:
         lipschitz_constant(Versus(4, 2), "l3")
 
 
-@pytest.mark.parametrize(("classes", "filters"), [(2, 0), (4, 0), (4, 6)])
+@pytest.mark.parametrize(
+    ("classes", "filters", "members"), [(2, 0, 1), (4, 0, 1), (4, 6, 1), (4, 6, 3)]
+)
 def test_plain_form_computes_and_certifies_the_same(
-    tmp_path: Path, classes: int, filters: int
+    tmp_path: Path, classes: int, filters: int, members: int
 ) -> None:
     torch.manual_seed(0)
-    model = OrderModel(filters=filters, side=4, stride=2, widths=[12, 10])
+    model = OrderModel(filters=filters, side=4, stride=2, widths=[12, 10], members=members)
     network: OrderNetwork = build_order(model, (1, 8, 8), classes)
     x = torch.rand(96, 1, 8, 8)
     network.train()
