@@ -93,6 +93,10 @@ def message(*overrides: str, multirun: bool = False) -> str:
         (["evaluation.eps=[2,1]"], ["evaluation.eps: found [2.0, 1.0]; allowed: increasing"]),
         (["evaluation.eps=[0]"], ["evaluation.eps[0]: found 0.0; allowed: > 0"]),
         (["schedule=one_cycle", "schedule.warmup=0.1"], ["schedule.warmup", "one_cycle"]),
+        (
+            ["model=order_statistics", "loss=cross_entropy", "model.members=2", "model.widths=[]"],
+            ["model.members: found 2, with model.widths=[] and no filters; allowed: 1"],
+        ),
         (["schedule=step", "schedule.milestones=[0.7,0.3]"], ["schedule.milestones"]),
         (["device=gpu"], ["device: found 'gpu'; allowed: auto, cpu, cuda"]),
         (["activation=relu,tanh"], ["activation: found relu,tanh", "add -m"]),
