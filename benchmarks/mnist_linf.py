@@ -30,6 +30,7 @@ NAMES = {
     "mnist_linf": "GroupSort, rows of absolute sum 1",
     "mnist_linf_distance": "L-infinity distances",
     "mnist_linf_order": "weighted order statistics",
+    "mnist_linf_order_members": "votes of three",
 }
 RADII = ("0.1", "0.2", "0.3")
 
