@@ -147,9 +147,3 @@ def test_a_classifier_needs_classes(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="one class"):
         run(config, tmp_path / "run")
-
-
-@pytest.mark.parametrize("pattern", SETS)
-def test_points_beyond_float32_are_refused(pattern: str) -> None:
-    with pytest.raises(UsageError, match=r"data\.noise.*no finite float32 numbers"):
-        toy(pattern, points=60, noise=1e300)
