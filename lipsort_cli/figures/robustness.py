@@ -39,7 +39,7 @@ def draw_robustness(
     right = 1.05 * max([*marks, *(attacked or ()), float(values[-1]) if n else 0.0, 1e-6])
     grid = np.linspace(right / 1000, right, 1000)
     share = 1 - np.searchsorted(values, grid, side="left") / max(n, 1)
-    with picture(path) as (_, axes):
+    with picture(path) as (figure, axes):
         axes.fill_between(grid, 100 * share, color=COLOURS[0], alpha=0.15, linewidth=0)
         axes.plot(grid, 100 * share, color=COLOURS[0], linewidth=2, label="certified (proven)")
         if attacked:
@@ -58,7 +58,7 @@ def draw_robustness(
             _mark(axes, value, float((values >= value).mean()) if n else 0.0)
         axes.set(xlabel=f"{NAMES[norm]} radius ({unit})", ylabel=f"{what} (%)", title=title)
         axes.set(xlim=(-0.01 * right, right), ylim=(0, 104))
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside lower center", ncols=3)  # below: it covers no curve
 
 
 def _mark(axes: Any, radius: float, certified: float) -> None:
